@@ -1,0 +1,1 @@
+"""Run relational knowledge-distillation methods on a grid of pairs, data sets and seeds."""

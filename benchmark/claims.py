@@ -1,0 +1,121 @@
+"""Exclusive claims on runs, so that two workers never train the same one. No torch here.
+
+A claim is a file made exclusively. Its holder touches it now and then; a claim whose process is gone (same host), or
+that nobody touched for a while (another host), is stale and may be taken over.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+HEARTBEAT_SECONDS = 15.0
+STALE_SECONDS = 300.0
+
+
+class Claims:
+    """The claims that this worker holds, kept alive by a background thread until the block ends."""
+
+    def __init__(self) -> None:
+        self._held: set[Path] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> "Claims":
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        self._thread.join()
+        self.release(tuple(self._held))
+
+    def take(self, path: Path) -> bool:
+        """Claim a run; False if a live worker has it."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and is_stale(path):
+            self._clear(path)
+        try:
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            return False
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(identity(os.getpid()), file)
+        self._held.add(path)
+        return True
+
+    def release(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            self._held.discard(path)
+            path.unlink(missing_ok=True)
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            for path in tuple(self._held):
+                if path.exists():
+                    os.utime(path)
+
+    @staticmethod
+    def _clear(path: Path) -> None:
+        """Take a stale claim away. Of several workers only one wins the rename, and it looks again at what it got: a
+        fresh claim may have taken the stale one's place in between, and then goes back.
+        """
+        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            os.rename(path, aside)
+        except FileNotFoundError:
+            return
+        if is_stale(aside):
+            aside.unlink()
+        else:
+            os.link(aside, path)
+            aside.unlink()
+
+
+def identity(pid: int) -> dict[str, str | int]:
+    """Who a process is: its id alone may be used again by another after a restart."""
+    return {"host": socket.gethostname(), "pid": pid, "started": _start_time(pid)}
+
+
+def is_stale(path: Path) -> bool:
+    """Whether a claim's holder is gone. A claim that is still being written counts as live."""
+    try:
+        holder = json.loads(path.read_bytes() or b"null")
+        age = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return age_of(path) > STALE_SECONDS
+    if holder is None or holder["host"] != socket.gethostname():
+        return age > STALE_SECONDS
+    return holder != identity(holder["pid"])
+
+
+def age_of(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _start_time(pid: int) -> str:
+    """When a process of this host started, in a form that never repeats; empty if there is none.
+
+    Where /proc is missing (macOS), a live process is told from a dead one, but not from a later one of the same id.
+    """
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except FileNotFoundError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "alive"

@@ -1,0 +1,16 @@
+"""Errors that are the user's to mend: one line, naming the value and the valid ones. No torch here."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UsageError(ValueError):
+    """A wrong name, option, file or folder. Command lines print it as one line and exit with code 2."""
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
+    """The error for a name that is not among the valid ones, nearest ones first."""
+    valid = sorted(valid)
+    near = get_close_matches(name, valid, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return UsageError(f"unknown {kind} {name!r}: {hint}valid: {', '.join(valid) or 'none'}")

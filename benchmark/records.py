@@ -1,0 +1,282 @@
+"""Records of finished runs, the folder they live in, and the tidy tables made from them. No torch here.
+
+A run is done when a record that validates exists under its final name; every write is atomic.
+"""
+
+import csv
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from benchmark.errors import UsageError
+from benchmark.spec import Run, Value
+
+SCHEMA = 1
+"""Raised when the shape of a record changes."""
+
+TEACHERS = "teachers"
+"""Name of the results folder that all grids share for their teachers."""
+
+Status = Literal["done", "diverged", "not_applicable"]
+
+
+class Result(Value):
+    """What a run came to on the test set after its last epoch: deterministic, compared bit for bit.
+
+    top1, top5 and agreement are shares in [0, 1]; nll and kl_teacher (KL(teacher || student) at temperature 1) are nats
+    per image; ece is the expected calibration error over 15 bins. The four relation measures compare student and
+    teacher embeddings of test images, 1 meaning the same geometry.
+    """
+
+    reason: str | None = None
+    diverged_epoch: int | None = None
+    top1: float | None = None
+    top5: float | None = None
+    nll: float | None = None
+    ece: float | None = None
+    agreement: float | None = None
+    kl_teacher: float | None = None
+    distance_correlation: float | None = None
+    angle_correlation: float | None = None
+    cka: float | None = None
+    neighbour_overlap: float | None = None
+    validation_top1: float | None = None
+    train_top1: float | None = None
+    train_loss: float | None = None
+    test_images: int | None = None
+    data_sha256: str | None = None
+    weights_sha256: str | None = None
+    teacher_id: str | None = None
+    teacher_weights_sha256: str | None = None
+    teacher_top1: float | None = None
+
+
+class Cost(Value):
+    """What the run took. Parameters, MACs (multiply-accumulates of one image's inference) and training FLOPs (two per
+    multiply-accumulate, every step's forward and backward and the teacher's forward) follow from the networks; seconds
+    are of this device, the teacher's shared by a cohort of `cohort_size` runs.
+    """
+
+    parameters: int | None = None
+    macs: int | None = None
+    teacher_parameters: int | None = None
+    teacher_macs: int | None = None
+    training_flops: int | None = None
+    student_seconds: float | None = None
+    teacher_seconds: float | None = None
+    evaluation_seconds: float | None = None
+    cohort_size: int | None = None
+    peak_memory_bytes: int | None = None
+
+
+class Provenance(Value):
+    """Where the numbers come from."""
+
+    finished: str
+    host: str
+    device: str
+    threads: int
+    deterministic: bool
+    teacher_supply: str = "live"
+    code: str
+    versions: dict[str, str]
+    resumed: int = 0
+
+
+class Record(Value):
+    """The JSON file of one finished, diverged or not-applicable run."""
+
+    schema_version: int = SCHEMA
+    run_id: str
+    status: Status
+    run: Run
+    result: Result
+    cost: Cost
+    provenance: Provenance
+
+
+class RecordError(UsageError):
+    """A record that cannot be used: corrupt, of another schema, or under another run's name."""
+
+
+def read_record(path: Path) -> Record:
+    """The record in a file. Raises RecordError that names the file and what is wrong with it."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RecordError(f"record {path} cannot be read: {error}") from None
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version != SCHEMA:
+        raise RecordError(f"record {path} has schema version {version!r}; this suite reads {SCHEMA}")
+    try:
+        record = Record.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecordError(f"record {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    if record.run.id != record.run_id or path.stem != record.run_id:
+        raise RecordError(f"record {path} says {record.run_id}, its run hashes to {record.run.id}")
+    return record
+
+
+class Folder:
+    """A results folder: one grid's, or the teachers' that all grids share."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"Folder({str(self.path)!r})"
+
+    @property
+    def teachers(self) -> "Folder":
+        return Folder(self.path.parent / TEACHERS)
+
+    def record_path(self, run_id: str) -> Path:
+        return self.path / "records" / f"{run_id}.json"
+
+    def planned_path(self, run_id: str) -> Path:
+        return self.path / "planned" / f"{run_id}.json"
+
+    def curve_path(self, run_id: str) -> Path:
+        return self.path / "curves" / f"{run_id}.csv"
+
+    def weights_path(self, run_id: str) -> Path:
+        return self.path / "weights" / f"{run_id}.safetensors"
+
+    def failure_path(self, run_id: str) -> Path:
+        return self.path / "failures" / f"{run_id}.json"
+
+    def checkpoints_path(self, run_id: str) -> Path:
+        return self.path / "checkpoints" / run_id
+
+    def claim_path(self, run_id: str) -> Path:
+        return self.path / "claims" / f"{run_id}.json"
+
+    def record(self, run_id: str) -> Record | None:
+        """A run's record, None if it has none. Raises RecordError for one that does not validate."""
+        path = self.record_path(run_id)
+        return read_record(path) if path.exists() else None
+
+    def finish(self, record: Record, curve: list[dict[str, Any]]) -> None:
+        """Write a run's curve and record, and forget an earlier failure."""
+        write_rows(self.curve_path(record.run_id), curve)
+        write_json(self.record_path(record.run_id), record.model_dump(mode="json"))
+        self.failure_path(record.run_id).unlink(missing_ok=True)
+
+    def plan(self, run: Run) -> None:
+        """Keep a run's full description, so that a job needs only its id."""
+        path = self.planned_path(run.id)
+        if not path.exists():
+            write_json(path, run.model_dump(mode="json"))
+
+    def planned(self, run_id: str) -> Run:
+        return Run.model_validate_json(self.planned_path(run_id).read_bytes())
+
+    def planned_ids(self) -> list[str]:
+        return _stems(self.path / "planned")
+
+    def fail(self, run_id: str, error: str, log: str) -> None:
+        write_json(self.failure_path(run_id), {"run_id": run_id, "error": error, "log": log})
+
+    def failure(self, run_id: str) -> str | None:
+        """Why the last attempt at a run failed, None if it did not."""
+        try:
+            return str(json.loads(self.failure_path(run_id).read_bytes())["error"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError):
+            return "unreadable failure note"
+
+    def records(self) -> tuple[list[Record], list[RecordError]]:
+        """Every valid record, sorted by id, and what is wrong with the others."""
+        good: list[Record] = []
+        bad: list[RecordError] = []
+        for run_id in _stems(self.path / "records"):
+            try:
+                good.append(read_record(self.record_path(run_id)))
+            except RecordError as error:
+                bad.append(error)
+        return good, bad
+
+    def write_tables(self) -> None:
+        """Derive runs.csv and costs.csv from the records."""
+        records, _ = self.records()
+        write_rows(self.path / "runs.csv", [run_row(record) for record in records])
+        write_rows(self.path / "costs.csv", [cost_row(record) for record in records])
+
+
+def key_columns(record: Record) -> dict[str, Any]:
+    """The columns that both tables begin with."""
+    run = record.run
+    return {
+        "run_id": record.run_id,
+        "dataset": run.dataset.name,
+        "pair": run.pair,
+        "teacher": run.teacher.student.name if run.teacher else "",
+        "student": run.student.name,
+        "method": run.label or run.method,
+        "seed": run.seed,
+    }
+
+
+def run_row(record: Record) -> dict[str, Any]:
+    """One row of runs.csv."""
+    return {**key_columns(record), "status": record.status, **record.result.model_dump()}
+
+
+def cost_row(record: Record) -> dict[str, Any]:
+    """One row of costs.csv."""
+    return {**key_columns(record), "device": record.provenance.device, **record.cost.model_dump()}
+
+
+def write_json(path: Path, value: Any) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """A CSV file of rows with equal keys; numbers in their shortest exact form."""
+    rows = list(rows)
+    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its name when the block ends well, and is removed when it does not.
+
+    Raises UsageError if the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise UsageError(f"cannot write to {path.parent}: {error.strerror}") from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _stems(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.json") if not path.name.startswith("."))

@@ -1,0 +1,275 @@
+"""The plain values that everything else passes around: validated, frozen and hashed. No torch here.
+
+A *run* is one cell of a grid. Its id hashes exactly what changes its numbers, so two runs with one id are
+the same experiment wherever and however they were scheduled.
+"""
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from benchmark.errors import UsageError, unknown
+
+PROTOCOL_REVISION = 1
+"""Raised when the training or evaluation code changes what every run's numbers are."""
+
+GRIDS = Path(__file__).parent / "grids"
+
+Scalar = bool | int | float | str
+Options = dict[str, dict[str, Scalar]]
+"""Options per component of a method: {'kd': {'temperature': 4.0}}."""
+
+Size = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+
+
+class Value(BaseModel):
+    """A frozen value that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the numbers, as plain JSON values."""
+        return self.model_dump(mode="json")
+
+
+class Dataset(Value):
+    """A data set by name and how it is split; sizes are images, drawn stratified by class.
+
+    `train` and `validation` come out of the official training images (None: all that is left); `test` is the official
+    test split where there is one, else that many images.
+    """
+
+    name: Name
+    train: Size | None = None
+    validation: Count = 0
+    test: Size | None = None
+    split_seed: Count = 0
+
+
+class Architecture(Value):
+    """A timm model: `timm.create_model(model, num_classes=..., **options)`.
+
+    `stem = "small"` makes the first convolution stride 1 (3x3 where it was larger) and drops the pooling after it,
+    the usual change for images of 32 pixels and below.
+    """
+
+    name: Name
+    model: str
+    options: dict[str, Scalar | list[Scalar]] = {}
+    stem: Literal["timm", "small"] = "timm"
+    revision: Count = 0
+
+    def identity(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude={"name"})
+
+
+class Pair(Value):
+    """A teacher and a student, by the names of their architectures."""
+
+    teacher: Name
+    student: Name
+
+    @property
+    def name(self) -> str:
+        return f"{self.teacher}_{self.student}"
+
+
+class Recipe(Value):
+    """Everything about training that changes numbers."""
+
+    epochs: Size
+    batch_size: Size
+    last_batch: Literal["keep", "drop"] = "keep"
+    learning_rate: Annotated[float, Field(gt=0)]
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = False
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["constant", "step", "cosine"] = "cosine"
+    milestones: tuple[Size, ...] = ()
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.1
+    warmup_epochs: Count = 0
+    input_size: Size
+    crop_padding: Count = 0
+    flip: bool = False
+    mean: tuple[float, ...]
+    std: tuple[Annotated[float, Field(gt=0)], ...]
+    precision: Literal["float32", "bfloat16"] = "float32"
+    teacher_precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = False
+    deterministic: bool = True
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
+            raise ValueError(f"mean and std need 1 or 3 values each, not {len(self.mean)} and {len(self.std)}")
+        if (self.schedule == "step") != bool(self.milestones):
+            raise ValueError("schedule 'step' needs milestones, and only it takes them")
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs a momentum above 0")
+        return self
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+
+class Run(Value):
+    """One cell: data set x pair x method x recipe x seed. `pair` and `label` are for people and stay out of the id."""
+
+    dataset: Dataset
+    student: Architecture
+    method: str
+    options: Options = {}
+    revisions: dict[str, int] = {}
+    recipe: Recipe
+    seed: Count
+    teacher: "Run | None" = None
+    protocol: int = PROTOCOL_REVISION
+    pair: str = ""
+    label: str = ""
+
+    def identity(self) -> dict[str, Any]:
+        own = self.model_dump(mode="json", include={"method", "options", "revisions", "seed", "protocol"})
+        teacher = self.teacher.id if self.teacher else None
+        values = {name: getattr(self, name).identity() for name in ("dataset", "student", "recipe")}
+        return {**own, **values, "teacher": teacher}
+
+    @cached_property
+    def id(self) -> str:
+        """Readable prefix and hash, for example `digits-resnet_l-resnet_s-kd-s0-1f0c9a77b2`."""
+        names = [self.dataset.name, self.student.name, "teacher", f"s{self.seed}"]
+        if self.teacher is not None:
+            names = [self.dataset.name, self.teacher.student.name, self.student.name, self.method, f"s{self.seed}"]
+        return "-".join(re.sub(r"[^A-Za-z0-9_.+]", "_", name) for name in names) + "-" + digest(self.identity())
+
+    @property
+    def cohort_key(self) -> str:
+        """Runs with one key share data set, teacher, recipe and seed and may train in lock-step."""
+        teacher = self.teacher.id if self.teacher else self.id
+        return digest([self.dataset.identity(), teacher, self.recipe.identity(), self.seed])
+
+
+class Grid(Value):
+    """A named grid, resolved: every default filled in."""
+
+    name: Name
+    description: str = ""
+    datasets: tuple[Dataset, ...] = Field(min_length=1)
+    architectures: dict[str, Architecture] = {}
+    pairs: tuple[Pair, ...] = Field(min_length=1)
+    methods: tuple[str, ...] = Field(min_length=1)
+    options: dict[str, dict[str, Scalar]] = {}
+    seeds: tuple[Count, ...] = (0, 1, 2)
+    teacher_seed: Count | Literal["paired"] = 0
+    recipe: Recipe
+    teacher_recipe: Recipe
+    expected_accuracy: dict[str, float] = {}
+    keep_weights: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, raw: Any) -> Any:
+        """Shorthands of a TOML file: the teacher's recipe differs from the student's only where it says so."""
+        if not isinstance(raw, Mapping) or not isinstance(raw.get("recipe"), Mapping):
+            return raw
+        raw = dict(raw)
+        raw["teacher_recipe"] = {**raw["recipe"], **raw.get("teacher_recipe", {})}
+        named = {name: {"name": name, **entry} for name, entry in raw.get("architectures", {}).items()}
+        for pair in raw.get("pairs", ()):
+            for model in (pair.get("teacher"), pair.get("student")) if isinstance(pair, Mapping) else ():
+                if isinstance(model, str):
+                    named.setdefault(model, {"name": model, "model": model})
+        raw["architectures"] = named
+        return raw
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for what, names in (
+            ("dataset", [dataset.name for dataset in self.datasets]),
+            ("pair", [pair.name for pair in self.pairs]),
+            ("method", list(self.methods)),
+            ("seed", [str(seed) for seed in self.seeds]),
+        ):
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise ValueError(f"{what} {', '.join(sorted(twice))} is listed twice")
+        return self
+
+
+TABLES: dict[str, type[Value]] = {
+    "datasets": Dataset,
+    "dataset": Dataset,
+    "architectures": Architecture,
+    "student": Architecture,
+    "teacher": Run,
+    "pairs": Pair,
+    "recipe": Recipe,
+    "teacher_recipe": Recipe,
+}
+"""What the values below a key of a grid or a run are."""
+
+AnyValue = TypeVar("AnyValue", bound=Value)
+
+
+def digest(value: Any, size: int = 5) -> str:
+    """Hex hash of a plain JSON value, `size` bytes long."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
+
+
+def derive_seed(*parts: Any) -> int:
+    """A 63-bit seed from plain JSON values; unrelated for any two different lists of values."""
+    return int(digest(list(parts), size=8), 16) >> 1
+
+
+def grid_names() -> list[str]:
+    return sorted(path.stem for path in GRIDS.glob("*.toml"))
+
+
+def load_grid(name_or_file: str) -> Grid:
+    """A grid by its name in `benchmark/grids`, or from a TOML file.
+
+    Raises UsageError for a file that is missing, not TOML, or has a wrong key or value.
+    """
+    path = Path(name_or_file)
+    if path.suffix != ".toml":
+        path = GRIDS / f"{name_or_file}.toml"
+        if not path.exists():
+            raise unknown("grid", name_or_file, [*grid_names(), "FILE.toml"])
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"grid file {str(path)!r} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"grid file {str(path)!r} is not TOML: {error}") from None
+    return parse(Grid, {"name": path.stem, **raw}, source=path.name)
+
+
+def parse(kind: type[AnyValue], raw: Any, source: str) -> AnyValue:
+    """Validate plain values; every complaint becomes one line that names the key and the valid ones."""
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            key = str(first["loc"][-1])
+            raise UsageError(f"{source}: {where}: {unknown('key', key, _keys_at(kind, first['loc'][:-1]))}") from None
+        value = "" if first["type"] == "missing" else f", got {first['input']!r}"
+        raise UsageError(f"{source}: {where + ': ' if where else ''}{first['msg']}{value}") from None
+
+
+def _keys_at(kind: type[Value], location: tuple[int | str, ...]) -> list[str]:
+    """The valid keys of the table that a validation error points into."""
+    for part in location:
+        kind = TABLES.get(str(part), kind)
+    return list(kind.model_fields)

@@ -1,0 +1,130 @@
+"""The registry of methods.
+
+Every module of this package, and every module that an installed package names under the entry-point group
+`relational_distillation.methods`, registers its methods when it is imported.
+"""
+
+import inspect
+import warnings
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from pkgutil import iter_modules
+
+from methods.base import REGISTRY, Entry, Method, Scalar, Task
+from methods.composition import Composition
+
+ENTRY_POINTS = "relational_distillation.methods"
+
+
+class MethodError(ValueError):
+    """A method or an option that does not exist, or an option of the wrong type."""
+
+
+@cache
+def _discover() -> None:
+    for module in iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            point.load()
+        except Exception as error:  # one broken package must not take the others down
+            warnings.warn(f"methods of {point.value!r} cannot be loaded: {error!r}", stacklevel=2)
+
+
+def names(installed: bool = True) -> list[str]:
+    """Registered names, sorted; `installed = False` leaves third parties' out."""
+    _discover()
+    own = f"{__name__}."
+    return sorted(n for n, entry in REGISTRY.items() if installed or entry.method.__module__.startswith(own))
+
+
+def entry(name: str) -> Entry:
+    """The registered entry of a single name. Raises MethodError with the nearest names."""
+    _discover()
+    if name not in REGISTRY:
+        near = get_close_matches(name, names(), n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise MethodError(f"unknown method {name!r}: {hint}valid: {', '.join(names())}, joined by + to compose")
+    return REGISTRY[name]
+
+
+def components(name: str) -> list[str]:
+    """The names that a composition such as `kd+rkd_da` joins; checked to exist and to differ."""
+    parts = name.split("+")
+    for part in parts:
+        entry(part)
+    if len(set(parts)) < len(parts):
+        raise MethodError(f"method {name!r} composes a method with itself")
+    return parts
+
+
+def resolve(name: str, overrides: Mapping[str, Mapping[str, Scalar]] = {}) -> dict[str, dict[str, Scalar]]:
+    """Every option of every component, defaults filled in. Overrides of methods that `name` lacks are ignored."""
+    parts = components(name)
+    return {part: _options(part, len(parts) > 1, overrides.get(part, {})) for part in parts}
+
+
+def revisions(name: str) -> dict[str, int]:
+    """The revision of every component."""
+    return {part: entry(part).method.revision for part in components(name)}
+
+
+def label(name: str, options: Mapping[str, Mapping[str, Scalar]]) -> str:
+    """The name with every option that is not the default, for tables: `rkd_da[distance=10]`."""
+    defaults = resolve(name)
+
+    def one(part: str) -> str:
+        changed = [f"{k}={v}" for k, v in options[part].items() if v != defaults[part][k]]
+        return part + (f"[{','.join(changed)}]" if changed else "")
+
+    return "+".join(one(part) for part in components(name))
+
+
+def classes(name: str) -> list[type[Method]]:
+    return [entry(part).method for part in components(name)]
+
+
+def reads(name: str) -> frozenset[str]:
+    """Which outputs a method or composition uses."""
+    return frozenset().union(*(method.reads for method in classes(name)))
+
+
+def unsupported(name: str, task: Task) -> str | None:
+    """Why a method cannot serve a pair, or None."""
+    reasons = [reason for method in classes(name) if (reason := method.unsupported(task))]
+    return "; ".join(reasons) or None
+
+
+def load(name: str, task: Task, options: Mapping[str, Mapping[str, Scalar]] | None = None) -> Method:
+    """Build a method, or a composition of methods, for a task."""
+    resolved = resolve(name, options or {})
+    parts = {part: entry(part).method(task, **values) for part, values in resolved.items()}
+    return Composition(task, parts) if len(parts) > 1 else next(iter(parts.values()))
+
+
+def _options(name: str, composed: bool, overrides: Mapping[str, Scalar]) -> dict[str, Scalar]:
+    known = entry(name)
+    parameters = {
+        key: parameter.default
+        for key, parameter in inspect.signature(known.method.__init__).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    values = {**parameters, **known.defaults, **(known.method.composed if composed else {})}
+    for key, value in overrides.items():
+        if key not in values:
+            raise MethodError(f"method {name!r} has no option {key!r}; valid: {', '.join(sorted(values)) or 'none'}")
+        values[key] = _typed(f"{name}.{key}", value, values[key])
+    return values
+
+
+def _typed(option: str, value: Scalar, default: Scalar) -> Scalar:
+    """The value as the default's type; a whole number serves as a float."""
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        wanted = type(default).__name__
+        raise MethodError(f"option {option} = {value!r} is not a {wanted}; its default is {default!r}")
+    return value

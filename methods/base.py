@@ -1,0 +1,164 @@
+"""The contract between a method and the trainer. A method is one file that uses nothing but this module and torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Scalar = bool | int | float | str
+Tap = Literal["logits", "embedding", "maps", "pooled_map"]
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What a network's `Outputs` look like for one image.
+
+    embedding: D; maps: (C, H, W) of every map, front to back; pooled_map: (C, H, W) of the input of pooling;
+    stem: how many of the first maps belong to the stem.
+    """
+
+    classes: int
+    embedding: int
+    maps: tuple[tuple[int, int, int], ...]
+    pooled_map: tuple[int, int, int]
+    stem: int = 0
+
+    def stages(self, count: int) -> tuple[tuple[int, int, int], ...]:
+        """(C, H, W) of the maps that `Outputs.stages(count)` returns."""
+        return tuple(self.maps[i] for i in stage_indices([m[1:] for m in self.maps], self.stem, count))
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """One network's outputs on one batch.
+
+    logits: [B, K]; embedding: [B, D], what the classifier reads; maps: each [B, C, H, W], front to back;
+    pooled_map: [B, C, H, W], the input of pooling.
+    """
+
+    logits: Tensor
+    embedding: Tensor
+    maps: tuple[Tensor, ...]
+    pooled_map: Tensor
+    stem: int = 0
+
+    def stages(self, count: int) -> tuple[Tensor, ...]:
+        """The last map of each of the `count` last resolutions, front to back, the stem excluded.
+
+        Isotropic networks (one resolution) give `count` equally spaced blocks. Raises ValueError if there are fewer.
+        """
+        return tuple(self.maps[i] for i in stage_indices([m.shape[-2:] for m in self.maps], self.stem, count))
+
+
+def stage_indices(sizes: list[tuple[int, int]], stem: int, count: int) -> list[int]:
+    """Indices of the maps that serve as the last `count` stages, given every map's (H, W)."""
+    blocks = range(stem, len(sizes))
+    last = [i for i in blocks if i + 1 == len(sizes) or sizes[i + 1] != sizes[i]]
+    if len(last) == 1 < len(blocks):
+        last = [stem + (i + 1) * len(blocks) // count - 1 for i in range(count)] if count <= len(blocks) else last
+    if len(last) < count:
+        raise ValueError(f"the network has {len(last)} stages, {count} are needed")
+    return last[-count:]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method may know when it is built.
+
+    labels: [N], the training labels, by position in the training set. teacher and classifier (the teacher's, frozen)
+    are None where there is no teacher, that is when a teacher itself is trained.
+    """
+
+    student: Shapes
+    teacher: Shapes | None
+    labels: Tensor
+    epochs: int
+    classifier: nn.Module | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """labels: [B]; index: [B], positions in the training set; epoch: from 0; progress: [], share of training done, in
+    [0, 1), on the device; generator: the method's own, on the CPU, seeded anew for every step."""
+
+    labels: Tensor
+    index: Tensor
+    epoch: int
+    progress: Tensor
+    generator: torch.Generator
+
+
+class Method(nn.Module):
+    """A distillation objective: student and teacher outputs in, a scalar out.
+
+    Learnable parts are submodules and are optimised with the student; memory banks are buffers and are checkpointed
+    with it. Randomness comes from `batch.generator` only. Options are keyword-only arguments of the constructor, whose
+    defaults are the ones registered.
+    """
+
+    reads: ClassVar[frozenset[Tap]] = frozenset()
+    """Which outputs are used."""
+    revision: ClassVar[int] = 1
+    """Raised when the numbers this method gives change; part of every run's id."""
+    precision: ClassVar[Literal["float32", "autocast"]] = "float32"
+    """float32: outputs arrive as float32 and autocast is off, since relations are differences of large numbers."""
+    composed: ClassVar[dict[str, Scalar]] = {}
+    """Defaults that differ when the method is one term of a composition such as `kd+rkd_da`."""
+    ce_weight: float = 1.0
+    """Weight of the classification loss; may be 0."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        """The distillation term, already weighted: a scalar."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward")
+
+    def classification(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The classification loss of logits [B, K] and labels [B]: cross-entropy."""
+        return F.cross_entropy(logits, labels)
+
+    def predict(self, student: Outputs) -> Tensor:
+        """The logits [B, K] that are trained on labels and deployed."""
+        return student.logits
+
+    def deployed(self) -> tuple[nn.Module, ...]:
+        """Modules that `predict` uses in place of the student's classifier; they count in the student's budgets."""
+        return ()
+
+    @classmethod
+    def unsupported(cls, task: Task) -> str | None:
+        """Why this method cannot serve a pair, or None. Such a run is tabled as n/a, not as a failure."""
+        return None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered name: the class and the options that the name fixes as defaults."""
+
+    name: str
+    method: type[Method]
+    defaults: dict[str, Scalar]
+
+
+REGISTRY: dict[str, Entry] = {}
+AnyMethod = TypeVar("AnyMethod", bound=type[Method])
+
+
+def register(name: str, **defaults: Scalar) -> Callable[[AnyMethod], AnyMethod]:
+    """Class decorator: make a method known by `name`, with these defaults of its options.
+
+    Raises ValueError if another class has the name.
+    """
+
+    def add(method: AnyMethod) -> AnyMethod:
+        known = REGISTRY.get(name)
+        if known and known.method.__qualname__ != method.__qualname__:
+            raise ValueError(f"method {name!r} is registered twice, by {known.method} and by {method}")
+        REGISTRY[name] = Entry(name, method, defaults)
+        return method
+
+    return add
