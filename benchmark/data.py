@@ -206,7 +206,7 @@ class TrainingSet(Resident):
 
 def _fit(pixels: Tensor, recipe: Recipe) -> Tensor:
     """uint8 [N, H, W, C] at the recipe's size (bilinear, antialiased) and channels (grey repeated)."""
-    count, height, width, channels = pixels.shape
+    _, height, width, channels = pixels.shape
     size = recipe.input_size
     if (height, width) != (size, size):
         planes = pixels.permute(0, 3, 1, 2).float()

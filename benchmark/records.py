@@ -24,6 +24,7 @@ TEACHERS = "teachers"
 """Name of the results folder that all grids share for their teachers."""
 
 Status = Literal["done", "diverged", "not_applicable"]
+State = Literal["done", "diverged", "not_applicable", "failed", "corrupt", "missing"]
 
 
 class Result(Value):
@@ -59,8 +60,9 @@ class Result(Value):
 
 class Cost(Value):
     """What the run took. Parameters, MACs (multiply-accumulates of one image's inference) and training FLOPs (two per
-    multiply-accumulate, every step's forward and backward and the teacher's forward) follow from the networks; seconds
-    are of this device, the teacher's shared by a cohort of `cohort_size` runs.
+    multiply-accumulate, every step's forward and backward and the teacher's forward) follow from the networks. Seconds
+    are of this device while `cohort_size` runs trained together: the whole cohort's by the wall clock, and, on a CPU,
+    where steps do not overlap, the student's own and the teacher's.
     """
 
     parameters: int | None = None
@@ -68,6 +70,7 @@ class Cost(Value):
     teacher_parameters: int | None = None
     teacher_macs: int | None = None
     training_flops: int | None = None
+    cohort_seconds: float | None = None
     student_seconds: float | None = None
     teacher_seconds: float | None = None
     evaluation_seconds: float | None = None
@@ -162,6 +165,16 @@ class Folder:
         """A run's record, None if it has none. Raises RecordError for one that does not validate."""
         path = self.record_path(run_id)
         return read_record(path) if path.exists() else None
+
+    def state(self, run_id: str) -> State:
+        """What there is of a run."""
+        try:
+            record = self.record(run_id)
+        except RecordError:
+            return "corrupt"
+        if record is not None:
+            return record.status
+        return "missing" if self.failure(run_id) is None else "failed"
 
     def finish(self, record: Record, curve: list[dict[str, Any]]) -> None:
         """Write a run's curve and record, and forget an earlier failure."""

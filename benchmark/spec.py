@@ -175,6 +175,10 @@ class Grid(Value):
     expected_accuracy: dict[str, float] = {}
     keep_weights: bool = False
 
+    def as_toml(self) -> dict[str, Any]:
+        """Plain values for a TOML file, which has no null: keys without a value are left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
     @model_validator(mode="before")
     @classmethod
     def _resolve(cls, raw: Any) -> Any:

@@ -83,6 +83,11 @@ def label(name: str, options: Mapping[str, Mapping[str, Scalar]]) -> str:
     return "+".join(one(part) for part in components(name))
 
 
+def summary(name: str) -> str:
+    """The first line of a method's docstring."""
+    return (inspect.getdoc(entry(name).method) or "").partition("\n")[0]
+
+
 def classes(name: str) -> list[type[Method]]:
     return [entry(part).method for part in components(name)]
 

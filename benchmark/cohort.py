@@ -1,0 +1,141 @@
+"""Train one cohort in this process: from runs and a results folder to records."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import methods
+from benchmark import checkpoints, data
+from benchmark.cost import cost
+from benchmark.data import Resident, Splits, TrainingSet
+from benchmark.evaluation import classification_measures, outputs_on, teacher_measures
+from benchmark.members import Member, build_student
+from benchmark.provenance import provenance
+from benchmark.records import Cost, Folder, Record, Result
+from benchmark.spec import Grid, Run
+from benchmark.teacher import Teacher, admit
+from benchmark.training import Watch, train
+from benchmark.weights import save_weights, weights_sha256
+from methods.base import Task
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the members of a cohort share."""
+
+    folder: Folder
+    splits: Splits
+    training: TrainingSet
+    validation: Resident
+    test: Resident
+    teacher: Teacher | None
+    device: torch.device
+
+
+def run_cohort(
+    folder: Folder,
+    runs: Sequence[Run],
+    grid: Grid,
+    device: torch.device,
+    data_dir: Path | None,
+    stop: Callable[[], bool] = lambda: False,
+    report: Callable[[int, Sequence[Member]], None] = lambda epoch, members: None,
+) -> bool:
+    """Bring every run to a record; False if stopped before, with checkpoints to go on from.
+
+    Raises TeacherError if the teacher does not pass its gate, UsageError for data or networks that cannot be had.
+    """
+    recipe = runs[0].recipe
+    torch.use_deterministic_algorithms(recipe.deterministic)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and no result reads such memory
+    bench = _bench(folder, runs[0], grid, device, data_dir)
+    members = [member for run in runs if (member := _member(run, bench))]
+    if not members:
+        return True
+
+    def save(active: Sequence[Member]) -> None:
+        for member in active:
+            checkpoints.save(folder.checkpoints_path(member.run.id), member.state())
+
+    if not train(members, bench.teacher, bench.training, bench.validation, Watch(stop, save, report)):
+        return False
+    for member in members:
+        record = _record(member, bench, len(members))
+        if record.status == "done" and (grid.keep_weights or member.run.teacher is None):
+            save_weights(folder.weights_path(record.run_id), member.network.model, member.run)
+        folder.finish(record, member.curve)
+        checkpoints.discard(folder.checkpoints_path(record.run_id))
+    return True
+
+
+def _bench(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir: Path | None) -> Bench:
+    splits = data.load(run.dataset, data_dir)
+    teacher = None
+    if run.teacher is not None:
+        expected = grid.expected_accuracy.get(run.teacher.student.name)
+        teacher = admit(run, folder.teachers, splits, device, expected)
+    training = TrainingSet(splits.train, run.recipe, device)
+    validation, test = (Resident(split, run.recipe, device) for split in (splits.validation, splits.test))
+    return Bench(folder, splits, training, validation, test, teacher, device)
+
+
+def _member(run: Run, bench: Bench) -> Member | None:
+    """The run, ready to go on from its newest checkpoint; None if its method cannot serve the pair."""
+    network = build_student(run, bench.splits.classes, bench.device)
+    image = bench.training.batch(0, 2)[0]
+    teacher = bench.teacher
+    task = Task(
+        student=network.shapes(image),
+        teacher=teacher.network.shapes(image) if teacher else None,
+        labels=bench.training.labels,
+        epochs=run.recipe.epochs,
+        classifier=teacher.network.classifier if teacher else None,
+    )
+    if reason := methods.unsupported(run.method, task):
+        origin = provenance(bench.device, run.recipe.deterministic, resumed=0)
+        result = Result(reason=reason, teacher_id=run.teacher.id if run.teacher else None)
+        record = Record(run_id=run.id, status="not_applicable", run=run, result=result, cost=Cost(), provenance=origin)
+        bench.folder.finish(record, [])
+        return None
+    member = Member(run, task, network, bench.device)
+    if state := checkpoints.newest(bench.folder.checkpoints_path(run.id), run.id, bench.device):
+        member.restore(state)
+        log.info("%s goes on from step %d", run.id, member.next_step)
+    return member
+
+
+def _record(member: Member, bench: Bench, cohort_size: int) -> Record:
+    diverged = member.diverged_epoch
+    return Record(
+        run_id=member.run.id,
+        status="done" if diverged is None else "diverged",
+        run=member.run,
+        result=_result(member, bench),
+        cost=cost(member, bench.teacher, bench.training, cohort_size),
+        provenance=provenance(bench.device, member.run.recipe.deterministic, member.resumed),
+    )
+
+
+def _result(member: Member, bench: Bench) -> Result:
+    """Evaluate on the test set, which is read here and nowhere before."""
+    values: dict[str, object] = {"test_images": len(bench.test), "data_sha256": bench.splits.sha256}
+    teacher = bench.teacher
+    if teacher is not None:
+        its = teacher.record
+        values |= {"teacher_id": its.run_id, "teacher_weights_sha256": its.result.weights_sha256}
+        values["teacher_top1"] = its.result.top1
+    if member.diverged_epoch is not None:
+        reason = f"the training loss was not finite in epoch {member.diverged_epoch + 1}"
+        return Result.model_validate({**values, "diverged_epoch": member.diverged_epoch, "reason": reason})
+    outputs = outputs_on(member.evaluate, bench.test)
+    values |= classification_measures(outputs[0], bench.test.labels)
+    if teacher is not None:
+        supplied = outputs_on(lambda images: teacher.evaluate(images, member.run.recipe), bench.test)
+        values |= teacher_measures(outputs, supplied)
+    values |= {key: member.curve[-1][key] for key in ("train_loss", "train_top1", "validation_top1")}
+    return Result.model_validate({**values, "weights_sha256": weights_sha256(member.network.model)})

@@ -1,0 +1,319 @@
+"""Run a grid of distillation methods, teacher-student pairs and seeds; what is finished is never run again.
+
+python -m benchmark.grid --methods all --seeds 3
+"""
+
+import argparse
+import re
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tomli_w
+from rich.console import Console
+
+from benchmark.errors import UsageError
+from benchmark.records import Folder, atomic
+from benchmark.spec import Grid, Scalar, grid_names, load_grid
+from benchmark.terminal import print_plan, print_problems, print_status
+
+if TYPE_CHECKING:
+    from benchmark.plan import Plan
+
+COMPLETE, FAILED, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_CODES = (
+    "exit codes: 0 every run has a record; 1 some failed; 2 wrong usage; 3 stopped or submitted; 130 interrupted"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    console = Console()
+    try:
+        return run(options, console)
+    except usage_errors() as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="python -m benchmark.grid", description=__doc__, epilog=EXIT_CODES, formatter_class=_HelpFormat
+    )
+    add = result.add_argument_group("what to run").add_argument
+    add("--grid", default="digits", metavar="NAME|FILE", help="a grid of this suite, or a TOML file of your own")
+    add(
+        "--methods",
+        nargs="+",
+        metavar="M",
+        help="'all': the grid's own list (default); 'installed': third parties' too; or names, by comma or space, a "
+        "composition as kd+rkd_da",
+    )
+    add("--seeds", metavar="N|A,B", help="a number: that many, 0 to N-1; or the seeds themselves, '0,3,7' or '7,'")
+    add("--pairs", nargs="+", metavar="P", help="only these pairs, as TEACHER_STUDENT (default: all of the grid)")
+    add("--datasets", nargs="+", metavar="D", help="only these data sets (default: all of the grid)")
+    add(
+        "--option",
+        action="append",
+        default=[],
+        metavar="METHOD.NAME=VALUE",
+        help="change an option of a method; it becomes a variant of its own in records and tables",
+    )
+    add = result.add_argument_group("where").add_argument
+    add("--data-dir", type=Path, metavar="DIR", help="where data sets lie that the suite does not bring along")
+    add("--results-dir", type=Path, default=Path("results"), metavar="DIR", help="results land in DIR/<grid>")
+    add = result.add_argument_group("how").add_argument
+    add(
+        "--executor",
+        choices=("auto", "slurm", "local", "inline"),
+        default="auto",
+        help="slurm: submit and return; local: one worker per GPU, or one with all cores; inline: in this process; "
+        "auto: slurm where there is sbatch, else local",
+    )
+    add("--device", default="auto", help="cpu, cuda or auto: a GPU where there is one")
+    add("--threads", type=_positive, metavar="N", help="CPU threads per worker (default: an equal share of the cores)")
+    add("--stop-after", type=_duration, metavar="T", help="stop cleanly after 90s, 9m or 2h; run again to go on")
+    add("--retry", choices=("failed",), help="try runs again that failed; without it they are left alone")
+    add = result.add_argument_group("instead of running").add_argument
+    add("--dry-run", action="store_true", help="print the plan: teachers, cohorts, states, forecast")
+    add("--status", action="store_true", help="print what the results folder holds")
+    add("--list", choices=("methods", "grids", "models"), help="print what there is to choose from")
+    add("--export", metavar="RUN", help="write a run's student weights to RUN.safetensors here, if its grid keeps them")
+    return result
+
+
+def run(options: argparse.Namespace, console: Console) -> int:
+    if options.list:
+        print("\n".join(available(options.list)))
+        return COMPLETE
+    if options.export:
+        return export(options.export, options.results_dir)
+    grid = load_grid(options.grid)
+    folder = Folder(options.results_dir / grid.name)
+    if options.status:
+        print_status(folder, console)
+        return COMPLETE
+    return execute(grid, folder, options, console)
+
+
+def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
+    """Plan, launch, watch."""
+    from benchmark.launch import Settings, Slurm, choose_executor, launch
+    from benchmark.plan import make_plan
+    from benchmark.progress import Display
+
+    deadline = time.time() + options.stop_after if options.stop_after else None
+    grid = wanted(grid, options)
+    freeze(grid, folder, write=False)
+    plan = make_plan(grid, folder)
+    executor = choose_executor(options.executor)
+    if options.dry_run:
+        print_plan(plan, folder, console)
+        return COMPLETE
+    if options.retry:
+        forget_failures(plan, folder)
+        plan = make_plan(grid, folder)
+    if plan.cohorts:
+        check_models(plan)
+        freeze(grid, folder, write=True)
+        for teacher in plan.teachers:
+            folder.teachers.plan(teacher)
+        for planned in plan.runs:
+            folder.plan(planned)
+        console.print(f"{len(plan.runs)} runs, {sum(len(c.runs) for c in plan.cohorts)} to train; executor: {executor}")
+        data_dir = str(options.data_dir.resolve()) if options.data_dir else None
+        settings = Settings(options.device, options.threads, data_dir, deadline)
+        launched = launch(plan, folder, settings, executor)
+        if isinstance(launched, Slurm):
+            console.print(f"submitted {len(launched.job_ids)} jobs; --status shows how far they are")
+            return INCOMPLETE
+        with Display(folder, [planned.id for planned in plan.runs], console) as display:
+            launched.wait(display.tick)
+    return conclude(plan, folder, console)
+
+
+def conclude(plan: "Plan", folder: Folder, console: Console) -> int:
+    """Derive the tables, print the results and what is wrong, and say where everything is."""
+    from analysis.tables import main_table
+
+    folder.write_tables()
+    folder.teachers.write_tables()
+    states = {run.id: folder.state(run.id) for run in plan.runs}
+    if any(state in ("done", "diverged", "not_applicable") for state in states.values()):
+        print(main_table(folder))
+    print_problems(states, folder, console)
+    missing = sum(state == "missing" for state in states.values())
+    if missing:
+        console.print(f"{missing} runs are still to be made: run the same command again to go on")
+    console.print(
+        f"records: {folder.path / 'records'}, tables: {folder.path / 'runs.csv'}, {folder.path / 'costs.csv'}"
+    )
+    console.print(f"figures and LaTeX tables: python -m analysis {folder.path}")
+    if missing:
+        return INCOMPLETE
+    return FAILED if any(state in ("failed", "corrupt") for state in states.values()) else COMPLETE
+
+
+def wanted(grid: Grid, options: argparse.Namespace) -> Grid:
+    """The grid with the command line's choices."""
+    from benchmark.plan import Selection, check_options, select
+
+    selection = Selection(
+        methods=method_names(options.methods, grid),
+        seeds=seed_list(options.seeds),
+        pairs=names(options.pairs),
+        datasets=names(options.datasets),
+    )
+    grid = select(grid, selection)
+    overrides = method_options(options.option)
+    check_options(grid.methods, overrides)
+    merged = {method: {**grid.options.get(method, {}), **overrides.get(method, {})} for method in overrides}
+    return grid.model_copy(update={"options": {**grid.options, **merged}})
+
+
+def names(values: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Names given by comma or space, each once."""
+    if values is None:
+        return None
+    return tuple(dict.fromkeys(name for value in values for name in value.split(",") if name))
+
+
+def method_names(values: Sequence[str] | None, grid: Grid) -> tuple[str, ...]:
+    import methods
+
+    chosen: list[str] = []
+    for name in names(values) or ("all",):
+        if name in ("all", "installed"):
+            chosen.extend(grid.methods)
+        if name == "installed":
+            chosen.extend(set(methods.names()) - set(methods.names(installed=False)))
+        if name not in ("all", "installed"):
+            methods.components(name)
+            chosen.append(name)
+    return tuple(dict.fromkeys(chosen))
+
+
+def seed_list(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d+(,\d*)*", text) or text == "0":
+        raise UsageError(f"--seeds {text!r} is neither a number of seeds above 0 nor seeds such as 0,3,7")
+    if "," not in text:
+        return tuple(range(int(text)))
+    return tuple(dict.fromkeys(int(part) for part in text.split(",") if part))
+
+
+def method_options(texts: Sequence[str]) -> dict[str, dict[str, Scalar]]:
+    """`rkd_da.distance=10` as {'rkd_da': {'distance': 10}}."""
+    found: dict[str, dict[str, Scalar]] = {}
+    for text in texts:
+        parts = re.fullmatch(r"([^.=]+)\.([^.=]+)=(.+)", text)
+        if parts is None:
+            raise UsageError(f"--option {text!r} is not METHOD.NAME=VALUE, for example rkd_da.distance=10")
+        found.setdefault(parts[1], {})[parts[2]] = _scalar(parts[3])
+    return found
+
+
+def _scalar(text: str) -> Scalar:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def freeze(grid: Grid, folder: Folder, write: bool) -> None:
+    """Hold the grid against the one the folder was begun with, and keep the two together in its grid.toml."""
+    from benchmark.plan import check_frozen, merge
+
+    path = folder.path / "grid.toml"
+    if path.exists():
+        frozen = load_grid(str(path))
+        check_frozen(grid, frozen, folder)
+        grid = merge(frozen, grid)
+    if write:
+        with atomic(path) as temporary:
+            temporary.write_text(tomli_w.dumps(grid.as_toml()), encoding="utf-8")
+
+
+def check_models(plan: "Plan") -> None:
+    """Build every network once, so that a wrong name or size is an error before any compute is spent."""
+    from benchmark.models import check
+
+    open_runs = [*(run for cohort in plan.cohorts for run in cohort.runs), *plan.missing_teachers]
+    for run in {(run.student.name, run.recipe.input_size): run for run in open_runs}.values():
+        check(run.student, run.recipe)
+
+
+def forget_failures(plan: "Plan", folder: Folder) -> None:
+    for run in plan.runs:
+        folder.failure_path(run.id).unlink(missing_ok=True)
+    for teacher in plan.teachers:
+        folder.teachers.failure_path(teacher.id).unlink(missing_ok=True)
+
+
+def available(kind: str) -> list[str]:
+    if kind == "grids":
+        return [f"{name}: {load_grid(name).description}" for name in grid_names()]
+    if kind == "models":
+        from benchmark.models import model_names
+
+        return model_names()
+    import methods
+
+    return [f"{name}: {methods.summary(name)}" for name in methods.names()]
+
+
+def export(run_id: str, results: Path) -> int:
+    """Copy a run's weights, which carry the run as metadata, to the working folder."""
+    found = [path for path in results.glob(f"*/weights/{run_id}.safetensors")]
+    if not found:
+        known = sorted(path.stem for path in results.glob("*/weights/*.safetensors"))
+        shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
+        raise UsageError(
+            f"no weights of run {run_id!r} below {results} (grids keep them with keep_weights = true); "
+            f"kept: {shown or 'none'}"
+        )
+    target = Path(f"{run_id}.safetensors")
+    if target.exists():
+        raise UsageError(f"{target} exists; it is not overwritten")
+    shutil.copyfile(found[0], target)
+    print(f"wrote {target}; its metadata describes the run, its tensors load into the timm model named there")
+    return COMPLETE
+
+
+def usage_errors() -> tuple[type[Exception], ...]:
+    """The errors that are the user's to mend; the method registry's only once it has been imported."""
+    registry = sys.modules.get("methods")
+    return (UsageError, registry.MethodError) if registry else (UsageError,)
+
+
+def _duration(text: str) -> float:
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if parts is None or float(parts[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 9m or 2h")
+    return float(parts[1]) * {"s": 1, "m": 60, "h": 3600}[parts[2]]
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+class _HelpFormat(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32, width=110)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

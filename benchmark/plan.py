@@ -1,0 +1,217 @@
+"""A grid minus what is finished: teachers to train, then cohorts. Imports torch for the method registry, not timm."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+from typing import TypeVar
+
+import methods
+from benchmark.errors import UsageError, unknown
+from benchmark.records import Folder, State
+from benchmark.spec import Dataset, Grid, Options, Pair, Run, Scalar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which cells of a grid are wanted; None means all of the grid's own."""
+
+    methods: tuple[str, ...] | None = None
+    seeds: tuple[int, ...] | None = None
+    pairs: tuple[str, ...] | None = None
+    datasets: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Runs that share data set, teacher, recipe and seed."""
+
+    runs: tuple[Run, ...]
+
+    @property
+    def teacher(self) -> Run | None:
+        return self.runs[0].teacher
+
+    @property
+    def name(self) -> str:
+        first = self.runs[0]
+        return f"{first.dataset.name} {first.teacher.student.name if first.teacher else 'teacher'} seed {first.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every wanted run with its state, and what is to be done about the missing ones."""
+
+    runs: tuple[Run, ...]
+    states: dict[str, State]
+    teachers: tuple[Run, ...]
+    teacher_states: dict[str, State]
+    cohorts: tuple[Cohort, ...]
+    forecast_seconds: float | None
+
+    @property
+    def missing_teachers(self) -> tuple[Run, ...]:
+        """Teachers that a missing run needs and that have to be trained first."""
+        needed = {cohort.teacher.id for cohort in self.cohorts if cohort.teacher}
+        return tuple(t for t in self.teachers if t.id in needed and self.teacher_states[t.id] == "missing")
+
+    def count(self) -> Counter[State]:
+        return Counter(self.states.values())
+
+
+def select(grid: Grid, selection: Selection) -> Grid:
+    """The grid with only what is wanted. Raises UsageError for a pair or data set that it lacks."""
+    pairs = _chosen("pair", {pair.name: pair for pair in grid.pairs}, selection.pairs)
+    datasets = _chosen("dataset", {dataset.name: dataset for dataset in grid.datasets}, selection.datasets)
+    wanted = {"pairs": pairs, "datasets": datasets, "methods": selection.methods or grid.methods}
+    return grid.model_copy(update={**wanted, "seeds": grid.seeds if selection.seeds is None else selection.seeds})
+
+
+def _chosen(kind: str, known: dict[str, T], names: tuple[str, ...] | None) -> tuple[T, ...]:
+    for name in names or ():
+        if name not in known:
+            raise unknown(kind, name, known)
+    return tuple(value for name, value in known.items() if names is None or name in names)
+
+
+def check_options(names: Sequence[str], overrides: dict[str, dict[str, Scalar]]) -> None:
+    """Raise UsageError for an override of a method that is not wanted, or of an option that it does not have."""
+    parts = {part for name in names for part in methods.components(name)}
+    for method, values in overrides.items():
+        if method not in parts:
+            raise unknown("method with --option", method, parts)
+        methods.resolve(method, {method: values})
+
+
+def cells(grid: Grid) -> tuple[Run, ...]:
+    """Every run of a grid: data sets x pairs x seeds x methods."""
+    check_options(grid.methods, grid.options)
+    described = {name: _described(name, grid.options) for name in grid.methods}
+    return tuple(
+        Run(
+            dataset=dataset,
+            student=grid.architectures[pair.student],
+            recipe=grid.recipe,
+            seed=seed,
+            teacher=_teacher(grid, dataset, pair, seed),
+            pair=pair.name,
+            **described[name],  # type: ignore[arg-type]
+        )
+        for dataset in grid.datasets
+        for pair in grid.pairs
+        for seed in grid.seeds
+        for name in grid.methods
+    )
+
+
+def _described(name: str, overrides: Options) -> dict[str, object]:
+    options = methods.resolve(name, overrides)
+    return {
+        "method": name,
+        "options": options,
+        "revisions": methods.revisions(name),
+        "label": methods.label(name, options),
+    }
+
+
+def _teacher(grid: Grid, dataset: Dataset, pair: Pair, seed: int) -> Run:
+    return Run(
+        dataset=dataset,
+        student=grid.architectures[pair.teacher],
+        method="student",
+        options=methods.resolve("student"),
+        revisions=methods.revisions("student"),
+        recipe=grid.teacher_recipe,
+        seed=seed if grid.teacher_seed == "paired" else grid.teacher_seed,
+        label="teacher",
+    )
+
+
+def make_plan(grid: Grid, folder: Folder) -> Plan:
+    """Compare the wanted runs with the records."""
+    runs = cells(grid)
+    teachers = tuple({run.teacher.id: run.teacher for run in runs if run.teacher}.values())
+    states = {run.id: folder.state(run.id) for run in runs}
+    open_runs = [run for run in runs if states[run.id] == "missing"]
+    grouped: dict[str, list[Run]] = {}
+    for run in open_runs:
+        grouped.setdefault(run.cohort_key, []).append(run)
+    cohorts = tuple(Cohort(tuple(members)) for members in grouped.values())
+    teacher_states = {teacher.id: folder.teachers.state(teacher.id) for teacher in teachers}
+    missing_teachers = [teacher for teacher in teachers if teacher_states[teacher.id] == "missing"]
+    forecast = _forecast(open_runs, folder, missing_teachers)
+    return Plan(runs, states, teachers, teacher_states, cohorts, forecast)
+
+
+def _forecast(open_runs: Sequence[Run], folder: Folder, missing_teachers: Sequence[Run]) -> float | None:
+    """Seconds that the missing runs will take, from what runs of the same pair and method took; None if unknown.
+
+    Measured here, or, before anything was, in the reference results of the same grid.
+    """
+    if not open_runs:
+        return 0.0
+    reference = Folder(folder.path.parent / "reference" / folder.path.name)
+    for source in (folder, reference):
+        seconds = _measured_seconds(source) | _measured_seconds(source.teachers)
+        wanted = [_kind(run) for run in (*open_runs, *missing_teachers)]
+        if all(kind in seconds for kind in wanted):
+            return sum(seconds[kind] for kind in wanted)
+    return None
+
+
+def _measured_seconds(folder: Folder) -> dict[tuple[str, ...], float]:
+    """Mean seconds of a run, by data set, pair and method; a cohort's are shared out evenly."""
+    seconds: dict[tuple[str, ...], list[float]] = {}
+    for record in folder.records()[0]:
+        if record.cost.cohort_seconds is not None and record.cost.cohort_size:
+            seconds.setdefault(_kind(record.run), []).append(record.cost.cohort_seconds / record.cost.cohort_size)
+    return {kind: mean(values) for kind, values in seconds.items()}
+
+
+def _kind(run: Run) -> tuple[str, ...]:
+    return run.dataset.name, run.pair or run.student.name, run.method
+
+
+def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:
+    """Raise UsageError if a results folder was begun with another protocol: its tables would mix the two."""
+    for field in ("recipe", "teacher_recipe", "teacher_seed"):
+        if getattr(grid, field) != getattr(frozen, field):
+            raise _other_grid(folder, _difference(field, getattr(frozen, field), getattr(grid, field)))
+    for field in ("datasets", "architectures"):
+        ours, theirs = (_by_name(getattr(g, field)) for g in (grid, frozen))
+        for name in sorted(ours.keys() & theirs.keys()):
+            if ours[name] != theirs[name]:
+                raise _other_grid(folder, _difference(f"{field}.{name}", theirs[name], ours[name]))
+
+
+def merge(frozen: Grid, grid: Grid) -> Grid:
+    """What two selections of one grid cover together."""
+    both = (frozen, grid)
+    return grid.model_copy(
+        update={
+            "datasets": tuple({d.name: d for g in both for d in g.datasets}.values()),
+            "architectures": frozen.architectures | grid.architectures,
+            "pairs": tuple({pair.name: pair for g in both for pair in g.pairs}.values()),
+            "methods": tuple(dict.fromkeys(name for g in both for name in g.methods)),
+            "seeds": tuple(sorted({seed for g in both for seed in g.seeds})),
+            "options": frozen.options,
+        }
+    )
+
+
+def _by_name(values: object) -> dict[str, object]:
+    return dict(values) if isinstance(values, dict) else {value.name: value for value in values}  # type: ignore
+
+
+def _difference(name: str, before: object, now: object) -> str:
+    if hasattr(before, "model_dump") and hasattr(now, "model_dump"):
+        old, new = before.model_dump(), now.model_dump()
+        key = next(key for key in old if old[key] != new[key])
+        return f"{name}.{key} = {old[key]!r} there, {new[key]!r} now"
+    return f"{name} = {before!r} there, {now!r} now"
+
+
+def _other_grid(folder: Folder, difference: str) -> UsageError:
+    return UsageError(f"{folder.path} was begun with another protocol ({difference}): use another grid name or folder")

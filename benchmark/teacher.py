@@ -1,0 +1,92 @@
+"""The teacher: a trained run whose weights are kept, checked before any student starts, then frozen."""
+
+import math
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from benchmark.data import Resident, Splits
+from benchmark.evaluation import accuracy
+from benchmark.members import autocast, build_student, in_float32
+from benchmark.records import Folder, Record
+from benchmark.spec import Recipe, Run
+from benchmark.weights import weights_sha256
+from methods.base import Outputs
+
+TOLERATED_IMAGES = 2
+"""How many test images a teacher may classify otherwise than its record says; devices and libraries differ in bits."""
+
+
+class TeacherError(RuntimeError):
+    """A teacher that no student should learn from, and why."""
+
+
+class Teacher:
+    """A frozen teacher in evaluation mode, supplying outputs for a cohort's batches."""
+
+    def __init__(self, record: Record, folder: Folder, classes: int, device: torch.device) -> None:
+        self.record = record
+        self.device = device
+        self.network = build_student(record.run, classes, device).eval().requires_grad_(False)
+        path = folder.weights_path(record.run_id)
+        try:
+            self.network.model.load_state_dict(load_file(path, device=str(device)))
+        except FileNotFoundError:
+            raise TeacherError(f"teacher {record.run_id} has a record but no weights at {path}") from None
+        except (OSError, RuntimeError, ValueError) as error:
+            raise TeacherError(f"weights of teacher {record.run_id} at {path} cannot be used: {error}") from None
+
+    @torch.no_grad()
+    def outputs(self, images: Tensor, recipe: Recipe) -> Outputs:
+        """Outputs for images [B, C, H, W], at the student recipe's teacher precision, then in float32."""
+        with autocast(self.device, recipe.teacher_precision):
+            return in_float32(self.network(images))
+
+    def evaluate(self, images: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
+        """Logits [B, K] and embeddings [B, D]."""
+        outputs = self.outputs(images, recipe)
+        return outputs.logits, outputs.embedding
+
+
+def admit(run: Run, folder: Folder, splits: Splits, device: torch.device, expected: float | None) -> Teacher:
+    """The teacher of a cohort, if it passes the gate; TeacherError says why it does not.
+
+    It must have a record of an accuracy above what the grid expects (or above chance by three standard errors where
+    nothing is expected), the recorded weights, the data set's classes, images of the student's size and
+    normalisation, and the recorded accuracy when evaluated again here.
+    """
+    teacher_run = run.teacher
+    assert teacher_run is not None
+    record = folder.record(teacher_run.id)
+    if record is None:
+        why = folder.failure(teacher_run.id) or "it was not trained"
+        raise TeacherError(f"teacher {teacher_run.id} has no record: {why}")
+    if record.status != "done" or record.result.top1 is None:
+        raise TeacherError(f"teacher {teacher_run.id} is {record.status}: {record.result.reason}")
+    for field in ("input_size", "mean", "std"):
+        ours, its = getattr(run.recipe, field), getattr(teacher_run.recipe, field)
+        if ours != its:
+            raise TeacherError(f"teacher {teacher_run.id} was trained with {field} = {its}, its students get {ours}")
+    if record.result.data_sha256 != splits.sha256:
+        raise TeacherError(f"teacher {teacher_run.id} was trained on other images than {run.dataset.name!r} holds now")
+    _check_accuracy(record, splits.classes, expected)
+    teacher = Teacher(record, folder, splits.classes, device)
+    if weights_sha256(teacher.network.model) != record.result.weights_sha256:
+        raise TeacherError(f"weights of teacher {teacher_run.id} are not the ones its record describes")
+    test = Resident(splits.test, teacher_run.recipe, device)
+    measured = accuracy(lambda images: teacher.outputs(images, teacher_run.recipe).logits, test)
+    if abs(measured - record.result.top1) * len(test) > TOLERATED_IMAGES:
+        raise TeacherError(f"teacher {teacher_run.id} has top-1 {measured:.4f} here, {record.result.top1:.4f} recorded")
+    return teacher
+
+
+def _check_accuracy(record: Record, classes: int, expected: float | None) -> None:
+    top1, images = record.result.top1, record.result.test_images
+    assert top1 is not None
+    assert images
+    chance = 1 / classes
+    floor = expected if expected is not None else chance + 3 * math.sqrt(chance * (1 - chance) / images)
+    if top1 < floor:
+        against = "the grid expects" if expected is not None else "three standard errors above chance are"
+        raise TeacherError(f"teacher {record.run_id} has top-1 {top1:.4f}; {against} {floor:.4f}")

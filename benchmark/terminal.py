@@ -1,0 +1,69 @@
+"""What the command line prints: plans, states, lists. No torch here."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.progress import clock
+from benchmark.records import Folder, State
+
+if TYPE_CHECKING:
+    from benchmark.plan import Plan
+
+SHOWN_FAILURES = 5
+
+
+def counts(states: Iterable[State]) -> str:
+    """`40 done, 2 failed, 6 missing`."""
+    found = Counter(states)
+    order: tuple[State, ...] = ("done", "diverged", "not_applicable", "failed", "corrupt", "missing")
+    return ", ".join(f"{found[state]} {state.replace('_', ' ')}" for state in order if found[state]) or "none"
+
+
+def print_plan(plan: "Plan", folder: Folder, console: Console) -> None:
+    """Teachers, cohorts, states, forecast."""
+    say = _plain(console)
+    say(f"{len(plan.runs)} runs in {folder.path}: {counts(plan.states.values())}")
+    table = Table("teacher", "state", "run id", title="Teachers", title_justify="left")
+    for teacher in plan.teachers:
+        name = f"{teacher.dataset.name} {teacher.student.name} seed {teacher.seed}"
+        table.add_row(name, plan.teacher_states[teacher.id].replace("_", " "), teacher.id)
+    console.print(table)
+    if plan.cohorts:
+        table = Table("cohort", "runs", "students", "methods", title="Cohorts to train", title_justify="left")
+        for cohort in plan.cohorts:
+            students = dict.fromkeys(run.student.name for run in cohort.runs)
+            labels = dict.fromkeys(run.label for run in cohort.runs)
+            table.add_row(cohort.name, str(len(cohort.runs)), " ".join(students), " ".join(labels))
+        console.print(table)
+    cost = "unknown" if plan.forecast_seconds is None else clock(plan.forecast_seconds)
+    say(f"to train: {len(plan.missing_teachers)} teachers, {counts(plan.states.values())}; forecast time: {cost}")
+
+
+def print_problems(states: dict[str, State], folder: Folder, console: Console) -> None:
+    """Why runs failed or cannot be read, in a few lines."""
+    say = _plain(console)
+    failed = [run_id for run_id, state in states.items() if state == "failed"]
+    for run_id in failed[:SHOWN_FAILURES]:
+        say(f"failed: {run_id}: {folder.failure(run_id)}")
+    if len(failed) > SHOWN_FAILURES:
+        say(f"... and {len(failed) - SHOWN_FAILURES} more in {folder.path / 'failures'}")
+    if failed:
+        say("run again with --retry failed to try them once more")
+    for problem in folder.records()[1]:
+        say(f"not used: {problem}; move it away to have the run made again")
+
+
+def print_status(folder: Folder, console: Console) -> None:
+    """What a results folder holds, from its files alone."""
+    states = {run_id: folder.state(run_id) for run_id in folder.planned_ids()}
+    _plain(console)(f"{len(states)} runs in {folder.path}: {counts(states.values())}")
+    print_problems(states, folder, console)
+
+
+def _plain(console: Console):  # type: ignore[no-untyped-def]
+    """Print a line as it is: no wrapping, no markup, no colours guessed from its words."""
+    return lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -1,0 +1,72 @@
+"""The lock-step loop: one batch stream and one teacher forward for all students of a cohort."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from benchmark.data import Resident, TrainingSet
+from benchmark.members import Member
+from benchmark.teacher import Teacher
+from methods.base import Batch
+
+CHECKPOINT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the loop tells and asks the outside, at step boundaries and epoch edges."""
+
+    stop: Callable[[], bool] = lambda: False
+    save: Callable[[Sequence[Member]], None] = lambda members: None
+    report: Callable[[int, Sequence[Member]], None] = lambda epoch, members: None
+
+
+def train(
+    members: Sequence[Member],
+    teacher: Teacher | None,
+    data: TrainingSet,
+    validation: Resident,
+    watch: Watch,
+) -> bool:
+    """Train every member to the end of its recipe, or until it diverges; False if stopped before.
+
+    Members share data, teacher, recipe and seed. Resumed members may have come to different steps: the ones that are
+    ahead sit out the steps they have made, which changes nothing for either, since batches are a function of the step.
+    """
+    recipe, seed = members[0].run.recipe, members[0].run.seed
+    saved = time.monotonic()
+    for epoch in range(min(member.next_step for member in members) // data.steps, recipe.epochs):
+        active = [member for member in members if member.diverged_epoch is None]
+        if not active:
+            break
+        started = time.perf_counter()
+        views = data.views(seed, epoch)
+        for member in active:
+            member.set_learning_rate(epoch)
+        for step in range(data.steps):
+            now = epoch * data.steps + step
+            due = [member for member in active if member.next_step == now]
+            if not due:
+                continue
+            images, labels, index = data.training_batch(views, step)
+            progress = torch.full((), now / (recipe.epochs * data.steps), device=data.device)
+            tick = time.perf_counter()
+            supplied = teacher.outputs(images, recipe) if teacher and any(member.reads for member in due) else None
+            teacher_seconds = time.perf_counter() - tick
+            for member in due:
+                member.step(images, Batch(labels, index, epoch, progress, member.generator), supplied)
+                member.teacher_seconds += teacher_seconds if member.reads else 0.0
+                if step == data.steps - 1:
+                    member.close_epoch(epoch, validation)
+            stopping = watch.stop()
+            if stopping or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                watch.save(active)
+                saved = time.monotonic()
+            if stopping:
+                return False
+        for member in active:
+            member.cohort_seconds += time.perf_counter() - started
+        watch.report(epoch, members)
+    return True

@@ -1,0 +1,27 @@
+"""A run's weights as a safetensors file, and their hash."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import nn
+
+from benchmark.records import atomic
+from benchmark.spec import Run
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """Hash of names, shapes and values of a module's parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_weights(path: Path, module: nn.Module, run: Run) -> None:
+    """Write a timm model's weights, with the run they come from as metadata: enough to build the model again."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, metadata={"run_id": run.id, "run": json.dumps(run.model_dump(mode="json"))})

@@ -1,0 +1,106 @@
+"""Graph knowledge distillation: the similarity graph of a batch at three depths."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from methods import relations
+from methods.base import Batch, Method, Outputs, Tap, Task, register
+
+EDGES = ("all", "intra", "inter")
+
+
+def similarity_graph(features: Tensor, edges: Tensor | None = None) -> Tensor:
+    """Degree-normalised adjacency [B, B] of the cosine graph of [B, ...], without self-loops.
+
+    edges: [B, B], the pairs to keep (None: all). They are selected after the normalisation, as in the authors' code.
+    """
+    adjacency = relations.cosine_similarities(features).clamp(min=0).fill_diagonal_(0)
+    adjacency = relations.degree_normalized(adjacency)
+    return adjacency if edges is None else adjacency * edges
+
+
+def class_edges(labels: Tensor, edges: str) -> Tensor | None:
+    """Which pairs [B, B] of samples to compare: "all" (None), of the same class ("intra"), of two classes ("inter")."""
+    if edges == "all":
+        return None
+    same = labels[:, None] == labels
+    return same if edges == "intra" else ~same
+
+
+def neighbour_mask(adjacency: Tensor, neighbours: int) -> Tensor:
+    """[B, B], 1 where one of two samples is among the other's nearest neighbours, 0 elsewhere.
+
+    Without an edge there is no neighbour: which of several zeros is the largest would depend on the order of the batch.
+    """
+    weights, nearest = adjacency.topk(neighbours, dim=1)
+    mask = torch.zeros_like(adjacency).scatter_(1, nearest, (weights > 0).to(adjacency.dtype))
+    return torch.maximum(mask, mask.T)
+
+
+def gkd_loss(
+    student: Tensor, teacher: Tensor, edges: Tensor | None = None, *, neighbours: int = 0, power: int = 1
+) -> Tensor:
+    """||A_T^p - A_S^p||_F^2 of the graphs of [B, ...] and [B, ...]; `edges` as in `similarity_graph`.
+
+    neighbours: 0, or at least B, compares all edges; otherwise those of the teacher's nearest-neighbour graph.
+    """
+    target, graph = similarity_graph(teacher.detach(), edges), similarity_graph(student, edges)
+    if 0 < neighbours < len(target):
+        mask = neighbour_mask(target, neighbours)
+        target, graph = target * mask, graph * mask
+    difference = torch.linalg.matrix_power(target, power) - torch.linalg.matrix_power(graph, power)
+    return difference.square().sum()
+
+
+@register("gkd")
+class GraphKD(Method):
+    """Deep geometric knowledge distillation with graphs (Lassance et al., ICASSP 2020, arXiv:1911.03080).
+
+        weight * mean_stages || A_T^p - A_S^p ||_F^2,   A = M * D^-1/2 C D^-1/2
+
+    C [B, B]: cosines between samples with a zero diagonal; D: its row sums; M: optionally edges within or between
+    classes (`edges`) and the teacher's `neighbours` nearest neighbours, made symmetric, for both networks; p: `power`.
+    The three stages are two maps [B, C, H, W], flattened, and the embedding [B, D], the third one after pooling.
+    Widths and sizes may differ.
+
+    Defaults: weight 25, dense, all edges, p = 1, those of the authors' published checkpoints and current code
+    (cadurosar/graph_kd; sum over pairs, mean over stages).
+
+    Deviation: the authors tap rectified features only. Elsewhere a cosine may be negative, which a degree cannot use:
+    such edges are dropped before the degrees are taken, and a sample left without any is isolated rather than NaN. A
+    pair without an edge is never a neighbour.
+    """
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"maps", "embedding"})
+
+    def __init__(
+        self, task: Task, *, weight: float = 25.0, neighbours: int = 0, power: int = 1, edges: str = "all"
+    ) -> None:
+        super().__init__(task)
+        if edges not in EDGES:
+            raise ValueError(f"gkd.edges = {edges!r} is none of {', '.join(EDGES)}")
+        if neighbours < 0 or power < 1:
+            raise ValueError(f"gkd needs neighbours >= 0 and power >= 1, not {neighbours} and {power}")
+        self.weight, self.neighbours, self.power, self.edges = weight, neighbours, power, edges
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        edges = class_edges(batch.labels, self.edges)
+        stages = zip(self._features(student), self._features(teacher), strict=True)
+        terms = [gkd_loss(s, t, edges, neighbours=self.neighbours, power=self.power) for s, t in stages]
+        return self.weight * torch.stack(terms).mean()
+
+    @staticmethod
+    def _features(outputs: Outputs) -> tuple[Tensor, ...]:
+        return (*outputs.stages(3)[:2], outputs.embedding)
+
+    @classmethod
+    def unsupported(cls, task: Task) -> str | None:
+        for network, shapes in (("student", task.student), ("teacher", task.teacher)):
+            try:
+                if shapes:
+                    shapes.stages(3)
+            except ValueError as error:
+                return f"{network}: {error}"
+        return None

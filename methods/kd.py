@@ -1,0 +1,43 @@
+"""Knowledge distillation: softened probabilities."""
+
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from methods.base import Batch, Method, Outputs, Scalar, Tap, Task, register
+from methods.relations import rows
+
+
+def kd_loss(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
+    """T^2 KL(teacher || student), the mean over the batch, of logits [B, K] softened by the temperature T."""
+    log_student = F.log_softmax(rows(student) / temperature, dim=1)
+    soft_teacher = F.softmax(rows(teacher.detach()) / temperature, dim=1)
+    return temperature**2 * F.kl_div(log_student, soft_teacher, reduction="batchmean")
+
+
+@register("kd")
+class KnowledgeDistillation(Method):
+    """Distilling the knowledge in a neural network (Hinton, Vinyals & Dean, NIPS workshop 2014, arXiv:1503.02531).
+
+        ce * CE + weight * T^2 * mean_B KL(p_T || p_S),   p = softmax(logits [B, K] / T)
+
+    Defaults: 0.1 CE + 0.9 KD at T = 4, those of the table that later work compares with (Tian et al., ICLR 2020,
+    arXiv:1910.10699; RepDistiller). As one term of a composition the paper's plain sum, CE + T^2 KL, is used.
+    """
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"logits"})
+    composed: ClassVar[dict[str, Scalar]] = {"ce": 1.0, "weight": 1.0}
+
+    def __init__(self, task: Task, *, temperature: float = 4.0, ce: float = 0.1, weight: float = 0.9) -> None:
+        super().__init__(task)
+        self.temperature, self.ce_weight, self.weight = temperature, ce, weight
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return self.weight * kd_loss(student.logits, teacher.logits, self.temperature)
+
+    @classmethod
+    def unsupported(cls, task: Task) -> str | None:
+        if task.teacher and task.teacher.classes != task.student.classes:
+            return f"the teacher has {task.teacher.classes} classes, the student {task.student.classes}"
+        return None

@@ -1,0 +1,132 @@
+"""Relations among the samples of a batch: distances, angles, similarities and graphs.
+
+Everything here takes one representation per sample, [B, ...], flattens it to [B, D] and returns at least float32.
+Degenerate batches (coincident points, zero rows, one row) give finite values and zero, not exploding, gradients, and
+nothing waits for the device.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+NORM_FLOOR = 1e-12
+"""Vectors and distances no longer than this count as zero."""
+CPU_BLOCK, DEVICE_BLOCK = 2**18, 2**24
+"""Elements of the [vertices, B, B] blocks of `angle_loss`: what a core's cache holds, and what keeps a GPU busy."""
+
+
+def rows(x: Tensor) -> Tensor:
+    """[B, ...] to [B, D], half precision to float32."""
+    return x.flatten(1).to(torch.promote_types(x.dtype, torch.float32))
+
+
+def inverse_root(x: Tensor, floor: float = NORM_FLOOR**2) -> Tensor:
+    """x^-1/2; 0, without gradient, where x is not above the floor."""
+    above = x > floor
+    return torch.where(above, torch.where(above, x, 1).rsqrt(), 0)
+
+
+def normalize(x: Tensor) -> Tensor:
+    """Rows of [B, D] divided by their L2 norm; zero rows stay zero and receive no gradient."""
+    return x * inverse_root(x.square().sum(1, keepdim=True))
+
+
+def gram(x: Tensor) -> Tensor:
+    """Inner products [B, B] of the samples."""
+    x = rows(x)
+    return x @ x.T
+
+
+def cosine_similarities(x: Tensor) -> Tensor:
+    """Cosines [B, B] between the samples; 0 with a zero sample."""
+    products = gram(x)  # normalised afterwards: [B, B] is smaller than [B, D]
+    factor = inverse_root(products.diagonal())
+    return factor[:, None] * products * factor
+
+
+def squared_distances(x: Tensor) -> Tensor:
+    """Squared Euclidean distances [B, B]; exactly 0, without gradient, between coincident points.
+
+    |a - b|^2 = |a|^2 + |b|^2 - 2ab is a small difference of large numbers. Centring the batch removes what all samples
+    share, and float64, which costs next to nothing here, resolves close pairs in a wide batch as well as subtracting
+    them would, without a [B, B, D] tensor.
+    """
+    x = rows(x)
+    wide = x.to(torch.float32 if x.device.type == "mps" else torch.float64)  # Apple's GPUs have no float64
+    wide = wide - wide.mean(0)
+    products = wide @ wide.T
+    norms = products.diagonal()
+    scale = norms[:, None] + norms
+    squared = scale - 2 * products
+    rounding = 64 * torch.finfo(wide.dtype).eps * scale
+    return torch.where(squared > rounding + NORM_FLOOR**2, squared, 0).to(x.dtype)
+
+
+def distances(x: Tensor) -> Tensor:
+    """Euclidean distances [B, B]; 0, without gradient, between coincident points."""
+    squared = squared_distances(x)
+    return squared * inverse_root(squared)
+
+
+def mean_scaled(distance: Tensor) -> Tensor:
+    """Distances [B, B] divided by their mean over distinct samples; zero if all samples coincide."""
+    size = len(distance)
+    mean = distance.sum() / max(size * (size - 1), 1)
+    return distance * torch.where(mean > 0, 1 / torch.where(mean > 0, mean, 1), 0)
+
+
+def degree_normalized(adjacency: Tensor) -> Tensor:
+    """D^-1/2 A D^-1/2 of a non-negative [B, B], D being its row sums; isolated nodes get the factor 0."""
+    degree = adjacency.sum(1)
+    factor = inverse_root(degree, floor=len(degree) * torch.finfo(degree.dtype).eps)
+    return factor[:, None] * adjacency * factor
+
+
+def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean Huber loss between the cosines of all B^3 angles, given squared distances [B, B] of each network."""
+    return _AngleLoss.apply(student, teacher)
+
+
+class _AngleLoss(torch.autograd.Function):
+    """Law of cosines: at vertex j, between i and k, the cosine is (S_ji + S_jk - S_ik) / (2 d_ji d_jk), where S = d^2.
+
+    Vertices are taken in blocks, and the gradient with respect to S is summed up in the same pass, so that no more than
+    one block of angles exists at a time and only [B, B] is kept for the backward pass.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor) -> Tensor:
+        size = len(student)
+        block = max(1, (CPU_BLOCK if student.device.type == "cpu" else DEVICE_BLOCK) // size**2)
+        inverse, teacher_inverse = inverse_root(student), inverse_root(teacher)
+        loss, gradient = student.new_zeros(()), torch.zeros_like(student)
+        for start in range(0, size, block):
+            vertices = slice(start, start + block)
+            cosine = _cosines(student, inverse, vertices)
+            difference = cosine - _cosines(teacher, teacher_inverse, vertices)
+            slope = difference.clamp(-1, 1)  # of the Huber loss, whose value is slope * (difference - slope / 2)
+            loss += torch.sum(difference.sub_(slope, alpha=0.5).mul_(slope))
+            if ctx.needs_input_grad[0]:
+                arm = inverse[vertices]
+                # Sides S_ji and S_jk, which i <-> k makes equal, of the numerator and of the denominator; then S_ik.
+                gradient[vertices] += arm * torch.matmul(slope, arm[:, :, None])[:, :, 0]
+                gradient[vertices] -= arm.square() * cosine.mul_(slope).sum(2)
+                gradient -= slope.mul_(arm[:, :, None]).mul_(arm[:, None, :]).sum(0) / 2
+        ctx.save_for_backward(gradient / size**3)
+        return loss / size**3
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, output: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return output * gradient, None
+
+
+def _cosines(squared: Tensor, inverse: Tensor, vertices: slice) -> Tensor:
+    """[vertices, B, B]; 0 where an arm has no length."""
+    arm = inverse[vertices]
+    sides = squared[vertices]
+    numerator = (sides[:, None, :] - squared).add_(sides[:, :, None])
+    return numerator.mul_(arm[:, :, None]).mul_(arm[:, None, :] / 2)

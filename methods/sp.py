@@ -1,0 +1,37 @@
+"""Similarity-preserving knowledge distillation: the batch's Gram matrix."""
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from methods import relations
+from methods.base import Batch, Method, Outputs, Tap, Task, register
+
+
+def sp_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Mean squared difference of the row-normalised Gram matrices [B, B] of maps [B, ...]."""
+    target = relations.normalize(relations.gram(teacher.detach()))
+    return (relations.normalize(relations.gram(student)) - target).square().mean()
+
+
+@register("sp")
+class SimilarityPreserving(Method):
+    """Similarity-preserving knowledge distillation (Tung & Mori, ICCV 2019, arXiv:1907.09682).
+
+        weight / B^2 * || G_T - G_S ||_F^2,   G = F F^T with rows divided by their L2 norm
+
+    F: the last spatial map [B, C, H, W] flattened to [B, CHW]; widths and sizes may differ. Gram matrices are neither
+    centred nor cosines, so that samples with long features dominate each row, and the diagonal is kept.
+
+    Defaults: weight 3000 and one pair of maps, as in RepDistiller, whose form the first author verified (the authors
+    published no code). Deviation: a sample whose map is zero receives no gradient instead of one divided by 1e-12.
+    """
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
+
+    def __init__(self, task: Task, *, weight: float = 3000.0) -> None:
+        super().__init__(task)
+        self.weight = weight
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return self.weight * sp_loss(student.maps[-1], teacher.maps[-1])

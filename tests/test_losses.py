@@ -1,0 +1,532 @@
+"""Losses against golden values, against naive float64 formulas, and against what they promise to be invariant to."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import methods
+from methods import relations
+from methods.base import Batch, Method, Outputs, Shapes, Task
+from methods.fitnet import FitNet, connector
+from methods.gkd import class_edges, gkd_loss, neighbour_mask, similarity_graph
+from methods.kd import kd_loss
+from methods.rkd import rkd_angle_loss, rkd_distance_loss
+from methods.sp import sp_loss
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "losses.json").read_text())
+NAMES = ["fitnet", "gkd", "kd", "rkd_a", "rkd_d", "rkd_da", "sp"]
+CLASSES = 5
+STUDENT = Shapes(CLASSES, 6, ((3, 8, 8), (3, 8, 8), (4, 4, 4), (6, 2, 2)), (6, 2, 2), stem=1)
+TEACHER = Shapes(CLASSES, 9, ((5, 16, 16), (5, 16, 16), (7, 8, 8), (9, 4, 4)), (9, 4, 4), stem=1)
+
+settings.register_profile("suite", deadline=None, max_examples=30, derandomize=True)
+settings.load_profile("suite")
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def task() -> Task:
+    return Task(STUDENT, TEACHER, torch.arange(20) % CLASSES, epochs=2)
+
+
+def batch_of(labels: Tensor) -> Batch:
+    return Batch(labels, torch.arange(len(labels)), 0, torch.zeros(()), torch.Generator())
+
+
+def network(shapes: Shapes, size: int, seed: int, dtype: torch.dtype = torch.float64) -> Outputs:
+    """Random outputs of a network, all of them leaves that ask for a gradient."""
+
+    def leaf(*shape: int) -> Tensor:
+        nonlocal seed
+        seed += 1
+        return normal(size, *shape, seed=seed, dtype=dtype).requires_grad_()
+
+    maps = tuple(leaf(*shape) for shape in shapes.maps)
+    return Outputs(leaf(shapes.classes), leaf(shapes.embedding), maps, leaf(*shapes.pooled_map), shapes.stem)
+
+
+def tensors(outputs: Outputs) -> tuple[Tensor, ...]:
+    return (outputs.logits, outputs.embedding, *outputs.maps, outputs.pooled_map)
+
+
+def loss_and_gradient(
+    loss: Callable[[Tensor, Tensor], Tensor], student: Tensor, teacher: Tensor
+) -> tuple[Tensor, Tensor]:
+    student = student.detach().clone().requires_grad_()
+    value = loss(student, teacher)
+    (gradient,) = torch.autograd.grad(value, student)
+    return value.detach(), gradient
+
+
+# The formulas once more, as a reader of the papers would write them: one pair and one triplet at a time.
+
+
+def huber(x: Tensor) -> Tensor:
+    return 0.5 * x**2 if x.abs() < 1 else x.abs() - 0.5
+
+
+def naive_kd(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
+    total = student.new_zeros(())
+    for s, t in zip(student / temperature, teacher / temperature, strict=True):
+        p, q = t.exp() / t.exp().sum(), s.exp() / s.exp().sum()
+        total = total + sum(p[c] * (p[c] / q[c]).log() for c in range(len(p)))
+    return temperature**2 * total / len(student)
+
+
+def naive_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    pairs = [(i, j) for i in range(len(student)) for j in range(len(student)) if i != j]
+
+    def relation(x: Tensor) -> list[Tensor]:
+        lengths = [(x[i] - x[j]).pow(2).sum().sqrt() for i, j in pairs]
+        return [length / (sum(lengths) / len(lengths)) for length in lengths]
+
+    return sum(huber(s - t) for s, t in zip(relation(student), relation(teacher), strict=True)) / len(student) ** 2
+
+
+def naive_angle(student: Tensor, teacher: Tensor) -> Tensor:
+    def cosine(x: Tensor, i: int, j: int, k: int) -> Tensor:
+        a, b = x[i] - x[j], x[k] - x[j]
+        return a @ b / (a.pow(2).sum().sqrt() * b.pow(2).sum().sqrt())
+
+    size = range(len(student))
+    triplets = [(i, j, k) for i in size for j in size for k in size if i != j != k]
+    return sum(huber(cosine(student, *t) - cosine(teacher, *t)) for t in triplets) / len(student) ** 3
+
+
+def naive_sp(student: Tensor, teacher: Tensor) -> Tensor:
+    def relation(x: Tensor) -> list[Tensor]:
+        products = [torch.stack([(a * b).sum() for b in x]) for a in x]
+        return [row / row.pow(2).sum().sqrt() for row in products]
+
+    return (
+        sum((s - t).pow(2).sum() for s, t in zip(relation(student), relation(teacher), strict=True)) / len(student) ** 2
+    )
+
+
+def naive_gkd(
+    student: Tensor,
+    teacher: Tensor,
+    labels: Tensor | None = None,
+    kind: str = "all",
+    neighbours: int = 0,
+    power: int = 1,
+) -> Tensor:
+    size = range(len(student))
+
+    def graph(x: Tensor) -> Tensor:
+        rows = [a.flatten() / a.pow(2).sum().sqrt() for a in x]
+        cosine = [[(rows[i] @ rows[j]).clamp(min=0) if i != j else x.new_zeros(()) for j in size] for i in size]
+        adjacency = torch.stack([torch.stack(row) for row in cosine])
+        factors = torch.diag(torch.stack([d**-0.5 if d > 0 else torch.zeros_like(d) for d in adjacency.sum(1)]))
+        adjacency = factors @ adjacency @ factors
+        if labels is not None and kind != "all":
+            same = torch.tensor([[float(labels[i] == labels[j]) for j in size] for i in size], dtype=x.dtype)
+            adjacency = adjacency * (same if kind == "intra" else 1 - same)
+        return adjacency
+
+    target, compared = graph(teacher), graph(student)
+    if neighbours:
+        mask = torch.zeros_like(target)
+        for i in size:
+            for j in sorted(size, key=lambda j: -target[i, j].item())[:neighbours]:
+                if target[i, j] > 0:
+                    mask[i, j] = mask[j, i] = 1
+        target, compared = target * mask, compared * mask
+    raised, target_raised = torch.eye(len(student), dtype=target.dtype), torch.eye(len(student), dtype=target.dtype)
+    for _ in range(power):
+        raised, target_raised = raised @ compared, target_raised @ target
+    return (target_raised - raised).pow(2).sum()
+
+
+# Golden values: rows i and columns j of closed-form inputs.
+
+
+def closed_form(width: int, a: float, b: float, c: float) -> Tensor:
+    i, j = torch.arange(8.0, dtype=torch.float64)[:, None], torch.arange(float(width), dtype=torch.float64)
+    return torch.sin(a + b * i + c * j * (1 + 0.3 * i))
+
+
+S, T = closed_form(5, 0.3, 1.7, 0.9).abs(), closed_form(7, 0.8, 1.1, 0.5).abs()
+LOGITS_S, LOGITS_T = 3 * closed_form(10, 0.1, 0.7, 1.3), 4 * closed_form(10, 0.4, 0.9, 0.6)
+LABELS = torch.arange(8) % 4
+
+
+def method_term(name: str, **options: float) -> Tensor:
+    """What the method registered as `name` gives on the golden inputs."""
+    shapes = [Shapes(10, x.shape[1], ((1, 1, x.shape[1]),), (1, 1, x.shape[1])) for x in (S, T)]
+    method = methods.load(name, Task(*shapes, LABELS, epochs=1), {name: options})
+    student = Outputs(LOGITS_S, S, (S[:, None, None],), S[:, None, None])
+    teacher = Outputs(LOGITS_T, T, (T[:, None, None],), T[:, None, None])
+    term = method(student, teacher, batch_of(LABELS))
+    return term if method.ce_weight == 1 else term + method.ce_weight * method.classification(LOGITS_S, LABELS)
+
+
+GOLDEN_CASES: dict[str, Callable[[], Tensor]] = {
+    "s[0]": lambda: S[0],
+    "kd": lambda: kd_loss(LOGITS_S, LOGITS_T),
+    "ce": lambda: Method(task()).classification(LOGITS_S, LABELS),
+    "0.1 ce + 0.9 kd": lambda: method_term("kd"),
+    "rkd distance": lambda: rkd_distance_loss(S, T),
+    "rkd angle": lambda: rkd_angle_loss(S, T),
+    "rkd 25 distance + 50 angle": lambda: method_term("rkd_da"),
+    "rkd distance, normalized": lambda: method_term("rkd_d", normalize=True) / 25,
+    "rkd angle, normalized": lambda: method_term("rkd_a", normalize=True) / 50,
+    "sp": lambda: method_term("sp") / 3000,
+    "gkd mask row sums, 3 neighbours": lambda: neighbour_mask(similarity_graph(T), 3).sum(1),
+    "gkd dense, intra": lambda: gkd_loss(S, T, class_edges(LABELS, "intra")),
+    "gkd dense, inter": lambda: gkd_loss(S, T, class_edges(LABELS, "inter")),
+    **{f"gkd dense, power {p}": partial(gkd_loss, S, T, power=p) for p in (1, 2, 3)},
+    **{f"gkd 3 neighbours, power {p}": partial(gkd_loss, S, T, power=p, neighbours=3) for p in (1, 2, 3)},
+}
+
+
+def test_every_golden_value_has_a_case() -> None:
+    assert set(GOLDEN_CASES) == set(GOLDEN) - {"about"}
+
+
+@pytest.mark.parametrize("name", GOLDEN_CASES)
+def test_golden_value(name: str) -> None:
+    expected = torch.tensor(GOLDEN[name], dtype=torch.float64)
+    tolerance = 1e-6 if name == "s[0]" else 1e-12  # s[0] is known to six digits
+    torch.testing.assert_close(GOLDEN_CASES[name](), expected, rtol=0, atol=tolerance)
+
+
+# Values and gradients against the naive formulas.
+
+LABELS_7 = torch.tensor([0, 1, 0, 2, 1, 0, 2])
+FORMULAS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], tuple[int, ...], tuple[int, ...]]] = {
+    "kd": (kd_loss, naive_kd, (CLASSES,), (CLASSES,)),
+    "kd, T = 2": (partial(kd_loss, temperature=2.0), partial(naive_kd, temperature=2.0), (CLASSES,), (CLASSES,)),
+    "rkd distance": (rkd_distance_loss, naive_distance, (4,), (9,)),
+    "rkd angle": (rkd_angle_loss, naive_angle, (4,), (9,)),
+    "sp": (sp_loss, naive_sp, (3, 2, 2), (5, 3, 3)),
+    "gkd": (gkd_loss, naive_gkd, (3, 2, 2), (5, 3, 3)),
+    "gkd, 2 neighbours, power 3": (
+        partial(gkd_loss, neighbours=2, power=3),
+        partial(naive_gkd, neighbours=2, power=3),
+        (3, 2, 2),
+        (5, 3, 3),
+    ),
+    **{
+        f"gkd, {kind}, 3 neighbours": (
+            partial(gkd_loss, edges=class_edges(LABELS_7, kind), neighbours=3, power=2),
+            partial(naive_gkd, labels=LABELS_7, kind=kind, neighbours=3, power=2),
+            (3, 2, 2),
+            (5, 3, 3),
+        )
+        for kind in ("intra", "inter")
+    },
+}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "kd": kd_loss,
+    "rkd distance": rkd_distance_loss,
+    "rkd angle": rkd_angle_loss,
+    "sp": sp_loss,
+    "gkd": gkd_loss,
+    "gkd, 2 neighbours": partial(gkd_loss, neighbours=2),
+}
+RELATIONAL = {name: loss for name, loss in LOSSES.items() if name != "kd"}
+
+
+def each(losses: dict[str, Callable[[Tensor, Tensor], Tensor]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("loss", [pytest.param(loss, id=name) for name, loss in losses.items()])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_value_and_gradient_are_those_of_the_formula(name: str, dtype: torch.dtype) -> None:
+    loss, naive, student_shape, teacher_shape = FORMULAS[name]
+    student, teacher = 2 * normal(7, *student_shape, seed=1) + 1, 2 * normal(7, *teacher_shape, seed=2) + 1
+    expected, expected_gradient = loss_and_gradient(naive, student, teacher)
+    value, gradient = loss_and_gradient(loss, student.to(dtype), teacher.to(dtype))
+    assert value.dtype == gradient.dtype == dtype
+    tolerance = {"rtol": 1e-10, "atol": 1e-13} if dtype == torch.float64 else {"rtol": 1e-4, "atol": 1e-6}
+    torch.testing.assert_close(value.double(), expected, **tolerance)
+    torch.testing.assert_close(gradient.double(), expected_gradient, **tolerance)
+
+
+@each(LOSSES)
+def test_gradient_is_the_derivative(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    student, teacher = normal(5, 3, seed=3).requires_grad_(), normal(5, 3, seed=4)
+    assert torch.autograd.gradcheck(lambda x: loss(x, teacher), student)
+
+
+@pytest.mark.parametrize("vertices", [1, 3, 7])
+def test_blocks_of_vertices_do_not_change_angles(vertices: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    student, teacher = normal(7, 4, seed=1), normal(7, 9, seed=2)
+    expected = loss_and_gradient(naive_angle, student, teacher)
+    monkeypatch.setattr(relations, "CPU_BLOCK", vertices * 7**2)
+    torch.testing.assert_close(loss_and_gradient(rkd_angle_loss, student, teacher), expected, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (8, 8), (2, 2), (6, 5)], ids=["same", "twice", "half", "larger"])
+@pytest.mark.parametrize("relu", [True, False])
+def test_fitnet_is_its_formula(size: tuple[int, int], relu: bool) -> None:
+    height, width = size
+    shapes = [
+        Shapes(CLASSES, 2, ((1, 16, 16), (3, *size), (2, 1, 1)), (2, 1, 1)),
+        Shapes(CLASSES, 2, ((1, 16, 16), (5, 4, 4), (2, 1, 1)), (2, 1, 1)),
+    ]
+    method = FitNet(Task(*shapes, LABELS, epochs=1), relu=relu).double()
+    outputs = [network(s, 6, seed) for s, seed in zip(shapes, (10, 20), strict=True)]
+    convolution = method.regressor[0]
+    x, target = outputs[0].maps[1], outputs[1].maps[1].detach()
+    if size == (2, 2):  # every input pixel adds a 4x4 patch, the outermost ring of which is cut off
+        patches = torch.einsum("bcp,cok->bokp", x.flatten(2), convolution.weight.flatten(2))
+        regressed = F.fold(patches.flatten(1, 2), (4, 4), (4, 4), padding=1, stride=2)
+    else:
+        kernel, stride = ((3, 3), 2) if size == (8, 8) else ((height - 3, width - 3), 1)
+        patches = F.unfold(x, kernel, padding=1 if stride == 2 else 0, stride=stride)
+        regressed = torch.einsum("bkp,ok->bop", patches, convolution.weight.flatten(1)).unflatten(2, (4, 4))
+    regressed = regressed + convolution.bias[:, None, None]
+    mean, variance = regressed.mean((0, 2, 3), True), regressed.var((0, 2, 3), False, keepdim=True)
+    regressed = (regressed - mean) / (variance + 1e-5).sqrt()
+    expected = 100 * ((regressed.clamp(min=0) if relu else regressed) - target).pow(2).mean()
+    value = method(*outputs, batch_of(LABELS))
+    torch.testing.assert_close(value, expected, rtol=1e-10, atol=0)
+    gradients = torch.autograd.grad(value, x), torch.autograd.grad(expected, x)
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-12)
+
+
+def test_gkd_is_the_mean_over_two_maps_and_the_embedding() -> None:
+    student, teacher, labels = network(STUDENT, 6, 0), network(TEACHER, 6, 50), torch.arange(6) % CLASSES
+    taps = [(student.maps[1], teacher.maps[1]), (student.maps[2], teacher.maps[2])]
+    taps.append((student.embedding, teacher.embedding))
+    expected = 25 * sum(naive_gkd(s, t) for s, t in taps) / 3
+    value = methods.load("gkd", task())(student, teacher, batch_of(labels))
+    torch.testing.assert_close(value, expected, rtol=1e-10, atol=0)
+    options = {"edges": "inter", "neighbours": 2, "power": 2}
+    expected = 25 * sum(naive_gkd(s, t, labels, "inter", 2, 2) for s, t in taps) / 3
+    value = methods.load("gkd", task(), {"gkd": options})(student, teacher, batch_of(labels))
+    torch.testing.assert_close(value, expected, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "tap"),
+    [
+        ("sp", {}, 3),
+        ("fitnet", {"stage": 1}, 1),
+        ("fitnet", {"stage": 2}, 2),
+        ("fitnet", {"stage": 3}, 3),
+    ],
+)
+def test_one_map_is_read(name: str, options: dict[str, int], tap: int) -> None:
+    method = methods.load(name, task(), {name: options}).double()
+    student, teacher = network(STUDENT, 6, 0), network(TEACHER, 6, 50)
+    value = method(student, teacher, batch_of(torch.arange(6)))
+    value.backward()
+    assert [x.grad is not None for x in student.maps] == [i == tap for i in range(4)]
+    if name == "sp":
+        torch.testing.assert_close(value, 3000 * naive_sp(student.maps[tap], teacher.maps[tap]), rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("neighbours", [7, 8, 128])
+def test_gkd_with_as_many_neighbours_as_samples_is_dense(neighbours: int) -> None:
+    student, teacher = normal(7, 4, seed=1).abs(), normal(7, 9, seed=2).abs()
+    torch.testing.assert_close(gkd_loss(student, teacher, neighbours=neighbours), gkd_loss(student, teacher))
+
+
+# What every method keeps to.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradient_reaches_student_and_own_parameters_but_not_the_teacher(name: str) -> None:
+    method = methods.load(name, task()).double()
+    student, teacher = network(STUDENT, 6, 0), network(TEACHER, 6, 50)
+    value = method(student, teacher, batch_of(torch.arange(6) % CLASSES))
+    assert value.shape == ()
+    assert value.isfinite()
+    value.backward()
+    assert all(x.grad is None for x in tensors(teacher))
+    assert any(x.grad is not None and x.grad.abs().max() > 0 for x in tensors(student))
+    for key, parameter in method.named_parameters():
+        assert parameter.grad is not None, key
+        assert parameter.grad.isfinite().all(), key
+    read = {"logits": [student.logits], "embedding": [student.embedding], "maps": student.maps, "pooled_map": []}
+    allowed = {id(x) for tap in method.reads for x in read[tap]}
+    assert {id(x) for x in tensors(student) if x.grad is not None} <= allowed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_waits_for_the_device(name: str) -> None:
+    """Tensors without data: whatever needs a value on the host raises."""
+    method = methods.load(name, task()).to("meta")
+
+    def on_meta(outputs: Outputs) -> Outputs:
+        maps = tuple(m.detach().to("meta").requires_grad_() for m in outputs.maps)
+        logits, embedding = (x.detach().to("meta").requires_grad_() for x in (outputs.logits, outputs.embedding))
+        return Outputs(logits, embedding, maps, maps[-1], outputs.stem)
+
+    batch = Batch(LABELS.to("meta"), LABELS.to("meta"), 0, torch.zeros((), device="meta"), torch.Generator())
+    student, teacher = on_meta(network(STUDENT, 8, 0, torch.float32)), on_meta(network(TEACHER, 8, 50, torch.float32))
+    method(student, teacher, batch).backward()
+
+
+@each(RELATIONAL)
+def test_zero_when_student_equals_teacher(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    for dtype in (torch.float64, torch.float32):
+        x = normal(6, 4, dtype=dtype)
+        value, gradient = loss_and_gradient(loss, x, x)
+        assert value == 0
+        assert gradient.abs().max() == 0
+
+
+def test_kd_is_zero_for_equal_logits() -> None:
+    x = normal(6, 4)
+    value, gradient = loss_and_gradient(kd_loss, x, x)
+    assert value.abs() < 1e-14
+    assert gradient.abs().max() < 1e-14
+
+
+# Invariances.
+
+
+@each(LOSSES)
+@given(seed=st.integers(0, 2**16), order=st.permutations(range(6)))
+def test_order_of_the_batch_does_not_matter(
+    loss: Callable[[Tensor, Tensor], Tensor], seed: int, order: list[int]
+) -> None:
+    student, teacher = normal(6, 4, seed=seed), normal(6, 4, seed=seed + 1)
+    value, gradient = loss_and_gradient(loss, student, teacher)
+    permuted, permuted_gradient = loss_and_gradient(loss, student[order], teacher[order])
+    torch.testing.assert_close(permuted, value, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(permuted_gradient, gradient[order], rtol=1e-7, atol=1e-10)
+
+
+@pytest.mark.parametrize("loss", [rkd_distance_loss, rkd_angle_loss])
+@given(seed=st.integers(0, 2**16), scale=st.floats(1e-3, 1e3), shift=st.floats(-1e6, 1e6))
+@example(seed=0, scale=1e-3, shift=1e6)
+def test_rkd_sees_no_translation_scale_or_rotation(
+    loss: Callable[[Tensor, Tensor], Tensor], seed: int, scale: float, shift: float
+) -> None:
+    x, other = normal(6, 4, seed=seed), normal(6, 3, seed=seed + 1)
+    rotation = torch.linalg.qr(normal(4, 4, seed=seed + 2)).Q
+    moved = scale * (x @ rotation) + shift * normal(4, seed=seed + 3)
+    for a, b, expected in ((moved, other, loss(x, other)), (other, moved, loss(other, x)), (moved, x, 0.0 * x.sum())):
+        torch.testing.assert_close(loss(a, b), expected, rtol=1e-5, atol=1e-9)
+
+
+# Batches on which the usual code gives NaN or exploding gradients.
+
+POOL = torch.cat([torch.zeros(1, 4), torch.eye(4), -torch.ones(1, 4), 3 * torch.eye(4)[:2]])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@each(LOSSES)
+@given(chosen=st.lists(st.tuples(*[st.integers(0, len(POOL) - 1)] * 2), min_size=1, max_size=6))
+def test_duplicate_zero_and_single_rows(
+    loss: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype, chosen: list[tuple[int, int]]
+) -> None:
+    student, teacher = (POOL[list(rows)].to(dtype) for rows in zip(*chosen, strict=True))
+    value, gradient = loss_and_gradient(loss, student, teacher)
+    assert 0 <= value < 100
+    assert gradient.abs().max() < 100
+
+
+@each(RELATIONAL)
+def test_one_sample_has_no_relations(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    value, gradient = loss_and_gradient(loss, normal(1, 4), normal(1, 3, seed=1))
+    assert value < 1e-30  # SP compares the sample with itself, up to rounding
+    assert gradient.abs().max() < 1e-12
+
+
+@each(RELATIONAL)
+def test_two_samples(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    value, gradient = loss_and_gradient(loss, normal(2, 4), normal(2, 3, seed=1))
+    assert value.isfinite()
+    assert gradient.abs().max() < 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("loss", [rkd_distance_loss, rkd_angle_loss])
+def test_coincident_samples_have_no_relation_to_each_other(
+    loss: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype
+) -> None:
+    student, teacher = normal(16, 512, seed=1, dtype=dtype), normal(16, 512, seed=2, dtype=dtype)
+    student[3] = student[11]
+    assert relations.squared_distances(student)[3, 11] == 0
+    assert (relations.squared_distances(student) == 0).sum() == 16 + 2
+    value, gradient = loss_and_gradient(loss, student, teacher)
+    assert value.isfinite()
+    assert gradient.abs().max() < 0.01
+    value, gradient = loss_and_gradient(loss, student[3].expand(16, -1), teacher)
+    assert value.isfinite()
+    assert gradient.abs().max() == 0
+
+
+def test_gkd_isolates_a_sample_that_resembles_no_other() -> None:
+    features = torch.tensor([[1.0, 0.0], [1.0, 0.5], [-1.0, -1.0]])
+    assert torch.equal(similarity_graph(features), torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+
+
+# Precision and memory.
+
+
+@each(LOSSES)
+def test_bfloat16_inputs_are_computed_in_float32(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    student, teacher = normal(32, 64, seed=1), normal(32, 64, seed=2)
+    half = student.bfloat16(), teacher.bfloat16()
+    value = loss(*half)
+    torch.testing.assert_close(value, loss(*(x.float() for x in half)), rtol=0, atol=0)
+    torch.testing.assert_close(value.double(), loss(student, teacher), rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("loss", [rkd_distance_loss, rkd_angle_loss])
+def test_float32_resolves_a_tight_cluster_far_from_the_origin(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    student = (1e3 + 1e-2 * normal(32, 64, seed=1)).float()
+    teacher = (1e3 + 1e-2 * normal(32, 64, seed=2)).float()
+    expected = loss_and_gradient(loss, student.double(), teacher.double())
+    value, gradient = loss_and_gradient(loss, student, teacher)
+    torch.testing.assert_close(value.double(), expected[0], rtol=1e-5, atol=0)
+    torch.testing.assert_close(gradient.double(), expected[1], rtol=1e-3, atol=float(1e-5 * expected[1].abs().max()))
+
+
+def test_float32_resolves_close_pairs_in_a_wide_batch() -> None:
+    """Where centring does not help: classes far apart, samples of a class 10^4 times closer."""
+    x = (normal(8, 64).repeat(4, 1) + 1e-4 * normal(32, 64, seed=1)).float()
+    exact = torch.cdist(x.double(), x.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    torch.testing.assert_close(relations.distances(x).double(), exact, rtol=1e-6, atol=0)
+
+
+class Largest(TorchDispatchMode):
+    """Records the number of elements of the largest tensor that any operation makes."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = function(*args, **(kwargs or {}))
+        made = [x for x in (result if isinstance(result, tuple | list) else [result]) if isinstance(x, Tensor)]
+        self.elements = max([self.elements, *(x.numel() for x in made)])
+        return result
+
+
+def test_angles_need_no_cubic_memory() -> None:
+    size, width = 96, 64
+    student, teacher = normal(size, width, dtype=torch.float32).requires_grad_(), normal(size, width, seed=1).float()
+    saved: list[int] = []
+
+    def pack(x: Tensor) -> Tensor:
+        saved.append(x.numel())
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x), Largest() as largest:
+        rkd_angle_loss(student, teacher).backward()
+    assert max(saved) <= size**2
+    assert largest.elements <= relations.CPU_BLOCK < size**2 * width < size**3
+
+
+def test_connector_bridges_what_it_can() -> None:
+    assert connector((2, 2), (8, 8)) is None
+    assert connector((4, 8), (8, 4)) is None
+    assert connector((9, 8), (8, 8))(3, 5)(torch.zeros(1, 3, 9, 8)).shape == (1, 5, 8, 8)  # type: ignore[misc]
