@@ -96,7 +96,7 @@ def _member(run: Run, bench: Bench) -> Member | None:
         epochs=run.recipe.epochs,
         classifier=teacher.network.classifier if teacher else None,
     )
-    if reason := methods.unsupported(run.method, task):
+    if reason := methods.unsupported(run.method, task, run.options):
         origin = provenance(bench.device, run.recipe.deterministic, resumed=0)
         result = Result(reason=reason, teacher_id=run.teacher.id if run.teacher else None)
         record = Record(run_id=run.id, status="not_applicable", run=run, result=result, cost=Cost(), provenance=origin)

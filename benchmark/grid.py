@@ -120,7 +120,9 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
         forget_failures(plan, folder)
         plan = make_plan(grid, folder)
     if plan.cohorts:
-        check_models(plan)
+        from benchmark.preflight import check_runs
+
+        check_runs(run for cohort in plan.cohorts for run in cohort.runs)
         freeze(grid, folder, write=True)
         for teacher in plan.teachers:
             folder.teachers.plan(teacher)
@@ -243,15 +245,6 @@ def freeze(grid: Grid, folder: Folder, write: bool) -> None:
     if write:
         with atomic(path) as temporary:
             temporary.write_text(tomli_w.dumps(grid.as_toml()), encoding="utf-8")
-
-
-def check_models(plan: "Plan") -> None:
-    """Build every network once, so that a wrong name or size is an error before any compute is spent."""
-    from benchmark.models import check
-
-    open_runs = [*(run for cohort in plan.cohorts for run in cohort.runs), *plan.missing_teachers]
-    for run in {(run.student.name, run.recipe.input_size): run for run in open_runs}.values():
-        check(run.student, run.recipe)
 
 
 def forget_failures(plan: "Plan", folder: Folder) -> None:

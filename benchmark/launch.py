@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,7 +14,6 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import submitit
-from submitit.local.local import LocalJob
 
 from benchmark.errors import UsageError
 from benchmark.job import Job, Work
@@ -87,13 +87,25 @@ class Inline(Launched):
         self.job = job
 
     def wait(self, tick: Callable[[], None], seconds: float = 0.5) -> None:
-        self.job()
+        watching = threading.Event()
+
+        def watch() -> None:
+            while not watching.wait(seconds):
+                tick()
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            self.job()
+        finally:
+            watching.set()
+            watcher.join()
 
 
 class Local(Launched):
     """submitit's local processes: one per GPU, or one with all cores."""
 
-    def __init__(self, jobs: Sequence[LocalJob[Any]]) -> None:
+    def __init__(self, jobs: Sequence[submitit.Job[Any]]) -> None:
         self.jobs = jobs
 
     def wait(self, tick: Callable[[], None], seconds: float = 0.5) -> None:
@@ -134,7 +146,7 @@ def visible_gpus() -> list[int]:
     return list(range(len(answer.stdout.splitlines()))) if answer.returncode == 0 else []
 
 
-def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[LocalJob[Any]]:
+def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit.Job[Any]]:
     """One worker per GPU, all with the same list, which claims share out; one worker without GPUs.
 
     submitit would start everything at once: the cap is here. Interrupts from the terminal are ignored by submitit's
@@ -194,7 +206,7 @@ def _note(folder: Folder, job_id: str, executor: str, work: Sequence[Work]) -> N
         file.write(json.dumps(entry) + "\n")
 
 
-def _ask_to_stop(jobs: Sequence[LocalJob[Any]]) -> None:
+def _ask_to_stop(jobs: Sequence[submitit.Job[Any]]) -> None:
     """SIGTERM to submitit's controllers, whose process ids are the jobs' ids; they pass it on to their workers."""
     for job in jobs:
         with suppress(ProcessLookupError):

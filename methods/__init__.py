@@ -77,7 +77,7 @@ def label(name: str, options: Mapping[str, Mapping[str, Scalar]]) -> str:
     defaults = resolve(name)
 
     def one(part: str) -> str:
-        changed = [f"{k}={v}" for k, v in options[part].items() if v != defaults[part][k]]
+        changed = [f"{k}={_short(v)}" for k, v in options[part].items() if v != defaults[part][k]]
         return part + (f"[{','.join(changed)}]" if changed else "")
 
     return "+".join(one(part) for part in components(name))
@@ -97,9 +97,10 @@ def reads(name: str) -> frozenset[str]:
     return frozenset().union(*(method.reads for method in classes(name)))
 
 
-def unsupported(name: str, task: Task) -> str | None:
+def unsupported(name: str, task: Task, options: Mapping[str, Mapping[str, Scalar]] = {}) -> str | None:
     """Why a method cannot serve a pair, or None."""
-    reasons = [reason for method in classes(name) if (reason := method.unsupported(task))]
+    resolved = resolve(name, options)
+    reasons = [reason for part in resolved if (reason := entry(part).method.unsupported(task, **resolved[part]))]
     return "; ".join(reasons) or None
 
 
@@ -108,6 +109,10 @@ def load(name: str, task: Task, options: Mapping[str, Mapping[str, Scalar]] | No
     resolved = resolve(name, options or {})
     parts = {part: entry(part).method(task, **values) for part, values in resolved.items()}
     return Composition(task, parts) if len(parts) > 1 else next(iter(parts.values()))
+
+
+def _short(value: Scalar) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def _options(name: str, composed: bool, overrides: Mapping[str, Scalar]) -> dict[str, Scalar]:

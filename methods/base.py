@@ -1,8 +1,10 @@
-"""The contract between a method and the trainer. A method is one file that uses nothing but this module and torch."""
+"""The contract between a method and the trainer. A method is one file that uses nothing but torch, this module
+and the relations it shares with others."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -50,7 +52,9 @@ class Outputs:
 
         Isotropic networks (one resolution) give `count` equally spaced blocks. Raises ValueError if there are fewer.
         """
-        return tuple(self.maps[i] for i in stage_indices([m.shape[-2:] for m in self.maps], self.stem, count))
+        return tuple(
+            self.maps[i] for i in stage_indices([(m.shape[-2], m.shape[-1]) for m in self.maps], self.stem, count)
+        )
 
 
 def stage_indices(sizes: list[tuple[int, int]], stem: int, count: int) -> list[int]:
@@ -77,6 +81,16 @@ class Task:
     labels: Tensor
     epochs: int
     classifier: nn.Module | None = None
+
+    def lacks_stages(self, count: int) -> str | None:
+        """Which network has fewer than `count` stages, as a reason for `Method.unsupported`; None if neither."""
+        for network, shapes in (("student", self.student), ("teacher", self.teacher)):
+            try:
+                if shapes is not None:
+                    shapes.stages(count)
+            except ValueError as error:
+                return f"{network}: {error}"
+        return None
 
 
 @dataclass(frozen=True)
@@ -130,8 +144,9 @@ class Method(nn.Module):
         return ()
 
     @classmethod
-    def unsupported(cls, task: Task) -> str | None:
-        """Why this method cannot serve a pair, or None. Such a run is tabled as n/a, not as a failure."""
+    def unsupported(cls, task: Task, **options: Any) -> str | None:
+        """Why this method, with these options, cannot serve a pair, or None. Such a run is tabled as n/a, not as a
+        failure."""
         return None
 
 
@@ -156,9 +171,14 @@ def register(name: str, **defaults: Scalar) -> Callable[[AnyMethod], AnyMethod]:
 
     def add(method: AnyMethod) -> AnyMethod:
         known = REGISTRY.get(name)
-        if known and known.method.__qualname__ != method.__qualname__:
-            raise ValueError(f"method {name!r} is registered twice, by {known.method} and by {method}")
+        if known and _origin(known.method) != _origin(method):
+            raise ValueError(f"method {name!r} is registered twice, in {known.method} and in {method}")
         REGISTRY[name] = Entry(name, method, defaults)
         return method
 
     return add
+
+
+def _origin(method: type[Method]) -> tuple[str, str]:
+    """Where a class is defined: a module that is imported twice registers the same methods again."""
+    return inspect.getfile(method), method.__qualname__

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -68,13 +68,12 @@ class FitNet(Method):
         return self.weight * hint_loss(regressed, teacher.stages(STAGES)[self.index])
 
     @classmethod
-    def unsupported(cls, task: Task, *, stage: int = 2) -> str | None:
+    def unsupported(cls, task: Task, *, stage: int = 2, **options: Any) -> str | None:
         if task.teacher is None:
             return None
-        try:
-            student, teacher = task.student.stages(STAGES)[stage - 1], task.teacher.stages(STAGES)[stage - 1]
-        except ValueError as error:
-            return str(error)
+        if reason := task.lacks_stages(STAGES):
+            return reason
+        student, teacher = task.student.stages(STAGES)[stage - 1], task.teacher.stages(STAGES)[stage - 1]
         if connector(student[1:], teacher[1:]) is None:
             return f"no regressor maps {student[1]}x{student[2]} to {teacher[1]}x{teacher[2]}"
         return None

@@ -1,6 +1,6 @@
 """Graph knowledge distillation: the similarity graph of a batch at three depths."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -96,11 +96,5 @@ class GraphKD(Method):
         return (*outputs.stages(3)[:2], outputs.embedding)
 
     @classmethod
-    def unsupported(cls, task: Task) -> str | None:
-        for network, shapes in (("student", task.student), ("teacher", task.teacher)):
-            try:
-                if shapes:
-                    shapes.stages(3)
-            except ValueError as error:
-                return f"{network}: {error}"
-        return None
+    def unsupported(cls, task: Task, **options: Any) -> str | None:
+        return task.lacks_stages(3)

@@ -1,6 +1,6 @@
 """Knowledge distillation: softened probabilities."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,7 +37,7 @@ class KnowledgeDistillation(Method):
         return self.weight * kd_loss(student.logits, teacher.logits, self.temperature)
 
     @classmethod
-    def unsupported(cls, task: Task) -> str | None:
+    def unsupported(cls, task: Task, **options: Any) -> str | None:
         if task.teacher and task.teacher.classes != task.student.classes:
             return f"the teacher has {task.teacher.classes} classes, the student {task.student.classes}"
         return None

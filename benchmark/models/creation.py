@@ -1,6 +1,6 @@
 """Make a network from its architecture and a seed."""
 
-import inspect
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,6 +9,7 @@ from benchmark.errors import UsageError, unknown
 from benchmark.models.network import Network
 from benchmark.models.pairing import timm
 from benchmark.spec import Architecture, Recipe, derive_seed
+from methods.base import Shapes
 
 
 def model_names() -> list[str]:
@@ -27,7 +28,7 @@ def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int) 
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(derive_seed("weights", seed, architecture.identity()))
         try:
-            options = {"in_chans": recipe.channels, "num_classes": classes, **architecture.options}
+            options: dict[str, Any] = {"in_chans": recipe.channels, "num_classes": classes, **architecture.options}
             model = known.create_model(architecture.model, **_sized(architecture.model, options, recipe))
         except (TypeError, ValueError, RuntimeError) as error:
             raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model}: {error}") from None
@@ -36,31 +37,34 @@ def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int) 
     if not hasattr(model, "forward_intermediates") or not getattr(model, "feature_info", None):
         raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model} gives no feature maps")
     network = Network(model)
-    return network.to(memory_format=torch.channels_last) if recipe.channels_last else network
+    if recipe.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
-def check(architecture: Architecture, recipe: Recipe, classes: int = 10) -> None:
+def check(architecture: Architecture, recipe: Recipe, classes: int = 10) -> Shapes:
     """Build the network and run it once; raises UsageError where a run would fail later."""
     network = create(architecture, recipe, classes, seed=0)
     images = torch.zeros(2, recipe.channels, recipe.input_size, recipe.input_size)
     try:
-        network.shapes(images)
+        return network.shapes(images)
     except (RuntimeError, AssertionError) as error:
         size = recipe.input_size
         raise UsageError(f"architecture {architecture.name!r} does not take {size} x {size} images: {error}") from None
 
 
-def _sized(model: str, options: dict[str, object], recipe: Recipe) -> dict[str, object]:
+def _sized(model: str, options: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     """Networks with a fixed number of positions (transformers, mixers) are told the input size."""
-    entry = inspect.getmodule(timm().model_entrypoint(model))
-    kind = timm().get_pretrained_cfg(model)
-    fixed = kind is not None and kind.fixed_input_size
-    return {"img_size": recipe.input_size, **options} if entry and fixed else options
+    known = timm().get_pretrained_cfg(model)
+    fixed = known is not None and known.fixed_input_size
+    return {"img_size": recipe.input_size, **options} if fixed else options
 
 
 def _small_stem(model: nn.Module, architecture: Architecture) -> None:
     """Stride 1 in the first convolution, 3 x 3 where it was larger, and no pooling after it."""
     name, first = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
+    if first.stride == (1, 1) and not hasattr(model, "maxpool"):
+        raise UsageError(f"architecture {architecture.name!r}: {architecture.model} has a small stem already")
     kernel = min(3, first.kernel_size[0])
     parent = model.get_submodule(name.rpartition(".")[0])
     replaced = nn.Conv2d(
@@ -70,5 +74,3 @@ def _small_stem(model: nn.Module, architecture: Architecture) -> None:
     setattr(parent, name.rpartition(".")[2], replaced)
     if hasattr(model, "maxpool"):
         model.maxpool = nn.Identity()
-    if first.stride == (1, 1) and not hasattr(model, "maxpool"):
-        raise UsageError(f"architecture {architecture.name!r}: {architecture.model} has a small stem already")

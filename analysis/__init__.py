@@ -1,0 +1,1 @@
+"""From a results folder to figures and tables: reads records only, imports neither torch nor timm."""

@@ -1,0 +1,156 @@
+"""A table as Markdown, as LaTeX and for the terminal."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich.table import Table as TerminalTable
+from rich.text import Text
+
+from analysis.tables import Column, Field, Table
+
+WIDEST = 5
+"""Columns that a page holds side by side; more are continued below."""
+
+LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",
+    "]": "{]}",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "→": r"$\to$",
+    "–": "--",
+    "ß": r"\ss{}",
+    "ø": r"\o{}",
+    "æ": r"\ae{}",
+}
+"""Characters that mean something to LaTeX (a bracket after a line's end is its option), and those our texts use."""
+
+ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0304\u0307\u0308\u030a\u030c\u0327", "`'^~=.\"rvc", strict=True))
+"""Combining characters and the LaTeX commands that set them in any font."""
+
+
+def markdown(table: Table) -> str:
+    """A table in GitHub's form, padded so that it reads as plain text too."""
+    rows = [["Method", *(_markdown(column.title, column.note) for column in table.columns)]]
+    for group in table.groups:
+        if group.heading:
+            rows.append([f"*{_markdown(group.heading)}*", *("" for _ in table.columns)])
+        for name, fields in group.rows:
+            rows.append([_markdown(name), *(_markdown_field(field) for field in fields)])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    aligned = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
+    lines = [f"| {' | '.join(row)} |" for row in (aligned[0], rule, *aligned[1:])]
+    notes = [f"- [{letter}] {_markdown(text)}" for letter, text in table.notes]
+    return "\n".join([table.caption, "", *lines, *([""] if notes else []), *notes, ""])
+
+
+def _markdown_field(field: Field) -> str:
+    text = _with_spread(field)
+    return _markdown(f"**{text}**" if field.best else text, field.note)
+
+
+def _markdown(text: str, note: str = "") -> str:
+    """Names and messages on one line, without the characters that end a field or start a tag."""
+    text = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return f"{text} [{note}]" if note else text
+
+
+def _with_spread(field: Field) -> str:
+    return f"{field.text} ± {field.spread}" if field.spread else field.text
+
+
+def terminal(table: Table) -> TerminalTable:
+    """For printing with rich; its footnotes are in the caption."""
+    notes = [f"[{letter}] {text}" for letter, text in table.notes]
+    caption = Text("\n".join([table.caption, *notes]), justify="left")
+    form = TerminalTable(caption=caption, caption_justify="left")
+    form.add_column("Method")
+    for column in table.columns:
+        form.add_column(Text(f"{column.title} [{column.note}]" if column.note else column.title), justify="right")
+    for group in table.groups:
+        if group.heading:
+            form.add_row(Text(group.heading, style="italic"))
+        for name, fields in group.rows:
+            form.add_row(Text(name), *map(_terminal_field, fields))
+        form.add_section()
+    return form
+
+
+def _terminal_field(field: Field) -> Text:
+    text = Text(_with_spread(field), style="bold" if field.best else "")
+    return text.append(f" [{field.note}]") if field.note else text
+
+
+def latex(table: Table) -> str:
+    """A table environment that needs the package booktabs only."""
+    starts = range(0, len(table.columns), WIDEST)
+    blocks = "\n\n\\medskip\n".join(_tabular(table, slice(start, start + WIDEST)) for start in starts)
+    notes = "".join(f"\\textsuperscript{{{letter}}} {escape(text)}.\\par\n" for letter, text in table.notes)
+    return (
+        "% \\usepackage{booktabs}\n\\begin{table}\n\\centering\n\\setlength{\\belowcaptionskip}{6pt}\n"
+        f"\\caption{{{escape(table.caption)}}}\n\\label{{tab:{table.name}}}\n\\small\n{blocks}\n"
+        + (f"\n\\medskip\n{{\\footnotesize\\raggedright\n{notes}}}\n" if notes else "")
+        + "\\end{table}\n"
+    )
+
+
+def _tabular(table: Table, part: slice) -> str:
+    columns = table.columns[part]
+    lines = [f"\\begin{{tabular}}{{@{{}}l{'r' * len(columns)}@{{}}}}", "\\toprule"]
+    for i, name in enumerate(table.stub):
+        lines += _heading(name, columns, i, innermost=i == len(table.stub) - 1)
+    for group in table.groups:
+        lines.append("\\midrule")
+        if group.heading:
+            lines.append(
+                f"\\multicolumn{{{len(columns) + 1}}}{{@{{}}l@{{}}}}{{\\textit{{{escape(group.heading)}}}}} \\\\"
+            )
+        lines += [" & ".join([escape(name), *map(_latex_field, fields[part])]) + r" \\" for name, fields in group.rows]
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+
+
+def _heading(name: str, columns: Sequence[Column], line: int, *, innermost: bool) -> list[str]:
+    """One line of the headings, neighbours that share a word above the innermost one under one rule."""
+    if innermost:
+        texts = [f"{escape(column.lines[line])}{_latex_note(column.note)}" for column in columns]
+        return [" & ".join([escape(name), *texts]) + r" \\"]
+    texts, rules, start = [escape(name)], [], 2
+    for text, members in groupby(columns, key=lambda column: column.lines[line]):
+        width = len(list(members))
+        texts.append(f"\\multicolumn{{{width}}}{{c}}{{{escape(text)}}}" if width > 1 else escape(text))
+        rules += [f"\\cmidrule(l){{{start}-{start + width - 1}}}"] if width > 1 else []
+        start += width
+    return [" & ".join(texts) + r" \\", *rules]
+
+
+def _latex_field(field: Field) -> str:
+    text = escape(field.text)
+    if field.best:
+        text = f"\\textbf{{{text}}}"
+    spread = f"\\,{{\\scriptsize$\\pm$\\,{field.spread}}}" if field.spread else ""
+    return f"{text}{spread}{_latex_note(field.note)}"
+
+
+def _latex_note(letter: str) -> str:
+    """A superscript that takes no room, so that numbers stay aligned."""
+    return f"\\rlap{{\\textsuperscript{{{letter}}}}}" if letter else ""
+
+
+def escape(text: str) -> str:
+    """Text as LaTeX that any engine compiles: accents by command, what it cannot set as its code point."""
+    decomposed = unicodedata.normalize("NFKD", " ".join(text.split()))
+    accented = re.sub(
+        f"([A-Za-z])([{''.join(ACCENTS)}])",
+        lambda found: f"\\{ACCENTS[found[2]]}{{{found[1]}}}",
+        "".join(LATEX.get(character, character) for character in decomposed),
+    )
+    return re.sub(r"[^ -~]", lambda found: f"{{[}}U+{ord(found[0]):04X}{{]}}", accented)
