@@ -52,7 +52,7 @@ def run_cohort(
     """
     recipe = runs[0].recipe
     torch.use_deterministic_algorithms(recipe.deterministic)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time and no result reads such memory
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
     bench = _bench(folder, runs[0], grid, device, data_dir)
     members = [member for run in runs if (member := _member(run, bench))]
     if not members:

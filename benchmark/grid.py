@@ -105,20 +105,21 @@ def run(options: argparse.Namespace, console: Console) -> int:
 def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
     """Plan, launch, watch."""
     from benchmark.launch import Settings, Slurm, choose_executor, launch
-    from benchmark.plan import make_plan
+    from benchmark.plan import check_options, make_plan
     from benchmark.progress import Display
 
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid = wanted(grid, options)
+    grid, overrides = wanted(grid, options), method_options(options.option)
+    check_options(grid.methods, overrides)
     freeze(grid, folder, write=False)
-    plan = make_plan(grid, folder)
+    plan = make_plan(grid, folder, overrides)
     executor = choose_executor(options.executor)
     if options.dry_run:
         print_plan(plan, folder, console)
         return COMPLETE
     if options.retry:
         forget_failures(plan, folder)
-        plan = make_plan(grid, folder)
+        plan = make_plan(grid, folder, overrides)
     if plan.cohorts:
         from benchmark.preflight import check_runs
 
@@ -142,13 +143,16 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
 
 def conclude(plan: "Plan", folder: Folder, console: Console) -> int:
     """Derive the tables, print the results and what is wrong, and say where everything is."""
+    from analysis.cells import pool
+    from analysis.load import load
+    from analysis.markup import terminal
     from analysis.tables import main_table
 
     folder.write_tables()
     folder.teachers.write_tables()
     states = {run.id: folder.state(run.id) for run in plan.runs}
     if any(state in ("done", "diverged", "not_applicable") for state in states.values()):
-        print(main_table(folder))
+        console.print(terminal(main_table(pool(load([folder.path]).runs))))
     print_problems(states, folder, console)
     missing = sum(state == "missing" for state in states.values())
     if missing:
@@ -164,7 +168,7 @@ def conclude(plan: "Plan", folder: Folder, console: Console) -> int:
 
 def wanted(grid: Grid, options: argparse.Namespace) -> Grid:
     """The grid with the command line's choices."""
-    from benchmark.plan import Selection, check_options, select
+    from benchmark.plan import Selection, select
 
     selection = Selection(
         methods=method_names(options.methods, grid),
@@ -172,11 +176,7 @@ def wanted(grid: Grid, options: argparse.Namespace) -> Grid:
         pairs=names(options.pairs),
         datasets=names(options.datasets),
     )
-    grid = select(grid, selection)
-    overrides = method_options(options.option)
-    check_options(grid.methods, overrides)
-    merged = {method: {**grid.options.get(method, {}), **overrides.get(method, {})} for method in overrides}
-    return grid.model_copy(update={"options": {**grid.options, **merged}})
+    return select(grid, selection)
 
 
 def names(values: Sequence[str] | None) -> tuple[str, ...] | None:

@@ -16,6 +16,9 @@ from benchmark.schedule import learning_rate
 from benchmark.spec import Run, derive_seed
 from methods.base import Batch, Method, Outputs, Task
 
+VALIDATION_EPOCHS = 5
+"""Every how many epochs, and after the last one, the validation split is looked at."""
+
 
 class Member:
     """A run and its state. `next_step` counts optimiser steps over the whole training."""
@@ -90,7 +93,8 @@ class Member:
         self._sums.zero_()
         row: dict[str, Any] = {"epoch": epoch, "learning_rate": learning_rate(self.run.recipe, epoch)}
         row["train_loss"], row["train_top1"] = loss / images, correct / images
-        row["validation_top1"] = accuracy(self.predict, validation) if len(validation) else None
+        due = (epoch + 1) % VALIDATION_EPOCHS == 0 or epoch + 1 == self.run.recipe.epochs
+        row["validation_top1"] = accuracy(self.predict, validation) if due and len(validation) else None
         self.curve.append(row)
         if not math.isfinite(loss):
             self.diverged_epoch = epoch

@@ -9,7 +9,7 @@ from typing import TypeVar
 import methods
 from benchmark.errors import UsageError, unknown
 from benchmark.records import Folder, State
-from benchmark.spec import Dataset, Grid, Options, Pair, Run, Scalar
+from benchmark.spec import Dataset, Grid, Options, Pair, Run
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ def _chosen(kind: str, known: dict[str, T], names: tuple[str, ...] | None) -> tu
     return tuple(value for name, value in known.items() if names is None or name in names)
 
 
-def check_options(names: Sequence[str], overrides: dict[str, dict[str, Scalar]]) -> None:
+def check_options(names: Sequence[str], overrides: Options) -> None:
     """Raise UsageError for an override of a method that is not wanted, or of an option that it does not have."""
     parts = {part for name in names for part in methods.components(name)}
     for method, values in overrides.items():
@@ -85,10 +85,9 @@ def check_options(names: Sequence[str], overrides: dict[str, dict[str, Scalar]])
         methods.resolve(method, {method: values})
 
 
-def cells(grid: Grid) -> tuple[Run, ...]:
-    """Every run of a grid: data sets x pairs x seeds x methods."""
-    check_options(grid.methods, grid.options)
-    described = {name: _described(name, grid.options) for name in grid.methods}
+def cells(grid: Grid, overrides: Options = {}) -> tuple[Run, ...]:
+    """Every run of a grid: data sets x pairs x seeds x methods; `overrides` come on top of the grid's own options."""
+    described = {name: _described(name, grid.options, overrides) for name in grid.methods}
     return tuple(
         Run(
             dataset=dataset,
@@ -106,13 +105,14 @@ def cells(grid: Grid) -> tuple[Run, ...]:
     )
 
 
-def _described(name: str, overrides: Options) -> dict[str, object]:
-    options = methods.resolve(name, overrides)
+def _described(name: str, usual: Options, overrides: Options) -> dict[str, object]:
+    changed = {part: {**usual.get(part, {}), **overrides.get(part, {})} for part in methods.components(name)}
+    options = methods.resolve(name, changed)
     return {
         "method": name,
         "options": options,
         "revisions": methods.revisions(name),
-        "label": methods.label(name, options),
+        "label": methods.label(name, options, usual),
     }
 
 
@@ -129,9 +129,9 @@ def _teacher(grid: Grid, dataset: Dataset, pair: Pair, seed: int) -> Run:
     )
 
 
-def make_plan(grid: Grid, folder: Folder) -> Plan:
+def make_plan(grid: Grid, folder: Folder, overrides: Options = {}) -> Plan:
     """Compare the wanted runs with the records."""
-    runs = cells(grid)
+    runs = cells(grid, overrides)
     teachers = tuple({run.teacher.id: run.teacher for run in runs if run.teacher}.values())
     states = {run.id: folder.state(run.id) for run in runs}
     open_runs = [run for run in runs if states[run.id] == "missing"]

@@ -11,7 +11,6 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
 from benchmark.records import Folder, write_json
 from benchmark.spec import Run
@@ -77,7 +76,7 @@ class Display:
         self._console = console
         self._started = time.monotonic()
         self._at_start = self._finished()
-        self._last_line = 0.0
+        self._last_line = -LINE_SECONDS
         self._shown = -1
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
@@ -96,9 +95,9 @@ class Display:
         if self._live:
             self._live.update(self._panel(finished, current), refresh=True)
             return
-        due = time.monotonic() - self._last_line > LINE_SECONDS
-        if finished != self._shown or (due and current):
-            self._console.print(self._line(finished, current), soft_wrap=True, highlight=False)
+        if time.monotonic() - self._last_line > LINE_SECONDS or finished == len(self._run_ids) != self._shown:
+            for line in self._lines(finished, current):
+                self._console.print(line, soft_wrap=True, highlight=False, markup=False)
             self._shown, self._last_line = finished, time.monotonic()
 
     def _finished(self) -> int:
@@ -124,13 +123,15 @@ class Display:
         seconds = (time.monotonic() - self._started) / done * (len(self._run_ids) - self._share(finished, current))
         return f"{clock(max(0.0, seconds))} left"
 
-    def _line(self, finished: int, current: list[dict[str, Any]]) -> str:
-        head = f"[{clock(time.monotonic() - self._started)}] {finished}/{len(self._run_ids)} runs done"
-        parts = [head, self._time_left(finished, current)]
+    def _lines(self, finished: int, current: list[dict[str, Any]]) -> list[str]:
+        elapsed = clock(time.monotonic() - self._started)
+        lines = [f"[{elapsed}] {finished}/{len(self._run_ids)} runs done, {self._time_left(finished, current)}"]
         for entry in current:
-            parts.append(f"{entry['cohort']}: epoch {entry['epoch']}/{entry['epochs']}")
-            parts.extend(f"{name} {percent(top1)}" for name, top1 in entry["train_top1"].items())
-        return Text(" | ".join(parts)).plain
+            lines.append(f"  {entry['cohort']}: epoch {entry['epoch']}/{entry['epochs']}, training top-1 %:")
+            for pair, row in _by_pair(entry).items():
+                accuracies = ", ".join(f"{label} {percent(top1)}" for label, top1 in row.items())
+                lines.append(f"    {pair}: {accuracies}")
+        return lines
 
     def _panel(self, finished: int, current: list[dict[str, Any]]) -> RenderableType:
         total = len(self._run_ids)
@@ -147,10 +148,7 @@ class Display:
 def _cohort_table(entry: dict[str, Any]) -> Table:
     """Training accuracy of every run of a cohort, a row per pair."""
     table = Table(title=f"{entry['cohort']}: epoch {entry['epoch']}/{entry['epochs']}", title_justify="left")
-    rows: dict[str, dict[str, float | None]] = {}
-    for name, top1 in entry["train_top1"].items():
-        pair, _, label = name.rpartition(" ")
-        rows.setdefault(pair, {})[label] = top1
+    rows = _by_pair(entry)
     labels = list(dict.fromkeys(label for row in rows.values() for label in row))
     table.add_column("training top-1 %")
     for label in labels:
@@ -158,6 +156,15 @@ def _cohort_table(entry: dict[str, Any]) -> Table:
     for pair, row in rows.items():
         table.add_row(pair, *(percent(row[label]) if label in row else "" for label in labels))
     return table
+
+
+def _by_pair(entry: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+    """Training accuracy by pair and method."""
+    rows: dict[str, dict[str, float | None]] = {}
+    for name, top1 in entry["train_top1"].items():
+        pair, _, label = name.rpartition(" ")
+        rows.setdefault(pair, {})[label] = top1
+    return rows
 
 
 def percent(share: float | None) -> str:

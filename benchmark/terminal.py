@@ -13,7 +13,7 @@ from benchmark.records import Folder, State
 if TYPE_CHECKING:
     from benchmark.plan import Plan
 
-SHOWN_FAILURES = 5
+SHOWN_RUNS = 3
 
 
 def counts(states: Iterable[State]) -> str:
@@ -46,13 +46,14 @@ def print_plan(plan: "Plan", folder: Folder, console: Console) -> None:
 def print_problems(states: dict[str, State], folder: Folder, console: Console) -> None:
     """Why runs failed or cannot be read, in a few lines."""
     say = _plain(console)
-    failed = [run_id for run_id, state in states.items() if state == "failed"]
-    for run_id in failed[:SHOWN_FAILURES]:
-        say(f"failed: {run_id}: {folder.failure(run_id)}")
-    if len(failed) > SHOWN_FAILURES:
-        say(f"... and {len(failed) - SHOWN_FAILURES} more in {folder.path / 'failures'}")
-    if failed:
-        say("run again with --retry failed to try them once more")
+    reasons: dict[str, list[str]] = {}
+    for run_id in (run_id for run_id, state in states.items() if state == "failed"):
+        reasons.setdefault(folder.failure(run_id) or "", []).append(run_id)
+    for reason, run_ids in reasons.items():
+        shown = ", ".join(run_ids[:SHOWN_RUNS]) + (" ..." if len(run_ids) > SHOWN_RUNS else "")
+        say(f"{len(run_ids)} failed: {reason} ({shown})")
+    if reasons:
+        say(f"logs are in {folder.path / 'failures'}; run again with --retry failed to try them once more")
     for problem in folder.records()[1]:
         say(f"not used: {problem}; move it away to have the run made again")
 

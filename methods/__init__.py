@@ -72,12 +72,12 @@ def revisions(name: str) -> dict[str, int]:
     return {part: entry(part).method.revision for part in components(name)}
 
 
-def label(name: str, options: Mapping[str, Mapping[str, Scalar]]) -> str:
-    """The name with every option that is not the default, for tables: `rkd_da[distance=10]`."""
-    defaults = resolve(name)
+def label(name: str, options: Mapping[str, Mapping[str, Scalar]], base: Mapping[str, Mapping[str, Scalar]] = {}) -> str:
+    """The name with every option that differs from the defaults as overridden by `base`: `rkd_da[distance=10]`."""
+    usual = resolve(name, base)
 
     def one(part: str) -> str:
-        changed = [f"{k}={_short(v)}" for k, v in options[part].items() if v != defaults[part][k]]
+        changed = [f"{k}={_short(v)}" for k, v in options[part].items() if v != usual[part][k]]
         return part + (f"[{','.join(changed)}]" if changed else "")
 
     return "+".join(one(part) for part in components(name))

@@ -18,7 +18,8 @@ class Network(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.stem = int(bool(STEM.match(model.feature_info[0]["module"])))  # type: ignore[index]
+        first = model.feature_info[0]  # type: ignore[index]
+        self.stem = int(bool(STEM.match(str(first["module"]))))  # type: ignore[index]
         self._channels_last_maps = getattr(model, "output_fmt", "NCHW") == "NHWC"
 
     @property
