@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from math import log10
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import matplotlib
@@ -31,6 +32,11 @@ ROW_HEIGHT = 2.5
 
 MOST_UPRIGHT = 3
 """Pairs whose names have room side by side; those of more are turned and leave the teacher out."""
+
+ONE_BUDGET_GAP = 0.04
+"""Between methods, in decades, where all share one budget and any gap would do."""
+LEAST_GAP = 0.022
+"""Between methods, as a share of the axis, however close their budgets are."""
 
 GREY = "#777777"
 TEXT = "#333333"
@@ -113,7 +119,7 @@ def _points(cells: Sequence[Cell], budget: str) -> list[Point]:
     if not known:
         return []
     known.sort(key=lambda item: (item[0], item[1].pair, listing_order(item[1].method)))
-    gap = max(known[-1][0] - known[0][0], 0.7) * min(0.055, 0.8 / len(known))
+    gap = _gap(known)
     gaps = [gap if before.pair == after.pair else 1.8 * gap for (_, before), (_, after) in pairwise(known)]
     places = _apart([value for value, _ in known], gaps)
     return [
@@ -121,6 +127,16 @@ def _points(cells: Sequence[Cell], budget: str) -> list[Point]:
         for (value, cell), place in zip(known, places, strict=True)
         if cell.top1_percent is not None
     ]
+
+
+def _gap(known: Sequence[tuple[float, Cell]]) -> float:
+    """Between neighbours of a pair: as wide as lets the nearest pairs keep their places, within what can be seen."""
+    by_pair = [[value for value, cell in known if cell.pair == pair] for pair in _pairs(cell for _, cell in known)]
+    centres = sorted({median(values) for values in by_pair})
+    if len(centres) == 1:
+        return ONE_BUDGET_GAP
+    nearest = min(high - low for low, high in pairwise(centres))
+    return max(0.9 * nearest / (max(map(len, by_pair)) + 1), LEAST_GAP * (known[-1][0] - known[0][0]))
 
 
 def _draw_pair(panel: Axes, points: Sequence[Point], *, turned: bool) -> Text:
@@ -154,7 +170,7 @@ def _set_budget_axis(panel: Axes, budgets: Sequence[float], places: Sequence[flo
     those that would print over each other have no number.
     """
     low, high = (min(places), max(places)) if places else (0.0, 1.0)
-    margin = max(0.1 * (high - low), (0.7 - (high - low)) / 2)
+    margin = 0.1 * (high - low) or 0.1
     panel.set_xlim(low - margin, high + margin)
     numbered: list[float] = []
     for budget in sorted(set(budgets)):
