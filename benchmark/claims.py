@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -57,7 +58,7 @@ class Claims:
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
             for path in tuple(self._held):
-                if path.exists():
+                with suppress(FileNotFoundError):
                     os.utime(path)
 
     @staticmethod
@@ -73,7 +74,8 @@ class Claims:
         if is_stale(aside):
             aside.unlink()
         else:
-            os.link(aside, path)
+            with suppress(FileExistsError):
+                os.link(aside, path)
             aside.unlink()
 
 
@@ -91,9 +93,9 @@ def is_stale(path: Path) -> bool:
         return False
     except ValueError:
         return age_of(path) > STALE_SECONDS
-    if holder is None or holder["host"] != socket.gethostname():
+    if not isinstance(holder, dict) or holder.get("host") != socket.gethostname():
         return age > STALE_SECONDS
-    return holder != identity(holder["pid"])
+    return bool(holder != identity(holder["pid"]))
 
 
 def age_of(path: Path) -> float:
@@ -104,13 +106,15 @@ def age_of(path: Path) -> float:
 
 
 def _start_time(pid: int) -> str:
-    """When a process of this host started, in a form that never repeats; empty if there is none.
+    """When a process of this host started, in a form that never repeats; empty if there is none, or only what is left
+    of one that ended and that nobody waits for, as in a container without an init process.
 
     Where /proc is missing (macOS), a live process is told from a dead one, but not from a later one of the same id.
     """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except FileNotFoundError:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if state in ("Z", "X") else fields[18]
+    except (FileNotFoundError, ProcessLookupError):
         pass
     try:
         os.kill(pid, 0)

@@ -1,5 +1,6 @@
 """Train one cohort in this process: from runs and a results folder to records."""
 
+import copy
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def run_cohort(
     Raises TeacherError if the teacher does not pass its gate, UsageError for data or networks that cannot be had.
     """
     recipe = runs[0].recipe
-    torch.use_deterministic_algorithms(recipe.deterministic)
+    torch.use_deterministic_algorithms(recipe.deterministic or device.type == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
     bench = _bench(folder, runs[0], grid, device, data_dir)
     members = [member for run in runs if (member := _member(run, bench))]
@@ -94,7 +95,7 @@ def _member(run: Run, bench: Bench) -> Member | None:
         teacher=teacher.network.shapes(image) if teacher else None,
         labels=bench.training.labels,
         epochs=run.recipe.epochs,
-        classifier=teacher.network.classifier if teacher else None,
+        classifier=copy.deepcopy(teacher.network.classifier) if teacher else None,
     )
     if reason := methods.unsupported(run.method, task, run.options):
         origin = provenance(bench.device, run.recipe.deterministic, resumed=0)
@@ -110,12 +111,12 @@ def _member(run: Run, bench: Bench) -> Member | None:
 
 
 def _record(member: Member, bench: Bench, cohort_size: int) -> Record:
-    diverged = member.diverged_epoch
+    result = _result(member, bench)
     return Record(
         run_id=member.run.id,
-        status="done" if diverged is None else "diverged",
+        status="done" if result.reason is None else "diverged",
         run=member.run,
-        result=_result(member, bench),
+        result=result,
         cost=cost(member, bench.teacher, bench.training, cohort_size),
         provenance=provenance(bench.device, member.run.recipe.deterministic, member.resumed),
     )
@@ -133,6 +134,9 @@ def _result(member: Member, bench: Bench) -> Result:
         reason = f"the training loss was not finite in epoch {member.diverged_epoch + 1}"
         return Result.model_validate({**values, "diverged_epoch": member.diverged_epoch, "reason": reason})
     outputs = outputs_on(member.evaluate, bench.test)
+    if not all(torch.isfinite(output).all() for output in outputs):
+        last = member.run.recipe.epochs - 1
+        return Result.model_validate({**values, "diverged_epoch": last, "reason": "the trained student is not finite"})
     values |= classification_measures(outputs[0], bench.test.labels)
     if teacher is not None:
         supplied = outputs_on(lambda images: teacher.evaluate(images, member.run.recipe), bench.test)

@@ -75,12 +75,15 @@ def _split(images: Images, count: int, dataset: Dataset, what: str) -> tuple[Ima
         return images.take(np.arange(0)), images
     if count == 0:
         return images, images.take(np.arange(0))
-    rest, drawn = train_test_split(
-        np.arange(len(images)),
-        test_size=count,
-        stratify=images.labels.numpy(),
-        random_state=derive_seed("split", what, dataset.split_seed) % 2**32,
-    )
+    try:
+        rest, drawn = train_test_split(
+            np.arange(len(images)),
+            test_size=count,
+            stratify=images.labels.numpy(),
+            random_state=derive_seed("split", what, dataset.split_seed) % 2**32,
+        )
+    except ValueError as error:  # fewer images than classes, on either side
+        raise UsageError(f"dataset {dataset.name!r} cannot be split with {what} = {count}: {error}") from None
     return images.take(np.sort(rest)), images.take(np.sort(drawn))
 
 
@@ -99,17 +102,18 @@ def _digits(data_dir: Path | None) -> tuple[Images, None]:
     return Images(torch.from_numpy(pixels), torch.from_numpy(bundle.target.astype(np.int64))), None
 
 
-def _from_torchvision(class_name: str) -> Callable[[Path | None], tuple[Images, Images]]:
+def _from_torchvision(name: str, class_name: str) -> Callable[[Path | None], tuple[Images, Images]]:
     """A data set in torchvision's own layout below the data folder."""
 
     def read(data_dir: Path | None) -> tuple[Images, Images]:
         if data_dir is None:
-            raise UsageError(f"dataset {class_name} needs --data-dir, the folder that holds torchvision's copy of it")
+            raise UsageError(f"dataset {name!r} needs --data-dir, the folder that holds torchvision's copy of it")
         kind = getattr(torchvision().datasets, class_name)
         try:
             train, test = (kind(root=str(data_dir), train=is_train, download=False) for is_train in (True, False))
-        except RuntimeError as error:
-            raise UsageError(f"dataset {class_name} is not in {data_dir}: {error}") from None
+        except RuntimeError:
+            wanted = f"what torchvision.datasets.{class_name}({str(data_dir)!r}, download=True) leaves there"
+            raise UsageError(f"dataset {name!r} is not in {data_dir}, or is damaged: needed is {wanted}") from None
         return _images(train), _images(test)
 
     return read
@@ -123,10 +127,10 @@ def _images(source: "torch.utils.data.Dataset[object]") -> Images:
 
 SOURCES: dict[str, Callable[[Path | None], tuple[Images, Images | None]]] = {
     "digits": _digits,
-    "cifar10": _from_torchvision("CIFAR10"),
-    "cifar100": _from_torchvision("CIFAR100"),
-    "fashion_mnist": _from_torchvision("FashionMNIST"),
-    "mnist": _from_torchvision("MNIST"),
+    "cifar10": _from_torchvision("cifar10", "CIFAR10"),
+    "cifar100": _from_torchvision("cifar100", "CIFAR100"),
+    "fashion_mnist": _from_torchvision("fashion_mnist", "FashionMNIST"),
+    "mnist": _from_torchvision("mnist", "MNIST"),
 }
 
 

@@ -4,13 +4,15 @@ python -m benchmark.grid --methods all --seeds 3
 """
 
 import argparse
+import math
 import re
+import shlex
 import shutil
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import tomli_w
 from rich.console import Console
@@ -18,7 +20,7 @@ from rich.console import Console
 from benchmark.errors import UsageError
 from benchmark.records import Folder, atomic
 from benchmark.spec import Grid, Scalar, grid_names, load_grid
-from benchmark.terminal import print_plan, print_problems, print_status
+from benchmark.terminal import plain, print_plan, print_problems, print_status
 
 if TYPE_CHECKING:
     from benchmark.plan import Plan
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(
+    result = _Parser(
         prog="python -m benchmark.grid", description=__doc__, epilog=EXIT_CODES, formatter_class=_HelpFormat
     )
     add = result.add_argument_group("what to run").add_argument
@@ -74,9 +76,9 @@ def parser() -> argparse.ArgumentParser:
         choices=("auto", "slurm", "local", "inline"),
         default="auto",
         help="slurm: submit and return; local: one worker per GPU, or one with all cores; inline: in this process; "
-        "auto: slurm where there is sbatch, else local",
+        "auto: slurm where a cluster answers, else local",
     )
-    add("--device", default="auto", help="cpu, cuda or auto: a GPU where there is one")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one")
     add("--threads", type=_positive, metavar="N", help="CPU threads per worker (default: an equal share of the cores)")
     add("--stop-after", type=_duration, metavar="T", help="stop cleanly after 90s, 9m or 2h; run again to go on")
     add("--retry", choices=("failed",), help="try runs again that failed; without it they are left alone")
@@ -110,7 +112,7 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
 
     deadline = time.time() + options.stop_after if options.stop_after else None
     grid, overrides = wanted(grid, options), method_options(options.option)
-    check_options(grid.methods, overrides)
+    check_options(grid, overrides)
     freeze(grid, folder, write=False)
     plan = make_plan(grid, folder, overrides)
     executor = choose_executor(options.executor)
@@ -121,9 +123,10 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
         forget_failures(plan, folder)
         plan = make_plan(grid, folder, overrides)
     if plan.cohorts:
-        from benchmark.preflight import check_runs
+        from benchmark.preflight import check_device, check_runs
 
-        check_runs(run for cohort in plan.cohorts for run in cohort.runs)
+        check_device(options.device, executor)
+        check_runs([run for cohort in plan.cohorts for run in cohort.runs], options.data_dir)
         freeze(grid, folder, write=True)
         for teacher in plan.teachers:
             folder.teachers.plan(teacher)
@@ -157,10 +160,9 @@ def conclude(plan: "Plan", folder: Folder, console: Console) -> int:
     missing = sum(state == "missing" for state in states.values())
     if missing:
         console.print(f"{missing} runs are still to be made: run the same command again to go on")
-    console.print(
-        f"records: {folder.path / 'records'}, tables: {folder.path / 'runs.csv'}, {folder.path / 'costs.csv'}"
-    )
-    console.print(f"figures and LaTeX tables: python -m analysis {folder.path}")
+    say = plain(console)
+    say(f"records: {folder.path / 'records'}, tables: {folder.path / 'runs.csv'}, {folder.path / 'costs.csv'}")
+    say(f"figures and LaTeX tables: python -m analysis {shlex.quote(str(folder.path))}")
     if missing:
         return INCOMPLETE
     return FAILED if any(state in ("failed", "corrupt") for state in states.values()) else COMPLETE
@@ -173,24 +175,27 @@ def wanted(grid: Grid, options: argparse.Namespace) -> Grid:
     selection = Selection(
         methods=method_names(options.methods, grid),
         seeds=seed_list(options.seeds),
-        pairs=names(options.pairs),
-        datasets=names(options.datasets),
+        pairs=names("--pairs", options.pairs),
+        datasets=names("--datasets", options.datasets),
     )
     return select(grid, selection)
 
 
-def names(values: Sequence[str] | None) -> tuple[str, ...] | None:
+def names(flag: str, values: Sequence[str] | None) -> tuple[str, ...] | None:
     """Names given by comma or space, each once."""
     if values is None:
         return None
-    return tuple(dict.fromkeys(name for value in values for name in value.split(",") if name))
+    found = dict.fromkeys(name for value in values for name in re.split(r"[,\s]+", value) if name)
+    if not found:
+        raise UsageError(f"{flag} {' '.join(values)!r} names nothing")
+    return tuple(found)
 
 
 def method_names(values: Sequence[str] | None, grid: Grid) -> tuple[str, ...]:
     import methods
 
     chosen: list[str] = []
-    for name in names(values) or ("all",):
+    for name in names("--methods", values) or ("all",):
         if name in ("all", "installed"):
             chosen.extend(grid.methods)
         if name == "installed":
@@ -227,9 +232,10 @@ def _scalar(text: str) -> Scalar:
         return text.lower() == "true"
     for kind in (int, float):
         try:
-            return kind(text)
+            number = kind(text)
         except ValueError:
             continue
+        return number if math.isfinite(number) else text
     return text
 
 
@@ -268,7 +274,7 @@ def available(kind: str) -> list[str]:
 
 def export(run_id: str, results: Path) -> int:
     """Copy a run's weights, which carry the run as metadata, to the working folder."""
-    found = [path for path in results.glob(f"*/weights/{run_id}.safetensors")]
+    found = [path for path in results.glob("*/weights/*.safetensors") if path.stem == run_id]
     if not found:
         known = sorted(path.stem for path in results.glob("*/weights/*.safetensors"))
         shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
@@ -301,6 +307,13 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return int(text)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage is one line here as everywhere."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"error: {message}\n")
 
 
 class _HelpFormat(argparse.RawDescriptionHelpFormatter):

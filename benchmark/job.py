@@ -145,6 +145,7 @@ def _teacher_pending(folder: Folder, teacher_id: str | None) -> bool:
 
 def _set_threads(threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic kernels on a GPU ask for
     import torch
 
     torch.set_num_threads(threads)

@@ -37,12 +37,22 @@ class Settings:
 
 
 def choose_executor(wanted: str) -> Executor:
-    """`auto` means SLURM where `sbatch` is on the path, local processes elsewhere."""
+    """`auto` means SLURM where a cluster answers, local processes elsewhere."""
     if wanted == "auto":
-        return "slurm" if shutil.which("sbatch") else "local"
-    if wanted == "slurm" and not shutil.which("sbatch"):
-        raise UsageError("executor 'slurm' needs sbatch on the path; valid here: local, inline")
+        return "slurm" if slurm_answers() else "local"
+    if wanted == "slurm" and not slurm_answers():
+        raise UsageError("executor 'slurm' needs a cluster, and sinfo does not answer here; valid: local, inline")
     return wanted  # type: ignore[return-value]
+
+
+def slurm_answers() -> bool:
+    """Whether jobs can be submitted: sbatch alone may be left over from a package."""
+    if not shutil.which("sbatch") or not shutil.which("sinfo"):
+        return False
+    try:
+        return subprocess.run(["sinfo", "--noheader"], capture_output=True, timeout=30, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
 
 
 def work_of(plan: Plan, folder: Folder) -> tuple[tuple[Work, ...], tuple[Work, ...]]:
@@ -96,10 +106,13 @@ class Inline(Launched):
         watcher = threading.Thread(target=watch, daemon=True)
         watcher.start()
         try:
-            self.job()
+            finished = self.job()
         finally:
             watching.set()
             watcher.join()
+        tick()
+        if not finished and (self.job.deadline is None or time.time() < self.job.deadline):
+            raise KeyboardInterrupt  # the job has taken the signal for itself, to stop at a step boundary
 
 
 class Local(Launched):
@@ -110,12 +123,14 @@ class Local(Launched):
 
     def wait(self, tick: Callable[[], None], seconds: float = 0.5) -> None:
         interrupted = False
-        while running := [job for job in self.jobs if not job.done()]:
+        running = self.jobs
+        while running:
             try:
                 tick()
                 time.sleep(seconds)
             except KeyboardInterrupt:
                 interrupted = True
+            running = [job for job in self.jobs if not job.done()]
             if interrupted:  # again and again: a worker that is just starting does not listen yet
                 _ask_to_stop(running)
         tick()

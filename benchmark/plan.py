@@ -76,13 +76,17 @@ def _chosen(kind: str, known: dict[str, T], names: tuple[str, ...] | None) -> tu
     return tuple(value for name, value in known.items() if names is None or name in names)
 
 
-def check_options(names: Sequence[str], overrides: Options) -> None:
-    """Raise UsageError for an override of a method that is not wanted, or of an option that it does not have."""
-    parts = {part for name in names for part in methods.components(name)}
-    for method, values in overrides.items():
+def check_options(grid: Grid, overrides: Options) -> None:
+    """Raise UsageError for an override of a method that is not wanted, or MethodError for an option, here or in the
+    grid, of a method that does not exist or does not have it.
+    """
+    parts = {part for name in grid.methods for part in methods.components(name)}
+    for method in overrides:
         if method not in parts:
-            raise unknown("method with --option", method, parts)
-        methods.resolve(method, {method: values})
+            raise unknown("method in --option", method, parts)
+    for options in (grid.options, overrides):
+        for method, values in options.items():
+            methods.resolve(method, {method: values})
 
 
 def cells(grid: Grid, overrides: Options = {}) -> tuple[Run, ...]:

@@ -51,7 +51,7 @@ class Reporter:
         first = self._runs[0]
         top1 = {}
         for member in members:
-            name = f"{member.run.pair} {member.run.label}".strip()
+            name = f"{member.run.pair or member.run.student.name} {member.run.label}"
             top1[name] = None if member.diverged_epoch is not None else member.curve[-1]["train_top1"]
         teacher = first.teacher.student.name if first.teacher else f"teacher {first.student.name}"
         write_json(

@@ -201,9 +201,9 @@ class Folder:
         """Why the last attempt at a run failed, None if it did not."""
         try:
             return str(json.loads(self.failure_path(run_id).read_bytes())["error"])
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             return "unreadable failure note"
 
     def records(self) -> tuple[list[Record], list[RecordError]]:

@@ -34,7 +34,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 class Value(BaseModel):
     """A frozen value that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def identity(self) -> dict[str, Any]:
         """What changes the numbers, as plain JSON values."""
@@ -105,7 +105,8 @@ class Recipe(Value):
     precision: Literal["float32", "bfloat16"] = "float32"
     teacher_precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = False
-    deterministic: bool = True
+    deterministic: bool = False
+    """On a GPU, ask for deterministic kernels; on a CPU they always are."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -139,9 +140,13 @@ class Run(Value):
 
     def identity(self) -> dict[str, Any]:
         own = self.model_dump(mode="json", include={"method", "options", "revisions", "seed", "protocol"})
-        teacher = self.teacher.id if self.teacher else None
+        teacher = self.teacher.hash if self.teacher else None
         values = {name: getattr(self, name).identity() for name in ("dataset", "student", "recipe")}
         return {**own, **values, "teacher": teacher}
+
+    @cached_property
+    def hash(self) -> str:
+        return digest(self.identity())
 
     @cached_property
     def id(self) -> str:
@@ -149,13 +154,17 @@ class Run(Value):
         names = [self.dataset.name, self.student.name, "teacher", f"s{self.seed}"]
         if self.teacher is not None:
             names = [self.dataset.name, self.teacher.student.name, self.student.name, self.method, f"s{self.seed}"]
-        return "-".join(re.sub(r"[^A-Za-z0-9_.+]", "_", name) for name in names) + "-" + digest(self.identity())
+        return "-".join(re.sub(r"[^A-Za-z0-9_.+]", "_", name) for name in names) + "-" + self.hash
 
     @property
     def cohort_key(self) -> str:
         """Runs with one key share data set, teacher, recipe and seed and may train in lock-step."""
-        teacher = self.teacher.id if self.teacher else self.id
+        teacher = self.teacher.hash if self.teacher else self.hash
         return digest([self.dataset.identity(), teacher, self.recipe.identity(), self.seed])
+
+
+RESERVED = ("teachers", "reference")
+"""Names of the folders in `results` that are not a grid's."""
 
 
 class Grid(Value):
@@ -168,7 +177,7 @@ class Grid(Value):
     pairs: tuple[Pair, ...] = Field(min_length=1)
     methods: tuple[str, ...] = Field(min_length=1)
     options: dict[str, dict[str, Scalar]] = {}
-    seeds: tuple[Count, ...] = (0, 1, 2)
+    seeds: tuple[Count, ...] = Field((0, 1, 2), min_length=1)
     teacher_seed: Count | Literal["paired"] = 0
     recipe: Recipe
     teacher_recipe: Recipe
@@ -182,21 +191,35 @@ class Grid(Value):
     @model_validator(mode="before")
     @classmethod
     def _resolve(cls, raw: Any) -> Any:
-        """Shorthands of a TOML file: the teacher's recipe differs from the student's only where it says so."""
-        if not isinstance(raw, Mapping) or not isinstance(raw.get("recipe"), Mapping):
+        """Shorthands of a TOML file: the teacher's recipe differs from the student's only where it says so, and an
+        architecture without an entry is the timm model of that name. What is not of the right kind is left as it is,
+        for the validation of the fields to name.
+        """
+        if not isinstance(raw, Mapping):
             return raw
         raw = dict(raw)
-        raw["teacher_recipe"] = {**raw["recipe"], **raw.get("teacher_recipe", {})}
-        named = {name: {"name": name, **entry} for name, entry in raw.get("architectures", {}).items()}
-        for pair in raw.get("pairs", ()):
-            for model in (pair.get("teacher"), pair.get("student")) if isinstance(pair, Mapping) else ():
-                if isinstance(model, str):
-                    named.setdefault(model, {"name": model, "model": model})
-        raw["architectures"] = named
+        recipe, teacher_recipe = raw.get("recipe"), raw.get("teacher_recipe", {})
+        if isinstance(recipe, Mapping) and isinstance(teacher_recipe, Mapping):
+            raw["teacher_recipe"] = {**recipe, **teacher_recipe}
+        named = raw.get("architectures", {})
+        if isinstance(named, Mapping):
+            models = [m for m in _models(raw.get("pairs")) if m not in named]
+            entries = {**named, **{model: {"model": model} for model in models}}
+            raw["architectures"] = {
+                name: {"name": name, **entry} if isinstance(entry, Mapping) else entry
+                for name, entry in entries.items()
+            }
         return raw
 
     @model_validator(mode="after")
-    def _distinct(self) -> Self:
+    def _consistent(self) -> Self:
+        if self.name in RESERVED:
+            raise ValueError(f"name {self.name!r} is kept for a folder beside the grids' own; choose another")
+        for name, accuracy in self.expected_accuracy.items():
+            if name not in self.architectures:
+                raise ValueError(f"expected_accuracy: {unknown('architecture', name, self.architectures)}")
+            if not 0 <= accuracy <= 1:
+                raise ValueError(f"expected_accuracy.{name} = {accuracy:g} is not a share in [0, 1]")
         for what, names in (
             ("dataset", [dataset.name for dataset in self.datasets]),
             ("pair", [pair.name for pair in self.pairs]),
@@ -220,6 +243,20 @@ TABLES: dict[str, type[Value]] = {
     "teacher_recipe": Recipe,
 }
 """What the values below a key of a grid or a run are."""
+
+COMPLAINTS = {
+    "too_short": "Input should have at least one item",
+    "tuple_type": "Input should be a list",
+    "dict_type": "Input should be a table",
+    "model_type": "Input should be a table",
+}
+"""pydantic's words for what TOML calls otherwise, by its type of error."""
+
+ALTERNATIVES: dict[int | str, str] = {
+    "bool": "Input should be a boolean, a number or a string",
+    "constrained-int": "Input should be a whole number from 0 on or 'paired'",
+}
+"""Complaints about values of several types, by the first of these types, which pydantic adds to the location."""
 
 AnyValue = TypeVar("AnyValue", bound=Value)
 
@@ -267,9 +304,22 @@ def parse(kind: type[AnyValue], raw: Any, source: str) -> AnyValue:
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             key = str(first["loc"][-1])
-            raise UsageError(f"{source}: {where}: {unknown('key', key, _keys_at(kind, first['loc'][:-1]))}") from None
-        value = "" if first["type"] == "missing" else f", got {first['input']!r}"
-        raise UsageError(f"{source}: {where + ': ' if where else ''}{first['msg']}{value}") from None
+            complaint = str(unknown("key", key, _keys_at(kind, first["loc"][:-1])))
+        elif first["type"] == "value_error":  # one of our own validators, which names the value itself
+            complaint = first["msg"].removeprefix("Value error, ")
+        else:
+            complaint = COMPLAINTS.get(first["type"], first["msg"])
+            if first["loc"][-1:] and first["loc"][-1] in ALTERNATIVES:
+                where, complaint = where.rpartition(".")[0], ALTERNATIVES[first["loc"][-1]]
+            if first["type"] != "missing":
+                complaint += f", got {first['input']!r}"
+        raise UsageError(f"{source}: {where + ': ' if where else ''}{complaint}") from None
+
+
+def _models(pairs: Any) -> list[str]:
+    """The names in pairs that are not validated yet."""
+    tables = [pair for pair in pairs if isinstance(pair, Mapping)] if isinstance(pairs, list | tuple) else []
+    return [model for pair in tables for key in ("teacher", "student") if isinstance(model := pair.get(key), str)]
 
 
 def _keys_at(kind: type[Value], location: tuple[int | str, ...]) -> list[str]:

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -34,8 +35,9 @@ class Teacher:
             self.network.model.load_state_dict(load_file(path, device=str(device)))
         except FileNotFoundError:
             raise TeacherError(f"teacher {record.run_id} has a record but no weights at {path}") from None
-        except (OSError, RuntimeError, ValueError) as error:
-            raise TeacherError(f"weights of teacher {record.run_id} at {path} cannot be used: {error}") from None
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+            why = " ".join(str(error).split())
+            raise TeacherError(f"weights of teacher {record.run_id} at {path} cannot be used: {why}") from None
 
     @torch.no_grad()
     def outputs(self, images: Tensor, recipe: Recipe) -> Outputs:
@@ -76,7 +78,7 @@ def admit(run: Run, folder: Folder, splits: Splits, device: torch.device, expect
         raise TeacherError(f"weights of teacher {teacher_run.id} are not the ones its record describes")
     test = Resident(splits.test, teacher_run.recipe, device)
     measured = accuracy(lambda images: teacher.outputs(images, teacher_run.recipe).logits, test)
-    if abs(measured - record.result.top1) * len(test) > TOLERATED_IMAGES:
+    if round(abs(measured - record.result.top1) * len(test)) > TOLERATED_IMAGES:
         raise TeacherError(f"teacher {teacher_run.id} has top-1 {measured:.4f} here, {record.result.top1:.4f} recorded")
     return teacher
 

@@ -25,7 +25,7 @@ def counts(states: Iterable[State]) -> str:
 
 def print_plan(plan: "Plan", folder: Folder, console: Console) -> None:
     """Teachers, cohorts, states, forecast."""
-    say = _plain(console)
+    say = plain(console)
     say(f"{len(plan.runs)} runs in {folder.path}: {counts(plan.states.values())}")
     table = Table("teacher", "state", "run id", title="Teachers", title_justify="left")
     for teacher in plan.teachers:
@@ -45,7 +45,7 @@ def print_plan(plan: "Plan", folder: Folder, console: Console) -> None:
 
 def print_problems(states: dict[str, State], folder: Folder, console: Console) -> None:
     """Why runs failed or cannot be read, in a few lines."""
-    say = _plain(console)
+    say = plain(console)
     reasons: dict[str, list[str]] = {}
     for run_id in (run_id for run_id, state in states.items() if state == "failed"):
         reasons.setdefault(folder.failure(run_id) or "", []).append(run_id)
@@ -60,11 +60,14 @@ def print_problems(states: dict[str, State], folder: Folder, console: Console) -
 
 def print_status(folder: Folder, console: Console) -> None:
     """What a results folder holds, from its files alone."""
+    if not folder.path.is_dir():
+        plain(console)(f"nothing was run yet: there is no folder {folder.path}")
+        return
     states = {run_id: folder.state(run_id) for run_id in folder.planned_ids()}
-    _plain(console)(f"{len(states)} runs in {folder.path}: {counts(states.values())}")
+    plain(console)(f"{len(states)} runs in {folder.path}: {counts(states.values())}")
     print_problems(states, folder, console)
 
 
-def _plain(console: Console):  # type: ignore[no-untyped-def]
+def plain(console: Console):  # type: ignore[no-untyped-def]
     """Print a line as it is: no wrapping, no markup, no colours guessed from its words."""
     return lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False)

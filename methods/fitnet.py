@@ -52,8 +52,6 @@ class FitNet(Method):
         super().__init__(task)
         if task.teacher is None:
             raise ValueError("fitnet needs a teacher")
-        if not 1 <= stage <= STAGES:
-            raise ValueError(f"fitnet.stage = {stage} is not in 1, ..., {STAGES}")
         if reason := self.unsupported(task, stage=stage):
             raise ValueError(f"fitnet: {reason}")
         self.weight, self.index = weight, stage - 1
@@ -69,6 +67,8 @@ class FitNet(Method):
 
     @classmethod
     def unsupported(cls, task: Task, *, stage: int = 2, **options: Any) -> str | None:
+        if not 1 <= stage <= STAGES:
+            raise ValueError(f"fitnet.stage = {stage} is not in 1, ..., {STAGES}")
         if task.teacher is None:
             return None
         if reason := task.lacks_stages(STAGES):
