@@ -103,7 +103,7 @@ def _member(run: Run, bench: Bench) -> Member | None:
         record = Record(run_id=run.id, status="not_applicable", run=run, result=result, cost=Cost(), provenance=origin)
         bench.folder.finish(record, [])
         return None
-    member = Member(run, task, network, bench.device)
+    member = Member(run, task, network, bench.device, bench.training.steps)
     if state := checkpoints.newest(bench.folder.checkpoints_path(run.id), run.id, bench.device):
         member.restore(state)
         log.info("%s goes on from step %d", run.id, member.next_step)

@@ -12,7 +12,7 @@ from benchmark.data import TrainingSet
 from benchmark.members import Member
 from benchmark.records import Cost
 from benchmark.teacher import Teacher
-from methods.base import Batch
+from methods.base import Batch, Phase
 
 
 def parameter_count(*modules: nn.Module) -> int:
@@ -45,34 +45,36 @@ def deployed_macs(member: Member, image: Tensor) -> int:
     return counter.get_total_flops() // 2 - unused
 
 
-def step_flops(member: Member, teacher: Teacher | None, data: TrainingSet, size: int) -> int:
+def step_flops(member: Member, teacher: Teacher | None, data: TrainingSet, phase: Phase | None, size: int) -> int:
     """FLOPs of one training step on `size` images: forward and backward of student and method, the teacher's forward.
 
-    Counted on copies of the networks; nothing of the member changes.
+    phase: the step's, None for the main schedule. Counted on copies of the networks; nothing of the member changes.
     """
     recipe = member.run.recipe
     twin = copy.copy(member)
     twin.network, twin.method = copy.deepcopy(member.network), copy.deepcopy(member.method)
+    twin.phase = twin.method.phases[member.method.phases.index(phase)] if phase else None
     views = data.views(member.run.seed, 0)
     images, labels, index = (part[:size] for part in data.training_batch(views, 0))
     progress = torch.zeros((), device=data.device)
     with FlopCounterMode(display=False) as counter:
         supplied = teacher.outputs(images, recipe) if teacher and member.reads else None
-        loss, _ = twin.loss(images, Batch(labels, index, 0, progress, twin.generator), supplied)
-        loss.backward()
+        twin.backward(images, Batch(labels, index, 0, progress, twin.generator), supplied)
     return counter.get_total_flops()
 
 
 def training_flops(member: Member, teacher: Teacher | None, data: TrainingSet) -> int:
-    """FLOPs of the whole training, the teacher's forward included where the method reads the teacher."""
+    """FLOPs of the whole training, phases and, where the method reads the teacher, the teacher's forward included."""
     recipe = member.run.recipe
-    with torch.random.fork_rng(devices=()):
-        size = min(recipe.batch_size, len(data))
-        whole, rest = divmod(len(data), recipe.batch_size)
-        epoch = whole * step_flops(member, teacher, data, size)
-        if data.steps > whole:
-            epoch += step_flops(member, teacher, data, rest)
-    return recipe.epochs * epoch
+    whole, rest = divmod(len(data), recipe.batch_size)
+    total = 0
+    for phase, epochs in [*((phase, phase.epochs) for phase in member.method.phases), (None, recipe.epochs)]:
+        with torch.random.fork_rng(devices=()):
+            epoch = whole * step_flops(member, teacher, data, phase, min(recipe.batch_size, len(data)))
+            if data.steps > whole:
+                epoch += step_flops(member, teacher, data, phase, rest)
+        total += epochs * epoch
+    return total
 
 
 def cost(member: Member, teacher: Teacher | None, data: TrainingSet, cohort_size: int) -> Cost:

@@ -14,29 +14,28 @@ from benchmark.evaluation import accuracy
 from benchmark.models import Network, create
 from benchmark.schedule import learning_rate
 from benchmark.spec import Run, derive_seed
-from methods.base import Batch, Method, Outputs, Task
+from methods.base import Batch, Method, Outputs, Phase, Task
 
 VALIDATION_EPOCHS = 5
 """Every how many epochs, and after the last one, the validation split is looked at."""
 
 
 class Member:
-    """A run and its state. `next_step` counts optimiser steps over the whole training."""
+    """A run and its state.
 
-    def __init__(self, run: Run, task: Task, network: Network, device: torch.device) -> None:
+    `next_step` counts optimiser steps: from 0 in the main schedule, below 0 in the phases before it. Each phase, and
+    the main schedule, starts with a fresh optimiser.
+    """
+
+    def __init__(self, run: Run, task: Task, network: Network, device: torch.device, steps: int) -> None:
+        """steps: optimiser steps of one epoch."""
         self.run = run
         self.device = device
         self.reads = methods.reads(run.method)
         self.network = network.train()
         self.method = build_method(run, task).to(device).train()
-        self.optimizer = torch.optim.SGD(
-            [p for p in (*network.parameters(), *self.method.parameters()) if p.requires_grad],
-            lr=run.recipe.learning_rate,
-            momentum=run.recipe.momentum,
-            nesterov=run.recipe.nesterov,
-            weight_decay=run.recipe.weight_decay,
-        )
-        self.next_step = 0
+        self.steps = steps
+        self.first_step = self.next_step = -sum(phase.epochs for phase in self.method.phases) * steps
         self.curve: list[dict[str, Any]] = []
         self.diverged_epoch: int | None = None
         self.seconds = 0.0
@@ -47,6 +46,28 @@ class Member:
         self.generator = torch.Generator()
         self._student_seed = derive_seed("step", run.seed, run.student.identity())
         self._method_seed = derive_seed("step", run.seed, run.method)
+        self.phase = self.phase_at(self.next_step)
+        self.optimizer = self._fresh_optimizer()
+
+    def phase_at(self, step: int) -> Phase | None:
+        """The phase that a step belongs to, None for the main schedule."""
+        end = self.first_step
+        for phase in self.method.phases:
+            end += phase.epochs * self.steps
+            if step < end:
+                return phase
+        return None
+
+    def _fresh_optimizer(self) -> torch.optim.SGD:
+        trains = self.phase.trains if self.phase else "both"
+        modules = {"student": (self.network,), "own": (self.method,), "both": (self.network, self.method)}[trains]
+        return torch.optim.SGD(
+            [p for module in modules for p in module.parameters() if p.requires_grad],
+            lr=self.run.recipe.learning_rate,
+            momentum=self.run.recipe.momentum,
+            nesterov=self.run.recipe.nesterov,
+            weight_decay=self.run.recipe.weight_decay,
+        )
 
     def step(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> None:
         """One optimiser step on images [B, C, H, W].
@@ -57,23 +78,55 @@ class Member:
         started = time.perf_counter()
         torch.manual_seed(derive_seed(self._student_seed, self.next_step))
         self.generator.manual_seed(derive_seed(self._method_seed, self.next_step))
-        loss, logits = self.loss(images, batch, teacher)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss, logits = self.backward(images, batch, teacher)
         self.optimizer.step()
-        correct = (logits.detach().argmax(1) == batch.labels).sum()
-        self._sums += torch.stack([loss.detach() * len(images), correct, torch.full_like(correct, len(images))])
+        correct = torch.zeros_like(batch.labels[0]) if logits is None else (logits.argmax(1) == batch.labels).sum()
+        self._sums += torch.stack([loss * len(images), correct, torch.full_like(correct, len(images))])
         self.next_step += 1
+        if (phase := self.phase_at(self.next_step)) is not self.phase:
+            self.phase = phase
+            self.optimizer = self._fresh_optimizer()
         self.seconds += time.perf_counter() - started
 
-    def loss(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> tuple[Tensor, Tensor]:
-        """The training loss, a scalar, and the logits [B, K]."""
+    def backward(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> tuple[Tensor, Tensor | None]:
+        """Put the gradients of the step's loss into the parameters; returns the loss, a scalar, and the logits [B, K],
+        None in a phase that does not run the student, both detached.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.phase is not None:
+            outputs = None if self.phase.trains == "own" else self._outputs(images)
+            with self._method_precision():
+                loss = self.phase.loss(outputs, teacher, batch).float()
+            loss.backward()
+            return loss.detach(), outputs.logits.detach() if outputs else None
+        main, ruled, logits = self._losses(images, batch, teacher)
+        if ruled is None:
+            main.backward()
+            return main.detach(), logits.detach()
+        self._backward_by_rule(main, ruled, batch)
+        return (main + ruled).detach(), logits.detach()
+
+    def _losses(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> tuple[Tensor, Tensor | None, Tensor]:
+        """The main loss and the one under a gradient rule, scalars, and the logits [B, K]."""
         outputs = self._outputs(images)
         with self._method_precision():
             logits = self.method.predict(outputs)
-            term = self.method(outputs, teacher, batch)
+            plain, ruled = self.method.terms(outputs, teacher, batch)
         cross_entropy = self.method.classification(logits.float(), batch.labels)
-        return self.method.ce_weight * cross_entropy + term.float(), logits
+        main = self.method.ce_weight * cross_entropy + plain.float()
+        return main, None if ruled is None else ruled.float(), logits
+
+    def _backward_by_rule(self, main: Tensor, ruled: Tensor, batch: Batch) -> None:
+        """Gradients of the student by the method's rule, of the method's own parameters as they are."""
+        students = [p for p in self.network.parameters() if p.requires_grad]
+        owns = [p for p in self.method.parameters() if p.requires_grad]
+        of_main = torch.autograd.grad(main, (*students, *owns), retain_graph=True, materialize_grads=True)
+        of_term = torch.autograd.grad(ruled, (*students, *owns), materialize_grads=True)
+        count = len(students)
+        for parameter, g_main, g_term in zip(students, of_main[:count], of_term[:count], strict=True):
+            parameter.grad = self.method.combine(g_main, g_term, batch)
+        for parameter, g_main, g_term in zip(owns, of_main[count:], of_term[count:], strict=True):
+            parameter.grad = g_main + g_term
 
     def _outputs(self, images: Tensor) -> Outputs:
         with autocast(self.device, self.run.recipe.precision):
@@ -83,17 +136,24 @@ class Member:
     def _method_precision(self) -> torch.autocast:
         return autocast(self.device, self.run.recipe.precision if self.method.precision == "autocast" else "float32")
 
-    def set_learning_rate(self, epoch: int) -> None:
+    def learning_rate(self, epoch: int) -> float:
+        phase = self.phase_at(epoch * self.steps)
+        if phase is None:
+            return learning_rate(self.run.recipe, epoch)
+        return phase.learning_rate or self.run.recipe.learning_rate
+
+    def open_epoch(self, epoch: int) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.run.recipe, epoch)
+            group["lr"] = self.learning_rate(epoch)
 
     def close_epoch(self, epoch: int, validation: Resident) -> None:
         """Move the epoch's sums off the device, once, and add a row to the curve."""
         loss, correct, images = self._sums.tolist()
         self._sums.zero_()
-        row: dict[str, Any] = {"epoch": epoch, "learning_rate": learning_rate(self.run.recipe, epoch)}
-        row["train_loss"], row["train_top1"] = loss / images, correct / images
-        due = (epoch + 1) % VALIDATION_EPOCHS == 0 or epoch + 1 == self.run.recipe.epochs
+        row: dict[str, Any] = {"epoch": epoch, "learning_rate": self.learning_rate(epoch), "train_loss": loss / images}
+        phase = self.phase_at(epoch * self.steps)
+        row["train_top1"] = None if phase and phase.trains == "own" else correct / images
+        due = epoch >= 0 and ((epoch + 1) % VALIDATION_EPOCHS == 0 or epoch + 1 == self.run.recipe.epochs)
         row["validation_top1"] = accuracy(self.predict, validation) if due and len(validation) else None
         self.curve.append(row)
         if not math.isfinite(loss):
@@ -132,9 +192,11 @@ class Member:
     def restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.method.load_state_dict(state["method"])
+        self.next_step = state["next_step"]
+        self.phase = self.phase_at(self.next_step)
+        self.optimizer = self._fresh_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
         self._sums.copy_(state["sums"])
-        self.next_step = state["next_step"]
         self.curve = list(state["curve"])
         self.diverged_epoch = state["diverged_epoch"]
         self.seconds, self.cohort_seconds, self.teacher_seconds = state["seconds"]

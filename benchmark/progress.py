@@ -52,7 +52,7 @@ class Reporter:
         top1 = {}
         for member in members:
             name = f"{member.run.pair or member.run.student.name} {member.run.label}"
-            top1[name] = None if member.diverged_epoch is not None else member.curve[-1]["train_top1"]
+            top1[name] = _training_top1(member)
         teacher = first.teacher.student.name if first.teacher else f"teacher {first.student.name}"
         write_json(
             self._path,
@@ -114,7 +114,7 @@ class Display:
 
     def _share(self, finished: int, current: list[dict[str, Any]]) -> float:
         """Runs done, the ones under way counted by their epochs."""
-        return finished + sum(entry["runs"] * entry["epoch"] / entry["epochs"] for entry in current)
+        return finished + sum(entry["runs"] * max(0, entry["epoch"]) / entry["epochs"] for entry in current)
 
     def _time_left(self, finished: int, current: list[dict[str, Any]]) -> str:
         done = self._share(finished, current) - self._at_start
@@ -129,7 +129,7 @@ class Display:
         for entry in current:
             lines.append(f"  {entry['cohort']}: epoch {entry['epoch']}/{entry['epochs']}, training top-1 %:")
             for pair, row in _by_pair(entry).items():
-                accuracies = ", ".join(f"{label} {percent(top1)}" for label, top1 in row.items())
+                accuracies = ", ".join(f"{label} {top1}" for label, top1 in row.items())
                 lines.append(f"    {pair}: {accuracies}")
         return lines
 
@@ -154,21 +154,27 @@ def _cohort_table(entry: dict[str, Any]) -> Table:
     for label in labels:
         table.add_column(label, justify="right")
     for pair, row in rows.items():
-        table.add_row(pair, *(percent(row[label]) if label in row else "" for label in labels))
+        table.add_row(pair, *(row.get(label, "") for label in labels))
     return table
 
 
-def _by_pair(entry: dict[str, Any]) -> dict[str, dict[str, float | None]]:
+def _by_pair(entry: dict[str, Any]) -> dict[str, dict[str, str]]:
     """Training accuracy by pair and method."""
-    rows: dict[str, dict[str, float | None]] = {}
+    rows: dict[str, dict[str, str]] = {}
     for name, top1 in entry["train_top1"].items():
         pair, _, label = name.rpartition(" ")
         rows.setdefault(pair, {})[label] = top1
     return rows
 
 
-def percent(share: float | None) -> str:
-    return "diverged" if share is None else f"{100 * share:.1f}"
+def _training_top1(member: Trained) -> str:
+    """What is shown of a run: its latest training accuracy in percent, or why there is none."""
+    if member.diverged_epoch is not None:
+        return "diverged"
+    if not member.curve:
+        return "waits"
+    top1 = member.curve[-1]["train_top1"]
+    return "teacher only" if top1 is None else f"{100 * top1:.1f}"
 
 
 def clock(seconds: float) -> str:

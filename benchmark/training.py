@@ -34,24 +34,26 @@ def train(
 
     Members share data, teacher, recipe and seed. Resumed members may have come to different steps: the ones that are
     ahead sit out the steps they have made, which changes nothing for either, since batches are a function of the step.
+    So do members with fewer epochs of phases, which are numbered below 0.
     """
     recipe, seed = members[0].run.recipe, members[0].run.seed
     saved = time.monotonic()
     for epoch in range(min(member.next_step for member in members) // data.steps, recipe.epochs):
-        active = [member for member in members if member.diverged_epoch is None]
-        if not active:
+        remaining = [member for member in members if member.diverged_epoch is None]
+        if not remaining:
             break
+        active = [member for member in remaining if member.next_step // data.steps == epoch]
         started = time.perf_counter()
         views = data.views(seed, epoch)
         for member in active:
-            member.set_learning_rate(epoch)
+            member.open_epoch(epoch)
         for step in range(data.steps):
             now = epoch * data.steps + step
             due = [member for member in active if member.next_step == now]
             if not due:
                 continue
             images, labels, index = data.training_batch(views, step)
-            progress = torch.full((), now / (recipe.epochs * data.steps), device=data.device)
+            progress = torch.full((), max(0, now) / (recipe.epochs * data.steps), device=data.device)
             tick = time.perf_counter()
             supplied = teacher.outputs(images, recipe) if teacher and any(member.reads for member in due) else None
             teacher_seconds = time.perf_counter() - tick

@@ -95,14 +95,30 @@ class Task:
 
 @dataclass(frozen=True)
 class Batch:
-    """labels: [B]; index: [B], positions in the training set; epoch: from 0; progress: [], share of training done, in
-    [0, 1), on the device; generator: the method's own, on the CPU, seeded anew for every step."""
+    """labels: [B]; index: [B], positions in the training set; epoch: from 0 in the main schedule, below 0 in phases;
+    progress: [], share of the main schedule done, in [0, 1), on the device; generator: the method's own, on the CPU,
+    seeded anew for every step."""
 
     labels: Tensor
     index: Tensor
     epoch: int
     progress: Tensor
     generator: torch.Generator
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training before the main schedule, with an optimiser and a batch stream of its own.
+
+    loss: a scalar from (student, teacher, batch), without the classification loss. trains: "own", the method's own
+    parameters on the teacher alone: the student is not run and its outputs are None; "student", the student alone;
+    "both". learning_rate: constant through the phase; None takes the recipe's.
+    """
+
+    epochs: int
+    trains: Literal["student", "own", "both"]
+    loss: Callable[[Any, Any, Batch], Tensor]
+    learning_rate: float | None = None
 
 
 class Method(nn.Module):
@@ -123,6 +139,9 @@ class Method(nn.Module):
     """Defaults that differ when the method is one term of a composition such as `kd+rkd_da`."""
     ce_weight: float = 1.0
     """Weight of the classification loss; may be 0."""
+    phases: tuple[Phase, ...] = ()
+    """What comes before the main schedule. Epochs of phases are numbered -W, ..., -1 and the main ones from 0, so that
+    the main epochs show the same batches to all methods."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
@@ -142,6 +161,18 @@ class Method(nn.Module):
     def deployed(self) -> tuple[nn.Module, ...]:
         """Modules that `predict` uses in place of the student's classifier; they count in the student's budgets."""
         return ()
+
+    def combine(self, main: Tensor, term: Tensor, batch: Batch) -> Tensor:
+        """A student parameter's gradient, from that of the main loss (classification and the other terms of a
+        composition) and that of this method's term, all of the parameter's shape: their sum. A method that overrides
+        this has a gradient rule; own parameters get the sum of the raw gradients all the same.
+        """
+        return main + term
+
+    def terms(self, student: Outputs, teacher: Any, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """What is added to the main loss, and what is under this method's gradient rule, if it has one."""
+        term = self(student, teacher, batch)
+        return (term, None) if type(self).combine is Method.combine else (torch.zeros_like(term), term)
 
     @classmethod
     def unsupported(cls, task: Task, **options: Any) -> str | None:
