@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write a run's state; the name is its step, so the newest sorts last."""
+    """Write a run's state; the name is its step, which is below 0 in phases."""
     with atomic(folder / f"{state['next_step']:09d}.pt") as temporary:
         torch.save(state, temporary)
     for old in _files(folder)[:-KEPT]:
@@ -45,4 +45,5 @@ def discard(folder: Path) -> None:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.pt") if not path.name.startswith("."))
+    """Oldest first."""
+    return sorted((path for path in folder.glob("*.pt") if not path.name.startswith(".")), key=lambda p: int(p.stem))

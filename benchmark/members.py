@@ -60,13 +60,14 @@ class Member:
 
     def _fresh_optimizer(self) -> torch.optim.SGD:
         trains = self.phase.trains if self.phase else "both"
+        decay = self.phase.weight_decay if self.phase else None
         modules = {"student": (self.network,), "own": (self.method,), "both": (self.network, self.method)}[trains]
         return torch.optim.SGD(
             [p for module in modules for p in module.parameters() if p.requires_grad],
             lr=self.run.recipe.learning_rate,
             momentum=self.run.recipe.momentum,
             nesterov=self.run.recipe.nesterov,
-            weight_decay=self.run.recipe.weight_decay,
+            weight_decay=self.run.recipe.weight_decay if decay is None else decay,
         )
 
     def step(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> None:
@@ -117,16 +118,18 @@ class Member:
         return main, None if ruled is None else ruled.float(), logits
 
     def _backward_by_rule(self, main: Tensor, ruled: Tensor, batch: Batch) -> None:
-        """Gradients of the student by the method's rule, of the method's own parameters as they are."""
+        """Gradients of the student by the method's rule, of the method's own parameters as they are; none, and so no
+        weight decay either, for a parameter that neither loss reaches."""
         students = [p for p in self.network.parameters() if p.requires_grad]
         owns = [p for p in self.method.parameters() if p.requires_grad]
-        of_main = torch.autograd.grad(main, (*students, *owns), retain_graph=True, materialize_grads=True)
-        of_term = torch.autograd.grad(ruled, (*students, *owns), materialize_grads=True)
-        count = len(students)
-        for parameter, g_main, g_term in zip(students, of_main[:count], of_term[:count], strict=True):
-            parameter.grad = self.method.combine(g_main, g_term, batch)
-        for parameter, g_main, g_term in zip(owns, of_main[count:], of_term[count:], strict=True):
-            parameter.grad = g_main + g_term
+        of_main = torch.autograd.grad(main, (*students, *owns), retain_graph=True, allow_unused=True)
+        of_term = torch.autograd.grad(ruled, (*students, *owns), allow_unused=True)
+        for i, (parameter, g_main, g_term) in enumerate(zip((*students, *owns), of_main, of_term, strict=True)):
+            if g_main is None and g_term is None:
+                continue
+            g_main = torch.zeros_like(parameter) if g_main is None else g_main
+            g_term = torch.zeros_like(parameter) if g_term is None else g_term
+            parameter.grad = self.method.combine(g_main, g_term, batch) if i < len(students) else g_main + g_term
 
     def _outputs(self, images: Tensor) -> Outputs:
         with autocast(self.device, self.run.recipe.precision):

@@ -112,21 +112,23 @@ class Phase:
 
     loss: a scalar from (student, teacher, batch), without the classification loss. trains: "own", the method's own
     parameters on the teacher alone: the student is not run and its outputs are None; "student", the student alone;
-    "both". learning_rate: constant through the phase; None takes the recipe's.
+    "both". What the loss does not reach is left as it is. learning_rate: constant through the phase; it and
+    weight_decay take the recipe's value where they are None.
     """
 
     epochs: int
     trains: Literal["student", "own", "both"]
     loss: Callable[[Any, Any, Batch], Tensor]
     learning_rate: float | None = None
+    weight_decay: float | None = None
 
 
 class Method(nn.Module):
     """A distillation objective: student and teacher outputs in, a scalar out.
 
-    Learnable parts are submodules and are optimised with the student; memory banks are buffers and are checkpointed
-    with it. Randomness comes from `batch.generator` only. Options are keyword-only arguments of the constructor, whose
-    defaults are the ones registered.
+    Learnable parts are submodules and are optimised with the student, as far as the loss of a step reaches them; memory
+    banks are buffers and are checkpointed with it. Randomness comes from `batch.generator` only. Options are
+    keyword-only arguments of the constructor, whose defaults are the ones registered.
     """
 
     reads: ClassVar[frozenset[Tap]] = frozenset()
@@ -135,6 +137,10 @@ class Method(nn.Module):
     """Raised when the numbers this method gives change; part of every run's id."""
     precision: ClassVar[Literal["float32", "autocast"]] = "float32"
     """float32: outputs arrive as float32 and autocast is off, since relations are differences of large numbers."""
+    vanishes_at_teacher: ClassVar[bool] = False
+    """A claim that `methods.check` holds a method to: the term is 0 for a student whose outputs are the teacher's."""
+    memory_order: ClassVar[int] = 2
+    """Another: memory grows with this power of the batch size at most."""
     composed: ClassVar[dict[str, Scalar]] = {}
     """Defaults that differ when the method is one term of a composition such as `kd+rkd_da`."""
     ce_weight: float = 1.0

@@ -1,4 +1,4 @@
-"""FitNets: hints from an intermediate map."""
+"""FitNets: hints from an intermediate map, in one stage or in two."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Phase, Tap, Task, register
+from methods.kd import kd_loss, unequal_classes
 
 STAGES = 3
 
@@ -28,6 +29,35 @@ def connector(student: tuple[int, int], teacher: tuple[int, int]) -> Callable[[i
     return partial(nn.Conv2d, kernel_size=kernel) if min(kernel) > 0 else None
 
 
+def unguided(name: str, task: Task, stage: int) -> str | None:
+    """Why a stage of the teacher cannot guide the student's, or None."""
+    if not 1 <= stage <= STAGES:
+        raise ValueError(f"{name}.stage = {stage} is not in 1, ..., {STAGES}")
+    if task.teacher is None:
+        return None
+    if reason := task.lacks_stages(STAGES):
+        return reason
+    student, teacher = (shapes.stages(STAGES)[stage - 1] for shapes in (task.student, task.teacher))
+    if connector(student[1:], teacher[1:]) is None:
+        return f"no regressor maps {student[1]}x{student[2]} to {teacher[1]}x{teacher[2]}"
+    return None
+
+
+def regression(name: str, task: Task, stage: int) -> tuple[nn.Module, int]:
+    """The convolution that takes the student's map of a stage to the shape of the teacher's, and the latter's width.
+
+    Raises ValueError where there is none.
+    """
+    if task.teacher is None:
+        raise ValueError(f"{name} needs a teacher")
+    if reason := unguided(name, task, stage):
+        raise ValueError(f"{name}: {reason}")
+    student, teacher = (shapes.stages(STAGES)[stage - 1] for shapes in (task.student, task.teacher))
+    convolution = connector(student[1:], teacher[1:])
+    assert convolution is not None
+    return convolution(student[0], teacher[0]), teacher[0]
+
+
 @register("fitnet")
 class FitNet(Method):
     """FitNets: hints for thin deep nets (Romero et al., ICLR 2015, arXiv:1412.6550), in one stage.
@@ -41,8 +71,9 @@ class FitNet(Method):
     Defaults: weight 100, the middle stage and the ReLU, as in RepDistiller; a rectified R cannot reach the negative
     part of maps such as the block sums of a WRN, `relu = false` lets it.
 
-    Deviations: the paper trains the lower half on hints first and distils afterwards. RepDistiller counts stages from
-    the front, which is another one (the second of four) in networks of more than three stages.
+    Deviations: the paper trains the lower half on hints first and distils afterwards (`fitnet_two_stage`).
+    RepDistiller counts stages from the front, which is another one (the second of four) in networks of more than three
+    stages.
     """
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
@@ -50,16 +81,9 @@ class FitNet(Method):
 
     def __init__(self, task: Task, *, weight: float = 100.0, stage: int = 2, relu: bool = True) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("fitnet needs a teacher")
-        if reason := self.unsupported(task, stage=stage):
-            raise ValueError(f"fitnet: {reason}")
+        convolution, width = regression("fitnet", task, stage)
         self.weight, self.index = weight, stage - 1
-        student, teacher = task.student.stages(STAGES)[self.index], task.teacher.stages(STAGES)[self.index]
-        convolution = connector(student[1:], teacher[1:])
-        assert convolution is not None
-        layers = [convolution(student[0], teacher[0]), nn.BatchNorm2d(teacher[0])]
-        self.regressor = nn.Sequential(*layers, *([nn.ReLU()] if relu else []))
+        self.regressor = nn.Sequential(convolution, nn.BatchNorm2d(width), *([nn.ReLU()] if relu else []))
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         regressed = self.regressor(student.stages(STAGES)[self.index])
@@ -67,13 +91,62 @@ class FitNet(Method):
 
     @classmethod
     def unsupported(cls, task: Task, *, stage: int = 2, **options: Any) -> str | None:
-        if not 1 <= stage <= STAGES:
-            raise ValueError(f"fitnet.stage = {stage} is not in 1, ..., {STAGES}")
-        if task.teacher is None:
-            return None
-        if reason := task.lacks_stages(STAGES):
-            return reason
-        student, teacher = task.student.stages(STAGES)[stage - 1], task.teacher.stages(STAGES)[stage - 1]
-        if connector(student[1:], teacher[1:]) is None:
-            return f"no regressor maps {student[1]}x{student[2]} to {teacher[1]}x{teacher[2]}"
-        return None
+        return unguided("fitnet", task, stage)
+
+
+@register("fitnet_two_stage")
+class TwoStageFitNet(Method):
+    """FitNets: hints for thin deep nets (Romero et al., ICLR 2015, arXiv:1412.6550), in the paper's two stages.
+
+        hints:         H_T / 2 * mean (R(F_S) - F_T)^2,   R = convolution, ReLU
+        main schedule: ce * CE + weight * mean_B KL(p_T || p_S),   p = softmax(logits [B, K] / T)
+
+    F: the map [B, C, H, W] of `stage` 1, 2 or 3 of the last three stages. For the first `epochs` epochs the hints train
+    the student up to that stage, and R, whose convolution is that of the one-stage form; then the student learns from
+    labels and softened logits, the latter's weight falling linearly from `weight` to `last_weight`.
+
+    Defaults: T = 3, weights 1 and 4 to 1, no factor T^2 (`t_squared` adds it) and the hints' scale of the authors' code
+    (adri-romsor/FitNets), which sums squares over one spatial axis and averages over the others; 40 epochs of hints, in
+    the protocol of Lee & Song (BMVC 2019), where the authors stop on a validation set; the middle stage, as in the
+    one-stage form; `relu = false` for maps with negative values.
+
+    Deviations: the authors' weight starts to fall after five epochs and the run ends before it has arrived; they use
+    the cross-entropy with softened labels, which differs from KL by a constant, and bound the norm of R's kernels.
+    """
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"logits", "maps"})
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        epochs: int = 40,
+        stage: int = 2,
+        relu: bool = True,
+        temperature: float = 3.0,
+        ce: float = 1.0,
+        weight: float = 4.0,
+        last_weight: float = 1.0,
+        t_squared: bool = False,
+    ) -> None:
+        super().__init__(task)
+        convolution, _ = regression("fitnet_two_stage", task, stage)
+        if epochs < 0:
+            raise ValueError(f"fitnet_two_stage.epochs = {epochs} is below 0")
+        self.index = stage - 1
+        self.regressor = nn.Sequential(convolution, *([nn.ReLU()] if relu else []))
+        self.phases = (Phase(epochs, "both", self.hint),)
+        self.temperature, self.t_squared = temperature, t_squared
+        self.ce_weight, self.weight, self.last_weight = ce, weight, last_weight
+
+    def hint(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        target = teacher.stages(STAGES)[self.index]
+        return target.shape[2] / 2 * hint_loss(self.regressor(student.stages(STAGES)[self.index]), target)
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        weight = self.weight + (self.last_weight - self.weight) * batch.progress
+        return weight * kd_loss(student.logits, teacher.logits, self.temperature, self.t_squared)
+
+    @classmethod
+    def unsupported(cls, task: Task, *, stage: int = 2, **options: Any) -> str | None:
+        return unguided("fitnet_two_stage", task, stage) or unequal_classes(task)

@@ -62,11 +62,11 @@ class GraphKD(Method):
 
     C [B, B]: cosines between samples with a zero diagonal; D: its row sums; M: optionally edges within or between
     classes (`edges`) and the teacher's `neighbours` nearest neighbours, made symmetric, for both networks; p: `power`.
-    The three stages are two maps [B, C, H, W], flattened, and the embedding [B, D], the third one after pooling.
-    Widths and sizes may differ.
+    The three stages are two maps [B, C, H, W], flattened, and the embedding [B, D], the third one after pooling;
+    `stages` counts from the back, so that 1 is the embedding alone. Widths and sizes may differ.
 
-    Defaults: weight 25, dense, all edges, p = 1, those of the authors' published checkpoints and current code
-    (cadurosar/graph_kd; sum over pairs, mean over stages).
+    Defaults: weight 25, three stages, dense, all edges, p = 1, those of the authors' published checkpoints and current
+    code (cadurosar/graph_kd; sum over pairs, mean over stages).
 
     Deviation: the authors tap rectified features only. Elsewhere a cosine may be negative, which a degree cannot use:
     such edges are dropped before the degrees are taken, and a sample left without any is isolated rather than NaN. A
@@ -76,14 +76,24 @@ class GraphKD(Method):
     reads: ClassVar[frozenset[Tap]] = frozenset({"maps", "embedding"})
 
     def __init__(
-        self, task: Task, *, weight: float = 25.0, neighbours: int = 0, power: int = 1, edges: str = "all"
+        self,
+        task: Task,
+        *,
+        weight: float = 25.0,
+        stages: int = 3,
+        neighbours: int = 0,
+        power: int = 1,
+        edges: str = "all",
     ) -> None:
         super().__init__(task)
         if edges not in EDGES:
             raise ValueError(f"gkd.edges = {edges!r} is none of {', '.join(EDGES)}")
         if neighbours < 0 or power < 1:
             raise ValueError(f"gkd needs neighbours >= 0 and power >= 1, not {neighbours} and {power}")
-        self.weight, self.neighbours, self.power, self.edges = weight, neighbours, power, edges
+        if stages < 1:
+            raise ValueError(f"gkd.stages = {stages} is not at least 1")
+        self.weight, self.stages = weight, stages
+        self.neighbours, self.power, self.edges = neighbours, power, edges
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         edges = class_edges(batch.labels, self.edges)
@@ -91,10 +101,9 @@ class GraphKD(Method):
         terms = [gkd_loss(s, t, edges, neighbours=self.neighbours, power=self.power) for s, t in stages]
         return self.weight * torch.stack(terms).mean()
 
-    @staticmethod
-    def _features(outputs: Outputs) -> tuple[Tensor, ...]:
-        return (*outputs.stages(3)[:2], outputs.embedding)
+    def _features(self, outputs: Outputs) -> tuple[Tensor, ...]:
+        return (*outputs.stages(self.stages)[:-1], outputs.embedding)
 
     @classmethod
-    def unsupported(cls, task: Task, **options: Any) -> str | None:
-        return task.lacks_stages(3)
+    def unsupported(cls, task: Task, *, stages: int = 3, **options: Any) -> str | None:
+        return task.lacks_stages(stages)

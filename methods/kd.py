@@ -9,11 +9,20 @@ from methods.base import Batch, Method, Outputs, Scalar, Tap, Task, register
 from methods.relations import rows
 
 
-def kd_loss(student: Tensor, teacher: Tensor, temperature: float = 4.0) -> Tensor:
-    """T^2 KL(teacher || student), the mean over the batch, of logits [B, K] softened by the temperature T."""
+def kd_loss(student: Tensor, teacher: Tensor, temperature: float = 4.0, t_squared: bool = True) -> Tensor:
+    """T^2 KL(teacher || student), the mean over the batch, of logits [B, K] softened by the temperature T; without the
+    factor T^2 if not `t_squared`."""
     log_student = F.log_softmax(rows(student) / temperature, dim=1)
     soft_teacher = F.softmax(rows(teacher.detach()) / temperature, dim=1)
-    return temperature**2 * F.kl_div(log_student, soft_teacher, reduction="batchmean")
+    divergence = F.kl_div(log_student, soft_teacher, reduction="batchmean")
+    return temperature**2 * divergence if t_squared else divergence
+
+
+def unequal_classes(task: Task) -> str | None:
+    """Why logits cannot be compared, or None."""
+    if task.teacher and task.teacher.classes != task.student.classes:
+        return f"the teacher has {task.teacher.classes} classes, the student {task.student.classes}"
+    return None
 
 
 @register("kd")
@@ -24,20 +33,21 @@ class KnowledgeDistillation(Method):
 
     Defaults: 0.1 CE + 0.9 KD at T = 4, those of the table that later work compares with (Tian et al., ICLR 2020,
     arXiv:1910.10699; RepDistiller). As one term of a composition the paper's plain sum, CE + T^2 KL, is used.
+    `t_squared = false` leaves the factor T^2 out, as some published code does: the same as a weight T^2 times smaller.
     """
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"logits"})
     composed: ClassVar[dict[str, Scalar]] = {"ce": 1.0, "weight": 1.0}
 
-    def __init__(self, task: Task, *, temperature: float = 4.0, ce: float = 0.1, weight: float = 0.9) -> None:
+    def __init__(
+        self, task: Task, *, temperature: float = 4.0, ce: float = 0.1, weight: float = 0.9, t_squared: bool = True
+    ) -> None:
         super().__init__(task)
-        self.temperature, self.ce_weight, self.weight = temperature, ce, weight
+        self.temperature, self.ce_weight, self.weight, self.t_squared = temperature, ce, weight, t_squared
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        return self.weight * kd_loss(student.logits, teacher.logits, self.temperature)
+        return self.weight * kd_loss(student.logits, teacher.logits, self.temperature, self.t_squared)
 
     @classmethod
     def unsupported(cls, task: Task, **options: Any) -> str | None:
-        if task.teacher and task.teacher.classes != task.student.classes:
-            return f"the teacher has {task.teacher.classes} classes, the student {task.student.classes}"
-        return None
+        return unequal_classes(task)

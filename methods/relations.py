@@ -22,6 +22,16 @@ def rows(x: Tensor) -> Tensor:
     return x.flatten(1).to(torch.promote_types(x.dtype, torch.float32))
 
 
+def maps_as_columns(maps: Tensor) -> Tensor:
+    """[B, C, ...] to [B, C, P], one column for each position, half precision to float32."""
+    return maps.flatten(2).to(torch.promote_types(maps.dtype, torch.float32))
+
+
+def wide(x: Tensor) -> Tensor:
+    """In float64, where the device has it: Apple's GPUs do not."""
+    return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
+
+
 def inverse_root(x: Tensor, floor: float = NORM_FLOOR**2) -> Tensor:
     """x^-1/2; 0, without gradient, where x is not above the floor."""
     above = x > floor
@@ -54,13 +64,13 @@ def squared_distances(x: Tensor) -> Tensor:
     them would, without a [B, B, D] tensor.
     """
     x = rows(x)
-    wide = x.to(torch.float32 if x.device.type == "mps" else torch.float64)  # Apple's GPUs have no float64
-    wide = wide - wide.mean(0)
-    products = wide @ wide.T
+    centred = wide(x)
+    centred = centred - centred.mean(0)
+    products = centred @ centred.T
     norms = products.diagonal()
     scale = norms[:, None] + norms
     squared = scale - 2 * products
-    rounding = 64 * torch.finfo(wide.dtype).eps * scale
+    rounding = 64 * torch.finfo(products.dtype).eps * scale
     return torch.where(squared > rounding + NORM_FLOOR**2, squared, 0).to(x.dtype)
 
 

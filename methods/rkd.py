@@ -42,6 +42,7 @@ class RelationalKD(Method):
     """
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
+    vanishes_at_teacher: ClassVar[bool] = True
 
     def __init__(self, task: Task, *, distance: float, angle: float, normalize: bool = False) -> None:
         super().__init__(task)

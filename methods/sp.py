@@ -1,7 +1,8 @@
 """Similarity-preserving knowledge distillation: the batch's Gram matrix."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from methods import relations
@@ -18,20 +19,29 @@ def sp_loss(student: Tensor, teacher: Tensor) -> Tensor:
 class SimilarityPreserving(Method):
     """Similarity-preserving knowledge distillation (Tung & Mori, ICCV 2019, arXiv:1907.09682).
 
-        weight / B^2 * || G_T - G_S ||_F^2,   G = F F^T with rows divided by their L2 norm
+        weight / B^2 * sum_stages || G_T - G_S ||_F^2,   G = F F^T with rows divided by their L2 norm
 
-    F: the last spatial map [B, C, H, W] flattened to [B, CHW]; widths and sizes may differ. Gram matrices are neither
+    F: the last map [B, C, H, W] of each of the last `stages` stages, flattened to [B, CHW]; widths and sizes may
+    differ. Gram matrices are neither
     centred nor cosines, so that samples with long features dominate each row, and the diagonal is kept.
 
-    Defaults: weight 3000 and one pair of maps, as in RepDistiller, whose form the first author verified (the authors
-    published no code). Deviation: a sample whose map is zero receives no gradient instead of one divided by 1e-12.
+    Defaults: weight 3000 and the last map alone, as in RepDistiller, whose form the first author verified (the authors
+    published no code); the paper's sum is over any pairs of layers. Deviation: a sample whose map is zero receives no
+    gradient instead of one divided by 1e-12.
     """
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
 
-    def __init__(self, task: Task, *, weight: float = 3000.0) -> None:
+    def __init__(self, task: Task, *, weight: float = 3000.0, stages: int = 1) -> None:
         super().__init__(task)
-        self.weight = weight
+        if stages < 1:
+            raise ValueError(f"sp.stages = {stages} is not at least 1")
+        self.weight, self.stages = weight, stages
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        return self.weight * sp_loss(student.maps[-1], teacher.maps[-1])
+        stages = zip(student.stages(self.stages), teacher.stages(self.stages), strict=True)
+        return self.weight * torch.stack([sp_loss(s, t) for s, t in stages]).sum()
+
+    @classmethod
+    def unsupported(cls, task: Task, *, stages: int = 1, **options: Any) -> str | None:
+        return task.lacks_stages(stages)

@@ -312,6 +312,28 @@ def test_gkd_is_the_mean_over_two_maps_and_the_embedding() -> None:
     torch.testing.assert_close(value, expected, rtol=1e-10, atol=0)
 
 
+@pytest.mark.parametrize("stages", [1, 2, 3])
+def test_variants_count_stages_from_the_back(stages: int) -> None:
+    student, teacher, labels = network(STUDENT, 6, 0), network(TEACHER, 6, 50), torch.arange(6) % CLASSES
+    pairs = list(zip(student.maps, teacher.maps, strict=True))[1:]
+    expected = 3000 * sum(naive_sp(s, t) for s, t in pairs[-stages:])
+    value = methods.load("sp", task(), {"sp": {"stages": stages}})(student, teacher, batch_of(labels))
+    torch.testing.assert_close(value, expected, rtol=1e-10, atol=0)
+    taps = [*pairs[:-1], (student.embedding, teacher.embedding)][-stages:]
+    expected = 25 * sum(naive_gkd(s, t) for s, t in taps) / stages
+    value = methods.load("gkd", task(), {"gkd": {"stages": stages}})(student, teacher, batch_of(labels))
+    torch.testing.assert_close(value, expected, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("name", ["kd", "kd+sp"])
+def test_kd_may_leave_out_the_squared_temperature(name: str) -> None:
+    student, teacher, batch = network(STUDENT, 6, 0), network(TEACHER, 6, 50), batch_of(torch.arange(6) % CLASSES)
+    usual, plain = (methods.load(name, task(), {"kd": {"t_squared": t}}) for t in (True, False))
+    weight = 1.0 if "+" in name else 0.9
+    difference = 15 / 16 * weight * naive_kd(student.logits, teacher.logits)
+    torch.testing.assert_close(usual(student, teacher, batch) - plain(student, teacher, batch), difference)
+
+
 @pytest.mark.parametrize(
     ("name", "options", "tap"),
     [

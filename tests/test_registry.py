@@ -12,7 +12,7 @@ import methods
 from methods.base import Batch, Outputs, Scalar, Shapes, Task
 from methods.composition import Composition
 
-OWN = ["fitnet", "gkd", "kd", "rkd_a", "rkd_d", "rkd_da", "sp", "student"]
+OWN = ["fitnet", "fitnet_two_stage", "gkd", "kd", "mhgd", "rkd_a", "rkd_d", "rkd_da", "sp", "student"]
 STAGES = ((4, 8, 8), (6, 4, 4), (8, 2, 2))
 SHAPES = Shapes(10, 8, STAGES, STAGES[-1])
 
@@ -53,10 +53,24 @@ def test_names_of_one_class_differ_in_their_defaults(name: str, distance: float,
     ("name", "options"),
     [
         ("student", {}),
-        ("kd", {"temperature": 4.0, "ce": 0.1, "weight": 0.9}),
+        ("kd", {"temperature": 4.0, "ce": 0.1, "weight": 0.9, "t_squared": True}),
         ("fitnet", {"weight": 100.0, "stage": 2, "relu": True}),
-        ("sp", {"weight": 3000.0}),
-        ("gkd", {"weight": 25.0, "neighbours": 0, "power": 1, "edges": "all"}),
+        (
+            "fitnet_two_stage",
+            {
+                "epochs": 40,
+                "stage": 2,
+                "relu": True,
+                "temperature": 3.0,
+                "ce": 1.0,
+                "weight": 4.0,
+                "last_weight": 1.0,
+                "t_squared": False,
+            },
+        ),
+        ("sp", {"weight": 3000.0, "stages": 1}),
+        ("gkd", {"weight": 25.0, "stages": 3, "neighbours": 0, "power": 1, "edges": "all"}),
+        ("mhgd", {"stages": 3, "heads": 8, "epochs": 40, "rule": "clip"}),
     ],
 )
 def test_published_defaults(name: str, options: dict[str, Scalar]) -> None:
@@ -111,6 +125,8 @@ def test_options_have_the_type_of_their_default() -> None:
         ("gkd", {"edges": "some"}),
         ("gkd", {"power": 0}),
         ("gkd", {"neighbours": -1}),
+        ("gkd", {"stages": 0}),
+        ("sp", {"stages": 0}),
         ("fitnet", {"stage": 0}),
         ("fitnet", {"stage": 4}),
     ],
@@ -124,7 +140,7 @@ def test_composition_uses_the_plain_sum_of_cross_entropy_and_terms() -> None:
     both = methods.load("kd+rkd_da", task())
     assert isinstance(both, Composition)
     assert both.ce_weight == 1
-    assert methods.resolve("kd+rkd_da")["kd"] == {"temperature": 4.0, "ce": 1.0, "weight": 1.0}
+    assert methods.resolve("kd+rkd_da")["kd"] == {"temperature": 4.0, "ce": 1.0, "weight": 1.0, "t_squared": True}
     kd = methods.load("kd", task(), {"kd": {"weight": 1.0}})
     arguments = outputs(0), outputs(1), batch()
     expected = kd(*arguments) + methods.load("rkd_da", task())(*arguments)
@@ -138,7 +154,10 @@ def test_kd_alone_weighs_cross_entropy() -> None:
 
 def test_an_override_wins_over_the_composed_default() -> None:
     resolved = methods.resolve("kd+sp", {"kd": {"weight": 0.3}, "fitnet": {"weight": 7.0}})
-    assert resolved == {"kd": {"temperature": 4.0, "ce": 1.0, "weight": 0.3}, "sp": {"weight": 3000.0}}
+    assert resolved["kd"] == {"temperature": 4.0, "ce": 1.0, "weight": 0.3, "t_squared": True}
+    assert resolved["sp"] == methods.resolve("sp")["sp"]
+    resolved = methods.resolve("kd+sp", {"kd": {"t_squared": False}})
+    assert resolved["kd"] == {"temperature": 4.0, "ce": 1.0, "weight": 1.0, "t_squared": False}
 
 
 def test_composition_reads_what_its_terms_read() -> None:
@@ -183,6 +202,15 @@ def test_unsupported_pairs_have_a_reason(name: str, student: Shapes, teacher: Sh
     given = methods.unsupported(name, task(student, teacher))
     assert given is not None
     assert re.search(reason, given)
+
+
+def test_variants_of_fewer_or_more_stages_ask_for_as_many() -> None:
+    two, three = task(shapes(8, 4), shapes(8, 4)), task(shapes(8, 4, 2), shapes(8, 4, 2))
+    for name, stages, reason in (("gkd", 2, None), ("gkd", 1, None), ("sp", 2, None), ("sp", 3, "3 are needed")):
+        given = methods.unsupported(name, two, {name: {"stages": stages}})
+        assert (given is None) == (reason is None)
+        assert reason is None or reason in str(given)
+        assert methods.unsupported(name, three, {name: {"stages": stages}}) is None
 
 
 def test_fitnet_refuses_to_be_built_on_a_stage_that_it_cannot_bridge() -> None:

@@ -1,0 +1,227 @@
+"""Stand-ins for teacher, student, data and trainer, on which `methods.check` tries a method in milliseconds."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import methods
+from methods.base import Batch, Method, Outputs, Phase, Shapes, Task
+
+Loss = Callable[[Any, Outputs, Batch], Tensor]
+
+CLASSES, LATENT, IMAGES, BATCH, STEPS = 10, 8, 64, 12, 5
+LEARNING_RATE = 0.05
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A student and a teacher of unequal widths; `rectified` maps are never negative."""
+
+    name: str
+    student: Shapes
+    teacher: Shapes
+    rectified: bool = True
+
+
+def _pyramid(*channels: int, size: int) -> Shapes:
+    """A small convolutional network: a stem and four stages, each half as wide and high as the one before."""
+    maps = [(c, size >> i, size >> i) for i, c in enumerate(channels)]
+    return Shapes(CLASSES, channels[-1], ((channels[0], size, size), *maps), maps[-1], stem=1)
+
+
+def _isotropic(channels: int, blocks: int) -> Shapes:
+    """A small transformer: all maps of one size."""
+    return Shapes(CLASSES, channels, ((channels, 4, 4),) * blocks, (channels, 4, 4))
+
+
+PAIRS = (
+    Pair("convolutional", _pyramid(6, 8, 10, 12, size=16), _pyramid(8, 12, 16, 20, size=16)),
+    Pair("isotropic", _isotropic(12, blocks=6), _isotropic(20, blocks=8), rectified=False),
+)
+NARROW = Pair("narrow", _pyramid(4, 4, 4, 4, size=8), _pyramid(5, 5, 5, 5, size=8))
+"""So little per image that what grows with the square of the batch shows in small batches."""
+
+
+def twins(pair: Pair) -> Pair:
+    """The pair's teacher, taught by itself."""
+    return replace(pair, student=pair.teacher)
+
+
+class Network(nn.Module):
+    """Outputs of given shapes: maps linear in a latent image [B, LATENT], the last one pooled and classified."""
+
+    def __init__(self, shapes: Shapes, seed: int, rectified: bool) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+
+        def draw(inputs: int, outputs: int) -> nn.Parameter:
+            return nn.Parameter(torch.randn(inputs, outputs, generator=generator) / inputs**0.5)
+
+        self.shapes, self.rectified = shapes, rectified
+        self.weights = nn.ParameterList(draw(LATENT, c * h * w) for c, h, w in shapes.maps)
+        self.classifier = nn.Linear(shapes.embedding, shapes.classes)
+        self.classifier.weight = draw(shapes.classes, shapes.embedding)
+        self.classifier.bias = nn.Parameter(torch.zeros(shapes.classes))
+
+    def forward(self, images: Tensor) -> Outputs:
+        flat = [images @ weight for weight in self.weights]
+        maps = tuple(
+            (x.relu() if self.rectified else x).unflatten(1, shape)
+            for x, shape in zip(flat, self.shapes.maps, strict=True)
+        )
+        embedding = maps[-1].mean((2, 3))
+        return Outputs(self.classifier(embedding), embedding, maps, maps[-1], self.shapes.stem)
+
+
+def networks(pair: Pair) -> tuple[Network, Network]:
+    """The student and the teacher, whose parameters are frozen; drawn without touching torch's global generator."""
+    with torch.random.fork_rng(devices=()):
+        student, teacher = (Network(s, i, pair.rectified) for i, s in enumerate((pair.student, pair.teacher)))
+    return student, teacher.requires_grad_(False)
+
+
+def task(pair: Pair) -> Task:
+    return Task(
+        pair.student, pair.teacher, torch.arange(IMAGES) % CLASSES, epochs=5, classifier=networks(pair)[1].classifier
+    )
+
+
+def images(step: int, size: int = BATCH) -> Tensor:
+    """[B, LATENT]"""
+    return torch.randn(size, LATENT, generator=torch.Generator().manual_seed(1000 + step))
+
+
+def batch(step: int = 0, size: int = BATCH, *, seed: int | None = None) -> Batch:
+    """Some images of the training set in a step; `seed` is the generator's, by default the step's own."""
+    index = torch.randperm(max(IMAGES, size), generator=torch.Generator().manual_seed(2000 + step))[:size] % IMAGES
+    generator = torch.Generator().manual_seed(3000 + step if seed is None else seed)
+    return Batch(index % CLASSES, index, max(0, step), torch.tensor(max(0, step) / 5), generator)
+
+
+def each(outputs: Outputs, change: Callable[[Tensor], Tensor]) -> Outputs:
+    """Every tensor changed in the same way."""
+    return replace(
+        outputs,
+        logits=change(outputs.logits),
+        embedding=change(outputs.embedding),
+        maps=tuple(change(m) for m in outputs.maps),
+        pooled_map=change(outputs.pooled_map),
+    )
+
+
+def named(outputs: Outputs) -> dict[str, Tensor]:
+    """Every tensor under its name."""
+    maps = {f"maps[{i}]": m for i, m in enumerate(outputs.maps)}
+    return {"logits": outputs.logits, "embedding": outputs.embedding, **maps, "pooled_map": outputs.pooled_map}
+
+
+def leaves(outputs: Outputs) -> Outputs:
+    """Copies that stand alone and ask for a gradient."""
+    return each(outputs, lambda x: x.detach().clone().requires_grad_())
+
+
+class CheckError(Exception):
+    """What was seen, and what to do about it."""
+
+    def __init__(self, seen: str, remedy: str) -> None:
+        super().__init__(seen, remedy)
+        self.seen, self.remedy = seen, remedy
+
+
+class NotApplicableError(Exception):
+    """Why there is nothing to check."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A method, or a composition, on a pair of stand-ins."""
+
+    name: str
+    pair: Pair
+
+    def build(self, seed: int = 0) -> Method:
+        """The method with initial parameters that depend on the seed."""
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            return methods.load(self.name, task(self.pair)).train()
+
+    def outputs(self, step: int = 0, size: int = BATCH) -> tuple[Outputs, Outputs]:
+        """What student and teacher give for the images of a step; no gradient goes further back."""
+        student, teacher = networks(self.pair)
+        with torch.no_grad():
+            return student(images(step, size)), teacher(images(step, size))
+
+
+def objective(method: Method, student: Outputs, teacher: Outputs, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """The main loss and the one under a gradient rule, as the trainer forms them."""
+    plain, ruled = method.terms(student, teacher, batch)
+    return method.ce_weight * method.classification(method.predict(student), batch.labels) + plain, ruled
+
+
+def total(method: Method, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+    main, ruled = objective(method, student, teacher, batch)
+    return main if ruled is None else main + ruled
+
+
+def losses(method: Method, main: Loss | None = None) -> list[tuple[str, Loss]]:
+    """The loss of every phase and of the main schedule, here the distillation term unless `main` is given."""
+
+    def of(phase: Phase) -> Loss:
+        return lambda student, teacher, batch: phase.loss(None if phase.trains == "own" else student, teacher, batch)
+
+    return [*((f"phase {i}", of(phase)) for i, phase in enumerate(method.phases, start=1)), ("main", main or method)]
+
+
+def where(label: str) -> str:
+    return "" if label == "main" else f" in {label}"
+
+
+def steps(method: Method, pair: Pair, student: Network, count: int = STEPS) -> list[float]:
+    """Losses of `count` steps of every phase and of the main schedule, as the trainer makes them.
+
+    Plain gradient descent with the gradient's norm limited to 1, so that losses of any weight change moderately.
+    """
+    dtype = student.classifier.weight.dtype
+    teacher = networks(pair)[1].to(dtype)
+    learned = [*student.parameters(), *method.parameters()]
+    values = []
+    for phase in (*method.phases, None):
+        for step in range(count):
+            seen = images(step).to(dtype)
+            here = replace(batch(step), epoch=step - count) if phase else batch(step)
+            for parameter in learned:
+                parameter.grad = None
+            if phase is not None:
+                loss = phase.loss(None if phase.trains == "own" else student(seen), teacher(seen), here)
+                loss.backward()
+            else:
+                main, ruled = objective(method, student(seen), teacher(seen), here)
+                loss = main if ruled is None else main + ruled
+                _backward(method, student, main, ruled, here)
+            trained = {"own": method, "student": student}.get(phase.trains if phase else "both")
+            _descend(trained.parameters() if trained else learned)
+            values.append(float(loss.detach()))
+    return values
+
+
+def _backward(method: Method, student: nn.Module, main: Tensor, ruled: Tensor | None, here: Any) -> None:
+    if ruled is None:
+        main.backward()
+        return
+    students, own = ([p for p in module.parameters() if p.requires_grad] for module in (student, method))
+    both = [*students, *own]
+    of_main = torch.autograd.grad(main, both, retain_graph=True, materialize_grads=True)
+    of_term = torch.autograd.grad(ruled, both, materialize_grads=True)
+    for i, (parameter, a, b) in enumerate(zip(both, of_main, of_term, strict=True)):
+        parameter.grad = method.combine(a, b, here) if i < len(students) else a + b
+
+
+def _descend(parameters: Any) -> None:
+    moved = [p for p in parameters if p.grad is not None]
+    nn.utils.clip_grad_norm_(moved, 1.0)
+    with torch.no_grad():
+        for parameter in moved:
+            parameter -= LEARNING_RATE * parameter.grad

@@ -1,0 +1,318 @@
+"""Methods that each break the contract in one way, as somebody might; `methods.check` has to say which."""
+
+import random
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods import relations
+from methods.base import Batch, Method, Outputs, Tap, Task
+
+LOGITS: frozenset[Tap] = frozenset({"logits"})
+EMBEDDING: frozenset[Tap] = frozenset({"embedding"})
+
+
+class TrainsTheTeacher(Method):
+    """Squares of logits, in both directions (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(student.logits, teacher.logits)
+
+
+class DrawsGlobally(Method):
+    """Noise on the targets (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(student.logits, teacher.logits.detach() + torch.randn(()))
+
+
+class DrawsFromPython(Method):
+    """A random weight (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return random.random() * F.mse_loss(student.logits, teacher.logits.detach())
+
+
+class DropsOut(Method):
+    """Dropout on the student's embedding (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = EMBEDDING
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        assert task.teacher is not None
+        self.head = nn.Sequential(nn.Dropout(0.5), nn.Linear(task.student.embedding, task.teacher.embedding))
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(self.head(student.embedding), teacher.embedding.detach())
+
+
+class ComparesNeighbours(Method):
+    """Differences of samples that follow each other (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        difference = student.logits - teacher.logits.detach()
+        return (difference - difference.roll(1, 0)).square().mean()
+
+
+class FavoursTheFirst(Method):
+    """A random weight for every place in the batch, the first one's doubled (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        weight = 1 + 0.01 * torch.rand(len(batch.labels), 1, generator=batch.generator)
+        weight = weight * (1 + (torch.arange(len(weight)) == 0))[:, None]
+        return (weight * (student.logits - teacher.logits.detach()).square()).mean()
+
+
+class RootOfZero(Method):
+    """Distances between samples without a guard (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = EMBEDDING
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        def distances(x: Tensor) -> Tensor:
+            others = ~torch.eye(len(x), dtype=torch.bool)
+            return (x[:, None] - x).square().sum(2)[others].sqrt().sum() / max(len(x) * (len(x) - 1), 1)
+
+        return (distances(student.embedding) - distances(teacher.embedding.detach())).square()
+
+
+class TinyEpsilon(Method):
+    """Directions of embeddings, with an epsilon against zero rows (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = EMBEDDING
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        def cosines(x: Tensor) -> Tensor:
+            x = x / (x.norm(dim=1, keepdim=True) + 1e-12)
+            return x @ x.T
+
+        student_mean = relations.cosine_similarities(teacher.embedding.detach()).mean()
+        return (cosines(student.embedding).mean() - student_mean).square()
+
+
+class SpreadOfOne(Method):
+    """The standard deviation over the batch (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        center = teacher.logits.detach().var(0, correction=0).mean()
+        return (student.logits.var(0).mean() - center).square()
+
+
+class UnusedPart(Method):
+    """A regressor, and another one that is never called (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = EMBEDDING
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        assert task.teacher is not None
+        self.regressor = nn.Linear(task.student.embedding, task.teacher.embedding)
+        self.spare = nn.Linear(2, 2)
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(self.regressor(student.embedding), teacher.embedding.detach())
+
+
+class DetachedStudent(Method):
+    """A regressor on a copy of the student's embedding (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = EMBEDDING
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        assert task.teacher is not None
+        self.regressor = nn.Linear(task.student.embedding, task.teacher.embedding)
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(self.regressor(student.embedding.detach()), teacher.embedding.detach())
+
+
+class Forgets(Method):
+    """A running mean of the teacher's logits, in an attribute (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.mean = torch.zeros(task.student.classes)
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        self.mean = (self.mean + teacher.logits.detach().mean(0)) / 2
+        return F.mse_loss(student.logits.mean(0), self.mean)
+
+
+class GrowsLater(Method):
+    """A buffer that is made in the first step (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        if not hasattr(self, "mean"):
+            self.register_buffer("mean", teacher.logits.detach().mean(0))
+        return F.mse_loss(student.logits.mean(0), self.mean)
+
+
+class PerSample(Method):
+    """A loss for every sample (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return (student.logits - teacher.logits.detach()).square().sum(1)
+
+
+class Uncited(Method):
+    """Squares of logits."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(student.logits, teacher.logits.detach())
+
+
+class Undocumented(Method):
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(student.logits, teacher.logits.detach())
+
+
+class ReadsMore(Method):
+    """The mean of the last map, though only logits are declared (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return (student.maps[-1].mean() - teacher.stages(1)[0].detach().mean()).square()
+
+
+class FastWave(Method):
+    """A wave in the logits, shorter than bf16 resolves (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return (1000 * (student.logits - teacher.logits.detach())).sin().mean()
+
+
+class CubicMemory(Method):
+    """Angles of all triplets at once (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = EMBEDDING
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        def angles(x: Tensor) -> Tensor:
+            arms = relations.normalize((x[:, None] - x).flatten(0, 1)).unflatten(0, (len(x), len(x)))
+            return arms @ arms.transpose(1, 2)
+
+        return F.smooth_l1_loss(angles(student.embedding), angles(teacher.embedding.detach()))
+
+
+class WritesIntoItsInputs(Method):
+    """Logits divided by a temperature, where they lie (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(student.logits / 4, teacher.logits.detach().div_(4))
+
+
+class ClaimsToVanish(Method):
+    """The student's logits twice as large as the teacher's (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+    vanishes_at_teacher: ClassVar[bool] = True
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(student.logits, 2 * teacher.logits.detach())
+
+
+class DividesByTheMainGradient(Method):
+    """The term's gradient as long as the main one (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(student.logits, teacher.logits.detach())
+
+    def combine(self, main: Tensor, term: Tensor, batch: Batch) -> Tensor:
+        return main + term * main.norm() / term.norm()
+
+
+class OptionByPosition(Method):
+    """An option without the star (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def __init__(self, task: Task, weight: float = 1.0) -> None:
+        super().__init__(task)
+        self.weight = weight
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return self.weight * F.mse_loss(student.logits, teacher.logits.detach())
+
+
+class OptionWithoutDefault(Method):
+    """An option that `register` was to give a default (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def __init__(self, task: Task, *, weight: Any) -> None:
+        super().__init__(task)
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(student.logits, teacher.logits.detach())
+
+
+class EqualWidthsOnly(Method):
+    """Squares of embeddings, whatever their widths (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = EMBEDDING
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return (student.embedding - teacher.embedding.detach()).square().mean()
+
+
+BROKEN: dict[type[Method], tuple[str, str, str]] = {
+    TrainsTheTeacher: ("gradient", "reaches teacher.logits", r"teacher\.logits\.detach\(\)"),
+    DrawsGlobally: ("determinism", "global generator of torch", "generator=batch.generator"),
+    DrawsFromPython: ("determinism", "global generator of random", "generator=batch.generator"),
+    DropsOut: ("determinism", "global generator of torch", "instead of dropout"),
+    ComparesNeighbours: ("permutation", "in another order", "treat samples alike"),
+    FavoursTheFirst: ("permutation", "in another order", "batch.generator"),
+    RootOfZero: ("degenerate batches", "not finite for two equal rows of student", "relations.inverse_root"),
+    TinyEpsilon: ("degenerate batches", "for a zero row of student", "epsilon is not enough"),
+    SpreadOfOne: ("degenerate batches", "nan for a batch of 1", "mean of nothing"),
+    UnusedPart: ("gradient", "no gradient reaches spare.bias, spare.weight", "register it as a buffer"),
+    DetachedStudent: ("gradient", "no gradient reaches the student", "depend on the student's outputs"),
+    Forgets: ("state", "after a reload", "register_buffer"),
+    GrowsLater: ("state", "cannot be reloaded", "built whole in the constructor"),
+    PerSample: ("loss", r"\[12\], not a scalar", r"\.mean\(\)"),
+    Uncited: ("documentation", "no citation", "Venue Year, arXiv"),
+    Undocumented: ("documentation", "no docstring", "Venue Year, arXiv"),
+    ReadsMore: ("reads", "uses maps without declaring it", r'reads = frozenset\(\{"maps"\}\)'),
+    FastWave: ("bf16 inputs", "when inputs are rounded", "avoid large factors"),
+    CubicMemory: ("memory", r"B\^2\.\d|B\^3\.0", "memory_order = 3"),
+    WritesIntoItsInputs: ("inputs", "teacher.logits is modified", r"x\.clone\(\)"),
+    ClaimsToVanish: ("student = teacher", "when the student equals the teacher", "vanishes_at_teacher = False"),
+    DividesByTheMainGradient: ("gradient rule", "for two zero|a zero and another", "do not divide by a norm"),
+    OptionByPosition: ("options", "weight can be given by position", r"\*, option"),
+    OptionWithoutDefault: ("options", "weight has no default", r"@register\(.*weight=\.\.\."),
+    EqualWidthsOnly: ("loss", "RuntimeError: The size of tensor", r"broken_methods\.py:\d+, in forward"),
+}
+"""Which check fails, what it has seen and which remedy it names."""
