@@ -9,7 +9,6 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -144,11 +143,11 @@ class Run(Value):
         values = {name: getattr(self, name).identity() for name in ("dataset", "student", "recipe")}
         return {**own, **values, "teacher": teacher}
 
-    @cached_property
+    @property  # not cached: a copy with other values would take the cache along
     def hash(self) -> str:
         return digest(self.identity())
 
-    @cached_property
+    @property
     def id(self) -> str:
         """Readable prefix and hash, for example `digits-resnet_l-resnet_s-kd-s0-1f0c9a77b2`."""
         names = [self.dataset.name, self.student.name, "teacher", f"s{self.seed}"]
