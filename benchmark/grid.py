@@ -141,6 +141,8 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
             return INCOMPLETE
         with Display(folder, [planned.id for planned in plan.runs], console) as display:
             launched.wait(display.tick)
+        for complaint in launched.complaints():
+            plain(console)(complaint)
     return conclude(plan, folder, console)
 
 

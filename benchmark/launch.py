@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import submitit
+from submitit.core.utils import FailedJobError
 
 from benchmark.errors import UsageError
 from benchmark.job import Job, Work
@@ -89,6 +90,10 @@ class Launched:
     def wait(self, tick: Callable[[], None], seconds: float = 0.5) -> None:
         """Block until they end, calling `tick` now and then; an interrupt asks them to stop and waits for that."""
 
+    def complaints(self) -> list[str]:
+        """What to say of workers that ended without a word."""
+        return []
+
 
 class Inline(Launched):
     """This process does the work, one cohort after another."""
@@ -136,6 +141,10 @@ class Local(Launched):
         tick()
         if interrupted:
             raise KeyboardInterrupt
+
+    def complaints(self) -> list[str]:
+        dead = [job for job in self.jobs if not job.paths.result_pickle.exists()]
+        return [f"worker {job.job_id} ended early; its log: {job.paths.stderr}" for job in dead]
 
 
 class Slurm(Launched):
@@ -198,7 +207,10 @@ def _slurm_jobs(whole: Job, teachers: Sequence[Work], cohorts: Sequence[Work], f
         own = tuple(teacher for teacher in teachers if teacher.run_ids[0] == work.teacher_id)
         if own and work.teacher_id:
             executor.update_parameters(dependency=f"afterok:{teacher_jobs[work.teacher_id]}")
-        job = executor.submit(replace(whole, work=(*own, work), threads=SLURM_DEFAULTS["cpus_per_task"]))
+        try:
+            job = executor.submit(replace(whole, work=(*own, work), threads=SLURM_DEFAULTS["cpus_per_task"]))
+        except FailedJobError as error:
+            raise UsageError(f"SLURM refused the job of {work.run_ids[0]}: {str(error).strip()}") from None
         _note(folder, job.job_id, "slurm", (work,))
         if work.teacher_id is None:
             teacher_jobs[work.run_ids[0]] = job.job_id

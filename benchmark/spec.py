@@ -113,6 +113,10 @@ class Recipe(Value):
             raise ValueError(f"mean and std need 1 or 3 values each, not {len(self.mean)} and {len(self.std)}")
         if (self.schedule == "step") != bool(self.milestones):
             raise ValueError("schedule 'step' needs milestones, and only it takes them")
+        if list(self.milestones) != sorted({m for m in self.milestones if m < self.epochs}):
+            raise ValueError(f"milestones must rise and stay below the {self.epochs} epochs")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs must stay below the {self.epochs} epochs")
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0")
         return self

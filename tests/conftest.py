@@ -1,0 +1,48 @@
+"""Shared fixtures. benchmark.models comes first: it makes timm and torchvision importable beside any build of torch."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import contract_methods
+import pytest
+import tiny
+import torch
+
+from methods.base import REGISTRY, register
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_torch() -> Iterator[None]:
+    """Training sets process-wide switches; a test leaves them as it found them."""
+    yield
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+
+
+@pytest.fixture(scope="session")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder that holds `tiny.TEACHER`, trained. To be read only."""
+    root = tmp_path_factory.mktemp("taught")
+    assert tiny.train(root / "teachers", tiny.TEACHER)
+    return root
+
+
+@pytest.fixture
+def results(taught: Path, tmp_path: Path) -> Path:
+    """A results folder of the test's own, with a copy of the teacher."""
+    shutil.copytree(taught / "teachers", tmp_path / "teachers")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def test_methods() -> Iterator[None]:
+    """The methods of contract_methods.py, registered for as long as a test module runs."""
+    for name, method in contract_methods.METHODS.items():
+        register(name)(method)
+    yield
+    for name in contract_methods.METHODS:
+        del REGISTRY[name]
