@@ -1,0 +1,131 @@
+"""Methods that stretch the contract, for the tests only: each uses a part of it that some published method needs."""
+
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.base import Batch, Method, Outputs, Tap, Task
+
+
+class MemoryBank(Method):
+    """As in CRD: a slot per training image, written by index with momentum; negatives drawn from the generator."""
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
+    momentum: ClassVar[float] = 0.5
+
+    def __init__(self, task: Task, *, negatives: int = 8) -> None:
+        super().__init__(task)
+        assert task.teacher is not None
+        self.negatives = negatives
+        self.head = nn.Linear(task.student.embedding, task.teacher.embedding)
+        self.register_buffer("memory", torch.zeros(len(task.labels), task.teacher.embedding))
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        drawn = torch.randint(len(self.memory), (self.negatives,), generator=batch.generator)
+        own = self.head(student.embedding)
+        scores = torch.cat([(own * teacher.embedding).sum(1, keepdim=True), own @ self.memory[drawn].T], dim=1)
+        with torch.no_grad():
+            self.memory[batch.index] *= self.momentum
+            self.memory[batch.index] += (1 - self.momentum) * teacher.embedding
+        return F.cross_entropy(scores, torch.zeros_like(batch.labels))
+
+
+class ReplacedClassifier(Method):
+    """As SimKD: no cross-entropy; the deployed logits are the teacher's classifier's, behind a projector."""
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
+    ce_weight = 0.0
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        assert task.teacher is not None
+        assert task.classifier is not None
+        self.projector = nn.Sequential(nn.Linear(task.student.embedding, task.teacher.embedding), nn.ReLU())
+        self.classifier = task.classifier
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(self.projector(student.embedding), teacher.embedding)
+
+    def predict(self, student: Outputs) -> Tensor:
+        return self.classifier(self.projector(student.embedding))
+
+    def deployed(self) -> tuple[nn.Module, ...]:
+        return self.projector, self.classifier
+
+
+class Noise(Method):
+    """Random numbers of its own, from the generator alone."""
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"logits"})
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        noise = torch.randn(teacher.logits.shape, generator=batch.generator)
+        return F.mse_loss(student.logits, teacher.logits + noise)
+
+
+class SmoothedLabels(Method):
+    """A classification loss of its own, and no term besides."""
+
+    def classification(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits, labels, label_smoothing=0.1)
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return student.logits.new_zeros(())
+
+
+class Nothing(Method):
+    """A term that is always zero."""
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return student.logits.sum() * 0
+
+
+class NeverSupported(Method):
+    """Cannot serve any pair."""
+
+    def __init__(self, task: Task) -> None:
+        raise AssertionError("built although unsupported")
+
+    @classmethod
+    def unsupported(cls, task: Task, **options: Any) -> str | None:
+        return f"widths {task.student.embedding} and {task.teacher and task.teacher.embedding} differ"
+
+
+class BadLoss(Method):
+    """A loss that is NaN from an epoch on."""
+
+    def __init__(self, task: Task, *, epoch: int = 1) -> None:
+        super().__init__(task)
+        self.epoch = epoch
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return student.logits.sum() * (torch.nan if batch.epoch >= self.epoch else 0.0)
+
+
+class BadLastGradient(Method):
+    """A loss that stays finite while its gradient is NaN, in the very last step: |x|^0.5 at 0."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.epochs = task.epochs
+        self.images = len(task.labels)
+        self.seen = 0
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        self.seen = len(batch.index) + (self.seen if batch.progress > 0 else 0)
+        last = self.seen == self.epochs * self.images
+        return (student.logits * 0).abs().pow(0.5 if last else 2.0).sum()
+
+
+METHODS: dict[str, type[Method]] = {
+    "bank": MemoryBank,
+    "replaced": ReplacedClassifier,
+    "noise": Noise,
+    "smoothed": SmoothedLabels,
+    "nothing": Nothing,
+    "never": NeverSupported,
+    "bad_loss": BadLoss,
+    "bad_gradient": BadLastGradient,
+}
