@@ -81,7 +81,7 @@ def launch(plan: Plan, folder: Folder, settings: Settings, executor: Executor) -
         return Inline(whole)
     if executor == "local":
         return Local(_local_jobs(whole, folder, settings))
-    return Slurm(_slurm_jobs(whole, teachers, cohorts, folder))
+    return Slurm(_slurm_jobs(whole, teachers, cohorts, folder, settings.threads or SLURM_CORES))
 
 
 class Launched:
@@ -197,18 +197,21 @@ def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit
     return jobs
 
 
-def _slurm_jobs(whole: Job, teachers: Sequence[Work], cohorts: Sequence[Work], folder: Folder) -> list[str]:
+def _slurm_jobs(
+    whole: Job, teachers: Sequence[Work], cohorts: Sequence[Work], folder: Folder, threads: int
+) -> list[str]:
     """A job per teacher, then a job per cohort that starts when its teacher's has ended well."""
     teacher_jobs: dict[str, str] = {}
     job_ids = []
     for work in (*teachers, *cohorts):
         executor = submitit.SlurmExecutor(folder.path / "logs")
-        executor.update_parameters(job_name=f"{folder.path.name}-{work.run_ids[0]}", **SLURM_DEFAULTS)
+        name = f"{folder.path.name}-{work.run_ids[0]}"
+        executor.update_parameters(job_name=name, cpus_per_task=threads, **SLURM_DEFAULTS)
         own = tuple(teacher for teacher in teachers if teacher.run_ids[0] == work.teacher_id)
         if own and work.teacher_id:
             executor.update_parameters(dependency=f"afterok:{teacher_jobs[work.teacher_id]}")
         try:
-            job = executor.submit(replace(whole, work=(*own, work), threads=SLURM_DEFAULTS["cpus_per_task"]))
+            job = executor.submit(replace(whole, work=(*own, work), threads=threads))
         except FailedJobError as error:
             raise UsageError(f"SLURM refused the job of {work.run_ids[0]}: {str(error).strip()}") from None
         _note(folder, job.job_id, "slurm", (work,))
@@ -218,7 +221,8 @@ def _slurm_jobs(whole: Job, teachers: Sequence[Work], cohorts: Sequence[Work], f
     return job_ids
 
 
-SLURM_DEFAULTS: dict[str, Any] = {"time": 60 * 12, "cpus_per_task": 4, "mem": "8GB"}
+SLURM_CORES = 4
+SLURM_DEFAULTS: dict[str, Any] = {"time": 60 * 12, "mem": "8GB"}
 
 
 def _note(folder: Folder, job_id: str, executor: str, work: Sequence[Work]) -> None:

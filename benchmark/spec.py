@@ -186,6 +186,9 @@ class Grid(Value):
     teacher_recipe: Recipe
     expected_accuracy: dict[str, float] = {}
     keep_weights: bool = False
+    threads: Size | None = None
+    """CPU threads per worker unless the command line says otherwise; None for an equal share of the cores. Small
+    networks lose time on a second one, and records are bit-identical at one thread count only."""
 
     def as_toml(self) -> dict[str, Any]:
         """Plain values for a TOML file, which has no null: keys without a value are left out."""

@@ -104,6 +104,15 @@ class BadLoss(Method):
         return student.logits.sum() * (torch.nan if batch.epoch >= self.epoch else 0.0)
 
 
+class Crash(Method):
+    """An error in the middle of training."""
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        if batch.epoch == 1:
+            raise RuntimeError("a bug in the method")
+        return student.logits.sum() * 0
+
+
 class BadLastGradient(Method):
     """A loss that stays finite while its gradient is NaN, in the very last step: |x|^0.5 at 0."""
 
@@ -127,5 +136,6 @@ METHODS: dict[str, type[Method]] = {
     "nothing": Nothing,
     "never": NeverSupported,
     "bad_loss": BadLoss,
+    "crash": Crash,
     "bad_gradient": BadLastGradient,
 }

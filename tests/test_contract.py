@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from benchmark.data import Resident, TrainingSet, load
 from benchmark.members import build_method, build_student
+from benchmark.records import Folder
 from benchmark.spec import Run
 from benchmark.weights import weights_sha256
 from methods.base import Batch, Outputs, Shapes, Task
@@ -78,6 +79,20 @@ def test_weights_spoilt_by_the_last_step_are_divergence_too(results: Path, compa
     assert (found.status, found.result.diverged_epoch) == ("diverged", 1)
     assert found.result.reason == "the trained student is not finite"
     assert tiny.bits(results / "grid", *runs) == companions
+
+
+def test_an_error_in_one_method_fails_its_run_alone(
+    results: Path, companions: list[tuple[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cohort is taken apart and every run tried alone."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    runs = [tiny.run(method) for method in COMPANIONS]
+    crash = tiny.run("crash")
+    assert tiny.job_for(results, [runs[0], crash, *runs[1:]])()
+    assert Folder(results / "grid").failure(crash.id) == "RuntimeError: a bug in the method"
+    assert tiny.bits(results / "grid", *runs) == companions
+    assert not any(Folder(results / "grid").failure(run.id) for run in runs)
 
 
 def test_an_unsupported_pair_is_not_applicable(results: Path, companions: list[tuple[str, bytes]]) -> None:

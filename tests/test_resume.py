@@ -5,19 +5,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tiny
-import tomli_w
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from benchmark import cohort
-from benchmark.job import Job, Work
 from benchmark.members import Member
 from benchmark.records import Cost, Folder, Record
 from benchmark.spec import Run
@@ -116,16 +114,6 @@ def test_a_crash_between_two_records_loses_neither(
     assert tiny.bits(folder, *runs) == list(whole.values())
 
 
-def job_for(results: Path, runs: Sequence[Run]) -> Job:
-    """A planned grid and the job that trains these runs of it."""
-    folder = Folder(results / "grid")
-    for run in runs:
-        folder.plan(run)
-    (folder.path / "grid.toml").write_text(tomli_w.dumps(tiny.GRID.as_toml()))
-    work = Work(str(folder.path), tuple(run.id for run in runs), tiny.TEACHER.id)
-    return Job(str(folder.path), (work,), device="cpu", threads=1)
-
-
 @pytest.fixture
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A job sets its number of threads in the environment."""
@@ -139,7 +127,7 @@ def test_a_signal_stops_at_the_next_step_boundary(
 ) -> None:
     """The signal arrives in the middle of step 5, when one member has made it and the others have not."""
     runs = runs_of(*METHODS)
-    job, folder, step = job_for(results, runs), results / "grid", Member.step
+    job, folder, step = tiny.job_for(results, runs), results / "grid", Member.step
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
 
     def interrupted(self: Member, images: Tensor, batch: Batch, teacher: Outputs | None) -> None:
@@ -183,7 +171,7 @@ Job(grid, (Work(grid, tuple(run_ids), teacher),), device="cpu", threads=1)()
 def test_killed_while_it_writes_a_checkpoint(results: Path, whole: dict[str, tuple[str, bytes]]) -> None:
     """SIGKILL to a process of its own, in the middle of the second member's fourth checkpoint."""
     runs = runs_of("student", "fitnet")
-    job, folder = job_for(results, runs), results / "grid"
+    job, folder = tiny.job_for(results, runs), results / "grid"
     command = [sys.executable, "-c", KILLED, str(folder), tiny.TEACHER.id, *(run.id for run in runs)]
     root = Path(__file__).parent.parent
     child = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)

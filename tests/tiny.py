@@ -1,16 +1,18 @@
 """Runs on real digits that train in a fraction of a second, and what of them has to be the same to the bit."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 import torch
 from safetensors.torch import load_file, save_file
 
 import methods
 from benchmark.cohort import run_cohort
 from benchmark.data import Resident, load
+from benchmark.job import Job, Work
 from benchmark.members import Member, build_student
 from benchmark.records import Folder, Record
 from benchmark.spec import Architecture, Dataset, Grid, Pair, Recipe, Run
@@ -90,6 +92,16 @@ def train(
 ) -> bool:
     """Train runs as one cohort; their teacher lies in the folder `teachers` beside."""
     return run_cohort(Folder(folder), runs, grid, CPU, None, stop, report)
+
+
+def job_for(results: Path, runs: Sequence[Run]) -> Job:
+    """A planned grid and the job that trains these runs of it."""
+    folder = Folder(results / "grid")
+    for run in runs:
+        folder.plan(run)
+    (folder.path / "grid.toml").write_text(tomli_w.dumps(GRID.as_toml()))
+    work = Work(str(folder.path), tuple(run.id for run in runs), TEACHER.id)
+    return Job(str(folder.path), (work,), device="cpu", threads=1)
 
 
 def stop_after(steps: int) -> Callable[[], bool]:
