@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import UsageError
-from benchmark.records import Folder, Record
-from benchmark.spec import Run, digest
+from benchmark.records import Folder, Record, key_columns
+from benchmark.spec import digest
 
 CELL = ["dataset", "pair", "method"]
 """Runs that agree in these columns differ in their seed only, and are pooled."""
@@ -57,26 +57,11 @@ def load(folders: Sequence[Path]) -> Results:
 
 def _row(record: Record) -> Row:
     result = record.result.model_dump()
-    row = {**_key(record.run, record.run_id), **result, **record.cost.model_dump()}
+    row = {**key_columns(record.run, record.run_id), **result, **record.cost.model_dump()}
     row |= {"device": record.provenance.device, "status": record.status, **_settings(record)}
     if record.status == "done" and not 0 <= (-1 if result["top1"] is None else result["top1"]) <= 1:
         row |= {"status": "failed", "reason": f"its record gives {result['top1']} as test accuracy"}
     return row
-
-
-def _key(run: Run, run_id: str) -> Row:
-    teacher = run.teacher.student.name if run.teacher else ""
-    pair = run.pair or f"{teacher}_{run.student.name}"
-    method = run.label or run.method
-    return {
-        "run_id": run_id,
-        "dataset": run.dataset.name,
-        "pair": pair,
-        "teacher": teacher,
-        "student": run.student.name,
-        "method": method,
-        "seed": run.seed,
-    }
 
 
 SETTINGS = {
@@ -116,7 +101,7 @@ def _planned_holes(folder: Folder, run_ids: set[str], problems: list[str]) -> li
             problems.append(f"planned run {folder.planned_path(run_id)} cannot be read")
             continue
         if run.teacher:
-            rows.append({**_key(run, run_id), **_why_absent(folder, run_id)})
+            rows.append({**key_columns(run, run_id), **_why_absent(folder, run_id)})
     return rows
 
 

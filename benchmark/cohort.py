@@ -131,7 +131,7 @@ def _result(member: Member, bench: Bench) -> Result:
         values |= {"teacher_id": its.run_id, "teacher_weights_sha256": its.result.weights_sha256}
         values["teacher_top1"] = its.result.top1
     if member.diverged_epoch is not None:
-        reason = f"the training loss was not finite in epoch {member.diverged_epoch + 1}"
+        reason = f"the training loss was not finite in {epoch_name(member.diverged_epoch)}"
         return Result.model_validate({**values, "diverged_epoch": member.diverged_epoch, "reason": reason})
     outputs = outputs_on(member.evaluate, bench.test)
     if not all(torch.isfinite(output).all() for output in outputs):
@@ -143,3 +143,8 @@ def _result(member: Member, bench: Bench) -> Result:
         values |= teacher_measures(outputs, supplied)
     values |= {key: member.curve[-1][key] for key in ("train_loss", "train_top1", "validation_top1")}
     return Result.model_validate({**values, "weights_sha256": weights_sha256(member.network.model)})
+
+
+def epoch_name(epoch: int) -> str:
+    """An epoch for people: main ones count from 1, those of phases back from -1."""
+    return f"epoch {epoch + 1}" if epoch >= 0 else f"epoch {epoch}, in a phase"

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MANY = 60
+"""More valid names than this (timm's models) are not listed in a message."""
+
 
 class UsageError(ValueError):
     """A wrong name, option, file or folder. Command lines print it as one line and exit with code 2."""
@@ -13,4 +16,5 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     valid = sorted(valid)
     near = get_close_matches(name, valid, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return UsageError(f"unknown {kind} {name!r}: {hint}valid: {', '.join(valid) or 'none'}")
+    listed = ", ".join(valid) if len(valid) <= MANY else f"{len(valid)} names, see --list {kind}s"
+    return UsageError(f"unknown {kind} {name!r}: {hint}valid: {listed or 'none'}")

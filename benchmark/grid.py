@@ -79,7 +79,12 @@ def parser() -> argparse.ArgumentParser:
         "auto: slurm where a cluster answers, else local",
     )
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one")
-    add("--threads", type=_positive, metavar="N", help="CPU threads per worker (default: an equal share of the cores)")
+    add(
+        "--threads",
+        type=_positive,
+        metavar="N",
+        help="CPU threads per worker (default: the grid's, else an equal share)",
+    )
     add("--stop-after", type=_duration, metavar="T", help="stop cleanly after 90s, 9m or 2h; run again to go on")
     add("--retry", choices=("failed",), help="try runs again that failed; without it they are left alone")
     add = result.add_argument_group("instead of running").add_argument
@@ -134,13 +139,15 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
             folder.plan(planned)
         console.print(f"{len(plan.runs)} runs, {sum(len(c.runs) for c in plan.cohorts)} to train; executor: {executor}")
         data_dir = str(options.data_dir.resolve()) if options.data_dir else None
-        settings = Settings(options.device, options.threads, data_dir, deadline)
+        settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline)
         launched = launch(plan, folder, settings, executor)
         if isinstance(launched, Slurm):
             console.print(f"submitted {len(launched.job_ids)} jobs; --status shows how far they are")
             return INCOMPLETE
         with Display(folder, [planned.id for planned in plan.runs], console) as display:
             launched.wait(display.tick)
+        for complaint in launched.complaints():
+            plain(console)(complaint)
     return conclude(plan, folder, console)
 
 

@@ -20,6 +20,7 @@ from submitit.core.utils import UncompletedJobError
 from submitit.helpers import DelayedSubmission
 
 from benchmark.claims import Claims
+from benchmark.errors import UsageError
 from benchmark.records import Folder
 from benchmark.spec import Grid, load_grid
 
@@ -83,17 +84,26 @@ class Job:
         if not mine:
             return "busy"
         try:
-            done = self._train(folder, mine, grid, stop)
-        except UncompletedJobError:  # submitit ends the job from a signal; nothing is wrong with the cohort
-            raise
-        except Exception as error:  # whatever it is, it is this cohort's alone
-            log.exception("cohort failed: %s", ", ".join(mine))
-            for run_id in mine:
-                folder.fail(run_id, f"{type(error).__name__}: {error}", traceback.format_exc())
-            done = True
+            done = self._train_or_fail(folder, mine, grid, stop)
         finally:
             claims.release([folder.claim_path(run_id) for run_id in mine])
         return "finished" if done and mine == open_ids else "busy"
+
+    def _train_or_fail(self, folder: Folder, run_ids: Sequence[str], grid: Grid, stop: "Stop") -> bool:
+        """Train a cohort; if one of its runs raises, try each alone, so that only that one fails. False if stopped."""
+        from benchmark.teacher import TeacherError
+
+        try:
+            return self._train(folder, run_ids, grid, stop)
+        except UncompletedJobError:  # submitit ends the job from a signal; nothing is wrong with the cohort
+            raise
+        except Exception as error:
+            log.exception("training failed: %s", ", ".join(run_ids))
+            if len(run_ids) > 1 and not isinstance(error, (TeacherError, UsageError)):  # those are the whole cohort's
+                return all([self._train_or_fail(folder, [run_id], grid, stop) for run_id in run_ids])
+            for run_id in run_ids:
+                folder.fail(run_id, f"{type(error).__name__}: {error}", traceback.format_exc())
+            return True
 
     def _train(self, folder: Folder, run_ids: Sequence[str], grid: Grid, stop: "Stop") -> bool:
         from benchmark.cohort import run_cohort

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import submitit
+from submitit.core.utils import FailedJobError
 
 from benchmark.errors import UsageError
 from benchmark.job import Job, Work
@@ -80,7 +81,7 @@ def launch(plan: Plan, folder: Folder, settings: Settings, executor: Executor) -
         return Inline(whole)
     if executor == "local":
         return Local(_local_jobs(whole, folder, settings))
-    return Slurm(_slurm_jobs(whole, teachers, cohorts, folder))
+    return Slurm(_slurm_jobs(whole, teachers, cohorts, folder, settings.threads or SLURM_CORES))
 
 
 class Launched:
@@ -88,6 +89,10 @@ class Launched:
 
     def wait(self, tick: Callable[[], None], seconds: float = 0.5) -> None:
         """Block until they end, calling `tick` now and then; an interrupt asks them to stop and waits for that."""
+
+    def complaints(self) -> list[str]:
+        """What to say of workers that ended without a word."""
+        return []
 
 
 class Inline(Launched):
@@ -136,6 +141,10 @@ class Local(Launched):
         tick()
         if interrupted:
             raise KeyboardInterrupt
+
+    def complaints(self) -> list[str]:
+        dead = [job for job in self.jobs if not job.paths.result_pickle.exists()]
+        return [f"worker {job.job_id} ended early; its log: {job.paths.stderr}" for job in dead]
 
 
 class Slurm(Launched):
@@ -188,17 +197,23 @@ def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit
     return jobs
 
 
-def _slurm_jobs(whole: Job, teachers: Sequence[Work], cohorts: Sequence[Work], folder: Folder) -> list[str]:
+def _slurm_jobs(
+    whole: Job, teachers: Sequence[Work], cohorts: Sequence[Work], folder: Folder, threads: int
+) -> list[str]:
     """A job per teacher, then a job per cohort that starts when its teacher's has ended well."""
     teacher_jobs: dict[str, str] = {}
     job_ids = []
     for work in (*teachers, *cohorts):
         executor = submitit.SlurmExecutor(folder.path / "logs")
-        executor.update_parameters(job_name=f"{folder.path.name}-{work.run_ids[0]}", **SLURM_DEFAULTS)
+        name = f"{folder.path.name}-{work.run_ids[0]}"
+        executor.update_parameters(job_name=name, cpus_per_task=threads, **SLURM_DEFAULTS)
         own = tuple(teacher for teacher in teachers if teacher.run_ids[0] == work.teacher_id)
         if own and work.teacher_id:
             executor.update_parameters(dependency=f"afterok:{teacher_jobs[work.teacher_id]}")
-        job = executor.submit(replace(whole, work=(*own, work), threads=SLURM_DEFAULTS["cpus_per_task"]))
+        try:
+            job = executor.submit(replace(whole, work=(*own, work), threads=threads))
+        except FailedJobError as error:
+            raise UsageError(f"SLURM refused the job of {work.run_ids[0]}: {str(error).strip()}") from None
         _note(folder, job.job_id, "slurm", (work,))
         if work.teacher_id is None:
             teacher_jobs[work.run_ids[0]] = job.job_id
@@ -206,7 +221,8 @@ def _slurm_jobs(whole: Job, teachers: Sequence[Work], cohorts: Sequence[Work], f
     return job_ids
 
 
-SLURM_DEFAULTS: dict[str, Any] = {"time": 60 * 12, "cpus_per_task": 4, "mem": "8GB"}
+SLURM_CORES = 4
+SLURM_DEFAULTS: dict[str, Any] = {"time": 60 * 12, "mem": "8GB"}
 
 
 def _note(folder: Folder, job_id: str, executor: str, work: Sequence[Work]) -> None:

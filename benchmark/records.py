@@ -73,7 +73,6 @@ class Cost(Value):
     cohort_seconds: float | None = None
     student_seconds: float | None = None
     teacher_seconds: float | None = None
-    evaluation_seconds: float | None = None
     cohort_size: int | None = None
     peak_memory_bytes: int | None = None
 
@@ -224,11 +223,10 @@ class Folder:
         write_rows(self.path / "costs.csv", [cost_row(record) for record in records])
 
 
-def key_columns(record: Record) -> dict[str, Any]:
+def key_columns(run: Run, run_id: str) -> dict[str, Any]:
     """The columns that both tables begin with."""
-    run = record.run
     return {
-        "run_id": record.run_id,
+        "run_id": run_id,
         "dataset": run.dataset.name,
         "pair": run.pair,
         "teacher": run.teacher.student.name if run.teacher else "",
@@ -240,12 +238,12 @@ def key_columns(record: Record) -> dict[str, Any]:
 
 def run_row(record: Record) -> dict[str, Any]:
     """One row of runs.csv."""
-    return {**key_columns(record), "status": record.status, **record.result.model_dump()}
+    return {**key_columns(record.run, record.run_id), "status": record.status, **record.result.model_dump()}
 
 
 def cost_row(record: Record) -> dict[str, Any]:
     """One row of costs.csv."""
-    return {**key_columns(record), "device": record.provenance.device, **record.cost.model_dump()}
+    return {**key_columns(record.run, record.run_id), "device": record.provenance.device, **record.cost.model_dump()}
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,7 +9,6 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -114,6 +113,10 @@ class Recipe(Value):
             raise ValueError(f"mean and std need 1 or 3 values each, not {len(self.mean)} and {len(self.std)}")
         if (self.schedule == "step") != bool(self.milestones):
             raise ValueError("schedule 'step' needs milestones, and only it takes them")
+        if list(self.milestones) != sorted({m for m in self.milestones if m < self.epochs}):
+            raise ValueError(f"milestones must rise and stay below the {self.epochs} epochs")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs must stay below the {self.epochs} epochs")
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0")
         return self
@@ -144,11 +147,11 @@ class Run(Value):
         values = {name: getattr(self, name).identity() for name in ("dataset", "student", "recipe")}
         return {**own, **values, "teacher": teacher}
 
-    @cached_property
+    @property  # not cached: a copy with other values would take the cache along
     def hash(self) -> str:
         return digest(self.identity())
 
-    @cached_property
+    @property
     def id(self) -> str:
         """Readable prefix and hash, for example `digits-resnet_l-resnet_s-kd-s0-1f0c9a77b2`."""
         names = [self.dataset.name, self.student.name, "teacher", f"s{self.seed}"]
@@ -183,6 +186,9 @@ class Grid(Value):
     teacher_recipe: Recipe
     expected_accuracy: dict[str, float] = {}
     keep_weights: bool = False
+    threads: Size | None = None
+    """CPU threads per worker unless the command line says otherwise; None for an equal share of the cores. Small
+    networks lose time on a second one, and records are bit-identical at one thread count only."""
 
     def as_toml(self) -> dict[str, Any]:
         """Plain values for a TOML file, which has no null: keys without a value are left out."""

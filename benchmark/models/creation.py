@@ -65,6 +65,8 @@ def _small_stem(model: nn.Module, architecture: Architecture) -> None:
     name, first = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
     if first.stride == (1, 1) and not hasattr(model, "maxpool"):
         raise UsageError(f"architecture {architecture.name!r}: {architecture.model} has a small stem already")
+    if "patch_embed" in name:
+        raise UsageError(f"architecture {architecture.name!r}: {architecture.model} has patches: set its patch_size")
     kernel = min(3, first.kernel_size[0])
     parent = model.get_submodule(name.rpartition(".")[0])
     replaced = nn.Conv2d(

@@ -24,9 +24,14 @@ class Network(nn.Module):
 
     @property
     def classifier(self) -> nn.Module:
+        """What reads the embedding. UsageError for several (distilled transformers) or one that reads maps."""
         classifier = self.model.get_classifier()  # type: ignore[operator]
-        assert isinstance(classifier, nn.Module)
+        if not isinstance(classifier, nn.Module) or isinstance(classifier, nn.Conv2d):
+            raise self._untappable()
         return classifier
+
+    def _untappable(self) -> UsageError:
+        return UsageError(f"{type(self.model).__name__}: its classifier does not read one vector per image")
 
     def forward(self, images: Tensor) -> Outputs:
         """Outputs of images [B, C, H, W].
@@ -50,7 +55,7 @@ class Network(nn.Module):
         outputs, direct = self(images), self.model(images)
         self.train(training)
         if outputs.embedding.dim() != 2 or not torch.allclose(outputs.logits, direct, rtol=1e-4, atol=1e-5):
-            raise UsageError(f"{type(self.model).__name__}: its classifier does not read one vector per image")
+            raise self._untappable()
         return Shapes(
             classes=outputs.logits.shape[1],
             embedding=outputs.embedding.shape[1],

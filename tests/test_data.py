@@ -1,0 +1,266 @@
+"""Data: fixed stratified splits, and batches that are a pure function of (seed, epoch, step)."""
+
+import gzip
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from PIL import Image, ImageOps
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+from benchmark.data import Images, Resident, TrainingSet, dataset_names, load
+from benchmark.errors import UsageError
+from benchmark.spec import Dataset, Recipe
+
+ENVIRONMENT = "RELATIONAL_DISTILLATION_DATA"
+"""Names a folder with data sets that tests may read; nothing is ever downloaded."""
+
+
+def digits(**fields: Any) -> Dataset:
+    return Dataset.model_validate({"name": "digits", "validation": 100, "test": 500, **fields})
+
+
+def rows(images: Images) -> set[bytes]:
+    """Images as values. Digits holds no image twice, so they say which images these are."""
+    return {pixels.numpy().tobytes() for pixels in images.pixels}
+
+
+def test_digits_are_scikit_learns() -> None:
+    splits = load(digits())
+    bundle = load_digits()
+    assert splits.classes == 10
+    assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [1197, 100, 500]
+    assert splits.train.pixels.dtype == torch.uint8
+    assert splits.train.pixels.shape == (1197, 8, 8, 1)
+    expected = {
+        (np.rint(image * 255 / 16).astype(np.uint8).tobytes(), int(label))
+        for image, label in zip(bundle.images, bundle.target, strict=True)
+    }
+    found = {
+        (pixels.numpy().tobytes(), int(label))
+        for split in (splits.train, splits.validation, splits.test)
+        for pixels, label in zip(split.pixels, split.labels, strict=True)
+    }
+    assert found == expected
+
+
+@pytest.mark.parametrize("train", [None, 200])
+def test_splits_are_disjoint_and_stratified(train: int | None) -> None:
+    splits = load(digits(train=train))
+    parts = splits.train, splits.validation, splits.test
+    sets = [rows(part) for part in parts]
+    assert [len(s) for s in sets] == [len(part) for part in parts] == [train or 1197, 100, 500]
+    assert len(set.union(*sets)) == sum(map(len, sets))
+    share = torch.bincount(torch.from_numpy(load_digits().target)) / 1797
+    for part in parts:
+        counts = torch.bincount(part.labels, minlength=10)
+        assert (counts - share * len(part)).abs().max() <= 1.5
+
+
+def test_splits_are_fixed_and_their_seed_changes_them() -> None:
+    assert load(digits()).sha256 == load(digits()).sha256
+    assert torch.equal(load(digits()).train.pixels, load(digits()).train.pixels)
+    assert load(digits(split_seed=1)).sha256 != load(digits()).sha256
+    assert rows(load(digits(split_seed=1)).test) != rows(load(digits()).test)
+
+
+def test_fewer_training_images_are_tested_on_the_same_ones() -> None:
+    few, many = load(digits(train=100)), load(digits())
+    assert rows(few.test) == rows(many.test)
+    assert rows(few.validation) == rows(many.validation)
+    assert rows(few.train) < rows(many.train)
+
+
+def test_the_hash_covers_the_split() -> None:
+    hashes = {load(digits(train=train)).sha256 for train in (None, 100, 101)}
+    assert len(hashes) == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "digit"}, "unknown dataset 'digit': did you mean digits"),
+        ({"name": "nothing_like_it"}, "unknown dataset 'nothing_like_it': valid: cifar10, cifar100, digits"),
+        ({"test": None}, "no test split of its own: say how many images, test = N"),
+        ({"test": 1798}, "has 1797 images left, test = 1798 asks for more"),
+        ({"validation": 1298}, "has 1297 images left, validation = 1298 asks for more"),
+        ({"train": 1198}, "has 1197 images left, train = 1198 asks for more"),
+        ({"train": 5}, "cannot be split with train = 5: .*number of classes = 10"),
+        ({"validation": 1290}, "cannot be split with validation = 1290: .*number of classes = 10"),
+        ({"name": "cifar100"}, "'cifar100' needs --data-dir"),
+    ],
+)
+def test_what_cannot_be_had_is_a_usage_error(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as raised:
+        load(digits(**fields))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", sorted(set(dataset_names()) - {"digits"}))
+def test_files_that_are_not_there_are_a_usage_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=f"'{name}' is not in {tmp_path}, or is damaged") as raised:
+        load(Dataset(name=name), tmp_path)
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_fashion_mnist_from_torchvisions_layout(tmp_path: Path) -> None:
+    source = Path(os.environ.get(ENVIRONMENT, "")) / "FashionMNIST" / "raw"
+    archives = sorted(source.glob("*-ubyte.gz"))
+    if not os.environ.get(ENVIRONMENT) or len(archives) != 4:
+        pytest.skip(f"{ENVIRONMENT} names no folder with FashionMNIST/raw/*.gz")
+    raw = tmp_path / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for archive in archives:
+        (raw / archive.stem).write_bytes(gzip.decompress(archive.read_bytes()))
+    splits = load(Dataset(name="fashion_mnist", train=1000, validation=500), tmp_path)
+    assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [1000, 500, 10_000]
+    assert splits.classes == 10
+    labels = (raw / "t10k-labels-idx1-ubyte").read_bytes()[8:]
+    assert splits.test.labels.tolist() == list(labels)
+    pixels = (raw / "t10k-images-idx3-ubyte").read_bytes()[16:]
+    assert splits.test.pixels.numpy().tobytes() == pixels
+    for split in (splits.train, splits.validation):
+        assert torch.bincount(split.labels).tolist() == [len(split) // 10] * 10
+
+
+def recipe(**fields: Any) -> Recipe:
+    """Pixels come out as they are, 0 to 255, unless mean or std are given."""
+    plain = {"epochs": 2, "batch_size": 4, "learning_rate": 0.1, "input_size": 6}
+    return Recipe.model_validate({**plain, "mean": (0.0,), "std": (1 / 255,), **fields})
+
+
+def made_up(count: int = 10, size: int = 6, channels: int = 1) -> Images:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(256, (count, size, size, channels), generator=generator, dtype=torch.uint8)
+    return Images(pixels, torch.arange(count) % 3)
+
+
+def batches(data: TrainingSet, seed: int = 0, epoch: int = 0) -> list[tuple[Tensor, Tensor, Tensor]]:
+    views = data.views(seed, epoch)
+    return [data.training_batch(views, step) for step in range(data.steps)]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("padding", [0, 2])
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_crop_and_flip_are_pillows(channels: int, padding: int, flip: bool, channels_last: bool) -> None:
+    """Pad with black, crop, then mirror, as torchvision's RandomCrop and RandomHorizontalFlip do it."""
+    images = made_up(32, channels=channels)
+    mean, std = (0.2, 0.5, 0.7)[:channels], (0.3, 0.1, 0.9)[:channels]
+    fields = {"crop_padding": padding, "flip": flip, "mean": mean, "std": std, "channels_last": channels_last}
+    data = TrainingSet(images, recipe(batch_size=32, **fields), tiny.CPU)
+    views = data.views(3, 1)
+    shown, _, index = data.training_batch(views, 0)
+    corners = set(zip(views.top.tolist(), views.left.tolist(), strict=True))
+    assert len(corners) > 8 if padding else corners == {(0, 0)}
+    assert {bool(f) for f in views.flip} == ({True, False} if flip else {False})
+    assert shown.is_contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    for place, position in enumerate(index.tolist()):
+        array = images.pixels[position].numpy()
+        picture = ImageOps.expand(Image.fromarray(array if channels == 3 else array[..., 0]), border=padding, fill=0)
+        left, top = int(views.left[place]), int(views.top[place])
+        picture = picture.crop((left, top, left + 6, top + 6))
+        if views.flip[place]:
+            picture = ImageOps.mirror(picture)
+        expected = (np.asarray(picture, dtype=np.float64).reshape(6, 6, channels) / 255 - mean) / std
+        np.testing.assert_allclose(shown[place].permute(1, 2, 0).numpy(), expected, atol=1e-5)
+
+
+def test_every_offset_is_drawn_about_equally_often() -> None:
+    data = TrainingSet(made_up(3000), recipe(crop_padding=1, flip=True), tiny.CPU)
+    views = data.views(0, 0)
+    cells = torch.bincount(views.top * 6 + views.left * 2 + views.flip, minlength=18)
+    assert len(cells) == 18
+    assert (cells - 3000 / 18).abs().max() < 5 * (3000 / 18) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("count", "last_batch", "sizes"),
+    [
+        (10, "keep", [4, 4, 2]),
+        (10, "drop", [4, 4]),
+        (8, "keep", [4, 4]),
+        (8, "drop", [4, 4]),
+        (3, "keep", [3]),
+        (3, "drop", [3]),
+    ],
+)
+def test_the_last_partial_batch(count: int, last_batch: str, sizes: list[int]) -> None:
+    """It is kept or dropped as the recipe says, unless it is the only one."""
+    data = TrainingSet(made_up(count), recipe(last_batch=last_batch), tiny.CPU)
+    shown = batches(data)
+    assert [len(labels) for _, labels, _ in shown] == sizes
+    assert all(len(images) == len(labels) == len(index) for images, labels, index in shown)
+    seen = torch.cat([index for _, _, index in shown]).tolist()
+    assert len(set(seen)) == len(seen)
+    assert set(seen) <= set(range(count))
+
+
+def test_batches_show_the_images_of_their_index() -> None:
+    images = made_up(10)
+    for shown, labels, index in batches(TrainingSet(images, recipe(), tiny.CPU)):
+        torch.testing.assert_close(shown, images.pixels[index].permute(0, 3, 1, 2).float(), atol=1e-3, rtol=0)
+        assert torch.equal(labels, images.labels[index])
+
+
+def test_batches_are_a_pure_function_of_seed_epoch_and_step() -> None:
+    data = TrainingSet(made_up(10), recipe(crop_padding=1, flip=True), tiny.CPU)
+    first = batches(data, seed=1, epoch=5)
+    torch.manual_seed(9)
+    torch.rand(3)
+    fresh = TrainingSet(made_up(10), recipe(crop_padding=1, flip=True), tiny.CPU)
+    late = fresh.training_batch(fresh.views(1, 5), 2)
+    assert all(map(torch.equal, late, first[2]))
+    orders = {tuple(data.views(seed, epoch).index.tolist()) for seed in range(3) for epoch in range(3)}
+    assert len(orders) == 9
+
+
+def test_order_and_augmentation_do_not_depend_on_each_other() -> None:
+    """The same order of images with and without crops and flips: recipes stay comparable."""
+    plain, augmented = (
+        TrainingSet(made_up(10), recipe(crop_padding=padding, flip=bool(padding)), tiny.CPU).views(0, 0)
+        for padding in (0, 2)
+    )
+    assert torch.equal(plain.index, augmented.index)
+
+
+def test_grey_images_fill_three_channels() -> None:
+    grey = made_up(4)
+    shown, _ = Resident(grey, recipe(mean=(0.0,) * 3, std=(1 / 255,) * 3), tiny.CPU).batch(0, 4)
+    assert shown.shape == (4, 3, 6, 6)
+    for channel in range(3):
+        torch.testing.assert_close(shown[:, channel], grey.pixels[..., 0].float(), atol=1e-3, rtol=0)
+
+
+def test_colour_images_do_not_fit_one_channel() -> None:
+    with pytest.raises(UsageError, match="images have 3 channels, the recipe's mean and std have 1"):
+        Resident(made_up(4, channels=3), recipe(), tiny.CPU)
+
+
+@pytest.mark.parametrize(("size", "channels"), [(12, 1), (3, 1), (12, 3), (9, 3)])
+def test_images_are_resized_as_pillow_does(size: int, channels: int) -> None:
+    images = made_up(4, channels=channels)
+    fields = {"mean": (0.0,) * channels, "std": (1 / 255,) * channels, "input_size": size}
+    data = Resident(images, recipe(**fields), tiny.CPU)
+    assert data.pixels.shape == (4, size, size, channels)
+    assert data.pixels.dtype == torch.uint8
+    for ours, original in zip(data.pixels, images.pixels, strict=True):
+        picture = Image.fromarray(original.numpy() if channels == 3 else original[..., 0].numpy())
+        theirs = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR)).reshape(size, size, channels)
+        assert np.abs(ours.numpy().astype(int) - theirs.astype(int)).max() <= 1
+
+
+def test_evaluation_goes_through_the_images_in_order() -> None:
+    images = made_up(10)
+    data = Resident(images, recipe(mean=(0.5,), std=(0.25,)), tiny.CPU)
+    shown, labels = data.batch(4, 8)
+    expected = (images.pixels[4:8].permute(0, 3, 1, 2).double() / 255 - 0.5) / 0.25
+    torch.testing.assert_close(shown.double(), expected, atol=1e-5, rtol=0)
+    assert labels.tolist() == [1, 2, 0, 1]

@@ -1,0 +1,69 @@
+"""Training against a plain loop, written without the suite's engine."""
+
+import math
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmark.data import Resident, TrainingSet, load
+from benchmark.members import build_student
+from methods.base import Batch
+
+pytestmark = pytest.mark.usefixtures("test_methods")
+
+EPOCHS = 6
+"""One more than pass between two looks at the validation split, which must leave no trace."""
+
+
+def test_a_run_is_what_a_plain_loop_gives(results: Path) -> None:
+    """Dropout is off: a plain loop draws other numbers."""
+    run = tiny.run("kd", epochs=EPOCHS, nesterov=True, weight_decay=1e-3, warmup_epochs=1)
+    (member,) = tiny.trained_members(results / "grid", run)
+    splits = load(tiny.DATA)
+    data, teacher = TrainingSet(splits.train, run.recipe, tiny.CPU), tiny.teacher(results).network.model
+    model = build_student(run, 10, tiny.CPU).model
+    optimizer = torch.optim.SGD(model.parameters(), 1.0, 0.9, weight_decay=1e-3, nesterov=True)
+    rates = [0.05] + [0.05 * (1 + math.cos(math.pi * epoch / 5)) / 2 for epoch in range(5)]
+    for epoch, rate in enumerate(rates):
+        optimizer.param_groups[0]["lr"] = rate
+        total, correct = 0.0, 0
+        views = data.views(0, epoch)
+        for step in range(data.steps):
+            images, labels, _ = data.training_batch(views, step)
+            logits = model.train()(images)
+            soft, target = (logits / 4).log_softmax(1), (teacher(images).detach() / 4).softmax(1)
+            divergence = (target * (target.log() - soft)).sum(1).mean()
+            loss = 0.1 * F.cross_entropy(logits, labels) + 0.9 * 16 * divergence
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += float(loss.detach()) * len(labels)
+            correct += int((logits.argmax(1) == labels).sum())
+        row = member.curve[epoch]
+        assert (row["epoch"], row["learning_rate"]) == (epoch, pytest.approx(rate))
+        assert (row["train_loss"], row["train_top1"]) == (pytest.approx(total / 100, rel=1e-3), correct / 100)
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(member.network.model.state_dict()[name], value, rtol=1e-3, atol=1e-4, msg=name)
+    validation = Resident(splits.validation, run.recipe, tiny.CPU)
+    images, labels = validation.batch(0, len(validation))
+    top1 = float((model.eval()(images).argmax(1) == labels).double().mean())
+    assert [row["validation_top1"] is None for row in member.curve] == [True] * 4 + [False] * 2
+    assert tiny.record(results / "grid", run).result.validation_top1 == member.curve[-1]["validation_top1"] == top1
+
+
+@pytest.mark.parametrize(("method", "weight"), [("student", 1.0), ("kd", 0.1), ("kd+sp", 1.0), ("replaced", 0.0)])
+def test_the_loss_is_weighted_cross_entropy_and_the_term(results: Path, method: str, weight: float) -> None:
+    (member,) = tiny.trained_members(results / "grid", tiny.run(method))
+    images: Tensor = torch.randn(6, 1, 8, 8)
+    labels = torch.arange(6)
+    batch = Batch(labels, labels, 0, torch.zeros(()), member.generator)
+    member.network.eval()
+    student, teacher = member.network(images), tiny.teacher(results).outputs(images, tiny.RECIPE)
+    loss, logits = member.loss(images, batch, teacher)
+    torch.testing.assert_close(logits, member.method.predict(student))
+    expected = weight * F.cross_entropy(logits, labels) + member.method(student, teacher, batch)
+    torch.testing.assert_close(loss, expected)
