@@ -98,12 +98,13 @@ class MultiHeadGraphDistillation(Method):
 
     and are frozen afterwards. Gradient rule: for each student parameter, `clip` limits the norm of the term's gradient
     to that of the main one times sigmoid(epoch), 1/2 in the first epoch; `scale` multiplies it by sigmoid(tau),
-    tau = max(1, norm of the main gradient / norm of the term's).
+    tau = max(1, norm of the main gradient / norm of the term's). `weight` times the result is added: inside the term it
+    would have next to no effect on a clipped gradient.
 
     Defaults: the authors' (sseung0703/KD_methods_with_TF): 8 heads, 40 epochs at the recipe's learning rate, weight
     decay 1e-3 (their 5e-4 times the sum of squares, whose gradient is twice as large), `clip`, which is the rule of
-    their code; `scale` is that of their slides. The last three stages, their ResNets'; for a VGG, whose five they use,
-    `stages = 5`.
+    their code, at weight 1; `scale` is that of their slides. The last three stages, their ResNets'; for a VGG, whose
+    five they use, `stages = 5`.
 
     Deviations: where widths differ, which the authors exclude, a 1x1 convolution trained with the student takes its map
     to the teacher's width first; it gets the term's gradient as it is. The sign of a teacher's vector is the mean
@@ -112,8 +113,18 @@ class MultiHeadGraphDistillation(Method):
     """
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
+    vanishes_at_teacher: ClassVar[bool] = True
 
-    def __init__(self, task: Task, *, stages: int = 3, heads: int = 8, epochs: int = 40, rule: str = "clip") -> None:
+    def __init__(
+        self,
+        task: Task,
+        *,
+        weight: float = 1.0,
+        stages: int = 3,
+        heads: int = 8,
+        epochs: int = 40,
+        rule: str = "clip",
+    ) -> None:
         super().__init__(task)
         if task.teacher is None:
             raise ValueError("mhgd needs a teacher")
@@ -123,7 +134,7 @@ class MultiHeadGraphDistillation(Method):
             raise ValueError(f"mhgd needs heads >= 1 and epochs >= 0, not {heads} and {epochs}")
         if rule not in RULES:
             raise ValueError(f"mhgd.rule = {rule!r} is none of {', '.join(RULES)}")
-        self.stages, self.heads, self.rule = stages, heads, rule
+        self.weight, self.stages, self.heads, self.rule = weight, stages, heads, rule
         student, teacher = ([shape[0] for shape in s.stages(stages)] for s in (task.student, task.teacher))
         graphs = list(pairwise(teacher))
         self.attention = nn.ModuleList(AttentionHeads(front, back, heads) for front, back in graphs)
@@ -161,8 +172,8 @@ class MultiHeadGraphDistillation(Method):
 
     def combine(self, main: Tensor, term: Tensor, batch: Batch) -> Tensor:
         if self.rule == "scale":
-            return main + scaled(term, main)
-        return main + clipped(term, main, 1 / (1 + math.exp(-batch.epoch)))
+            return main + self.weight * scaled(term, main)
+        return main + self.weight * clipped(term, main, 1 / (1 + math.exp(-batch.epoch)))
 
     @classmethod
     def unsupported(cls, task: Task, *, stages: int = 3, **options: Any) -> str | None:

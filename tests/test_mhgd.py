@@ -29,7 +29,7 @@ def batch(size: int = SIZE, epoch: int = 0, seed: int = 3) -> Batch:
     return Batch(torch.arange(size), torch.arange(size), epoch, torch.zeros(()), generator)
 
 
-def method(student: Shapes = TEACHER, **options: int | str) -> MultiHeadGraphDistillation:
+def method(student: Shapes = TEACHER, **options: float | str) -> MultiHeadGraphDistillation:
     """In float64, with running statistics and scales that are not the initial ones."""
     torch.manual_seed(0)
     built = methods.load("mhgd", task(student), {"mhgd": {"heads": HEADS, **options}}).double()
@@ -212,6 +212,13 @@ def test_the_share_of_the_main_gradient_grows_from_one_half() -> None:
     main, term = torch.tensor([2.0, 0.0]), torch.tensor([0.0, 1e6])
     shares = [float(method().combine(main, term, batch(epoch=e))[1]) / 2 for e in (0, 1, 2, 40)]
     assert [round(share, 2) for share in shares] == [0.5, 0.73, 0.88, 1.0]
+
+
+@pytest.mark.parametrize("rule", ["clip", "scale"])
+def test_the_weight_multiplies_what_the_rule_leaves(rule: str) -> None:
+    main, term = normal(4, 3, seed=1), 100 * normal(4, 3, seed=2)
+    usual, tenth = (method(rule=rule, weight=w).combine(main, term, batch()) for w in (1.0, 0.1))
+    torch.testing.assert_close(tenth - main, (usual - main) / 10)
 
 
 def test_rules_take_gradients_of_zero() -> None:

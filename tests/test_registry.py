@@ -70,7 +70,7 @@ def test_names_of_one_class_differ_in_their_defaults(name: str, distance: float,
         ),
         ("sp", {"weight": 3000.0, "stages": 1}),
         ("gkd", {"weight": 25.0, "stages": 3, "neighbours": 0, "power": 1, "edges": "all"}),
-        ("mhgd", {"stages": 3, "heads": 8, "epochs": 40, "rule": "clip"}),
+        ("mhgd", {"weight": 1.0, "stages": 3, "heads": 8, "epochs": 40, "rule": "clip"}),
     ],
 )
 def test_published_defaults(name: str, options: dict[str, Scalar]) -> None:
