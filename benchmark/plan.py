@@ -83,7 +83,10 @@ def check_options(grid: Grid, overrides: Options) -> None:
     parts = {part for name in grid.methods for part in methods.components(name)}
     for method in overrides:
         if method not in parts:
-            raise unknown("method in --option", method, parts)
+            methods.components(method)
+            raise UsageError(
+                f"--option names {method!r}, which is not among this run's methods: {', '.join(sorted(parts))}"
+            )
     for options in (grid.options, overrides):
         for method, values in options.items():
             methods.resolve(method, {method: values})

@@ -90,5 +90,7 @@ def _check_accuracy(record: Record, classes: int, expected: float | None) -> Non
     chance = 1 / classes
     floor = expected if expected is not None else chance + 3 * math.sqrt(chance * (1 - chance) / images)
     if top1 < floor:
-        against = "the grid expects" if expected is not None else "three standard errors above chance are"
+        against = (
+            "the grid's expected_accuracy is" if expected is not None else "three standard errors above chance are"
+        )
         raise TeacherError(f"teacher {record.run_id} has top-1 {top1:.4f}; {against} {floor:.4f}")

@@ -26,7 +26,12 @@ class MethodError(ValueError):
 @cache
 def _discover() -> None:
     for module in iter_modules(__path__):
-        import_module(f"{__name__}.{module.name}")
+        try:
+            import_module(f"{__name__}.{module.name}")
+        except Exception as error:
+            raise MethodError(
+                f"methods/{module.name}.py cannot be imported: {type(error).__name__}: {error}"
+            ) from error
     for point in entry_points(group=ENTRY_POINTS):
         try:
             point.load()

@@ -299,7 +299,9 @@ def test_a_failed_teacher_fails_its_students_alone_and_can_be_retried(
     grid = write_grid(tmp_path / "two.toml", pairs=pairs, expected_accuracy={**good, "resnet_m": 1.0})
     assert cli("--grid", grid) == FAILED
     printed = capsys.readouterr().out
-    assert re.search(r"2 failed: TeacherError: teacher digits-resnet_m-.* the grid expects 1.0000", printed)
+    assert re.search(
+        r"2 failed: TeacherError: teacher digits-resnet_m-.* the grid's expected_accuracy is 1.0000", printed
+    )
     assert {run["pair"] for run in runs(tmp_path / "results" / "two")} == {"resnet_s_resnet_s"}
 
     write_grid(grid, pairs=pairs, expected_accuracy=good)
@@ -425,13 +427,16 @@ def test_option_values(text: str, value: object) -> None:
         (["--seeds", ""], "--seeds ''"),
         (["--option", "kd"], "--option 'kd' is not METHOD.NAME=VALUE"),
         (["--option", "kd.temperature="], "--option 'kd.temperature='"),
-        (["--option", "kdd.temperature=1"], "unknown method in --option 'kdd': did you mean kd"),
-        (["--option", "kd.temprature=1"], "method 'kd' has no option 'temprature'; valid: ce, temperature, weight"),
+        (["--option", "kdd.temperature=1"], "unknown method 'kdd': did you mean kd"),
+        (
+            ["--option", "kd.temprature=1"],
+            "method 'kd' has no option 'temprature'; valid: ce, t_squared, temperature, weight",
+        ),
         (["--option", "kd.temperature=hot"], "kd.temperature = 'hot' is not a float"),
         (["--option", "kd.temperature=nan"], "kd.temperature = 'nan'"),
         (["--option", "gkd.edges=foo"], "gkd.edges = 'foo' is none of all, intra, inter"),
         (["--option", "fitnet.stage=9"], "fitnet.stage = 9 is not in 1, ..., 3"),
-        (["--methods", "student", "--option", "kd.temperature=2"], "'kd': valid: student"),
+        (["--methods", "student", "--option", "kd.temperature=2"], "'kd', which is not among this run's methods: student"),
         (["--device", "gpu"], "'gpu' (choose from"),
         (["--stop-after", "9"], "'9' is not a time such as 90s, 9m or 2h"),
         (["--stop-after", "0s"], "'0s'"),

@@ -44,8 +44,7 @@ assert main(["results/smoke"]) == 0
 
 
 def test_a_file_or_an_installed_package_is_enough(tmp_path: Path) -> None:
-    for package in ("analysis", "benchmark", "methods"):
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_suite(tmp_path)
     (tmp_path / "methods" / "toy.py").write_text(METHOD)
     site = tmp_path / "site"
     install(site)
@@ -71,3 +70,19 @@ def install(site: Path) -> None:
     (site / "third_party.py").write_text(METHOD.replace("toy", "guest").replace("Toy", "Guest"))
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[relational_distillation.methods]\nguest = third_party\n")
+
+
+def test_a_file_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
+    copy_suite(tmp_path)
+    (tmp_path / "methods" / "half.py").write_text("import nonsense\n")
+    arguments = [sys.executable, "-m", "benchmark.grid", "--list", "methods"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    complaint = "methods/half.py cannot be imported: ModuleNotFoundError: No module named 'nonsense'"
+    assert done.stderr == f"error: {complaint}\n"
+
+
+def copy_suite(folder: Path) -> None:
+    for package in ("analysis", "benchmark", "methods"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))

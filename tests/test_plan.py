@@ -158,8 +158,8 @@ def test_a_grid_has_usual_options_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("usual", "overrides", "complaint"),
     [
-        ({}, {"gkd": {"power": 2}}, "unknown method in --option 'gkd': .*valid: kd, sp, student"),
-        ({}, {"kd": {"temp": 2}}, "method 'kd' has no option 'temp'; valid: ce, temperature, weight"),
+        ({}, {"gkd": {"power": 2}}, "--option names 'gkd', which is not among this run's methods: kd, sp, student"),
+        ({}, {"kd": {"temp": 2}}, "method 'kd' has no option 'temp'; valid: ce, t_squared, temperature, weight"),
         ({}, {"kd": {"temperature": "hot"}}, "kd.temperature = 'hot' is not a float"),
         ({"kdd": {"temperature": 2}}, {}, "unknown method 'kdd': did you mean kd"),
         ({"kd": {"temp": 2}}, {}, "method 'kd' has no option 'temp'"),

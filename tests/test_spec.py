@@ -202,6 +202,7 @@ def test_shorthands(tmp_path: Path) -> None:
         ({"recipe__schedule": "cos"}, "recipe.schedule: Input should be 'constant', 'step' or 'cosine', got 'cos'"),
         ({"recipe__schedule": "step"}, "recipe: schedule 'step' needs milestones"),
         ({"recipe__schedule": "step", "recipe__milestones": [900]}, "recipe: milestones must rise and stay below"),
+        ({"pairs": [{"teacher": "a", "studnt": "b"}]}, "pairs.0.studnt: unknown key 'studnt': did you mean student?"),
         ({"recipe__warmup_epochs": 900}, "recipe: warmup_epochs must stay below"),
         ({"recipe__nesterov": True, "recipe__momentum": 0.0}, "recipe: nesterov needs a momentum"),
         ({"architectures__mine__stem": "big"}, "architectures.mine.stem: Input should be 'timm' or 'small'"),

@@ -225,7 +225,7 @@ def test_the_gate_holds_the_teacher_to_what_the_grid_expects(results: Path) -> N
         if passes:
             assert tiny.train(results / "grid", run, grid=grid)
         else:
-            with pytest.raises(TeacherError, match=f"the grid expects {expected:.4f}"):
+            with pytest.raises(TeacherError, match=f"the grid's expected_accuracy is {expected:.4f}"):
                 tiny.train(results / "grid", run, grid=grid)
 
 
