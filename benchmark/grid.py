@@ -23,6 +23,7 @@ from benchmark.spec import Grid, Scalar, grid_names, load_grid
 from benchmark.terminal import plain, print_plan, print_problems, print_status
 
 if TYPE_CHECKING:
+    from benchmark.launch import Executor, Settings
     from benchmark.plan import Plan
 
 COMPLETE, FAILED, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -110,45 +111,62 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 
 def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
-    """Plan, launch, watch."""
-    from benchmark.launch import Settings, Slurm, choose_executor, launch
+    """Plan, check, launch, watch."""
+    from benchmark.launch import choose_executor
     from benchmark.plan import check_options, make_plan
-    from benchmark.progress import Display
 
     deadline = time.time() + options.stop_after if options.stop_after else None
     grid, overrides = wanted(grid, options), method_options(options.option)
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
     plan = make_plan(grid, folder, overrides)
-    executor = choose_executor(options.executor)
-    if options.dry_run:
-        print_plan(plan, folder, console)
-        return COMPLETE
-    if options.retry:
+    if options.retry and not options.dry_run:
         forget_failures(plan, folder)
         plan = make_plan(grid, folder, overrides)
+    executor = choose_executor(options.executor)
     if plan.cohorts:
         from benchmark.preflight import check_device, check_runs
 
         check_device(options.device, executor)
         check_runs([run for cohort in plan.cohorts for run in cohort.runs], options.data_dir)
-        freeze(grid, folder, write=True)
-        for teacher in plan.teachers:
-            folder.teachers.plan(teacher)
-        for planned in plan.runs:
-            folder.plan(planned)
-        console.print(f"{len(plan.runs)} runs, {sum(len(c.runs) for c in plan.cohorts)} to train; executor: {executor}")
+    if options.dry_run:
+        print_plan(plan, folder, console)
+        return COMPLETE
+    if plan.cohorts:
+        from benchmark.launch import Settings
+
+        keep_plan(plan, grid, folder)
         data_dir = str(options.data_dir.resolve()) if options.data_dir else None
         settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline)
-        launched = launch(plan, folder, settings, executor)
-        if isinstance(launched, Slurm):
-            console.print(f"submitted {len(launched.job_ids)} jobs; --status shows how far they are")
+        if not train(plan, folder, settings, executor, console):
             return INCOMPLETE
-        with Display(folder, [planned.id for planned in plan.runs], console) as display:
-            launched.wait(display.tick)
-        for complaint in launched.complaints():
-            plain(console)(complaint)
     return conclude(plan, folder, console)
+
+
+def keep_plan(plan: "Plan", grid: Grid, folder: Folder) -> None:
+    """Write down the grid and every run in full: jobs get ids only."""
+    freeze(grid, folder, write=True)
+    for teacher in plan.teachers:
+        folder.teachers.plan(teacher)
+    for run in plan.runs:
+        folder.plan(run)
+
+
+def train(plan: "Plan", folder: Folder, settings: "Settings", executor: "Executor", console: Console) -> bool:
+    """Launch what is missing and watch it to its end; False if it was only submitted."""
+    from benchmark.launch import Slurm, launch
+    from benchmark.progress import Display
+
+    console.print(f"{len(plan.runs)} runs, {sum(len(c.runs) for c in plan.cohorts)} to train; executor: {executor}")
+    launched = launch(plan, folder, settings, executor)
+    if isinstance(launched, Slurm):
+        console.print(f"submitted {len(launched.job_ids)} jobs; --status shows how far they are")
+        return False
+    with Display(folder, [run.id for run in plan.runs], console) as display:
+        launched.wait(display.tick)
+    for complaint in launched.complaints():
+        plain(console)(complaint)
+    return True
 
 
 def conclude(plan: "Plan", folder: Folder, console: Console) -> int:

@@ -435,8 +435,12 @@ def test_option_values(text: str, value: object) -> None:
         (["--option", "kd.temperature=hot"], "kd.temperature = 'hot' is not a float"),
         (["--option", "kd.temperature=nan"], "kd.temperature = 'nan'"),
         (["--option", "gkd.edges=foo"], "gkd.edges = 'foo' is none of all, intra, inter"),
+        (["--dry-run", "--option", "gkd.edges=foo"], "gkd.edges = 'foo' is none of all, intra, inter"),
         (["--option", "fitnet.stage=9"], "fitnet.stage = 9 is not in 1, ..., 3"),
-        (["--methods", "student", "--option", "kd.temperature=2"], "'kd', which is not among this run's methods: student"),
+        (
+            ["--methods", "student", "--option", "kd.temperature=2"],
+            "'kd', which is not among this run's methods: student",
+        ),
         (["--device", "gpu"], "'gpu' (choose from"),
         (["--stop-after", "9"], "'9' is not a time such as 90s, 9m or 2h"),
         (["--stop-after", "0s"], "'0s'"),
@@ -446,7 +450,7 @@ def test_option_values(text: str, value: object) -> None:
         (["--results-dir", "a file"], "cannot write to a file/smoke: Not a directory"),
         (["--export", "no-such-run"], "no weights of run 'no-such-run'"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_usage_is_one_line_and_nothing_is_written(
     arguments: list[str], names: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
