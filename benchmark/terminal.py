@@ -40,7 +40,8 @@ def print_plan(plan: "Plan", folder: Folder, console: Console) -> None:
             table.add_row(cohort.name, str(len(cohort.runs)), " ".join(students), " ".join(labels))
         console.print(table)
     cost = "unknown" if plan.forecast_seconds is None else clock(plan.forecast_seconds)
-    say(f"to train: {len(plan.missing_teachers)} teachers, {counts(plan.states.values())}; forecast time: {cost}")
+    runs = sum(len(cohort.runs) for cohort in plan.cohorts)
+    say(f"to train: {len(plan.missing_teachers)} teachers, {runs} runs; forecast time: {cost}")
 
 
 def print_problems(states: dict[str, State], folder: Folder, console: Console) -> None:
