@@ -202,6 +202,11 @@ def test_random_numbers_change_with_the_step_and_the_seed(results: Path, monkeyp
     assert not set(drawn[: len(first)]) & set(first)
 
 
+def test_methods_of_one_seed_draw_different_numbers(results: Path) -> None:
+    members = tiny.trained_members(results / "grid", tiny.run("noise"), tiny.run("bank"))
+    assert len({member.generator.initial_seed() for member in members}) == 2
+
+
 def test_classification_can_be_overridden(results: Path) -> None:
     (member,) = tiny.trained_members(results / "grid", tiny.run("smoothed"))
     images, labels = torch.randn(6, 1, 8, 8), torch.arange(6)
