@@ -147,8 +147,8 @@ def _teacher(grid: Grid, dataset: Dataset, pair: Pair, seed: int, control: Contr
 
 
 def make_plan(grid: Grid, folder: Folder, overrides: Options = {}) -> Plan:
-    """Compare the wanted runs with the records."""
-    runs = cells(grid, overrides)
+    """Compare the wanted runs with the records. What is the same run under two names is one, by the first."""
+    runs = tuple({run.id: run for run in reversed(cells(grid, overrides))}.values())[::-1]
     teachers = tuple({run.teacher.id: run.teacher for run in runs if run.teacher}.values())
     states = {run.id: folder.state(run.id) for run in runs}
     open_runs = [run for run in runs if states[run.id] == "missing"]

@@ -298,3 +298,9 @@ def test_a_folder_keeps_to_its_controls(folder: Folder) -> None:
     assert merge(begun, grid()).control == begun.control
     with pytest.raises(UsageError, match=r"control.longer.recipe = \{'epochs': 60\} there, \{'epochs': 90\} now"):
         check_frozen(grid(control=(Control(name="longer", recipe={"epochs": 90}),)), begun, folder)
+
+
+def test_the_same_run_under_two_names_is_one(folder: Folder) -> None:
+    same = Control(name="tuned", methods=("sp",), options={"sp": {"weight": 3000.0}})
+    plan = make_plan(grid(methods=("student", "sp", "sp@tuned"), control=(same,)), folder)
+    assert [run.label for run in plan.runs] == ["student", "sp"] * 12
