@@ -2,10 +2,12 @@
 `cifar_wrn_10_4` and `cifar_wrn_22_4`.
 
 ResNet-8 and -32 as in sseung0703/KD_methods_with_TF@9fb5414 (nets/ResNet.py): the layers of `cifar_resnet8x4` and
-`cifar_resnet32x4`, initialised as TensorFlow does. VGG-7 and -16 as drawn on the authors' slides (five groups, taps after
-each pooling, hidden layers of 1,024 units); that they have no batch normalisation, two hidden layers in the teacher, one
-in the student and dropout of one half comes from the same authors' sseung0703/SSKD_SVD (nets/VGG.py, nets/VGG_teacher.py).
-Deviation: TensorFlow pads a convolution of stride 2 on one side alone, PyTorch on both.
+`cifar_resnet32x4`, initialised as TensorFlow does. Deviation: TensorFlow pads a convolution of stride 2 on one side
+alone, PyTorch on both.
+
+VGG-7 and -16 as drawn on the authors' slides: five groups, taps after each pooling, hidden layers of 1,024 units. Their
+code is not public; that they have no batch normalisation, one hidden layer in the student, two in the teacher, and
+dropout of one half is taken from the same authors' earlier sseung0703/SSKD_SVD (nets/VGG.py, nets/VGG_teacher.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.models.small_images.initialisation import variance_scaling
-from benchmark.models.small_images.resnet import SmallResNet
+from benchmark.models.small_images.resnet import X4_WIDTHS, SmallResNet
 from benchmark.models.small_images.small_image_network import SmallImageNetwork, register
 from benchmark.models.small_images.vgg import CONVOLUTIONS, WIDTHS
 
@@ -64,7 +66,7 @@ class HiddenLayerVgg(SmallImageNetwork):
 
 
 for depth in (8, 32):
-    wide = {"widths": (32, 64, 128, 256), "initialisation": "tensorflow"}
-    register(f"cifar_mhgd_resnet{depth}", SmallResNet, blocks=(depth - 2) // 6, **wide)
+    blocks = (depth - 2) // 6
+    register(f"cifar_mhgd_resnet{depth}", SmallResNet, blocks=blocks, widths=X4_WIDTHS, initialisation="tensorflow")
 register("cifar_mhgd_vgg7", HiddenLayerVgg, first_conv="block0.0", convolutions=CONVOLUTIONS[8], hidden=1)
 register("cifar_mhgd_vgg16", HiddenLayerVgg, first_conv="block0.0", convolutions=CONVOLUTIONS[16], hidden=2)

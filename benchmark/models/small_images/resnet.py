@@ -14,6 +14,7 @@ from benchmark.models.small_images.initialisation import fan_out, variance_scali
 from benchmark.models.small_images.small_image_network import SmallImageNetwork, register
 
 STAGES = ("layer1", "layer2", "layer3")
+X4_WIDTHS = (32, 64, 128, 256)
 REDUCTIONS = (1, 1, 2, 4)
 """Of the stem and the stages."""
 
@@ -40,7 +41,7 @@ class SmallResNet(SmallImageNetwork):
         self.conv1 = nn.Conv2d(in_chans, stem, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(stem)
         self.act1 = nn.ReLU()
-        made, _ = make_blocks((BasicBlock,) * 3, stages, (blocks,) * 3, stem, drop_path_rate=drop_path_rate)
+        made, _ = make_blocks((BasicBlock,) * 3, tuple(stages), (blocks,) * 3, stem, drop_path_rate=drop_path_rate)
         for name, stage in made:
             self.add_module(name, stage)
         maps = tuple(zip(("act1", *STAGES), widths, REDUCTIONS, strict=True))
@@ -71,13 +72,14 @@ class GraphDistillationWideResNet(SmallResNet):
         super().__init__((depth - 4) // 6, widths, initialisation="torch", **others)
 
 
-class SmallResNet50(ResNet):  # type: ignore[misc]  # timm has no types
+class SmallResNet50(ResNet):
     """timm's ResNet-50 with a 3 x 3 stem of stride 1 and no pooling after it; no block starts as the identity."""
 
     def __init__(self, in_chans: int = 3, **options: Any) -> None:
-        super().__init__(Bottleneck, (3, 4, 6, 3), in_chans=in_chans, zero_init_last=False, **options)
-        self.conv1 = nn.Conv2d(in_chans, 64, 3, padding=1, bias=False)
-        self.maxpool = nn.Identity()
+        block: Any = Bottleneck
+        super().__init__(block, (3, 4, 6, 3), in_chans=in_chans, zero_init_last=False, **options)
+        self.conv1 = nn.Conv2d(in_chans, 64, 3, padding=1, bias=False)  # type: ignore[assignment]
+        self.maxpool = nn.Identity()  # type: ignore[assignment]
         self.feature_info = [{**info, "reduction": 2 ** max(0, i - 1)} for i, info in enumerate(self.feature_info)]
         fan_out(self)
 
@@ -85,7 +87,7 @@ class SmallResNet50(ResNet):  # type: ignore[misc]  # timm has no types
 for depth in (8, 14, 20, 32, 44, 56, 110):
     register(f"cifar_resnet{depth}", SmallResNet, blocks=(depth - 2) // 6, widths=(16, 16, 32, 64))
 for depth in (8, 32):
-    register(f"cifar_resnet{depth}x4", SmallResNet, blocks=(depth - 2) // 6, widths=(32, 64, 128, 256))
+    register(f"cifar_resnet{depth}x4", SmallResNet, blocks=(depth - 2) // 6, widths=X4_WIDTHS)
 register("cifar_resnet50", SmallResNet50)
 register("cifar_gkd_wrn", GraphDistillationWideResNet)
 for name, width in (("1", 1), ("0p5", 0.5), ("10", 10)):

@@ -1,8 +1,8 @@
 """ShuffleNet V1 (Zhang et al., CVPR 2018, arXiv:1707.01083; 3 groups) and V2 (Ma et al., ECCV 2018, arXiv:1807.11164;
 width 1) for 32 pixels.
 
-Channels, blocks and maps as in RepDistiller@b84f547 (models/ShuffleNetv1.py, models/ShuffleNetv2.py): a 1 x 1 stem of 24
-channels, PyTorch's own initialisation, maps after the last ReLU of a stage. V2's last convolution comes after the maps.
+Channels, blocks and maps as in RepDistiller@b84f547 (models/ShuffleNetv1.py, models/ShuffleNetv2.py): a 1 x 1 stem of
+24 channels, PyTorch's own initialisation, maps after the last ReLU of a stage. V2 has a convolution after the last map.
 """
 
 from collections.abc import Iterator

@@ -23,6 +23,7 @@ class SmallImageNetwork(nn.Module):
     the last map and pooling goes into `forward_final`.
     """
 
+    global_pool: nn.Module
     classifier_name = "fc"
     """The published code's name of the classifier, so that published weights fit."""
 
@@ -47,7 +48,7 @@ class SmallImageNetwork(nn.Module):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """A new classifier, none for 0 classes; global_pool: its kind, '' for none, None for no change."""
         self.num_classes = num_classes
-        kind = self.global_pool.pool_type if global_pool is None else global_pool
+        kind = str(self.global_pool.pool_type) if global_pool is None else global_pool
         self.global_pool, classifier = create_classifier(self.head_hidden_size, num_classes, pool_type=kind)
         setattr(self, self.classifier_name, classifier)
 
@@ -82,9 +83,7 @@ class SmallImageNetwork(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """The input of pooling [B, C, H, W]."""
-        last = x
-        for last in self.forward_maps(x):
-            pass
+        *_, last = self.forward_maps(x)
         return self.forward_final(last)
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:

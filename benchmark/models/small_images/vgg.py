@@ -1,7 +1,7 @@
-"""VGG with batch normalisation and one linear layer (Simonyan & Zisserman, ICLR 2015, arXiv:1409.1556), for 32 pixels.
+"""VGG (Simonyan & Zisserman, ICLR 2015, arXiv:1409.1556) for 32 pixels, with batch normalisation and one linear layer.
 
-Convolutions per block, initialisation and maps as in RepDistiller@b84f547 (models/vgg.py). Maps come after the last ReLU
-of a block, before its pooling; the first block counts as the stem, as in the published tables' methods.
+Convolutions per block, initialisation and maps as in RepDistiller@b84f547 (models/vgg.py). Maps come after the last
+ReLU of a block, before its pooling; the first block counts as the stem, as in the published tables' methods.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,9 +33,7 @@ class SmallVgg(SmallImageNetwork):
 
     classifier_name = "classifier"
 
-    def __init__(
-        self, convolutions: Sequence[int], in_chans: int = 3, num_classes: int = 10, **head: Any
-    ) -> None:
+    def __init__(self, convolutions: Sequence[int], in_chans: int = 3, num_classes: int = 10, **head: Any) -> None:
         super().__init__()
         for i, (count, ins, outs) in enumerate(zip(convolutions, (in_chans, *WIDTHS), WIDTHS, strict=False)):
             self.add_module(f"block{i}", _block(count, ins, outs))

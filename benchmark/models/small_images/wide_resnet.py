@@ -40,9 +40,7 @@ class PreActivationBlock(nn.Module):
 class WideResNet(SmallImageNetwork):
     """A 3 x 3 stem of 16 channels, then three stages of (depth - 4) / 6 blocks and `width` x 16, 32, 64 channels."""
 
-    def __init__(
-        self, depth: int = 16, width: int = 1, in_chans: int = 3, num_classes: int = 10, **head: Any
-    ) -> None:
+    def __init__(self, depth: int = 16, width: int = 1, in_chans: int = 3, num_classes: int = 10, **head: Any) -> None:
         super().__init__()
         if depth < 10 or depth % 6 != 4:
             raise ValueError(f"depth = {depth} is not 6n + 4, such as 10, 16, 22, 28 or 40")
