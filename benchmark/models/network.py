@@ -48,9 +48,9 @@ class Network(nn.Module):
         return classifier
 
     def _untappable(self) -> UsageError:
+        name = type(self.model).__name__
         return UsageError(
-            f"timm's {type(self.model).__name__}: its classifier does not read one vector per image, but several tokens "
-            "or scales"
+            f"timm's {name}: its classifier does not read one vector per image, but several tokens or scales"
         )
 
     def forward(self, images: Tensor) -> Outputs:
