@@ -24,7 +24,7 @@ def weights_file(architecture: Architecture) -> Path:
     assert architecture.weights is not None
     path = Path(architecture.weights)
     if architecture.weights == TIMM:
-        from benchmark.models.pretrained import timm_file
+        from benchmark.models.timm_weights import timm_file
 
         path = timm_file(architecture)
     expected = architecture.weights_sha256

@@ -155,6 +155,43 @@ def test_vgg_pools_a_fourth_time_at_64_pixels_only() -> None:
         assert tapped.shapes(pictures(1, size)).maps[-1] == (512, last, last)
 
 
+# What the published code gives, run in float64 and training mode on `waves`: the mean magnitude of every map and of the
+# embedding (graph distillation's code gives two maps and the embedding), and three logits of the first image.
+GOLDEN: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "resnet20": ((0.446756, 1.027806, 0.974804, 1.001147, 1.001147), (0.298204, -0.576509, -0.159561)),
+    "resnet50": ((0.447458, 1.021474, 1.155562, 1.445890, 0.966849, 0.966849), (0.006460, -0.009423, -0.022840)),
+    "wrn_16_2": ((1.417288, 5.581273, 0.456546, 0.198905, 0.338935), (-0.135947, 0.136878, -0.135700)),
+    "vgg8": ((0.447458, 0.438373, 0.428423, 0.389929, 0.393939, 0.393939), (-0.033460, -0.004877, 0.026164)),
+    "mobilenetv2": ((0.445050, 1.096085, 1.308534, 1.369904, 0.813026, 0.406849), (0.015739, -0.016121, 0.013123)),
+    "shufflenetv1": ((0.450168, 1.109264, 1.800923, 1.436899, 1.436899), (0.501593, -0.154384, -0.630610)),
+    "shufflenetv2": ((0.450168, 0.409075, 0.390543, 0.403950, 0.399521), (-0.005428, 0.032348, -0.031963)),
+    "gkd_wrn_28_1": ((1.182143, 1.164344, 1.237405), (0.093459, -0.058576, -0.179030)),
+}
+
+
+def wave(count: int, frequency: float, phase: float = 0.0) -> Tensor:
+    return torch.sin(torch.arange(count, dtype=torch.float64) * frequency + phase)
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_they_compute_what_the_published_code_computes(name: str) -> None:
+    """Weights are waves too, numbered in the order of the parameters, which is the published one."""
+    model: Any = network(name, 10).double().train()
+    with torch.no_grad():
+        for i, weight in enumerate(p for p in model.parameters() if p.dim() > 1):
+            weight.copy_((wave(weight.numel(), 0.7 + 0.01 * i, i) * (4 / weight[0].numel()) ** 0.5).view_as(weight))
+        for module in model.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+                module.bias.zero_()
+        last, features = model.forward_intermediates(wave(4 * 3 * 32 * 32, 0.13).view(4, 3, 32, 32))
+        embedding = model.forward_head(last, pre_logits=True)
+        logits = model.get_classifier()(embedding)[0, :3]
+    expected, head = GOLDEN[name]
+    taps = features[1:-1] if name.startswith("gkd") else features
+    assert [float(tap.abs().mean()) for tap in (*taps, embedding)] == pytest.approx(expected, abs=1e-6)
+    assert logits.tolist() == pytest.approx(head, abs=1e-6)
+
+
 SIGNED = {
     "resnet8": (False, False, False, False),
     "gkd_wrn_28_1": (False, False, False, False),

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.errors import UsageError, unknown
+from benchmark.errors import UsageError, one_line, unknown
 from benchmark.models.network import Network
 from benchmark.models.pairing import timm
 from benchmark.models.pretrained import load, timm_options
@@ -46,7 +46,7 @@ def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int, 
         try:
             model = known.create_model(architecture.model, **_sized(architecture.model, options, recipe))
         except (TypeError, ValueError, RuntimeError) as error:
-            why = " ".join(str(error).split())
+            why = one_line(error)
             raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model}: {why}") from None
         if architecture.stem == "small":
             _small_stem(model, architecture)
@@ -70,7 +70,7 @@ def check(architecture: Architecture, recipe: Recipe, classes: int = 10) -> Shap
     except UsageError as error:
         raise UsageError(f"architecture {architecture.name!r}: {error}") from None
     except Exception as error:  # timm's networks have many ways to say that they do not take a size
-        why = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        why = one_line(error)
         raise UsageError(f"architecture {architecture.name!r} does not take {size} x {size} images: {why}") from None
     if architecture.collapsed_map == "refuse" and collapses(architecture.model, shapes, size):
         raise _collapsed(architecture, size)

@@ -9,30 +9,11 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, one_line
 from benchmark.models.pairing import timm
+from benchmark.models.timm_weights import timm_config
 from benchmark.pretrained import weights_file
 from benchmark.spec import Architecture, Recipe
-
-HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-"""What timm's weights are called on the Hugging Face hub, in order of preference."""
-
-
-def timm_file(architecture: Architecture) -> Path:
-    """timm's pretrained weights of a model, from its cache or downloaded; UsageError if there are none to be had."""
-    known = _timm_config(architecture)
-    hub, helpers = known.hf_hub_id, timm().models._hub
-    names = (known.hf_hub_filename,) if known.hf_hub_filename else HUB_FILES
-    failure: Exception | None = None
-    for name in names if hub else (None,):
-        try:
-            return Path(helpers.download_from_hf(hub, name) if hub else helpers.download_cached_file(known.url))
-        except Exception as error:  # whatever a download can fail of: no network, no such file, a full disk
-            failure = error
-    raise UsageError(
-        f"architecture {architecture.name!r}: timm's weights of {architecture.model} are neither in its cache nor to "
-        f"be downloaded (fetch them where there is network, or give weights = 'FILE'): {_one_line(failure)}"
-    )
 
 
 def timm_options(architecture: Architecture, recipe: Recipe, classes: int) -> dict[str, Any]:
@@ -41,7 +22,7 @@ def timm_options(architecture: Architecture, recipe: Recipe, classes: int) -> di
     Raises UsageError for weights of another number of classes or another normalisation.
     """
     path = weights_file(architecture)
-    known = _timm_config(architecture)
+    known = timm_config(architecture)
     _check_normalisation(architecture, recipe, known.mean, known.std)
     if known.num_classes != classes:
         raise _other_classes(architecture, known.num_classes, classes)
@@ -68,19 +49,7 @@ def load(model: nn.Module, architecture: Architecture, recipe: Recipe, classes: 
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise UsageError(f"architecture {architecture.name!r}: {path} does not fit: {_one_line(error)}") from None
-
-
-def _timm_config(architecture: Architecture) -> Any:
-    try:
-        known = timm().get_pretrained_cfg(architecture.model)
-    except RuntimeError as error:
-        raise UsageError(f"architecture {architecture.name!r}: {error}") from None
-    if known is None or not known.has_weights:
-        tags = timm().list_pretrained(f"{architecture.model.partition('.')[0]}.*")
-        hint = f"; there are {', '.join(tags)}" if tags else ""
-        raise UsageError(f"architecture {architecture.name!r}: timm has no weights of {architecture.model}{hint}")
-    return known
+        raise UsageError(f"architecture {architecture.name!r}: {path} does not fit: {one_line(error)}") from None
 
 
 def _recorded_recipe(path: Path) -> dict[str, Any] | None:
@@ -116,14 +85,9 @@ def _read(path: Path, architecture: Architecture) -> Mapping[str, Any]:
     try:
         state: Mapping[str, Any] = timm().models.load_state_dict(str(path), use_ema=False)
     except Exception as error:  # a damaged or hostile file fails in many ways; none of them runs its code
-        raise UsageError(f"architecture {architecture.name!r}: {path} holds no weights: {_one_line(error)}") from None
+        raise UsageError(f"architecture {architecture.name!r}: {path} holds no weights: {one_line(error)}") from None
     return state
 
 
 def _other_classes(architecture: Architecture, theirs: int, ours: int) -> UsageError:
     return UsageError(f"architecture {architecture.name!r}: its weights are for {theirs} classes, the data has {ours}")
-
-
-def _one_line(error: Exception | None, most: int = 300) -> str:
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    return text if len(text) <= most else f"{text[:most]}..."
