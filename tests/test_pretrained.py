@@ -172,7 +172,7 @@ def test_the_files_hash_and_not_its_path_is_part_of_the_run_id(tmp_path: Path) -
 
 
 def test_without_weights_nothing_is_added_to_the_identity() -> None:
-    assert set(tiny.RESNET.identity()) == {"model", "options", "stem", "revision"}
+    assert set(tiny.RESNET.identity()) == {"model", "options", "stem"}
 
 
 def test_weights_have_to_be_pinned_before_a_run_has_an_id(tmp_path: Path) -> None:

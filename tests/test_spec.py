@@ -209,7 +209,7 @@ def test_shorthands(tmp_path: Path) -> None:
         ({"pairs__0__x": 3}, "pairs.0.x: unknown key 'x': valid: student, teacher"),
         ({"architectures__mine__stm": "small"}, "architectures.mine.stm: unknown key 'stm': did you mean stem?"),
         ({"pairs": [{"teacher": "resnet18"}]}, "pairs.0.student: Field required"),
-        ({"recipe__epochs": 0}, "recipe.epochs: Input should be greater than 0, got 0"),
+        ({"recipe__epochs": -1}, "recipe.epochs: Input should be greater than or equal to 0, got -1"),
         ({"recipe__epochs": 2.5}, "recipe.epochs"),
         ({"recipe__epochs": "many"}, "got 'many'"),
         ({"recipe__learning_rate": float("inf")}, "recipe.learning_rate: Input should be a finite number"),
@@ -302,7 +302,14 @@ def test_values_are_frozen_and_validated_without_a_file() -> None:
 
 DEFAULTS: dict[type[Value], dict[str, Any]] = {
     Dataset: {"train": None, "validation": 0, "test": None, "split_seed": 0},
-    Architecture: {"options": {}, "stem": "timm", "revision": 0},
+    Architecture: {
+        "options": {},
+        "stem": "timm",
+        "collapsed_map": "refuse",
+        "weights": None,
+        "weights_sha256": None,
+        "revision": 0,
+    },
     Recipe: {
         "last_batch": "keep",
         "momentum": 0.9,
