@@ -142,7 +142,8 @@ def _result(member: Member, bench: Bench) -> Result:
     if teacher is not None:
         supplied = outputs_on(lambda images: teacher.evaluate(images, member.run.recipe), bench.test)
         values |= teacher_measures(outputs, supplied)
-    values |= {key: member.curve[-1][key] for key in ("train_loss", "train_top1", "validation_top1")}
+    if member.curve:
+        values |= {key: member.curve[-1][key] for key in ("train_loss", "train_top1", "validation_top1")}
     return Result.model_validate({**values, "weights_sha256": weights_sha256(member.network.model)})
 
 

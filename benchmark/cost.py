@@ -41,7 +41,7 @@ def deployed_macs(member: Member, image: Tensor) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         method.predict(student(image))
     replaced = member.network.classifier if member.method.deployed() else None
-    unused = replaced.weight.numel() if isinstance(replaced, nn.Linear) else 0
+    unused = sum(p.numel() for p in replaced.parameters() if p.dim() > 1) if replaced else 0
     return counter.get_total_flops() // 2 - unused
 
 

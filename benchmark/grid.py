@@ -18,6 +18,7 @@ import tomli_w
 from rich.console import Console
 
 from benchmark.errors import UsageError
+from benchmark.pretrained import pin
 from benchmark.records import Folder, atomic
 from benchmark.spec import TUNED, Grid, Scalar, grid_names, load_grid
 from benchmark.terminal import plain, print_plan, print_problems, print_status
@@ -142,7 +143,7 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     from benchmark.plan import check_options, make_plan
 
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid, overrides = wanted(grid, options), method_options(options.option)
+    grid, overrides = pin(wanted(grid, options)), method_options(options.option)
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
     plan = make_plan(grid, folder, overrides)
@@ -155,7 +156,8 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
         from benchmark.preflight import check_device, check_runs
 
         check_device(options.device, executor)
-        not_applicable = check_runs([run for cohort in plan.cohorts for run in cohort.runs], options.data_dir)
+        missing = [run for cohort in plan.cohorts for run in cohort.runs]
+        not_applicable = check_runs(missing, options.data_dir, grid.architectures)
     if options.dry_run:
         print_plan(plan, not_applicable, folder, console)
         return COMPLETE

@@ -182,9 +182,10 @@ class Folder:
         self.failure_path(record.run_id).unlink(missing_ok=True)
 
     def plan(self, run: Run) -> None:
-        """Keep a run's full description, so that a job needs only its id."""
+        """Keep a run's full description, so that a job needs only its id. What is not part of the id, such as where
+        weights lie, may have changed since."""
         path = self.planned_path(run.id)
-        if not path.exists():
+        if not path.exists() or self.planned(run.id) != run:
             write_json(path, run.model_dump(mode="json"))
 
     def planned(self, run_id: str) -> Run:

@@ -28,6 +28,9 @@ Options = dict[str, dict[str, Scalar]]
 Fields = dict[str, Scalar | list[Scalar]]
 """Some fields of a recipe."""
 
+TIMM = "timm"
+"""Stands for timm's own pretrained weights, in place of a file."""
+
 Size = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
@@ -62,17 +65,35 @@ class Architecture(Value):
     """A timm model: `timm.create_model(model, num_classes=..., **options)`.
 
     `stem = "small"` makes the first convolution stride 1 (3x3 where it was larger) and drops the pooling after it,
-    the usual change for images of 32 pixels and below.
+    the usual change for images of 32 pixels and below. `collapsed_map = "accept"` says that a last map of 1 x 1 is
+    meant, where a network built for larger images gets small ones.
+
+    `weights` are what the network starts from instead of random ones: "timm", its own pretrained ones, or a file, by
+    its path from the working folder on. Planning adds the file's hash, which alone is part of a run's identity; a grid
+    that states it itself accepts that file only.
     """
 
     name: Name
     model: str
     options: dict[str, Scalar | list[Scalar]] = {}
     stem: Literal["timm", "small"] = "timm"
+    collapsed_map: Literal["refuse", "accept"] = "refuse"
+    weights: Annotated[str, Field(min_length=1)] | None = None
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     revision: Count = 0
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.weights_sha256 and not self.weights:
+            raise ValueError("weights_sha256 without weights: say which file, or 'timm'")
+        if self.weights == TIMM and self.stem == "small":
+            raise ValueError("weights = 'timm' do not fit stem = 'small': upscale with input_size instead")
+        return self
+
     def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+        if self.weights and not self.weights_sha256:
+            raise ValueError(f"the weights of architecture {self.name!r} are not pinned yet")
+        return self.model_dump(mode="json", exclude_defaults=True, exclude={"name", "collapsed_map", "weights"})
 
 
 class Pair(Value):
@@ -87,9 +108,10 @@ class Pair(Value):
 
 
 class Recipe(Value):
-    """Everything about training that changes numbers."""
+    """Everything about training that changes numbers. With 0 epochs a network is evaluated as it is, which is for
+    pretrained teachers; schedule and warm-up then mean nothing."""
 
-    epochs: Size
+    epochs: Count
     batch_size: Size
     last_batch: Literal["keep", "drop"] = "keep"
     learning_rate: Annotated[float, Field(gt=0)]
@@ -118,9 +140,9 @@ class Recipe(Value):
             raise ValueError(f"mean and std need 1 or 3 values each, not {len(self.mean)} and {len(self.std)}")
         if (self.schedule == "step") != bool(self.milestones):
             raise ValueError("schedule 'step' needs milestones, and only it takes them")
-        if list(self.milestones) != sorted({m for m in self.milestones if m < self.epochs}):
+        if self.epochs and list(self.milestones) != sorted({m for m in self.milestones if m < self.epochs}):
             raise ValueError(f"milestones must rise and stay below the {self.epochs} epochs")
-        if self.warmup_epochs >= self.epochs:
+        if self.epochs and self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs must stay below the {self.epochs} epochs")
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0")

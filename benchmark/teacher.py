@@ -9,7 +9,8 @@ from torch import Tensor
 
 from benchmark.data import Resident, Splits
 from benchmark.evaluation import accuracy
-from benchmark.members import autocast, build_student, in_float32
+from benchmark.members import autocast, in_float32
+from benchmark.models import create
 from benchmark.records import Folder, Record
 from benchmark.spec import Recipe, Run
 from benchmark.weights import weights_sha256
@@ -29,7 +30,9 @@ class Teacher:
     def __init__(self, record: Record, folder: Folder, classes: int, device: torch.device) -> None:
         self.record = record
         self.device = device
-        self.network = build_student(record.run, classes, device).eval().requires_grad_(False)
+        run = record.run
+        network = create(run.student, run.recipe, classes, run.seed, pretrained=False)
+        self.network = network.to(device).eval().requires_grad_(False)
         path = folder.weights_path(record.run_id)
         try:
             self.network.model.load_state_dict(load_file(path, device=str(device)))
