@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = result.add_argument_group("where").add_argument
     add("--data-dir", type=Path, metavar="DIR", help="where data sets lie that the suite does not bring along")
+    add("--offline", action="store_true", help="do not download a data set of torchvision's that is not there")
     add("--results-dir", type=Path, default=Path("results"), metavar="DIR", help="results land in DIR/<grid>")
     add = result.add_argument_group("how").add_argument
     add(
@@ -155,7 +156,9 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
         from benchmark.preflight import check_device, check_runs
 
         check_device(options.device, executor)
-        not_applicable = check_runs([run for cohort in plan.cohorts for run in cohort.runs], options.data_dir)
+        download = not (options.offline or options.dry_run)
+        runs = [run for cohort in plan.cohorts for run in cohort.runs]
+        not_applicable = check_runs(runs, grid, options.data_dir, download)
     if options.dry_run:
         print_plan(plan, not_applicable, folder, console)
         return COMPLETE

@@ -1,32 +1,43 @@
 """What can be known to fail before any compute is spent: data, networks, methods and their option values."""
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import torch
 from torch import nn
 
 import methods
+from benchmark.data import check as check_images
 from benchmark.data import load
 from benchmark.errors import UsageError
 from benchmark.models import check
-from benchmark.spec import Run
+from benchmark.spec import Dataset, Grid, Recipe, Run
 from methods.base import Shapes, Task
 
 
-def check_runs(runs: Sequence[Run], data_dir: Path | None) -> dict[str, str]:
-    """Read every data set and build every network and every method of these runs once.
+def check_runs(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool) -> dict[str, str]:
+    """Read every data set, downloading it if wanted, and build every network and every method of these runs once.
 
     Returns, by run id, why a method cannot serve a pair. Raises UsageError for the first thing that cannot be had.
     """
-    for dataset in {run.dataset.name: run.dataset for run in runs}.values():
-        load(dataset, data_dir)
+    _check_data(runs, grid, data_dir, download)
     distinct = {(run.pair, run.label): run for run in runs}.values()
     networks = {run.student.name: run for run in distinct}
     networks |= {run.teacher.student.name: run.teacher for run in distinct if run.teacher}
     shapes = {name: check(run.student, run.recipe) for name, run in networks.items()}
     reasons = {(run.pair, run.label): _check_method(run, shapes) for run in distinct}
     return {run.id: reason for run in runs if (reason := reasons[run.pair, run.label])}
+
+
+def _check_data(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool) -> None:
+    recipes: dict[Dataset, set[Recipe]] = {}
+    for run in runs:
+        recipes.setdefault(run.dataset, set()).update(each.recipe for each in (run, run.teacher) if each)
+    for dataset, used in recipes.items():
+        splits = load(grid.located(dataset), data_dir, download=download)
+        for images, recipe in product((splits.train, splits.test), used):
+            check_images(images, recipe)
 
 
 def check_device(device: str, executor: str) -> None:
