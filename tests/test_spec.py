@@ -48,6 +48,9 @@ CHANGES: dict[str, list[Any]] = {
     "dataset.validation": [10],
     "dataset.test": [10],
     "dataset.split_seed": [1],
+    "dataset.image_column": ["img"],
+    "dataset.label_column": ["coarse_label"],
+    "dataset.storage": ["streamed"],
     "student.model": ["resnet14t"],
     "student.options": [{"width": 5}, {"width": 4, "depth": 1}, {}],
     "student.stem": ["small"],
@@ -76,6 +79,9 @@ CHANGES: dict[str, list[Any]] = {
     "recipe.warmup_epochs": [1],
     "recipe.input_size": [16],
     "recipe.crop_padding": [1],
+    "recipe.padding": ["reflect"],
+    "recipe.crop_pct": [0.875],
+    "recipe.crop_scale": [(0.2, 1.0)],
     "recipe.flip": [True],
     "recipe.mean": [(0.2,), (0.3, 0.3, 0.3)],
     "recipe.std": [(0.3,)],
@@ -84,7 +90,13 @@ CHANGES: dict[str, list[Any]] = {
     "recipe.channels_last": [True],
     "recipe.deterministic": [not RECIPE.deterministic],
 }
-NAMES_FOR_PEOPLE = {"pair": "other", "label": "other", "student.name": "other", "teacher.student.name": "other"}
+NAMES_FOR_PEOPLE = {
+    "pair": "other",
+    "label": "other",
+    "student.name": "other",
+    "teacher.student.name": "other",
+    "dataset.path": "other",
+}
 
 
 def changed(value: Any, field: str, to: Any) -> Any:

@@ -93,15 +93,15 @@ def _open(entry: Path, source: Source) -> Decoded | None:
 
 
 def _open_split(entry: Path, split: str, source: Source, size: int | None) -> Images:
-    with np.load(entry / f"{split}.npz") as table:
+    with (entry / f"{split}.npz").open("rb") as file, np.load(file) as table:
         labels, shapes, digests = torch.from_numpy(table["labels"]), table["shapes"], table["digests"]
     if size is None:
         files = [Path(str(item.content)) for item in source.splits[split]()]
         return Images(Encoded(files, shapes), labels, digests)
-    file = entry / f"{split}.pixels"
-    if file.stat().st_size != size:
-        raise ValueError(f"{file.name} has {file.stat().st_size} bytes, not {size}")
-    flat = np.memmap(file, np.uint8, mode="c")  # copy on write: torch has no arrays that cannot be written
+    kept = entry / f"{split}.pixels"
+    if kept.stat().st_size != size:
+        raise ValueError(f"{kept.name} has {kept.stat().st_size} bytes, not {size}")
+    flat = np.memmap(kept, np.uint8, mode="c")  # copy on write: torch has no arrays that cannot be written
     if (shapes == shapes[0]).all():
         return Images(torch.from_numpy(flat.reshape(len(shapes), *shapes[0])), labels, digests)
     ends = shapes.astype(np.int64).prod(1).cumsum()

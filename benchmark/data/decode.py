@@ -52,7 +52,7 @@ def decode(item: Item) -> np.ndarray | str:
     if isinstance(item.content, np.ndarray):
         return item.content
     try:
-        pixels = np.asarray(open_image(item.content))
+        pixels = np.array(open_image(item.content))
     except DecodeError as error:
         return f"{item.origin} {error}"
     return pixels if pixels.ndim == 3 else pixels[..., None]

@@ -16,7 +16,7 @@ CHUNK = 1000
 
 def check(images: Images, recipe: Recipe) -> None:
     """Raise UsageError if the images do not fit the recipe: they have more channels, or are augmented otherwise."""
-    channels = int(images.shapes[:, 2].max())
+    channels = int(images.shapes[:, 2].max(initial=0))
     if channels > recipe.channels:
         raise UsageError(f"images have {channels} channels, the recipe's mean and std have {recipe.channels}")
     if isinstance(images.pixels, Encoded) and recipe.crop_padding:

@@ -1,6 +1,7 @@
 """The fixed, stratified splits of a data set, what identifies them, and the file that keeps them with a grid."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,11 +61,19 @@ def split(dataset: Dataset, images: Decoded) -> Splits:
 
 
 def keep(dataset: Dataset, splits: Splits, folder: Path) -> None:
-    """Write down which images were drawn, in `<folder>/splits`, to be looked at and shared."""
+    """Write down which images were drawn, in `<folder>/splits`, to be looked at and shared.
+
+    Raises UsageError if the folder was begun with other images of that name, or another draw of them.
+    """
     described = dataset.identity()
     path = folder / "splits" / f"{dataset.name}-{digest(described)}.json"
     if not path.exists():
         write_json(path, {"dataset": described, "sha256": splits.sha256, "positions": splits.drawn})
+    elif (before := json.loads(path.read_bytes())["sha256"]) != splits.sha256:
+        raise UsageError(
+            f"dataset {dataset.name!r} is not the one that {folder} was begun with (sha256 {before[:12]} in "
+            f"{path.name}, {splits.sha256[:12]} now): give it another name, or use another results folder"
+        )
 
 
 def _draw(index: np.ndarray, images: Images, count: int, dataset: Dataset, what: str) -> tuple[np.ndarray, np.ndarray]:
