@@ -175,7 +175,7 @@ def minimal() -> dict[str, Any]:
         "pairs": [{"teacher": "resnet18", "student": "mine"}],
         "methods": ["student", "kd"],
         "architectures": {"mine": {"model": "resnet10t"}},
-        "recipe": RECIPE.model_dump(mode="json"),
+        "recipe": RECIPE.model_dump(mode="json", exclude_none=True),
     }
 
 
