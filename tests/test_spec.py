@@ -207,7 +207,10 @@ def test_shorthands(tmp_path: Path) -> None:
         ({"sedes": [1]}, "sedes: unknown key 'sedes': did you mean seeds"),
         ({"recipe__epoch": 3}, "recipe.epoch: unknown key 'epoch': did you mean epochs"),
         ({"teacher_recipe__lr": 3}, "teacher_recipe.lr: unknown key 'lr': valid: batch_size,"),
-        ({"datasets__0__trian": 3}, "datasets.0.trian: unknown key 'trian': did you mean train? valid: name,"),
+        (
+            {"datasets__0__trian": 3},
+            "datasets.0.trian: unknown key 'trian': did you mean train or storage? valid: image_column,",
+        ),
         ({"pairs__0__x": 3}, "pairs.0.x: unknown key 'x': valid: student, teacher"),
         ({"architectures__mine__stm": "small"}, "architectures.mine.stm: unknown key 'stm': did you mean stem?"),
         ({"pairs": [{"teacher": "resnet18"}]}, "pairs.0.student: Field required"),

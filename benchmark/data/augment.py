@@ -30,4 +30,4 @@ class Padded:
         y = top[:, None] + self._y
         x = left[:, None] + torch.where(flip[:, None] > 0, self._x.flip(0), self._x)
         pixel = (index[:, None] * self._height + y)[:, :, None] * self._width + x[:, None, :]
-        return self._rows[pixel]
+        return self._rows.index_select(0, pixel.flatten()).view(*pixel.shape, -1)  # indexing takes three times as long

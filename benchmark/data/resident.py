@@ -19,17 +19,22 @@ class Normalised:
         self.recipe = recipe
         self.device = device
         self.labels = images.labels.to(device)
-        self._scale = 1 / (255 * torch.tensor(recipe.std, device=device))
-        self._shift = torch.tensor(recipe.mean, device=device) / torch.tensor(recipe.std, device=device)
+        std = torch.tensor(recipe.std, device=device)[:, None, None]
+        self._scale = 1 / (255 * std)
+        self._shift = torch.tensor(recipe.mean, device=device)[:, None, None] / std
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """uint8 [B, H, W, C] to float32 [B, C, H, W]."""
-        images = (pixels * self._scale - self._shift).permute(0, 3, 1, 2)
+        """uint8 [B, H, W, C] to float32 [B, C, H, W], in the recipe's layout.
+
+        A permuted grey image counts as contiguous in both layouts, and convolutions would take it for channels-last:
+        only a copy, which the conversion is, has the strides of the other.
+        """
         layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
-        return images.contiguous(memory_format=layout)
+        images = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=layout)
+        return images.mul_(self._scale).sub_(self._shift)
 
 
 class Resident(Normalised):
