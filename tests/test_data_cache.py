@@ -109,6 +109,17 @@ def test_a_damaged_entry_is_made_again(data: Path, decoded: list[str], file: str
     assert len(decoded) == 14
 
 
+def test_a_cut_entry_of_several_sizes_is_made_again(data: Path, decoded: list[str]) -> None:
+    pictures.picture(50, 9, 4).save(data / "birds" / "train" / "ant" / "0.png")
+    load(BIRDS, data)
+    (entry,) = entries(data / ".cache")
+    os.truncate(entry / "train.pixels", (entry / "train.pixels").stat().st_size - 7)
+    images = load(BIRDS, data).train
+    assert len(decoded) == 14
+    np.testing.assert_array_equal(images.pixels[0], pictures.pixels(50, 9, 4))
+    np.testing.assert_array_equal(images.pixels[4], pictures.pixels(4))
+
+
 def test_unusable_images_leave_nothing_behind(data: Path) -> None:
     (data / "birds" / "train" / "ant" / "0.png").write_bytes(b"")
     with pytest.raises(UsageError, match=r"train/ant/0.png is not an image"):

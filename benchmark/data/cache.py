@@ -84,10 +84,7 @@ def _open(entry: Path, source: Source) -> Decoded | None:
     try:
         about = json.loads((entry / "about.json").read_bytes())
         splits = {split: _open_split(entry, split, source, size) for split, size in about["bytes"].items()}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
-        log.warning("%s is damaged (%s)", entry, error)
+    except (OSError, ValueError, KeyError, BadZipFile):  # damaged
         return None
     return Decoded(splits["train"], splits.get("test"), about["classes"])
 
@@ -131,6 +128,7 @@ def _clear(name: str, entry: Path, origin: list[object]) -> None:
     for left in entry.parent.glob(f".{name}.building-*"):
         shutil.rmtree(left)
     if entry.exists():
+        log.warning("%s is damaged", entry)
         shutil.rmtree(entry)
     for other in entry.parent.glob(f"{name}-*/about.json"):
         if json.loads(other.read_bytes())["source"] == origin:
