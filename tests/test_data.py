@@ -139,7 +139,7 @@ def test_the_split_is_kept_with_the_grid(tmp_path: Path) -> None:
     (file,) = (tmp_path / "splits").iterdir()
     assert file.name.startswith("digits-")
     held = json.loads(file.read_text())
-    assert held["dataset"] == {"name": "digits", "train": 200, "validation": 100, "test": 500, "split_seed": 0}
+    assert held["dataset"] == {"name": "digits", "train": 200, "validation": 100, "test": 500}
     pixels = np.rint(load_digits().images * 255 / 16).astype(np.uint8)[..., None]
     for name in ("train", "validation", "test"):
         images = getattr(splits, name)

@@ -57,7 +57,7 @@ STREAMED = Dataset(name="birds", storage="streamed", validation=6)
 def taught(birds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Grid:
     """A grid on streamed images, its teacher trained, with no demands."""
     monkeypatch.setattr(cohort, "cost", lambda *args: Cost())
-    grid = tiny.GRID.model_copy(update={"datasets": (STREAMED,), "expected_accuracy": {"teacher": 0.0}})
+    grid = tiny.GRID.model_copy(update={"datasets": (STREAMED,), "expected_accuracy": {"birds": {"teacher": 0.0}}})
     teacher = run_on(STREAMED, crop_padding=0).teacher
     assert teacher is not None
     assert train(tmp_path / "results" / "teachers", grid, birds, teacher)
@@ -135,7 +135,7 @@ def grid_file(path: Path, *datasets: dict[str, Any], **recipe: Any) -> Path:
     """The smoke grid on other data."""
     raw = load_grid("smoke").as_toml()
     raw |= {"name": "own", "datasets": list(datasets), "methods": ["student", "kd"]}
-    raw["expected_accuracy"] = {"resnet_m": 0.0}  # one epoch may teach nothing
+    raw["expected_accuracy"] = {each["name"]: {"resnet_m": 0.0} for each in datasets}  # one epoch may teach nothing
     for name in ("recipe", "teacher_recipe"):
         raw[name] |= {**COLOUR, "epochs": 1, "crop_padding": 0, **recipe}
     path.write_text(tomli_w.dumps(raw))
