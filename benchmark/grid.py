@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = result.add_argument_group("where").add_argument
     add("--data-dir", type=Path, metavar="DIR", help="where data sets lie that the suite does not bring along")
+    add("--offline", action="store_true", help="do not download a data set of torchvision's that is not there")
     add("--results-dir", type=Path, default=Path("results"), metavar="DIR", help="results land in DIR/<grid>")
     add = result.add_argument_group("how").add_argument
     add(
@@ -157,7 +158,8 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
 
         check_device(options.device, executor)
         missing = [run for cohort in plan.cohorts for run in cohort.runs]
-        not_applicable = check_runs(missing, options.data_dir, grid.architectures)
+        download = not (options.offline or options.dry_run)
+        not_applicable = check_runs(missing, grid, options.data_dir, download)
     if options.dry_run:
         print_plan(plan, not_applicable, folder, console)
         return COMPLETE

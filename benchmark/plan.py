@@ -199,7 +199,7 @@ def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:
     for field in ("datasets", "architectures", "control"):
         ours, theirs = (_by_name(getattr(g, field)) for g in (grid, frozen))
         for name in sorted(ours.keys() & theirs.keys()):
-            if ours[name].identity() != theirs[name].identity():
+            if ours[name].identity() != theirs[name].identity():  # a data set may lie elsewhere now
                 raise _other_grid(folder, _difference(f"{field}.{name}", theirs[name], ours[name]))
 
 

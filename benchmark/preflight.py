@@ -1,31 +1,31 @@
 """What can be known to fail before any compute is spent: data, networks, methods and their option values."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import torch
 from torch import nn
 
 import methods
+from benchmark.data import check as check_images
 from benchmark.data import load
 from benchmark.errors import UsageError, unknown
 from benchmark.models import check, is_model, model_names
-from benchmark.spec import Architecture, Run
+from benchmark.spec import Architecture, Dataset, Grid, Recipe, Run
 from methods.base import Shapes, Task
 
 
-def check_runs(runs: Sequence[Run], data_dir: Path | None, named: Mapping[str, Architecture]) -> dict[str, str]:
-    """Read every data set and build every network and every method of these runs once.
+def check_runs(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool) -> dict[str, str]:
+    """Read every data set, downloading it if wanted, and build every network and every method of these runs once.
 
-    named: the grid's architectures, to be offered in place of a misspelt one.
     Returns, by run id, why a method cannot serve a pair. Raises UsageError for the first thing that cannot be had.
     """
-    datasets = {run.dataset.name: run.dataset for run in runs}.values()
-    classes = {dataset.name: load(dataset, data_dir).classes for dataset in datasets}
+    classes = _check_data(runs, grid, data_dir, download)
     distinct = {(run.dataset.name, run.pair, run.label): run for run in runs}
     networks = {_network(run, classes): run for run in distinct.values()}
     networks |= {_network(run.teacher, classes): run.teacher for run in distinct.values() if run.teacher}
-    _check_models([run.student for run in networks.values()], named)
+    _check_models([run.student for run in networks.values()], grid.architectures)
     shapes = {key: check(run.student, run.recipe, key[1]) for key, run in networks.items()}
     reasons = {}
     for key, run in distinct.items():
@@ -45,6 +45,20 @@ def _check_models(architectures: Sequence[Architecture], named: Mapping[str, Arc
         if not is_model(architecture.model):
             own = [name for name, each in named.items() if is_model(each.model)]
             raise unknown("model", architecture.model, [*own, *model_names()])
+
+
+def _check_data(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool) -> dict[str, int]:
+    """The number of classes of every data set."""
+    classes: dict[str, int] = {}
+    recipes: dict[Dataset, set[Recipe]] = {}
+    for run in runs:
+        recipes.setdefault(run.dataset, set()).update(each.recipe for each in (run, run.teacher) if each)
+    for dataset, used in recipes.items():
+        splits = load(grid.located(dataset), data_dir, download=download)
+        classes[dataset.name] = splits.classes
+        for images, recipe in product((splits.train, splits.test), used):
+            check_images(images, recipe)
+    return classes
 
 
 def check_device(device: str, executor: str) -> None:

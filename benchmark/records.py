@@ -32,7 +32,8 @@ class Result(Value):
 
     top1, top5 and agreement are shares in [0, 1]; nll and kl_teacher (KL(teacher || student) at temperature 1) are nats
     per image; ece is the expected calibration error over 15 bins. The four relation measures compare student and
-    teacher embeddings of test images, 1 meaning the same geometry.
+    teacher embeddings of test images, 1 meaning the same geometry. test_duplicates counts the test images whose pixels
+    equal a training image's.
     """
 
     reason: str | None = None
@@ -51,6 +52,7 @@ class Result(Value):
     train_top1: float | None = None
     train_loss: float | None = None
     test_images: int | None = None
+    test_duplicates: int | None = None
     data_sha256: str | None = None
     weights_sha256: str | None = None
     teacher_id: str | None = None

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.errors import UsageError, unknown
 
@@ -52,6 +52,11 @@ class Dataset(Value):
 
     `train` and `validation` come out of the official training images (None: all that is left); `test` is the official
     test split where there is one, else that many images.
+
+    `path`, absolute or below the data folder, is where a set lies that is not found by its name. It says nothing about
+    the images and is not part of a run; nor is a hash of them part of its id, since ids are made and read where there
+    are no data: the name stands for the images, and each record holds the hash of those it saw, which has to be the
+    same for a teacher and its students.
     """
 
     name: Name
@@ -59,6 +64,16 @@ class Dataset(Value):
     validation: Count = 0
     test: Size | None = None
     split_seed: Count = 0
+    image_column: str | None = None
+    """Of Parquet files, where the choice is not obvious; likewise label_column."""
+    label_column: str | None = None
+    storage: Literal["resident", "streamed"] = "resident"
+    """resident: all images on the device, at the recipe's input size. streamed: image files read for every batch, for
+    sets that do not fit; random crops are then taken of the full image, as crop_scale says."""
+    path: str | None = None
+
+    def identity(self) -> dict[str, Any]:
+        return {name: value for name, value in super().identity().items() if name != "path"}
 
 
 class Architecture(Value):
@@ -109,7 +124,12 @@ class Pair(Value):
 
 class Recipe(Value):
     """Everything about training that changes numbers. With 0 epochs a network is evaluated as it is, which is for
-    pretrained teachers; schedule and warm-up then mean nothing."""
+    pretrained teachers; schedule and warm-up then mean nothing.
+
+    Images are resized to input_size, the whole image or, with a crop_pct, the shorter side to input_size / crop_pct
+    and then the centre. Random crops: resident images are padded by crop_padding pixels; of streamed ones a random
+    rectangle, of a share of the area within crop_scale and an aspect ratio within 3/4 and 4/3, is resized.
+    """
 
     epochs: Count
     batch_size: Size
@@ -125,6 +145,9 @@ class Recipe(Value):
     warmup_epochs: Count = 0
     input_size: Size
     crop_padding: Count = 0
+    padding: Literal["zero", "reflect"] = "zero"
+    crop_pct: Annotated[float, Field(gt=0, le=1)] | None = None
+    crop_scale: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = (0.08, 1.0)
     flip: bool = False
     mean: tuple[float, ...]
     std: tuple[Annotated[float, Field(gt=0)], ...]
@@ -144,6 +167,10 @@ class Recipe(Value):
             raise ValueError(f"milestones must rise and stay below the {self.epochs} epochs")
         if self.epochs and self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs must stay below the {self.epochs} epochs")
+        if self.padding == "reflect" and not 0 < self.crop_padding < self.input_size:
+            raise ValueError(f"padding 'reflect' needs a crop_padding from 1 to {self.input_size - 1}")
+        if self.crop_scale[0] > self.crop_scale[1]:
+            raise ValueError(f"crop_scale must rise, not fall from {self.crop_scale[0]:g} to {self.crop_scale[1]:g}")
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0")
         return self
@@ -171,6 +198,12 @@ class Run(Value):
     protocol: int = PROTOCOL_REVISION
     pair: str = ""
     label: str = ""
+
+    @field_validator("dataset")
+    @classmethod
+    def _anywhere(cls, dataset: Dataset) -> Dataset:
+        """Where the images lie is the grid's to say, and another machine's to say otherwise."""
+        return dataset.model_copy(update={"path": None})
 
     def identity(self) -> dict[str, Any]:
         own = self.model_dump(mode="json", include={"method", "options", "revisions", "seed", "protocol"})
@@ -284,6 +317,11 @@ class Grid(Value):
     threads: Size | None = None
     """CPU threads per worker unless the command line says otherwise; None for an equal share of the cores. Small
     networks lose time on a second one, and records are bit-identical at one thread count only."""
+
+    def located(self, dataset: Dataset) -> Dataset:
+        """A run's data set with the path where this grid says it lies."""
+        paths = {own.name: own.path for own in self.datasets}
+        return dataset.model_copy(update={"path": paths.get(dataset.name)})
 
     def as_toml(self) -> dict[str, Any]:
         """Plain values for a TOML file, which has no null: keys without a value are left out."""

@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from benchmark.data import Resident, Splits
+from benchmark.data import Splits, evaluation_data
 from benchmark.evaluation import accuracy
 from benchmark.members import autocast, in_float32
 from benchmark.models import create
@@ -79,7 +79,7 @@ def admit(run: Run, folder: Folder, splits: Splits, device: torch.device, expect
     teacher = Teacher(record, folder, splits.classes, device)
     if weights_sha256(teacher.network.model) != record.result.weights_sha256:
         raise TeacherError(f"weights of teacher {teacher_run.id} are not the ones its record describes")
-    test = Resident(splits.test, teacher_run.recipe, device)
+    test = evaluation_data(splits.test, teacher_run.recipe, device)
     measured = accuracy(lambda images: teacher.outputs(images, teacher_run.recipe).logits, test)
     if round(abs(measured - record.result.top1) * len(test)) > TOLERATED_IMAGES:
         raise TeacherError(f"teacher {teacher_run.id} has top-1 {measured:.4f} here, {record.result.top1:.4f} recorded")

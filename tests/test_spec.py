@@ -48,6 +48,9 @@ CHANGES: dict[str, list[Any]] = {
     "dataset.validation": [10],
     "dataset.test": [10],
     "dataset.split_seed": [1],
+    "dataset.image_column": ["img"],
+    "dataset.label_column": ["coarse_label"],
+    "dataset.storage": ["streamed"],
     "student.model": ["resnet14t"],
     "student.options": [{"width": 5}, {"width": 4, "depth": 1}, {}],
     "student.stem": ["small"],
@@ -76,6 +79,9 @@ CHANGES: dict[str, list[Any]] = {
     "recipe.warmup_epochs": [1],
     "recipe.input_size": [16],
     "recipe.crop_padding": [1],
+    "recipe.padding": ["reflect"],
+    "recipe.crop_pct": [0.875],
+    "recipe.crop_scale": [(0.2, 1.0)],
     "recipe.flip": [True],
     "recipe.mean": [(0.2,), (0.3, 0.3, 0.3)],
     "recipe.std": [(0.3,)],
@@ -84,7 +90,13 @@ CHANGES: dict[str, list[Any]] = {
     "recipe.channels_last": [True],
     "recipe.deterministic": [not RECIPE.deterministic],
 }
-NAMES_FOR_PEOPLE = {"pair": "other", "label": "other", "student.name": "other", "teacher.student.name": "other"}
+NAMES_FOR_PEOPLE = {
+    "pair": "other",
+    "label": "other",
+    "student.name": "other",
+    "teacher.student.name": "other",
+    "dataset.path": "other",
+}
 PERMISSIONS = {"student.collapsed_map": "accept"}
 WEIGHTS = ("student.weights", "student.weights_sha256")
 """Where weights lie, and the hash that alone counts."""
@@ -173,7 +185,7 @@ def minimal() -> dict[str, Any]:
         "pairs": [{"teacher": "resnet18", "student": "mine"}],
         "methods": ["student", "kd"],
         "architectures": {"mine": {"model": "resnet10t"}},
-        "recipe": RECIPE.model_dump(mode="json"),
+        "recipe": RECIPE.model_dump(mode="json", exclude_none=True),
     }
 
 
@@ -205,7 +217,10 @@ def test_shorthands(tmp_path: Path) -> None:
         ({"sedes": [1]}, "sedes: unknown key 'sedes': did you mean seeds"),
         ({"recipe__epoch": 3}, "recipe.epoch: unknown key 'epoch': did you mean epochs"),
         ({"teacher_recipe__lr": 3}, "teacher_recipe.lr: unknown key 'lr': valid: batch_size,"),
-        ({"datasets__0__trian": 3}, "datasets.0.trian: unknown key 'trian': did you mean train? valid: name,"),
+        (
+            {"datasets__0__trian": 3},
+            "datasets.0.trian: unknown key 'trian': did you mean train or storage? valid: image_column,",
+        ),
         ({"pairs__0__x": 3}, "pairs.0.x: unknown key 'x': valid: student, teacher"),
         ({"architectures__mine__stm": "small"}, "architectures.mine.stm: unknown key 'stm': did you mean stem?"),
         ({"pairs": [{"teacher": "resnet18"}]}, "pairs.0.student: Field required"),
