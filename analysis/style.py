@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from benchmark.spec import digest
 
@@ -14,12 +13,19 @@ CONTROL = "student"
 TEACHER = "teacher"
 """Stands for the teachers where methods are listed; no method has this name."""
 
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-"""Okabe and Ito's palette, told apart with every common form of colour blindness."""
+Marker = str | tuple[int, int, int]
+"""A matplotlib marker: its letter, or (corners, 1 for a star, rotation)."""
 
-SPARE_COLOURS = (ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, YELLOW)
-SPARE_MARKERS = ("p", "h", "*", "d", "8")
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+"""Okabe and Ito's palette, told apart with every common form of colour blindness. Its yellow, hardly seen on white, is
+left out."""
+
+WINE, INDIGO, MAROON = "#882255", "#332288", "#661100"
+"""Darker colours that keep their distance from those, for the normal eye and for the colour-blind."""
+
+SPARE_COLOURS = (ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, WINE, INDIGO)
+SPARE_MARKERS: tuple[Marker, ...] = ("*", "d", "p", (4, 1, 0))
 """Markers that no method of the suite has, so that a third party's method never looks like one of them."""
 
 
@@ -29,7 +35,7 @@ class Style:
 
     name: str
     colour: str
-    marker: str
+    marker: Marker
 
 
 KNOWN = {
@@ -37,39 +43,15 @@ KNOWN = {
     CONTROL: Style("Student alone", BLACK, "o"),
     "kd": Style("KD", ORANGE, "s"),
     "fitnet": Style("FitNet", SKY, "D"),
+    "fitnet_two_stage": Style("FitNet two-stage", MAROON, "h"),
     "sp": Style("SP", GREEN, "v"),
     "rkd_d": Style("RKD-D", BLUE, "<"),
     "rkd_a": Style("RKD-A", PURPLE, ">"),
     "rkd_da": Style("RKD-DA", VERMILLION, "^"),
-    "gkd": Style("GKD", YELLOW, "P"),
-    "mhgd": Style("MHGD", "#8C6D5A", "X"),
+    "gkd": Style("GKD", WINE, "P"),
+    "mhgd": Style("MHGD", INDIGO, "X"),
 }
 """The suite's methods, in the order in which they are listed."""
-
-FIGURE_SETTINGS: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 7.5,
-    "axes.labelsize": 7.5,
-    "axes.titlesize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7.5,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.minor.width": 0.4,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    # Names may hold a dollar sign, which must not start a formula.
-    "text.parse_math": False,
-    # TrueType fonts, embedded: publishers refuse matplotlib's default Type 3.
-    "pdf.fonttype": 42,
-    "savefig.dpi": 250,
-}
-TWO_COLUMNS = 7.0
-"""Width of a figure over both columns of a paper, in inches."""
-
 
 def display_name(label: str) -> str:
     """A method's label as printed: `kd+rkd_da[distance=10]` is KD + RKD-DA [distance=10]."""
