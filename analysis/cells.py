@@ -11,6 +11,9 @@ from analysis.load import CELL, SETTINGS
 from analysis.statistics import summarise
 from analysis.style import TEACHER, listing_order
 
+POOLED = {**SETTINGS, "method_hash": "method options or revision"}
+"""What runs of one cell must agree in, and its names for people."""
+
 LONGEST_REASON = 140
 """Characters of a failure's message that a footnote repeats."""
 
@@ -57,12 +60,24 @@ def pool(runs: pd.DataFrame) -> list[Cell]:
     """The teacher's and every method's cell, by data set and pair, methods in listing order."""
     cells = []
     for _, rows in runs.groupby(CELL[:2]):
-        caveat = _differences(rows[rows.status == "done"], SETTINGS)
+        caveat = unlike(rows[rows.status == "done"], SETTINGS)
         members = [_cell(group, caveat) for _, group in rows.groupby("method")]
         if not (known := rows[rows.teacher_top1.notna()]).empty:
             members.append(_teacher_cell(known, caveat))
         cells += sorted(members, key=lambda cell: listing_order(cell.method))
     return cells
+
+
+def poolable(runs: pd.DataFrame) -> pd.DataFrame:
+    """The finished runs of the cells whose runs were made alike."""
+    done = runs[runs.status == "done"]
+    mixed = done.groupby(CELL)[list(POOLED)].transform("nunique").gt(1).any(axis=1)
+    groups = done.groupby(CELL)
+    paired = (done.teacher_seed == done.seed).groupby([done[name] for name in CELL]).transform("all")
+    mixed |= groups.teacher_seed.transform("nunique").gt(1) & ~paired
+    weights = done.groupby([*CELL, "teacher_id"]).teacher_weights_sha256.transform("nunique").gt(1)
+    mixed |= weights.groupby([done[name] for name in CELL]).transform("any")
+    return done[~mixed]
 
 
 def _cell(rows: pd.DataFrame, caveat: str) -> Cell:
@@ -71,7 +86,7 @@ def _cell(rows: pd.DataFrame, caveat: str) -> Cell:
     notes = [_hole(group) for _, group in holes.groupby(["status", "reason", "diverged_epoch"], dropna=False)]
     if done.empty:
         state = next(word for status, word in WORDS.items() if status in set(holes.status))
-    elif differences := _differences(done, {**SETTINGS, "method_hash": "method options or revision"}):
+    elif differences := unlike(done, POOLED):
         state, notes = "mixed", [f"not pooled, because its runs differ in {differences}", *notes]
         done = done.iloc[:0]
     method, seeds = str(rows.method.iloc[0]), rows.seed.nunique()
@@ -84,7 +99,7 @@ def _teacher_cell(rows: pd.DataFrame, caveat: str) -> Cell:
     """The distinct teachers of a pair; their budgets are those of inference."""
     teachers = rows.drop_duplicates("teacher_id")
     state, note = "done", ""
-    if differences := _differences(rows, {"teacher_hash": SETTINGS["teacher_hash"]}):
+    if differences := unlike(rows, {"teacher_hash": SETTINGS["teacher_hash"]}):
         state, note, teachers = "mixed", f"not pooled, because runs differ in {differences}", teachers.iloc[:0]
     costs = _mean_costs(teachers, {"parameters": "teacher_parameters", "macs": "teacher_macs"})
     text: dict[str, Any] = {"state": state, "note": note, "caveat": caveat}
@@ -105,7 +120,7 @@ def _mean_costs(rows: pd.DataFrame, columns: Mapping[str, str]) -> dict[str, Any
     return {name: summarise([float(value) for value in rows[column].dropna()]).mean for name, column in columns.items()}
 
 
-def _differences(done: pd.DataFrame, settings: Mapping[str, str]) -> str:
+def unlike(done: pd.DataFrame, settings: Mapping[str, str]) -> str:
     """What runs that should differ in their seed only (and, where seeds are paired, their teacher's) differ in."""
     found = [name for column, name in settings.items() if done[column].nunique() > 1]
     if done.teacher_seed.nunique() > 1 and (done.teacher_seed != done.seed).any():
