@@ -3,7 +3,7 @@
 Lengths are in inches, from the left and from the top.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from analysis.style import Style
-from benchmark.records import atomic
+from benchmark.records import atomic, write_rows
 
 ONE_COLUMN, TWO_COLUMNS = 3.25, 6.875
 """Widths of figures in a two-column paper."""
@@ -90,37 +90,48 @@ class NotDrawn(Exception):
     """There is nothing to draw; the message says why, for people."""
 
 
+Rows = Sequence[dict[str, Any]]
+
+
 @dataclass(frozen=True)
 class Drawing:
-    """A figure, the rows it shows (its CSV file), and words about it.
+    """A figure, the numbers it shows, and words about it.
 
     `name` is its files' stem; `caption` states n, interval and test, as a paper's caption must; `alt` says to those who
-    cannot see it what it shows.
+    cannot see it what it shows. `data` has the rows of its CSV file, and of further ones by the ends of their names.
     """
 
     name: str
     title: str
     caption: str
     alt: str
-    rows: Sequence[dict[str, Any]]
+    data: Mapping[str, Rows]
     figure: Figure
 
     def write(self, folder: Path) -> list[Path]:
-        """As .pdf and .png; returns their paths."""
+        """As .pdf and .png, and its data as .csv; returns their paths."""
         paths = []
         # Without dates and versions the bytes depend on the numbers alone.
         for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
             paths.append(folder / f"{self.name}{suffix}")
             with atomic(paths[-1]) as temporary, settings():
                 self.figure.savefig(temporary, format=suffix[1:], metadata=metadata)
+        for end, rows in self.data.items():
+            paths.append(folder / f"{self.name}{end}.csv")
+            write_rows(paths[-1], rows)
         return paths
 
     def svg(self) -> bytes:
-        """For the report."""
+        """For a page that nothing else belongs to."""
         stream = BytesIO()
         with settings():
             self.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
         return stream.getvalue()
+
+
+def stem(name: str, dataset: str, datasets: Iterable[str]) -> str:
+    """Of the files of a figure that each data set has one of."""
+    return name if set(datasets) == {dataset} else f"{name}-{dataset}"
 
 
 def sheet(width: float, height: float) -> Figure:

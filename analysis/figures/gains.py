@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,9 +12,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas
-from analysis.figures.canvas import GREY, INK, LIGHT, SMALL, TINY, TWO_COLUMNS, NotDrawn
+from analysis.figures.canvas import GREY, INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawn
 from analysis.figures.layout import swarm
-from analysis.gains import CellGain, Comparison
+from analysis.gains import CellGain, Comparison, cell_gains, method_gains, paired_gains
 from analysis.style import Style
 
 Column = tuple[str, str]
@@ -30,6 +31,54 @@ LEAST_SPREAD = 1.7
 """Inches for the distribution."""
 BESIDE = 0.12
 """Inches between the heat map, the mean over pairs and the distribution."""
+
+
+def drawings(runs: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
+    """One figure for all data sets. Raises NotDrawn as `draw` does."""
+    gains = paired_gains(runs)
+    cells, comparisons = cell_gains(gains), method_gains(gains)
+    figure = draw(cells, comparisons, gains, look)
+    data = {"": [*map(_row, cells), *map(_row, comparisons)], "_paired": gains.to_dict("records")}
+    title = "Gain over the student alone"
+    return [Drawing("gains", title, _caption(cells, comparisons), _alt(comparisons, look), data, figure)]
+
+
+def _row(found: CellGain | Comparison) -> dict[str, Any]:
+    """Of the CSV file; pairs together have none of the names that tell them apart."""
+    return {
+        "dataset": getattr(found, "dataset", ""),
+        "pair": getattr(found, "pair", ""),
+        "method": found.method,
+        "n": found.n,
+        "gain": found.gain,
+        "low": found.interval.low if found.interval else None,
+        "high": found.interval.high if found.interval else None,
+        "effect": found.effect,
+        "p": found.p,
+        "p_holm": found.p_holm,
+        "established": found.established,
+        "differs": found.differs,
+    }
+
+
+def _caption(cells: Sequence[CellGain], comparisons: Sequence[Comparison]) -> str:
+    seeds = sorted({cell.n for cell in cells})
+    over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    unlike = sorted({each.differs for each in comparisons if each.differs})
+    differs = f" Not trained alike in {', '.join(unlike)}: see the data." if unlike else ""
+    return (
+        "Gain in test accuracy over the student alone of the same pair and seed, in percentage points. Left: mean over "
+        f"{over} paired seeds; bold with a star where a paired t-test, Holm-corrected over all {len(cells)} cells, gives "
+        "p < 0.05; hatched where there is no result. Next, over all pairs, each counting alike: a star where the sign-flip "
+        f"test over all paired runs, Holm-corrected over {len(comparisons)} methods, does. Right: a dot for each pair and "
+        f"seed, and the mean with its 95 % interval over seeds.{differs}"
+    )
+
+
+def _alt(comparisons: Sequence[Comparison], look: Mapping[str, Style]) -> str:
+    order = sorted(comparisons, key=lambda each: -each.gain)
+    listed = ", ".join(f"{look[each.method].name} {_signed(each.gain)}" for each in order)
+    return f"Heat map of gains by method and pair, and their distributions. Mean gains over all pairs in points: {listed}."
 
 
 def draw(

@@ -1,7 +1,10 @@
 """Learning curves: each method's before the control's and all the others'."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from math import ceil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,9 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from analysis.cells import poolable
 from analysis.figures import canvas
-from analysis.figures.canvas import DOTTED, GREY, INK, SMALL, TALLEST, TINY, TWO_COLUMNS, NotDrawn
+from analysis.figures.canvas import DOTTED, GREY, INK, SMALL, TALLEST, TINY, TWO_COLUMNS, Drawing, NotDrawn
 from analysis.style import CONTROL, Style, listing_order
+from benchmark.records import Folder
 
 MEASURES = {
     "validation_top1": "Validation top-1 (%)",
@@ -28,6 +33,76 @@ FAINT = "#CFCFCF"
 FROM = 0.3
 """The share of all epochs that is cut from the accuracy axis (not from the curves), so that the steep beginning leaves
 room for the differences at the end."""
+
+
+def drawings(runs: pd.DataFrame, folders: Sequence[Path], look: Mapping[str, Style]) -> list[Drawing]:
+    """A figure for each data set. Raises NotDrawn if none has curves, or more than a page holds."""
+    done = poolable(runs)
+    made, reasons = [], []
+    for dataset, members in done.groupby("dataset"):
+        curves = read(members, folders)
+        try:
+            figure = draw(curves, look)
+        except NotDrawn as reason:
+            reasons.append(f"{dataset}: {reason}")
+            continue
+        measure = _measure(curves) or ""
+        bands = summarise(curves, measure)
+        bands.insert(0, "dataset", dataset)
+        made.append(
+            Drawing(
+                canvas.stem("learning_curves", str(dataset), set(done.dataset)),
+                f"Learning curves on {dataset}",
+                _caption(bands, measure),
+                _alt(bands, measure, look),
+                {"": bands.to_dict("records")},
+                figure,
+            )
+        )
+    if not made:
+        raise NotDrawn("; ".join(reasons) or "no run has finished")
+    return made
+
+
+def read(runs: pd.DataFrame, folders: Sequence[Path]) -> pd.DataFrame:
+    """The curves of runs, from the first folder that has each, as `draw` takes them. A run without one has no rows."""
+    columns = ["pair", "teacher", "student", "method", "seed"]
+    rows: list[dict[str, Any]] = []
+    for run in runs[["run_id", *columns]].to_dict("records"):
+        run_id = str(run.pop("run_id"))
+        paths = (Folder(folder).curve_path(run_id) for folder in folders)
+        found = next((path for path in paths if path.is_file()), None)
+        rows += [{**run, **epoch} for epoch in (_epochs(found) if found else [])]
+    return pd.DataFrame(rows, columns=[*columns, "epoch", *MEASURES])
+
+
+def _epochs(path: Path) -> list[dict[str, float]]:
+    """The epochs of a curve with the measures that are known; of a file that is not a curve, none."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [
+                {name: float(row.get(name) or "nan") for name in ("epoch", *MEASURES)} for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError):
+        return []
+
+
+def _caption(bands: pd.DataFrame, measure: str) -> str:
+    seeds = sorted(set(bands.n))
+    over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    band = f"lines are means over {over} seeds, bands their standard deviation" if seeds[-1] > 1 else "one seed"
+    return (
+        f"{MEASURES[measure].removesuffix(' (%)')} accuracy over training, a row for each pair: {band}. Each panel has its "
+        "method in colour, the student alone dotted, all others in grey. The axis leaves out the steep beginning."
+    )
+
+
+def _alt(bands: pd.DataFrame, measure: str, look: Mapping[str, Style]) -> str:
+    last = bands.sort_values("epoch").groupby(["pair", "method"])["mean"].last().groupby("method").mean()
+    order = ", ".join(
+        f"{look[method].name} {last[method]:.1f}" for method in sorted(last.index, key=lambda name: -last[name])
+    )
+    return f"Learning curves by pair and method. {MEASURES[measure]} at the end, mean over pairs: {order}."
 
 
 def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:

@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures import canvas
-from analysis.figures.canvas import GREY, INK, ONE_COLUMN, SMALL, TWO_COLUMNS, NotDrawn
+from analysis.figures.canvas import GREY, INK, ONE_COLUMN, SMALL, TWO_COLUMNS, Drawing, NotDrawn
 from analysis.figures.layout import lanes
+from analysis.gains import ranking
 from analysis.ranks import Ranking
+from analysis.statistics import ALPHA
 from analysis.style import Style
 
 STEP, BAR = 0.145, 0.075
@@ -39,14 +42,48 @@ class Entry:
         return RANK + MARK + canvas.text_width(self.name, SMALL) + 0.05
 
 
-def draw(ranking: Ranking | None, look: Mapping[str, Style], test: str) -> Figure:
-    """The best rank stands to the left; the better half of the methods is named there. `test` names the tests below.
-    Raises NotDrawn without a ranking.
-    """
-    if ranking is None:
-        raise NotDrawn("ranks need two methods with results on two pairs")
-    half = (len(ranking.methods) + 1) // 2
-    entries = _entries(ranking, look)
+def drawings(runs: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
+    """One figure for all data sets. Raises NotDrawn if there are not two methods on two pairs."""
+    found = ranking(runs)
+    if found is None:
+        raise NotDrawn("average ranks need two methods with results on two pairs")
+    ranks = dict(zip(found.methods, found.average, strict=True))
+    data = {
+        "": [{"method": method, "average_rank": rank, "n": len(found.blocks)} for method, rank in ranks.items()],
+        "_pairwise": [{"method": a, "over": b, "p_holm": p} for (a, b), p in found.adjusted.items()],
+    }
+    order = ", ".join(f"{look[method].name} {rank:.2f}" for method, rank in ranks.items())
+    alt = f"Critical-difference diagram. Average ranks, best first: {order}."
+    return [Drawing("ranks", "Average ranks", _caption(found), alt, data, draw(found, look, _test(found)))]
+
+
+def _test(found: Ranking) -> str:
+    """What is written below the diagram."""
+    p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.2g}"
+    text = (
+        f"Friedman's test over n = {len(found.blocks)} pairs: {p}. Bars join methods that Wilcoxon's signed-rank tests "
+        f"(Holm) do not tell apart at {ALPHA:g}."
+    )
+    if found.smallest_p >= ALPHA:
+        text += f" With so few pairs they cannot: no p is below {found.smallest_p:.2g}."
+    return text
+
+
+def _caption(found: Ranking) -> str:
+    left_out = f" Left out for their holes: {', '.join(found.left_out)}." if found.left_out else ""
+    return (
+        f"Average ranks of methods by mean test accuracy over n = {len(found.blocks)} (data set, pair) blocks; 1 is best. "
+        f"Friedman's test that all rank alike, by permutation within blocks: p = {found.p:.2g} (chi-square "
+        f"{found.statistic:.1f}). Bars join neighbours of which no two are told apart by Wilcoxon's signed-rank test at "
+        f"{ALPHA:g}, Holm-corrected over {len(found.adjusted)} comparisons. Nemenyi's critical distance would be "
+        f"{found.critical_distance:.2f}.{left_out}"
+    )
+
+
+def draw(found: Ranking, look: Mapping[str, Style], test: str) -> Figure:
+    """The best rank stands to the left; the better half of the methods is named there. `test` names the tests below."""
+    half = (len(found.methods) + 1) // 2
+    entries = _entries(found, look)
     sides = entries[:half], entries[half:][::-1]
     sheet = ONE_COLUMN
     left, right = _margins(*sides, sheet)
@@ -54,8 +91,8 @@ def draw(ranking: Ranking | None, look: Mapping[str, Style], test: str) -> Figur
         sheet = TWO_COLUMNS
         left, right = _margins(*sides, sheet)
     width = sheet - left - right
-    shares = dict(zip(ranking.methods, (entry.share for entry in entries), strict=True))
-    spans = [(shares[group[0]] * width - EDGE, shares[group[-1]] * width + EDGE) for group in ranking.groups]
+    shares = dict(zip(found.methods, (entry.share for entry in entries), strict=True))
+    spans = [(shares[group[0]] * width - EDGE, shares[group[-1]] * width + EDGE) for group in found.groups]
     levels = lanes([start for start, _ in spans], [end for _, end in spans], 0.04)
     under = 0.08 + (max(levels, default=-1) + 1) * BAR
     words = canvas.wrapped(test, sheet - 0.1, WORDS)
@@ -77,11 +114,11 @@ def draw(ranking: Ranking | None, look: Mapping[str, Style], test: str) -> Figur
     return figure
 
 
-def _entries(ranking: Ranking, look: Mapping[str, Style]) -> list[Entry]:
-    span = max(1, len(ranking.methods) - 1)
+def _entries(found: Ranking, look: Mapping[str, Style]) -> list[Entry]:
+    span = max(1, len(found.methods) - 1)
     return [
         Entry(canvas.shortened(canvas.printable(look[m].name), LONGEST_NAME, SMALL), rank, (rank - 1) / span, look[m])
-        for m, rank in zip(ranking.methods, ranking.average, strict=True)
+        for m, rank in zip(found.methods, found.average, strict=True)
     ]
 
 
