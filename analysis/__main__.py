@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         results = load(options.folders)
-        problems = [*results.problems, *_derive_csv(options.folders)]
+        problems = [*results.problems, *_derive_csv(results)]
         cells = pool(results.runs)
         table = main_table(cells)
         costs = cost_table(cells, results.runs.device.dropna())
@@ -52,12 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _derive_csv(folders: Sequence[Path]) -> list[str]:
+def _derive_csv(results: Results) -> list[str]:
     """Rewrite each folder's runs.csv and costs.csv; a folder that cannot be written to is a warning."""
     problems = []
-    for path in folders:
+    for path, records in results.records.items():
         try:
-            Folder(path).write_tables()
+            Folder(path).write_tables(records)
         except UsageError as error:
             problems.append(f"{error}; its runs.csv and costs.csv are not rewritten")
     return problems

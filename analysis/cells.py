@@ -17,7 +17,7 @@ POOLED = {**SETTINGS, "method_hash": "method options or revision"}
 LONGEST_REASON = 140
 """Characters of a failure's message that a footnote repeats."""
 
-WORDS = {"diverged": "diverged", "failed": "failed", "missing": "missing", "not_applicable": "n/a"}
+WORDS = {"diverged": "diverged", "failed": "failed", "stale": "stale", "missing": "missing", "not_applicable": "n/a"}
 """What a cell without a result is called: the first of these states that any of its runs is in."""
 
 COSTS = ("parameters", "macs", "training_flops", "student_seconds", "teacher_seconds")

@@ -65,6 +65,11 @@ def mean_interval(cells: Sequence[Sequence[float]]) -> Interval | None:
     return Interval(middle - half, middle + half)
 
 
+def mean_half_width(std: float, n: int) -> float:
+    """Half the width of `t_interval` for n > 1 values of this sample standard deviation."""
+    return _t(n - 1) * std / sqrt(n)
+
+
 @cache
 def _t(freedom: int) -> float:
     """How many standard errors a two-sided interval reaches."""

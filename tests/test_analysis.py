@@ -271,7 +271,7 @@ def test_names_of_any_script_reach_every_output(tmp_path: Path) -> None:
 def test_a_read_only_results_folder_can_be_drawn_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(folder: Folder) -> None:
+    def refuse(folder: Folder, records: object) -> None:
         raise UsageError(f"cannot write to {folder.path}: Read-only file system")
 
     monkeypatch.setattr(Folder, "write_tables", refuse)
