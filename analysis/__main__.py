@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis import markup
-from analysis.cells import Cell, pool
+from analysis.cells import pool
 from analysis.load import Results, load
-from analysis.style import TEACHER
+from analysis.published import FILE, compare, read
 from analysis.tables import Table, cost_table, main_table
 from benchmark.errors import UsageError
 from benchmark.records import Folder, atomic, write_rows
@@ -25,15 +25,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         costs = cost_table(cells, results.runs.device.dropna())
         out = options.out or options.folders[0]
         written = [path for each in (table, costs) for path in write_table(each, out / "tables")]
-        if any(cell.n for cell in cells if cell.method != TEACHER):
-            written += write_figure(cells, out / "figures")
-        else:
-            problems.append("no run has finished, so that there is nothing to draw")
+        # Drawing libraries take most of a second to import: bad input and --help need not wait for them.
+        from analysis.figures import draw_figures
+        from analysis.report import page
+
+        figures, notes = draw_figures(results, compare(cells, read() if FILE.exists() else {}))
+        written += [path for figure in figures for path in figure.write(out / "figures")]
+        written.append(out / "report.html")
+        with atomic(written[-1]) as temporary:
+            temporary.write_text(page(results, cells, [table, costs], figures, "", notes), encoding="utf-8")
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(markup.markdown(table))
-    print(_progress(results), "wrote:", *(f"  {path}" for path in written), sep="\n")
+    print(_progress(results), "wrote:", *(f"  {path}" for path in written), *notes, sep="\n")
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
     return 0
@@ -73,18 +78,6 @@ def write_table(table: Table, folder: Path) -> list[Path]:
     paths.append(folder / f"{table.name}.csv")
     write_rows(paths[-1], table.data)
     return paths
-
-
-def write_figure(cells: Sequence[Cell], folder: Path) -> list[Path]:
-    """Accuracy versus budget as .pdf and .png, and its data as .csv; returns their paths."""
-    # Drawing libraries take most of a second to import: bad input and --help need not wait for them.
-    from analysis.figures import accuracy_vs_budget
-
-    path = folder / "accuracy_vs_budget"
-    accuracy_vs_budget(cells, path)
-    columns = ("seeds", "n", "top1_percent", "std_percent", "parameters", "macs", "training_flops")
-    write_rows(path.with_suffix(".csv"), [cell.row(*columns) for cell in cells if cell.n])
-    return [path.with_suffix(suffix) for suffix in (".pdf", ".png", ".csv")]
 
 
 def _progress(results: Results) -> str:

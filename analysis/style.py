@@ -53,6 +53,7 @@ KNOWN = {
 }
 """The suite's methods, in the order in which they are listed."""
 
+
 def display_name(label: str) -> str:
     """A method's label as printed: `kd+rkd_da[distance=10]` is KD + RKD-DA [distance=10]."""
     return " + ".join(_component_name(part) for part in _components(label))

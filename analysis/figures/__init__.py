@@ -1,26 +1,22 @@
 """All figures of results: each a module that turns runs into rows and rows into a drawing."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from analysis.cells import pool
 from analysis.figures import budget, gains, learning, published, ranks, relation
 from analysis.figures.canvas import Drawing, NotDrawn, settings
 from analysis.load import Results
+from analysis.published import Match
 from analysis.style import styles
 
 __all__ = ["Drawing", "NotDrawn", "draw_figures"]
 
 
-def draw_figures(
-    results: Results, folders: Sequence[Path], pairings: Sequence[Mapping[str, Any]] = ()
-) -> tuple[list[Drawing], list[str]]:
-    """Every figure that the results allow, and for each of the others why it is not drawn.
-
-    `folders` hold the learning curves, `pairings` are the rows of `published.draw`.
+def draw_figures(results: Results, matches: Sequence[Match] = ()) -> tuple[list[Drawing], list[str]]:
+    """Every figure that the results allow, and for each of the others why it is not drawn. `matches` are the published
+    numbers of these cells.
     """
-    runs = results.runs
+    runs, folders = results.runs, list(results.records)
     cells = pool(runs)
     look = styles([*runs.method, *(cell.method for cell in cells)])
     kinds: dict[str, Callable[[], list[Drawing]]] = {
@@ -29,7 +25,7 @@ def draw_figures(
         "ranks": lambda: ranks.drawings(runs, look),
         "learning curves": lambda: learning.drawings(runs, folders, look),
         "relation versus gain": lambda: relation.drawings(runs, look),
-        "published versus reproduced": lambda: published.drawings(pairings, look),
+        "published versus reproduced": lambda: published.drawings(matches, look),
     }
     drawn: list[Drawing] = []
     notes: list[str] = []

@@ -19,7 +19,7 @@ from analysis.figures import canvas
 from analysis.figures.canvas import DASHED, DOTTED, GREY, INK, LIGHT, SMALL, TWO_COLUMNS, Drawing, NotDrawn
 from analysis.figures.layout import Box, apart, clearest, lanes, swarm
 from analysis.load import CELL
-from analysis.statistics import t_interval
+from analysis.statistics import pareto, t_interval
 from analysis.style import CONTROL, TEACHER, Style, display_name, listing_order
 
 Row = Mapping[str, Any]
@@ -162,7 +162,9 @@ def _caption(rows: Sequence[Row], dataset: str) -> str:
     seeds = sorted({row["n"] for row in students})
     over = f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
     spread = (
-        f"means over {over}, bars their 95 % intervals (Student's t)" if seeds[-1] > 1 else "one seed, so that no spread is known"
+        f"means over {over}, bars their 95 % intervals (Student's t)"
+        if seeds[-1] > 1
+        else "one seed, so that no spread is known"
     )
     partial = sum(row["state"] != "done" for row in students)
     holes = f" Half-filled marks ({partial}) lack some seeds, for reasons the main table gives." if partial else ""
@@ -313,7 +315,9 @@ def _draw_band(axes: Axes, spots: Sequence[Spot]) -> None:
 def _draw_stem(axes: Axes, spots: Sequence[Spot]) -> None:
     """An upright line at a pair's budget, from its worst to its best."""
     accuracies = [spot.accuracy for spot in spots]
-    axes.vlines(median(s.budget for s in spots), min(accuracies), max(accuracies), colors=LIGHT, linewidth=0.5, zorder=1)
+    axes.vlines(
+        median(s.budget for s in spots), min(accuracies), max(accuracies), colors=LIGHT, linewidth=0.5, zorder=1
+    )
 
 
 def _draw_thread(axes: Axes, spots: Sequence[Spot]) -> None:
@@ -324,12 +328,12 @@ def _draw_thread(axes: Axes, spots: Sequence[Spot]) -> None:
 
 def _draw_front(axes: Axes, spots: Sequence[Spot]) -> list[Spot]:
     """Through the marks that no other beats at the same budget or a lower one, as far as the axis goes; returns them."""
-    best: list[Spot] = []
-    for spot in sorted(spots, key=lambda spot: (spot.budget, -spot.accuracy)):
-        if not best or spot.accuracy > best[-1].accuracy:
-            best.append(spot)
+    kept = pareto([(spot.budget, spot.accuracy) for spot in spots])
+    best = sorted((spot for spot, keep in zip(spots, kept, strict=True) if keep), key=lambda spot: spot.budget)
     x = [spot.place for spot in best] + [axes.get_xlim()[1]]
-    axes.step(x, [*(spot.accuracy for spot in best), best[-1].accuracy], where="post", color=INK, linewidth=0.8, zorder=2)
+    axes.step(
+        x, [*(spot.accuracy for spot in best), best[-1].accuracy], where="post", color=INK, linewidth=0.8, zorder=2
+    )
     return best
 
 
@@ -385,7 +389,7 @@ def _name_starts(axes: Axes, spots: Sequence[Spot], names: Mapping[str, str], fr
         beside, above, below = half + 0.05, inches(start, start.high)[1] + 0.09, inches(start, start.low)[1] - 0.09
         centres = [(min(max(x, half), width - half), below), (min(max(x, half), width - half), above)]
         centres += [(x + sign * beside, y + rise) for rise in (0, -0.1, 0.1, -0.2, 0.2) for sign in (1, -1)]
-        boxes = [Box(a - half, b - tall / 2, a + half, b + tall / 2) for a, b in centres]
+        boxes = [Box(a - half - 0.02, b - tall / 2, a + half + 0.02, b + tall / 2) for a, b in centres]
         box = clearest(boxes, taken)
         if len(spots) > CROWD and any(box.overlap(other) for other in taken):
             continue

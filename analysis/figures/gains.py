@@ -78,7 +78,9 @@ def _caption(cells: Sequence[CellGain], comparisons: Sequence[Comparison]) -> st
 def _alt(comparisons: Sequence[Comparison], look: Mapping[str, Style]) -> str:
     order = sorted(comparisons, key=lambda each: -each.gain)
     listed = ", ".join(f"{look[each.method].name} {_signed(each.gain)}" for each in order)
-    return f"Heat map of gains by method and pair, and their distributions. Mean gains over all pairs in points: {listed}."
+    return (
+        f"Heat map of gains by method and pair, and their distributions. Mean gains over all pairs in points: {listed}."
+    )
 
 
 def draw(
@@ -100,7 +102,8 @@ def draw(
     names = [canvas.shortened(canvas.printable(look[method].name), 1.5) for method in methods]
     left = max(map(canvas.text_width, names)) + 0.1
     room = TWO_COLUMNS - left - LEAST_SPREAD - 2 * BESIDE - 0.05
-    cell = min(WIDEST, room / (len(columns) + 1))
+    together = len(columns) > 1
+    cell = min(WIDEST, room / (len(columns) + together))
     headings = _headings(gains, columns)
     upright = max(canvas.text_width(text, TINY) for text in headings) <= cell - 0.04
     datasets = len({dataset for dataset, _ in columns}) > 1
@@ -114,24 +117,32 @@ def draw(
     most = max(abs(each.gain) for each in cells) or 1.0
     norm = Normalize(-most, most)
     heat = canvas.panel(figure, left, top, cell * len(columns), height)
-    overall = canvas.panel(figure, left + cell * len(columns) + BESIDE / 2, top, cell, height)
-    start = left + cell * (len(columns) + 1) + 1.5 * BESIDE
+    start = left + cell * (len(columns) + together) + (1 + together / 2) * BESIDE
     spread = canvas.panel(figure, start, top, TWO_COLUMNS - start - 0.06, height)
     found = {(each.dataset, each.pair, each.method): each for each in cells}
     for y, method in enumerate(methods):
         for x, column in enumerate(columns):
             _draw_cell(heat, x, y, found.get((*column, method)), norm, numbers=cell >= WITH_NUMBERS)
-        _draw_cell(overall, 0, y, comparisons[y], norm, numbers=cell >= WITH_NUMBERS)
-    for axes, width, labels in ((heat, len(columns), headings), (overall, 1, ["All\npairs"])):
-        axes.set(xlim=(0, width), ylim=(len(methods), 0), yticks=[])
-        axes.set_xticks([x + 0.5 for x in range(width)], labels, fontsize=TINY, rotation=0 if upright else 90)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
+    _frame(heat, len(methods), headings, upright=upright)
+    if together:
+        overall = canvas.panel(figure, left + cell * len(columns) + BESIDE / 2, top, cell, height)
+        for y, comparison in enumerate(comparisons):
+            _draw_cell(overall, 0, y, comparison, norm, numbers=cell >= WITH_NUMBERS)
+        _frame(overall, len(methods), ["All\npairs"], upright=upright)
     heat.set_yticks([y + 0.5 for y in range(len(methods))], names)
     if datasets:
         _name_datasets(heat, columns)
     _draw_spread(spread, comparisons, gains, look)
     return figure
+
+
+def _frame(axes: Axes, rows: int, headings: Sequence[str], *, upright: bool) -> None:
+    """Axes of cells, their headings below."""
+    axes.set(xlim=(0, len(headings)), ylim=(rows, 0), yticks=[])
+    places = [x + 0.5 for x in range(len(headings))]
+    axes.set_xticks(places, headings, fontsize=TINY, rotation=0 if upright else 90)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
 
 
 def _headings(gains: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
@@ -156,7 +167,14 @@ def _draw_cell(
     star = "*" if found.established else ""
     weight = "bold" if found.established else "normal"
     axes.text(
-        x + 0.5, y + 0.5, text + star, ha="center", va="center_baseline", fontsize=TINY, fontweight=weight, color="black"
+        x + 0.5,
+        y + 0.5,
+        text + star,
+        ha="center",
+        va="center_baseline",
+        fontsize=TINY,
+        fontweight=weight,
+        color="black",
     )
 
 
@@ -177,9 +195,7 @@ def _name_datasets(axes: Axes, columns: Sequence[Column]) -> None:
         start = end
 
 
-def _draw_spread(
-    axes: Axes, comparisons: Sequence[Comparison], gains: pd.DataFrame, look: Mapping[str, Style]
-) -> None:
+def _draw_spread(axes: Axes, comparisons: Sequence[Comparison], gains: pd.DataFrame, look: Mapping[str, Style]) -> None:
     """A dot for each paired gain, and the mean over pairs with its interval."""
     width, height = canvas.size(axes)
     low, high = min(gains.gain.min(), 0.0), max(gains.gain.max(), 0.0)
@@ -195,9 +211,7 @@ def _draw_spread(
     for y, comparison in enumerate(comparisons):
         style = look[comparison.method]
         places = [y + 0.5 + offset / row for offset in offsets[y]]
-        axes.plot(
-            values[y], places, "o", color=style.colour, markersize=dot, markeredgewidth=0, alpha=0.75, zorder=2
-        )
+        axes.plot(values[y], places, "o", color=style.colour, markersize=dot, markeredgewidth=0, alpha=0.75, zorder=2)
         if comparison.interval:
             axes.hlines(y + 0.5, comparison.interval.low, comparison.interval.high, colors=INK, linewidth=1.1, zorder=3)
         axes.plot(comparison.gain, y + 0.5, color=style.colour, marker=style.marker, zorder=4, **canvas.MARK)

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.cells import poolable
 from analysis.figures import canvas
-from analysis.figures.canvas import DOTTED, GREY, INK, SMALL, TALLEST, TINY, TWO_COLUMNS, Drawing, NotDrawn
+from analysis.figures.canvas import DOTTED, GREY, INK, ONE_COLUMN, SMALL, TALLEST, TINY, TWO_COLUMNS, Drawing, NotDrawn
 from analysis.style import CONTROL, Style, listing_order
 from benchmark.records import Folder
 
@@ -119,20 +119,22 @@ def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
     pairs = list(dict.fromkeys(bands.pair))
     across = min(len(shown), MOST_ACROSS if len(pairs) > 1 else 4)
     lines = ceil(len(shown) / across)
+    sheet = ONE_COLUMN if len(shown) == 1 else TWO_COLUMNS
     width = min(1.65, (TWO_COLUMNS - LEFT - RIGHT - SPACE * (across - 1)) / across)
     names = 0.13 if lines > 1 else 0.0
     height = min(0.85 * width + 0.15, 1.25, (TALLEST - HEAD - FOOT) / (len(pairs) * lines) - SPACE - names)
     if height < 0.3:
         raise NotDrawn(f"{len(pairs)} pairs and {len(shown)} methods are more than a page holds")
-    legend = canvas.legend_lines([canvas.note(f"{MEASURES[measure]}:"), *_legend(bands)], TWO_COLUMNS - 0.1)
-    total = HEAD + len(pairs) * lines * (height + SPACE + names) + FOOT
-    figure = canvas.sheet(TWO_COLUMNS, total)
+    legend = canvas.legend_lines([canvas.note(f"{MEASURES[measure]}:"), *_legend(bands)], sheet - 0.1)
+    head = HEAD + (len(legend) - 1) * canvas.LINE
+    total = head + len(pairs) * lines * (height + SPACE + names) + FOOT
+    figure = canvas.sheet(sheet, total)
     for block, pair in enumerate(pairs):
         rows = bands[bands.pair == pair]
         limits, others = _limits(rows), _joined(rows)
         for i, method in enumerate(shown):
             line, column = block * lines + i // across, i % across
-            top = HEAD + line * (height + SPACE + names)
+            top = head + line * (height + SPACE + names)
             axes = canvas.panel(figure, LEFT + column * (width + SPACE), top, width, height)
             lowest = line == len(pairs) * lines - 1 or (block == len(pairs) - 1 and i + across >= len(shown))
             _draw_panel(axes, rows, method, look, limits, others)
@@ -142,7 +144,7 @@ def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
                 axes.set_title(name, fontsize=SMALL, pad=2.5)
             if column == 0 and i == 0:
                 axes.set_ylabel(_pair_name(rows, height * lines), fontsize=TINY)
-    middle = (LEFT + across * (width + SPACE) / 2) / TWO_COLUMNS
+    middle = (LEFT + across * (width + SPACE) / 2) / sheet
     figure.text(middle, 0.04 / total, "Epoch", ha="center", va="bottom", fontsize=SMALL)
     canvas.draw_legend(figure, legend, 0.04, 0.02)
     return figure

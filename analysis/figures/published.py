@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.figures import canvas
 from analysis.figures.canvas import DASHED, GREY, INK, LIGHT, ONE_COLUMN, TINY, TWO_COLUMNS, Drawing, NotDrawn
 from analysis.figures.layout import Box, clearest
+from analysis.published import Match
 from analysis.style import Style, listing_order
 
 Row = Mapping[str, Any]
@@ -23,8 +24,9 @@ CROWD = 40
 """More marks than this are drawn smaller."""
 
 
-def drawings(rows: Sequence[Row], look: Mapping[str, Style]) -> list[Drawing]:
-    """One figure for all data sets, of rows as `draw` takes them. Raises NotDrawn as it does."""
+def drawings(matches: Sequence[Match], look: Mapping[str, Style]) -> list[Drawing]:
+    """One figure for all data sets. Raises NotDrawn without matches."""
+    rows = [_row(match) for match in matches]
     figure = draw(rows, look)
     gaps = sorted(float(row["reproduced"] - row["published"]) for row in rows)
     far = sum(abs(gap) >= FAR for gap in gaps)
@@ -39,6 +41,18 @@ def drawings(rows: Sequence[Row], look: Mapping[str, Style]) -> list[Drawing]:
     )
     data = {"": [dict(row) for row in rows]}
     return [Drawing("published_vs_reproduced", "Published and reproduced", caption, alt, data, figure)]
+
+
+def _row(match: Match) -> dict[str, Any]:
+    return {
+        **match.cell.row("n"),
+        "paper": match.paper,
+        "source": match.source,
+        "published": match.published,
+        "published_std": match.published_std,
+        "reproduced": match.reproduced,
+        "reproduced_std": match.cell.std_percent,
+    }
 
 
 def draw(rows: Sequence[Row], look: Mapping[str, Style]) -> Figure:
