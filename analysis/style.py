@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal
 
 from benchmark.spec import digest
 
@@ -13,7 +14,7 @@ CONTROL = "student"
 TEACHER = "teacher"
 """Stands for the teachers where methods are listed; no method has this name."""
 
-Marker = str | tuple[int, int, int]
+Marker = str | tuple[int, Literal[0, 1, 2], int]
 """A matplotlib marker: its letter, or (corners, 1 for a star, rotation)."""
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -81,7 +82,7 @@ def styles(labels: Iterable[str]) -> dict[str, Style]:
     return {label: chosen[label] for label in sorted(chosen, key=listing_order)}
 
 
-def _spare_looks(label: str) -> list[tuple[str, str]]:
+def _spare_looks(label: str) -> list[tuple[str, Marker]]:
     """Every colour and marker a label may get, its own first."""
     base = _base(label)
     looks = list(product(SPARE_COLOURS, SPARE_MARKERS))

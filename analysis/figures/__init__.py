@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 
 from analysis.cells import pool
 from analysis.figures import budget, gains, learning, published, ranks, relation
-from analysis.figures.canvas import Drawing, NotDrawn, settings
+from analysis.figures.canvas import Drawing, NotDrawnError, settings
 from analysis.load import Results
 from analysis.published import Match
 from analysis.style import styles
 
-__all__ = ["Drawing", "NotDrawn", "draw_figures"]
+__all__ = ["Drawing", "NotDrawnError", "draw_figures"]
 
 
 def draw_figures(results: Results, matches: Sequence[Match] = ()) -> tuple[list[Drawing], list[str]]:
@@ -33,6 +33,6 @@ def draw_figures(results: Results, matches: Sequence[Match] = ()) -> tuple[list[
         for kind, make in kinds.items():
             try:
                 drawn += make()
-            except NotDrawn as reason:
+            except NotDrawnError as reason:
                 notes.append(f"figure of {kind} not drawn: {reason}")
     return drawn, notes

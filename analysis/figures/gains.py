@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import canvas
-from analysis.figures.canvas import GREY, INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawn
+from analysis.figures import canvas, words
+from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import swarm
 from analysis.gains import CellGain, Comparison, cell_gains, method_gains, paired_gains
 from analysis.style import Style
@@ -34,11 +34,11 @@ BESIDE = 0.12
 
 
 def drawings(runs: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
-    """One figure for all data sets. Raises NotDrawn as `draw` does."""
+    """One figure for all data sets. Raises NotDrawnError as `draw` does."""
     gains = paired_gains(runs)
     cells, comparisons = cell_gains(gains), method_gains(gains)
     figure = draw(cells, comparisons, gains, look)
-    data = {"": [*map(_row, cells), *map(_row, comparisons)], "_paired": gains.to_dict("records")}
+    data = {"": [*map(_row, cells), *map(_row, comparisons)], "_paired": canvas.rows(gains)}
     title = "Gain over the student alone"
     return [Drawing("gains", title, _caption(cells, comparisons), _alt(comparisons, look), data, figure)]
 
@@ -67,11 +67,11 @@ def _caption(cells: Sequence[CellGain], comparisons: Sequence[Comparison]) -> st
     unlike = sorted({each.differs for each in comparisons if each.differs})
     differs = f" Not trained alike in {', '.join(unlike)}: see the data." if unlike else ""
     return (
-        "Gain in test accuracy over the student alone of the same pair and seed, in percentage points. Left: mean over "
-        f"{over} paired seeds; bold with a star where a paired t-test, Holm-corrected over all {len(cells)} cells, gives "
-        "p < 0.05; hatched where there is no result. Next, over all pairs, each counting alike: a star where the sign-flip "
-        f"test over all paired runs, Holm-corrected over {len(comparisons)} methods, does. Right: a dot for each pair and "
-        f"seed, and the mean with its 95 % interval over seeds.{differs}"
+        "Gain in test accuracy over the student alone of the same pair and seed, in percentage points. Left: mean "
+        f"over {over} paired seeds; bold with a star where a paired t-test, Holm-corrected over {len(cells)} cells, "
+        "gives p < 0.05; hatched where there is no result. Next, over all pairs, each counting alike: a star where the "
+        f"sign-flip test over all paired runs, Holm-corrected over {len(comparisons)} methods, does. Right: a dot for "
+        f"each pair and seed, and the mean with its 95 % interval over seeds.{differs}"
     )
 
 
@@ -90,29 +90,29 @@ def draw(
     look: Mapping[str, Style],
 ) -> Figure:
     """A row for each method of `comparisons`, a column for each pair, one for all pairs together, and beside them a dot
-    for each row of `gains` (one pair and seed). Gains are percentage points. Raises NotDrawn without gains, and where
-    pairs or methods are more than a page holds.
+    for each row of `gains` (one pair and seed). Gains are percentage points. Raises NotDrawnError without gains, and
+    where pairs or methods are more than a page holds.
     """
     if not cells:
-        raise NotDrawn("no run has a finished student alone of the same pair and seed to be compared with")
+        raise NotDrawnError("no run has a finished student alone of the same pair and seed to be compared with")
     columns = list(dict.fromkeys((str(d), str(p)) for d, p in zip(gains.dataset, gains.pair, strict=True)))
     if len(columns) > MOST_PAIRS:
-        raise NotDrawn(f"{len(columns)} pairs; a page holds {MOST_PAIRS}")
+        raise NotDrawnError(f"{len(columns)} pairs; a page holds {MOST_PAIRS}")
     methods = [comparison.method for comparison in comparisons]
-    names = [canvas.shortened(canvas.printable(look[method].name), 1.5) for method in methods]
-    left = max(map(canvas.text_width, names)) + 0.1
+    names = [words.shortened(words.printable(look[method].name), 1.5) for method in methods]
+    left = max(map(words.text_width, names)) + 0.1
     room = TWO_COLUMNS - left - LEAST_SPREAD - 2 * BESIDE - 0.05
     together = len(columns) > 1
     cell = min(WIDEST, room / (len(columns) + together))
     headings = _headings(gains, columns)
-    upright = max(canvas.text_width(text, TINY) for text in headings) <= cell - 0.04
+    upright = max(words.text_width(text, TINY) for text in headings) <= cell - 0.04
     datasets = len({dataset for dataset, _ in columns}) > 1
     top = 0.2 if datasets else 0.08
     row = min(0.24, 8.0 / len(methods))
     if row < 0.1:
-        raise NotDrawn(f"{len(methods)} methods are more than a page holds")
+        raise NotDrawnError(f"{len(methods)} methods are more than a page holds")
     height = row * len(methods)
-    under = 0.32 if upright else max(canvas.text_width(text, TINY) for text in headings) + 0.08
+    under = 0.32 if upright else max(words.text_width(text, TINY) for text in headings) + 0.08
     figure = canvas.sheet(TWO_COLUMNS, top + height + max(under, 0.42))
     most = max(abs(each.gain) for each in cells) or 1.0
     norm = Normalize(-most, most)
@@ -149,7 +149,7 @@ def _headings(gains: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
     known = gains.drop_duplicates(["dataset", "pair"]).set_index(["dataset", "pair"])
     texts = [(str(known.loc[column, "teacher"]), str(known.loc[column, "student"])) for column in columns]
     return [
-        f"{canvas.shortened(canvas.printable(teacher), 0.9, TINY)}\n→ {canvas.shortened(student, 0.9, TINY)}"
+        f"{words.shortened(words.printable(teacher), 0.9, TINY)}\n→ {words.shortened(student, 0.9, TINY)}"
         for teacher, student in texts
     ]
 
@@ -158,7 +158,7 @@ def _draw_cell(
     axes: Axes, x: int, y: int, found: CellGain | Comparison | None, norm: Normalize, *, numbers: bool
 ) -> None:
     """A coloured cell with its gain; hatched where there is none."""
-    edge = {"edgecolor": "white", "linewidth": 0.8}
+    edge: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.8}
     if found is None:
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor="#EFEFEF", hatch="////", **{**edge, "edgecolor": LIGHT}))
         return
@@ -190,7 +190,7 @@ def _name_datasets(axes: Axes, columns: Sequence[Column]) -> None:
         high = axes.get_xaxis_transform()
         axes.plot([start + 0.08, end - 0.08], [1.02, 1.02], color=INK, linewidth=0.5, transform=high, clip_on=False)
         room = (end - start) * canvas.size(axes)[0] / len(columns)
-        name = canvas.shortened(dataset, room, SMALL)
+        name = words.shortened(dataset, room, SMALL)
         axes.text((start + end) / 2, 1.03, name, ha="center", va="bottom", fontsize=SMALL, transform=high)
         start = end
 
@@ -219,7 +219,7 @@ def _draw_spread(axes: Axes, comparisons: Sequence[Comparison], gains: pd.DataFr
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.spines["left"].set_visible(False)
     label = "Gain over the student alone (points)"
-    axes.set_xlabel(label if canvas.text_width(label) <= width else label.replace(" (", "\n("))
+    axes.set_xlabel(label if words.text_width(label) <= width else label.replace(" (", "\n("))
 
 
 def _packed(rows: Sequence[Sequence[float]], height: float) -> tuple[float, list[list[float]]]:

@@ -14,8 +14,19 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis.cells import poolable
-from analysis.figures import canvas
-from analysis.figures.canvas import DOTTED, GREY, INK, ONE_COLUMN, SMALL, TALLEST, TINY, TWO_COLUMNS, Drawing, NotDrawn
+from analysis.figures import canvas, words
+from analysis.figures.canvas import (
+    DOTTED,
+    GREY,
+    INK,
+    ONE_COLUMN,
+    SMALL,
+    TALLEST,
+    TINY,
+    TWO_COLUMNS,
+    Drawing,
+    NotDrawnError,
+)
 from analysis.style import CONTROL, Style, listing_order
 from benchmark.records import Folder
 
@@ -36,14 +47,14 @@ room for the differences at the end."""
 
 
 def drawings(runs: pd.DataFrame, folders: Sequence[Path], look: Mapping[str, Style]) -> list[Drawing]:
-    """A figure for each data set. Raises NotDrawn if none has curves, or more than a page holds."""
+    """A figure for each data set. Raises NotDrawnError if none has curves, or more than a page holds."""
     done = poolable(runs)
     made, reasons = [], []
     for dataset, members in done.groupby("dataset"):
         curves = read(members, folders)
         try:
             figure = draw(curves, look)
-        except NotDrawn as reason:
+        except NotDrawnError as reason:
             reasons.append(f"{dataset}: {reason}")
             continue
         measure = _measure(curves) or ""
@@ -55,12 +66,12 @@ def drawings(runs: pd.DataFrame, folders: Sequence[Path], look: Mapping[str, Sty
                 f"Learning curves on {dataset}",
                 _caption(bands, measure),
                 _alt(bands, measure, look),
-                {"": bands.to_dict("records")},
+                {"": canvas.rows(bands)},
                 figure,
             )
         )
     if not made:
-        raise NotDrawn("; ".join(reasons) or "no run has finished")
+        raise NotDrawnError("; ".join(reasons) or "no run has finished")
     return made
 
 
@@ -68,7 +79,7 @@ def read(runs: pd.DataFrame, folders: Sequence[Path]) -> pd.DataFrame:
     """The curves of runs, from the first folder that has each, as `draw` takes them. A run without one has no rows."""
     columns = ["pair", "teacher", "student", "method", "seed"]
     rows: list[dict[str, Any]] = []
-    for run in runs[["run_id", *columns]].to_dict("records"):
+    for run in canvas.rows(runs[["run_id", *columns]]):
         run_id = str(run.pop("run_id"))
         paths = (Folder(folder).curve_path(run_id) for folder in folders)
         found = next((path for path in paths if path.is_file()), None)
@@ -92,8 +103,8 @@ def _caption(bands: pd.DataFrame, measure: str) -> str:
     over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     band = f"lines are means over {over} seeds, bands their standard deviation" if seeds[-1] > 1 else "one seed"
     return (
-        f"{MEASURES[measure].removesuffix(' (%)')} accuracy over training, a row for each pair: {band}. Each panel has its "
-        "method in colour, the student alone dotted, all others in grey. The axis leaves out the steep beginning."
+        f"{MEASURES[measure].removesuffix(' (%)')} accuracy over training, a row for each pair: {band}. Each panel has "
+        "its method in colour, the student alone dotted, all others in grey. The axis leaves out the steep beginning."
     )
 
 
@@ -108,11 +119,11 @@ def _alt(bands: pd.DataFrame, measure: str, look: Mapping[str, Style]) -> str:
 def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
     """A row of panels for each pair, a panel for each method but the control. `curves` has a row for each epoch of each
     run of one data set: `pair`, `teacher`, `student`, `method`, `seed`, `epoch` (phases before training count below 0)
-    and the columns of MEASURES, shares of 1. Raises NotDrawn where there is nothing to see or no room for it.
+    and the columns of MEASURES, shares of 1. Raises NotDrawnError where there is nothing to see or no room for it.
     """
     measure = _measure(curves)
     if measure is None:
-        raise NotDrawn("no run has a learning curve of more than one epoch")
+        raise NotDrawnError("no run has a learning curve of more than one epoch")
     bands = summarise(curves, measure)
     methods = sorted(set(bands.method), key=listing_order)
     shown = [method for method in methods if method != CONTROL] or methods
@@ -124,9 +135,9 @@ def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
     names = 0.13 if lines > 1 else 0.0
     height = min(0.85 * width + 0.15, 1.25, (TALLEST - HEAD - FOOT) / (len(pairs) * lines) - SPACE - names)
     if height < 0.3:
-        raise NotDrawn(f"{len(pairs)} pairs and {len(shown)} methods are more than a page holds")
-    legend = canvas.legend_lines([canvas.note(f"{MEASURES[measure]}:"), *_legend(bands)], sheet - 0.1)
-    head = HEAD + (len(legend) - 1) * canvas.LINE
+        raise NotDrawnError(f"{len(pairs)} pairs and {len(shown)} methods are more than a page holds")
+    legend = words.legend_lines([words.note(f"{MEASURES[measure]}:"), *_legend(bands)], sheet - 0.1)
+    head = HEAD + (len(legend) - 1) * words.LINE
     total = head + len(pairs) * lines * (height + SPACE + names) + FOOT
     figure = canvas.sheet(sheet, total)
     for block, pair in enumerate(pairs):
@@ -140,13 +151,13 @@ def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
             _draw_panel(axes, rows, method, look, limits, others)
             axes.tick_params(labelleft=column == 0, labelbottom=lowest)
             if line == 0 or lines > 1:
-                name = canvas.shortened(canvas.printable(look[method].name), width, SMALL)
+                name = words.shortened(words.printable(look[method].name), width, SMALL)
                 axes.set_title(name, fontsize=SMALL, pad=2.5)
             if column == 0 and i == 0:
                 axes.set_ylabel(_pair_name(rows, height * lines), fontsize=TINY)
     middle = (LEFT + across * (width + SPACE) / 2) / sheet
     figure.text(middle, 0.04 / total, "Epoch", ha="center", va="bottom", fontsize=SMALL)
-    canvas.draw_legend(figure, legend, 0.04, 0.02)
+    words.draw_legend(figure, legend, 0.04, 0.02)
     return figure
 
 
@@ -158,8 +169,8 @@ def _measure(curves: pd.DataFrame) -> str | None:
 
 
 def summarise(curves: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """By pair, method and epoch: `mean`, `low` and `high` (the mean less and plus the standard deviation over seeds, both
-    the mean where there is one) in percent, and `n`.
+    """By pair, method and epoch: `mean`, `low` and `high` (the mean less and plus the standard deviation over seeds,
+    both the mean where there is one) in percent, and `n`.
     """
     known = curves[curves[measure].notna() & (curves.epoch >= 0)]
     groups = known.assign(percent=100 * known[measure].astype(float)).groupby(
@@ -215,14 +226,14 @@ def _draw_panel(
 
 
 def _pair_name(rows: pd.DataFrame, room: float) -> str:
-    teacher, student = (canvas.printable(str(rows[name].iloc[0])) for name in ("teacher", "student"))
-    return f"{canvas.shortened(teacher, room, TINY)}\n→ {canvas.shortened(student, room - 0.1, TINY)}"
+    teacher, student = (words.printable(str(rows[name].iloc[0])) for name in ("teacher", "student"))
+    return f"{words.shortened(teacher, room, TINY)}\n→ {words.shortened(student, room - 0.1, TINY)}"
 
 
 def _legend(bands: pd.DataFrame) -> list[Line2D]:
-    handles = [canvas.line("Method named above", color=INK, linewidth=1.1)]
+    handles = [words.line("Method named above", color=INK, linewidth=1.1)]
     if CONTROL in set(bands.method):
-        handles.append(canvas.line("Student alone", color=INK, linestyle=DOTTED, linewidth=1.1))
+        handles.append(words.line("Student alone", color=INK, linestyle=DOTTED, linewidth=1.1))
     if bands.method.nunique() > 2:
-        handles.append(canvas.line("Other methods", color=FAINT))
+        handles.append(words.line("Other methods", color=FAINT))
     return handles

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import canvas
-from analysis.figures.canvas import DASHED, GREY, INK, LIGHT, ONE_COLUMN, TINY, TWO_COLUMNS, Drawing, NotDrawn
+from analysis.figures import canvas, words
+from analysis.figures.canvas import DASHED, GREY, INK, LIGHT, ONE_COLUMN, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import Box, clearest
 from analysis.published import Match
 from analysis.style import Style, listing_order
@@ -25,14 +25,14 @@ CROWD = 40
 
 
 def drawings(matches: Sequence[Match], look: Mapping[str, Style]) -> list[Drawing]:
-    """One figure for all data sets. Raises NotDrawn without matches."""
+    """One figure for all data sets. Raises NotDrawnError without matches."""
     rows = [_row(match) for match in matches]
     figure = draw(rows, look)
     gaps = sorted(float(row["reproduced"] - row["published"]) for row in rows)
     far = sum(abs(gap) >= FAR for gap in gaps)
     caption = (
-        f"Published against reproduced test top-1 accuracy in {len(rows)} cells, with the standard deviations over seeds "
-        "that each side reports; dashed where they are equal. "
+        f"Published against reproduced test top-1 accuracy in {len(rows)} cells, with the standard deviations over "
+        "seeds that each side reports; dashed where they are equal. "
         f"{far} of {len(rows)} are {FAR:g} point or more apart, named where there is room."
     )
     alt = (
@@ -57,29 +57,29 @@ def _row(match: Match) -> dict[str, Any]:
 
 def draw(rows: Sequence[Row], look: Mapping[str, Style]) -> Figure:
     """A square panel for each data set. Rows have `dataset`, `teacher`, `student`, `method`, `published` and
-    `reproduced` (percent), `published_std` and `reproduced_std` (or None). Raises NotDrawn without rows.
+    `reproduced` (percent), `published_std` and `reproduced_std` (or None). Raises NotDrawnError without rows.
     """
     if not rows:
-        raise NotDrawn("no published number is of a data set, pair and method that was run here")
+        raise NotDrawnError("no published number is of a data set, pair and method that was run here")
     datasets = list(dict.fromkeys(str(row["dataset"]) for row in rows))
     across = min(len(datasets), 3)
     sheet = ONE_COLUMN if across == 1 else TWO_COLUMNS
     side = min(2.65, (sheet - LEFT - RIGHT - (across - 1) * GUTTER) / across)
     methods = sorted({str(row["method"]) for row in rows}, key=listing_order)
-    handles = [*(canvas.mark(look[method]) for method in methods), canvas.line("Equal", linestyle=DASHED)]
-    legend = canvas.legend_lines(handles, sheet - 0.1)
+    handles = [*(words.mark(look[method]) for method in methods), words.line("Equal", linestyle=DASHED)]
+    legend = words.legend_lines(handles, sheet - 0.1)
     lines = -(-len(datasets) // across)
     under = lines * (TOP + side + UNDER)
-    figure = canvas.sheet(sheet, under + len(legend) * canvas.LINE + 0.06)
+    figure = canvas.sheet(sheet, under + len(legend) * words.LINE + 0.06)
     for i, dataset in enumerate(datasets):
         top = TOP + i // across * (TOP + side + UNDER)
         axes = canvas.panel(figure, LEFT + i % across * (side + GUTTER), top, side, side)
         _draw_panel(axes, [row for row in rows if row["dataset"] == dataset], look)
-        axes.set_title(canvas.shortened(dataset, side), pad=3)
+        axes.set_title(words.shortened(dataset, side), pad=3)
         axes.set_xlabel("Published top-1 (%)")
         if i % across == 0:
             axes.set_ylabel("Reproduced top-1 (%)")
-    canvas.draw_legend(figure, legend, 0.06, under)
+    words.draw_legend(figure, legend, 0.06, under)
     return figure
 
 
@@ -120,8 +120,8 @@ def _name_far(axes: Axes, rows: Sequence[Row]) -> None:
         row, (x, y) = rows[i], spots[i]
         if abs(row["reproduced"] - row["published"]) < FAR:
             break
-        name = canvas.shortened(canvas.printable(f"{row['teacher']} → {row['student']}"), 1.3, TINY)
-        wide = canvas.text_width(name, TINY)
+        name = words.shortened(words.printable(f"{row['teacher']} → {row['student']}"), 1.3, TINY)
+        wide = words.text_width(name, TINY)
         centres = [(x + sign * (wide / 2 + 0.06), y + rise) for rise in (0.0, 0.08, -0.08) for sign in (1, -1)]
         centres += [(x, y + rise) for rise in (0.1, -0.1)]
         box = clearest([Box(a - wide / 2, b - 0.045, a + wide / 2, b + 0.045) for a, b in centres], taken)

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import canvas
-from analysis.figures.canvas import GREY, INK, ONE_COLUMN, SMALL, TWO_COLUMNS, Drawing, NotDrawn
+from analysis.figures import canvas, words
+from analysis.figures.canvas import GREY, INK, ONE_COLUMN, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import lanes
 from analysis.gains import ranking
 from analysis.ranks import Ranking
@@ -39,14 +39,14 @@ class Entry:
     @property
     def width(self) -> float:
         """Inches of rank, mark and name."""
-        return RANK + MARK + canvas.text_width(self.name, SMALL) + 0.05
+        return RANK + MARK + words.text_width(self.name, SMALL) + 0.05
 
 
 def drawings(runs: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
-    """One figure for all data sets. Raises NotDrawn if there are not two methods on two pairs."""
+    """One figure for all data sets. Raises NotDrawnError if there are not two methods on two pairs."""
     found = ranking(runs)
     if found is None:
-        raise NotDrawn("average ranks need two methods with results on two pairs")
+        raise NotDrawnError("average ranks need two methods with results on two pairs")
     ranks = dict(zip(found.methods, found.average, strict=True))
     data = {
         "": [{"method": method, "average_rank": rank, "n": len(found.blocks)} for method, rank in ranks.items()],
@@ -72,10 +72,10 @@ def _test(found: Ranking) -> str:
 def _caption(found: Ranking) -> str:
     left_out = f" Left out for their holes: {', '.join(found.left_out)}." if found.left_out else ""
     return (
-        f"Average ranks of methods by mean test accuracy over n = {len(found.blocks)} (data set, pair) blocks; 1 is best. "
-        f"Friedman's test that all rank alike, by permutation within blocks: p = {found.p:.2g} (chi-square "
-        f"{found.statistic:.1f}). Bars join neighbours of which no two are told apart by Wilcoxon's signed-rank test at "
-        f"{ALPHA:g}, Holm-corrected over {len(found.adjusted)} comparisons. Nemenyi's critical distance would be "
+        f"Average ranks of methods by mean test accuracy over n = {len(found.blocks)} (data set, pair) blocks; 1 is "
+        f"best. Friedman's test that all rank alike, by permutation within blocks: p = {found.p:.2g} (chi-square "
+        f"{found.statistic:.1f}). Bars join neighbours of which no two are told apart by Wilcoxon's signed-rank test "
+        f"at {ALPHA:g}, Holm-corrected over {len(found.adjusted)} comparisons. Nemenyi's critical distance would be "
         f"{found.critical_distance:.2f}.{left_out}"
     )
 
@@ -95,9 +95,9 @@ def draw(found: Ranking, look: Mapping[str, Style], test: str) -> Figure:
     spans = [(shares[group[0]] * width - EDGE, shares[group[-1]] * width + EDGE) for group in found.groups]
     levels = lanes([start for start, _ in spans], [end for _, end in spans], 0.04)
     under = 0.08 + (max(levels, default=-1) + 1) * BAR
-    words = canvas.wrapped(test, sheet - 0.1, WORDS)
+    texts = words.wrapped(test, sheet - 0.1, WORDS)
     depth = under + half * STEP
-    figure = canvas.sheet(sheet, 0.25 + depth + 0.06 + len(words) * WORD_LINE + 0.05)
+    figure = canvas.sheet(sheet, 0.25 + depth + 0.06 + len(texts) * WORD_LINE + 0.05)
     axes = canvas.panel(figure, left, 0.25, width, depth)
     axes.set(xlim=(0, width), ylim=(depth, 0))
     axes.axis("off")
@@ -108,8 +108,8 @@ def draw(found: Ranking, look: Mapping[str, Style], test: str) -> Figure:
     for side, members, edge in ((1, sides[0], 0.05 - left), (-1, sides[1], width + right - 0.05)):
         for i, entry in enumerate(members):
             _draw_entry(axes, entry, entry.share * width, under + (i + 0.5) * STEP, edge, side)
-    for i, text in enumerate(words):
-        y = (0.05 + (len(words) - i - 0.5) * WORD_LINE) / figure.get_figheight()
+    for i, text in enumerate(texts):
+        y = (0.05 + (len(texts) - i - 0.5) * WORD_LINE) / figure.get_figheight()
         figure.text(0.5, y, text, ha="center", va="center", fontsize=WORDS)
     return figure
 
@@ -117,7 +117,7 @@ def draw(found: Ranking, look: Mapping[str, Style], test: str) -> Figure:
 def _entries(found: Ranking, look: Mapping[str, Style]) -> list[Entry]:
     span = max(1, len(found.methods) - 1)
     return [
-        Entry(canvas.shortened(canvas.printable(look[m].name), LONGEST_NAME, SMALL), rank, (rank - 1) / span, look[m])
+        Entry(words.shortened(words.printable(look[m].name), LONGEST_NAME, SMALL), rank, (rank - 1) / span, look[m])
         for m, rank in zip(found.methods, found.average, strict=True)
     ]
 

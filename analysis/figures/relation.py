@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import canvas
-from analysis.figures.canvas import LIGHT, TWO_COLUMNS, Drawing, NotDrawn
+from analysis.figures import canvas, words
+from analysis.figures.canvas import LIGHT, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.gains import RELATIONS, relation_gains
 from analysis.load import CELL
 from analysis.statistics import spearman
@@ -20,20 +20,20 @@ MOST_CROSSED = 40
 
 
 def drawings(runs: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
-    """One figure for all data sets. Raises NotDrawn as `draw` does."""
+    """One figure for all data sets. Raises NotDrawnError as `draw` does."""
     table = cells(relation_gains(runs))
     figure = draw(table, look)
     found = {name: _correlation(table, name) for name in RELATIONS if name in table}
     words = ", ".join(f"{RELATIONS[name]} {rho:.2f}" for name, rho in found.items() if rho is not None)
     caption = (
-        "Relation to the teacher's geometry against accuracy, both as gains over the student alone of the same pair and "
-        f"seed; a mark for each of {len(table)} cells (method and pair), the mean over its seeds, with standard deviations "
-        f"where up to {MOST_CROSSED} cells leave room. Relations compare the embeddings of test images: correlation of "
-        "distances and of angles, CKA, overlap of nearest neighbours. ρ is Spearman's rank correlation over cells, which "
-        "are not independent: cells of a pair share a control, those of a method its loss."
+        "Relation to the teacher's geometry against accuracy, both as gains over the student alone of the same pair "
+        f"and seed; a mark for each of {len(table)} cells (method and pair), the mean over its seeds, with standard "
+        f"deviations where up to {MOST_CROSSED} cells leave room. Relations compare the embeddings of test images: "
+        "correlation of distances and of angles, CKA, overlap of nearest neighbours. ρ is Spearman's rank correlation over cells, "
+        "which are not independent: cells of a pair share a control, those of a method its loss."
     )
     alt = f"Scatter of accuracy gain against relation gained. Rank correlations: {words or 'none could be computed'}."
-    data = {"": table.to_dict("records")}
+    data = {"": canvas.rows(table)}
     return [Drawing("relation_vs_gain", "Relation transferred and accuracy gained", caption, alt, data, figure)]
 
 
@@ -50,15 +50,15 @@ def cells(gains: pd.DataFrame) -> pd.DataFrame:
 
 def draw(table: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
     """A panel for each relation measured, a mark for each row of `cells`, with Spearman's rank correlation over them.
-    Raises NotDrawn where nothing was measured.
+    Raises NotDrawnError where nothing was measured.
     """
     measured = [name for name in RELATIONS if name in table]
     if table.empty or not measured:
-        raise NotDrawn("no run has measured its relations beside a student alone of the same pair and seed")
+        raise NotDrawnError("no run has measured its relations beside a student alone of the same pair and seed")
     methods = sorted(set(table.method), key=listing_order)
-    legend = canvas.legend_lines([canvas.mark(look[method]) for method in methods], TWO_COLUMNS - 0.1)
+    legend = words.legend_lines([words.mark(look[method]) for method in methods], TWO_COLUMNS - 0.1)
     width = (TWO_COLUMNS - LEFT - RIGHT - GUTTER * 3) / 4
-    figure = canvas.sheet(TWO_COLUMNS, TOP + width + UNDER + len(legend) * canvas.LINE + 0.06)
+    figure = canvas.sheet(TWO_COLUMNS, TOP + width + UNDER + len(legend) * words.LINE + 0.06)
     for i, name in enumerate(measured):
         axes = canvas.panel(figure, LEFT + i * (width + GUTTER), TOP, width, width)
         _draw_panel(axes, table, name, look)
@@ -69,7 +69,7 @@ def draw(table: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
     y = 1 - (TOP + width + 0.3) / figure.get_figheight()
     label = "Relation gained: similarity to the teacher's geometry, less the student's alone"
     figure.text(middle, y, label, ha="center", va="center")
-    canvas.draw_legend(figure, legend, 0.08, TOP + width + UNDER)
+    words.draw_legend(figure, legend, 0.08, TOP + width + UNDER)
     return figure
 
 
@@ -77,8 +77,8 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, name: str, look: Mapping[str, S
     known = table[table[name].notna()]
     axes.axhline(0, color=LIGHT, linewidth=0.6, zorder=0)
     axes.axvline(0, color=LIGHT, linewidth=0.6, zorder=0)
-    for row in known.to_dict("records"):
-        x, y, style = row[name], row["gain"], look[str(row["method"])]
+    for row in canvas.rows(known):
+        x, y, style = row[name], row["gain"], look[row["method"]]
         if len(known) <= MOST_CROSSED:
             axes.hlines(y, *_ends(x, row[f"{name}_std"]), colors=LIGHT, linewidth=0.6, zorder=1)
             axes.vlines(x, *_ends(y, row["gain_std"]), colors=LIGHT, linewidth=0.6, zorder=1)
