@@ -159,12 +159,17 @@ def _middle(row: Row, rows: Sequence[Row], values: Sequence[float]) -> float:
 def _swarm(axes: Axes, rows: Sequence[Row], values: Sequence[float], mark: float) -> list[Spot]:
     """Marks stay at their budgets, and give way sideways only where they would lie over each other."""
     width, height = canvas.size(axes)
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    across = [(value - left) / (right - left) * width for value in values]
+    low, high = axes.get_ylim()
     up = [(row["top1_percent"] - low) / (high - low) * height for row in rows]
-    places = [left + place / width * (right - left) for place in swarm(across, up, mark)]
-    edge = 0.06 * (right - left) / width
-    axes.set_xlim(min(left, min(places) - edge), max(right, max(places) + edge))
+    # A wider axis packs marks more closely, which may move them out of it again.
+    for _ in range(5):
+        left, right = axes.get_xlim()
+        scale = width / (right - left)
+        places = [place / scale for place in swarm([value * scale for value in values], up, mark)]
+        edge = mark / scale
+        if left + edge <= min(places) and max(places) <= right - edge:
+            break
+        axes.set_xlim(min(left, min(places) - 2 * edge), max(right, max(places) + 2 * edge))
     return [Spot(row, value, place) for row, value, place in zip(rows, values, places, strict=True)]
 
 

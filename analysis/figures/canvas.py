@@ -71,7 +71,8 @@ SETTINGS: dict[Any, Any] = {
     # TrueType fonts, embedded: publishers refuse matplotlib's default Type 3.
     "pdf.fonttype": 42,
     "svg.hashsalt": "figures",
-    "savefig.dpi": 250,
+    "figure.dpi": 250,
+    "savefig.dpi": "figure",
 }
 
 

@@ -29,8 +29,8 @@ def drawings(runs: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
         "Relation to the teacher's geometry against accuracy, both as gains over the student alone of the same pair "
         f"and seed; a mark for each of {len(table)} cells (method and pair), the mean over its seeds, with standard "
         f"deviations where up to {MOST_CROSSED} cells leave room. Relations compare the embeddings of test images: "
-        "correlation of distances and of angles, CKA, overlap of nearest neighbours. ρ is Spearman's rank correlation over cells, "
-        "which are not independent: cells of a pair share a control, those of a method its loss."
+        "correlation of distances and of angles, CKA, overlap of nearest neighbours. ρ is Spearman's rank correlation "
+        "over cells, which are not independent: cells of a pair share a control, those of a method its loss."
     )
     alt = f"Scatter of accuracy gain against relation gained. Rank correlations: {words or 'none could be computed'}."
     data = {"": canvas.rows(table)}
