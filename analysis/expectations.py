@@ -61,10 +61,12 @@ def expected(source: Path) -> Expected:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"expected means {str(source)!r} are not TOML: {error}") from None
     cells = parse(Expectations, raw, source=source.name).cell
-    found = {(cell.dataset, cell.pair, cell.method): cell for cell in cells}
-    if len(found) < len(cells):
-        twice = next(cell for cell in cells if found[cell.dataset, cell.pair, cell.method] != cell)
-        raise UsageError(f"{source.name}: {twice.dataset}, {twice.pair}, {twice.method} is listed twice")
+    found: dict[Place, Expectation] = {}
+    for cell in cells:
+        place = (cell.dataset, cell.pair, cell.method)
+        if place in found:
+            raise UsageError(f"{source.name}: {', '.join(place)} is listed twice")
+        found[place] = cell
     return Expected(found)
 
 

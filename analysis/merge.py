@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from analysis.tables import count
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record, atomic
 
@@ -18,7 +19,7 @@ class Merged:
     conflicts: list[str] = field(default_factory=list)
 
     def account(self, target: Path) -> str:
-        there = f"{self.copied} records copied, {self.known} there already, {len(self.conflicts)} left out"
+        there = f"{count(self.copied, 'record')} copied, {self.known} there already, {len(self.conflicts)} left out"
         return f"merged into {target}: {there}"
 
 
@@ -39,17 +40,18 @@ def merge(target: Path, sources: Sequence[Path]) -> Merged:
     Raises UsageError for a source that holds no valid record.
     """
     merged = Merged()
-    target.mkdir(parents=True, exist_ok=True)
     known: dict[str, Witness] = {}
     records, errors = Folder(target).records()
     if errors:
         raise UsageError(f"nothing is merged into a folder with records that cannot be read: {errors[0]}")
     for record in records:
         _agree(record, Folder(target).record_path(record.run_id), known)
-    for source in sources:
-        found, errors = Folder(source).records()
+    # Every source is read before the first record is copied.
+    readable = [(source, *Folder(source).records()) for source in sources]
+    for source, found, errors in readable:
         if not found:
             raise UsageError("; ".join([*map(str, errors), f"no valid record in {source}"]))
+    for source, found, errors in readable:
         merged.conflicts += map(str, errors)
         for record in found:
             _take(record, Folder(source), Folder(target), known, merged)
