@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.load import CELL, SETTINGS
 from analysis.statistics import summarise
-from analysis.style import TEACHER, listing_order
+from analysis.style import CONTROL, TEACHER, listing_order
 
 POOLED = {**SETTINGS, "method_hash": "method options or revision"}
 """What runs of one cell must agree in, and its names for people."""
@@ -29,8 +29,9 @@ class Cell:
     (for a teacher: over its n distinct runs); None where there is nothing to pool. Costs are means over the same runs.
 
     `state` is done; incomplete, where some seeds have no result; one of WORDS, where none has; or mixed, where the runs
-    were not made alike and must not be pooled. `note` says why. Where the methods of a pair were not trained alike and
-    must not be compared, `caveat` says what differs.
+    were not made alike and must not be pooled. `note` says why. `apart` says what a method was trained with otherwise
+    than the student alone: a control with more epochs, say. Where a pair has no student alone to compare with and its
+    methods were not trained alike, `caveat` says what differs.
     """
 
     dataset: str
@@ -44,7 +45,8 @@ class Cell:
     std_percent: float | None
     state: str
     note: str
-    caveat: str
+    caveat: str = ""
+    apart: str = ""
     parameters: float | None = None
     macs: float | None = None
     training_flops: float | None = None
@@ -60,8 +62,14 @@ def pool(runs: pd.DataFrame) -> list[Cell]:
     """The teacher's and every method's cell, by data set and pair, methods in listing order."""
     cells = []
     for _, rows in runs.groupby(CELL[:2]):
-        caveat = unlike(rows[rows.status == "done"], SETTINGS)
-        members = [_cell(group, caveat) for _, group in rows.groupby("method")]
+        done = rows[rows.status == "done"]
+        alone = done[done.method == CONTROL]
+        comparable = not alone.empty and not unlike(alone, POOLED)
+        caveat = "" if comparable else unlike(done, SETTINGS)
+        members = []
+        for _, group in rows.groupby("method"):
+            both = pd.concat([alone, group[group.status == "done"]])
+            members.append(_cell(group, caveat=caveat, apart=unlike(both, SETTINGS) if comparable else ""))
         if not (known := rows[rows.teacher_top1.notna()]).empty:
             members.append(_teacher_cell(known, caveat))
         cells += sorted(members, key=lambda cell: listing_order(cell.method))
@@ -80,7 +88,7 @@ def poolable(runs: pd.DataFrame) -> pd.DataFrame:
     return done[~mixed]
 
 
-def _cell(rows: pd.DataFrame, caveat: str) -> Cell:
+def _cell(rows: pd.DataFrame, *, caveat: str, apart: str) -> Cell:
     done, holes = rows[rows.status == "done"], rows[rows.status != "done"]
     state = "done" if holes.empty else "incomplete"
     notes = [_hole(group) for _, group in holes.groupby(["status", "reason", "diverged_epoch"], dropna=False)]
@@ -91,7 +99,7 @@ def _cell(rows: pd.DataFrame, caveat: str) -> Cell:
         done = done.iloc[:0]
     method, seeds = str(rows.method.iloc[0]), rows.seed.nunique()
     numbers = {**_pooled(done.top1), **_mean_costs(done, {name: name for name in COSTS})}
-    text: dict[str, Any] = {"state": state, "note": "; ".join(notes), "caveat": caveat}
+    text: dict[str, Any] = {"state": state, "note": "; ".join(notes), "caveat": caveat, "apart": apart}
     return Cell(**_place(rows), method=method, seeds=seeds, **text, **numbers)
 
 
@@ -122,10 +130,11 @@ def _mean_costs(rows: pd.DataFrame, columns: Mapping[str, str]) -> dict[str, Any
 
 def unlike(done: pd.DataFrame, settings: Mapping[str, str]) -> str:
     """What runs that should differ in their seed only (and, where seeds are paired, their teacher's) differ in."""
-    found = [name for column, name in settings.items() if done[column].nunique() > 1]
-    if done.teacher_seed.nunique() > 1 and (done.teacher_seed != done.seed).any():
+    found = [name for column, name in settings.items() if len(set(done[column].dropna())) > 1]
+    if len(set(done.teacher_seed)) > 1 and (done.teacher_seed != done.seed).any():
         found.append("teacher seed")
-    if done.groupby("teacher_id").teacher_weights_sha256.nunique().gt(1).any():
+    taught = done[done.teacher_weights_sha256.notna()]
+    if len(set(zip(taught.teacher_id, taught.teacher_weights_sha256, strict=True))) > len(set(taught.teacher_id)):
         found.append("teacher weights")
     return " and ".join(found)
 

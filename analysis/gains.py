@@ -124,8 +124,9 @@ def _named_differences(both: pd.DataFrame) -> "pd.Series[str]":
     """For each row, what the runs of its two cells were not trained alike in."""
     unlike = {title: both[name] != both[f"{name}_over"] for name, title in SETTINGS.items()}
     unlike["teacher seed"] = both.teacher_seed != both.teacher_seed_over
-    other_weights = both.teacher_weights_sha256.fillna("") != both.teacher_weights_sha256_over.fillna("")
-    unlike["teacher weights"] = other_weights & (both.teacher_id == both.teacher_id_over)
+    ours, theirs = both.teacher_weights_sha256, both.teacher_weights_sha256_over
+    known = ours.notna() & theirs.notna() & (both.teacher_id == both.teacher_id_over)
+    unlike["teacher weights"] = known & (ours != theirs)
     cells = [both[name] for name in (*BLOCK, "method", "method_over")]
     texts = pd.Series("", index=both.index, dtype=object)
     for title, flags in unlike.items():

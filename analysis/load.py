@@ -53,7 +53,7 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     revisions = Revisions.newest([each.run for each in found.values()] + [run for each in planned for run in each.runs])
     current, stale = _split([_row(record, revisions) for record in found.values()], include_stale)
     problems += [problem for each in planned for problem in each.problems]
-    problems += _stale_problem(stale)
+    problems += [*_stale_problem(stale), *_teacher_problems(current)]
     absent = [*stale, *(row for each in planned for row in each.holes)]
     for path, members in records.items():
         if not Folder(path).planned_ids():
@@ -128,10 +128,13 @@ def _split(rows: list[Row], include_stale: bool) -> tuple[list[Row], list[Row]]:
     old = [row for row in rows if row["stale"] and _place(row) not in taken]
     if include_stale:
         return fresh + old, []
-    return fresh, [{**{name: row[name] for name in KEY}, "status": "stale", "reason": row["stale"]} for row in old]
+    return fresh, [_left_out(row) for row in old]
 
 
-KEY = ("run_id", *CELL, "teacher", "student", "seed")
+def _left_out(row: Row) -> Row:
+    """A stale record's row without its numbers; every column stays, for a table may have no other rows."""
+    key = {name: row[name] for name in ("run_id", *CELL, "teacher", "student", "seed")}
+    return {**dict.fromkeys(row), **key, "status": "stale", "reason": row["stale"]}
 
 
 def _stale_problem(stale: list[Row]) -> list[str]:
@@ -140,6 +143,18 @@ def _stale_problem(stale: list[Row]) -> list[str]:
         return []
     count = f"{len(stale)} records are" if len(stale) > 1 else "1 record is"
     return [f"{count} left out as stale ({'; '.join(reasons)}); --include-stale counts them"]
+
+
+def _teacher_problems(rows: list[Row]) -> Iterator[str]:
+    """Teachers that some runs had with other weights than others, as when two machines trained their own."""
+    weights: dict[str, set[str]] = {}
+    for row in rows:
+        if row["teacher_weights_sha256"]:
+            weights.setdefault(row["teacher_id"], set()).add(row["teacher_weights_sha256"])
+    for teacher, hashes in sorted(weights.items()):
+        if len(hashes) > 1:
+            named = " and ".join(sorted(sha256[:12] for sha256 in hashes))
+            yield f"teacher {teacher} has several weights ({named}): runs under different ones are not pooled"
 
 
 @dataclass(frozen=True)

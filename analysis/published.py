@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,12 +87,12 @@ def read(file: Path = FILE) -> dict[Key, list[Published]]:
     return found
 
 
-def compare(cells: Sequence[Cell], published: dict[Key, list[Published]]) -> list[Match]:
+def compare(cells: Sequence[Cell], published: Mapping[Key, list[Published]]) -> list[Match]:
     """Every finished cell of which a number was published, once for each source, in the order of the cells."""
     return [_match(cell, each) for cell in cells for each in _of(cell, published)]
 
 
-def _of(cell: Cell, published: dict[Key, list[Published]]) -> Iterable[Published]:
+def _of(cell: Cell, published: Mapping[Key, list[Published]]) -> Iterable[Published]:
     if cell.top1_percent is None:
         return []
     place = (_name(cell.dataset), _network(cell.teacher), _network(cell.student))

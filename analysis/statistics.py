@@ -12,12 +12,15 @@ from statistics import fmean, stdev
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, spearmanr, t, ttest_1samp
+from scipy.stats import norm, spearmanr, t
 
 Array = NDArray[np.float64]
 
 LEVEL = 0.95
 ALPHA = 0.05
+ROUNDING = 1e-9
+"""Relative differences below this are rounding."""
+
 DRAWS = 1_000
 """Bootstrap samples; a standard error from so many is within about two per cent of its limit."""
 
@@ -47,6 +50,12 @@ def summarise(values: Sequence[float]) -> Summary:
     return Summary(n, fmean(values) if n else None, stdev(values) if n > 1 else None)
 
 
+def spread(values: Sequence[float]) -> float:
+    """Sample standard deviation; 0 where values differ by rounding alone, which must not pass for certainty."""
+    std = stdev(values)
+    return std if std > ROUNDING * max(map(abs, values)) else 0.0
+
+
 def t_interval(values: Sequence[float]) -> Interval | None:
     """Of the mean, by Student's t with n - 1 degrees of freedom; None below two values."""
     return mean_interval([values])
@@ -55,11 +64,13 @@ def t_interval(values: Sequence[float]) -> Interval | None:
 def mean_interval(cells: Sequence[Sequence[float]]) -> Interval | None:
     """Of the mean over cells of their mean, for these cells: Student's t with sum(n - 1) degrees of freedom. It is what
     `bootstrap_interval` comes to without its randomness, because a mean's standard error is known in closed form. None
-    without cells, and where one has a single value.
+    without cells, where one has a single value, and where nothing varies.
     """
     if not cells or min(map(len, cells)) < 2:
         return None
-    variance = sum(stdev(cell) ** 2 / len(cell) for cell in cells) / len(cells) ** 2
+    variance = sum(spread(cell) ** 2 / len(cell) for cell in cells) / len(cells) ** 2
+    if variance == 0:
+        return None
     half = _t(sum(len(cell) - 1 for cell in cells)) * sqrt(variance)
     middle = fmean(fmean(cell) for cell in cells)
     return Interval(middle - half, middle + half)
@@ -81,11 +92,13 @@ def paired_t(differences: Sequence[float]) -> float | None:
 
     Differences that are all the same have no spread to judge them by: p is 1 if they are 0, else None.
     """
-    if len(differences) < 2:
+    n = len(differences)
+    if n < 2:
         return None
-    if len(set(differences)) == 1:
-        return None if differences[0] else 1.0
-    return float(ttest_1samp(differences, 0.0).pvalue)
+    mean, std = fmean(differences), spread(differences)
+    if std == 0:
+        return None if mean else 1.0
+    return float(2 * t.sf(abs(mean) / std * sqrt(n), n - 1))
 
 
 def sign_flip(cells: Sequence[Sequence[float]]) -> float | None:
@@ -102,7 +115,7 @@ def sign_flip(cells: Sequence[Sequence[float]]) -> float | None:
         spread = float(np.sqrt((weighted**2).sum()))
         return 2 * float(norm.sf(total / spread)) if spread else 1.0
     # Sums of the same numbers in another order differ in their last bits and must count as equal.
-    threshold = total - 1e-9 * float(np.abs(weighted).sum())
+    threshold = total - ROUNDING * float(np.abs(weighted).sum())
     return float(np.mean(np.abs(_signs(n) @ weighted) >= threshold))
 
 
@@ -140,7 +153,7 @@ def effect_size(cells: Sequence[Sequence[float]]) -> float | None:
     """
     kept = [cell for cell in cells if len(cell) > 1]
     freedom = sum(len(cell) - 1 for cell in kept)
-    squares = sum((len(cell) - 1) * stdev(cell) ** 2 for cell in kept)
+    squares = sum((len(cell) - 1) * spread(cell) ** 2 for cell in kept)
     if not freedom or squares == 0:
         return None
     correction = 1 - 3 / (4 * freedom - 1)
@@ -182,7 +195,7 @@ def bootstrap_interval(cells: Sequence[Sequence[float]], statistic: Statistic) -
     narrow for three runs a cell (alone, they hold the truth three times in four), for two reasons that are mended here:
     resampled deviations are too small by the square root of (n - 1) / n, and three runs know their spread badly, which
     is what t with sum(n - 1) degrees of freedom is for (Hesterberg 2015, arXiv:1411.5279, discusses both). None
-    without cells, and where one has a single run, whose spread is not known.
+    without cells, where one has a single run, whose spread is not known, and where nothing varies.
     """
     if not cells or min(map(len, cells)) < 2:
         return None
@@ -194,7 +207,7 @@ def bootstrap_interval(cells: Sequence[Sequence[float]], statistic: Statistic) -
         drawn.append(values.mean() + deviations[random.integers(0, n, (DRAWS, n))])
     middle = estimate(cells, statistic)
     half = _t(sum(len(cell) - 1 for cell in cells)) * float(statistic(drawn).std())
-    return Interval(middle - half, middle + half)
+    return Interval(middle - half, middle + half) if half > ROUNDING * abs(middle) else None
 
 
 def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:

@@ -395,3 +395,13 @@ def test_the_suites_own_revisions_are_known_without_importing_it() -> None:
     from analysis.revisions import Revisions
 
     assert Revisions.newest([]).methods["rkd_da"] >= 1
+
+
+# Rounding
+
+
+def test_differences_that_agree_up_to_rounding_are_no_certainty() -> None:
+    noisy = [100 * (0.84 - 0.80), 100 * (0.85 - 0.81), 100 * (0.86 - 0.82)]
+    assert len(set(noisy)) > 1
+    assert paired_t(noisy) is t_interval(noisy) is effect_size([noisy]) is None
+    assert bootstrap_interval([noisy, noisy], interquartile_mean) is None

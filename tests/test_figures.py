@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -18,6 +19,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Affine2D, Bbox
 
 from analysis.cells import Cell, pool
+from analysis.evidence import weigh
 from analysis.figures import Drawing, draw_figures
 from analysis.figures.budget import data
 from analysis.figures.canvas import ONE_COLUMN, TALLEST, TWO_COLUMNS
@@ -87,7 +89,13 @@ def _match(cell: Cell, i: int) -> Match:
 @cache
 def drawn(situation: str) -> tuple[list[Drawing], list[str]]:
     found = results(situation)
-    return draw_figures(found, matches(found))
+    return draw_figures(found, replace(weigh(found.runs), matches=matches(found)))
+
+
+def draw(*folders: Path) -> tuple[list[Drawing], list[str]]:
+    """What there is to draw of results folders, and what there is not."""
+    found = load(folders)
+    return draw_figures(found, weigh(found.runs))
 
 
 SITUATIONS = {
@@ -125,7 +133,7 @@ def test_a_figure_for_each_data_set_is_named_after_it() -> None:
 
 def test_nothing_finished_is_nothing_drawn(tmp_path: Path) -> None:
     records = [fake.record(fake.run("kd", seed), status="diverged", reason="loss is inf") for seed in range(3)]
-    figures, notes = draw_figures(load([fake.write(tmp_path / "grid", *records)]))
+    figures, notes = draw(fake.write(tmp_path / "grid", *records))
     assert figures == []
     assert "figure of accuracy versus budget not drawn: no run has finished" in notes
     assert len(notes) == len(ALL)
@@ -240,12 +248,12 @@ def test_marks_do_not_hide_each_other_however_many() -> None:
 
 def test_budgets_without_data_have_no_panel_and_measured_ones_get_one(tmp_path: Path) -> None:
     found = load([fake.full_grid(tmp_path / "grid")])
-    labels = {axes.get_xlabel() for axes in draw_figures(found)[0][0].figure.axes}
+    labels = {axes.get_xlabel() for axes in draw_figures(found, weigh(found.runs))[0][0].figure.axes}
     assert "Latency of one image" not in labels
     found.runs["latency_seconds"] = 0.003
     found.runs["memory_bytes"] = 3e8
     found.runs["energy_joules"] = found.runs.training_flops * 1e-9
-    axes = draw_figures(found)[0][0].figure.axes
+    axes = draw_figures(found, weigh(found.runs))[0][0].figure.axes
     assert [each.get_xlabel() for each in axes] == [
         *("Student parameters", "MACs of one inference", "Latency of one image", "Peak memory of training"),
         *("Device time of training", "Training FLOPs, teacher's forward included", "Energy of training"),
@@ -271,7 +279,7 @@ def test_budget_rows_hold_hand_computed_numbers(tmp_path: Path) -> None:
 def test_the_front_is_of_the_best_for_their_budget(tmp_path: Path) -> None:
     accuracies = {"student": 0.90, "kd": 0.93, "sp": 0.92}
     folder = fake.write(tmp_path / "grid", *(fake.record(fake.run(name), top1) for name, top1 in accuracies.items()))
-    flops = draw_figures(load([folder]))[0][0].figure.axes[-1]
+    flops = draw(folder)[0][0].figure.axes[-1]
     [front] = [line for line in flops.lines if line.get_drawstyle() == "steps-post"]
     assert list(front.get_ydata()) == pytest.approx([90, 93, 93])
 
@@ -301,7 +309,7 @@ def test_established_gains_are_bold_with_a_star(tmp_path: Path) -> None:
     records = [fake.record(fake.run("student", seed), 0.80 + 0.001 * seed) for seed in range(6)]
     records += [fake.record(fake.run("kd", seed), 0.90 + 0.0014 * seed) for seed in range(6)]
     records += [fake.record(fake.run("sp", seed), 0.80 + 0.01 * (-1) ** seed) for seed in range(6)]
-    gains = draw_figures(load([fake.write(tmp_path / "grid", *records)]))[0][1]
+    gains = draw(fake.write(tmp_path / "grid", *records))[0][1]
     found = {text.get_text(): text.get_fontweight() for text in gains.figure.axes[0].texts}
     assert {text: weight for text, weight in found.items() if text.endswith("*")} == {"+10.1*": "bold"}
 
@@ -316,7 +324,7 @@ def test_every_paired_gain_is_a_dot() -> None:
 def test_more_pairs_than_a_page_holds_are_refused_by_name(tmp_path: Path) -> None:
     pairs = [("resnet_l", f"s{i}") for i in range(37)]
     folder = fake.write(tmp_path / "g", *(fake.record(fake.run(m, 0, p)) for p in pairs for m in ("student", "kd")))
-    assert "figure of gains not drawn: 37 pairs; a page holds 36" in draw_figures(load([folder]))[1]
+    assert "figure of gains not drawn: 37 pairs; a page holds 36" in draw(folder)[1]
 
 
 def test_the_diagram_names_its_test_and_every_method() -> None:
@@ -354,7 +362,7 @@ def test_curves_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     runs = load([path]).runs
     assert len(read(runs, [path])) == grids.RECIPE.epochs
     shutil.rmtree(path / "curves")
-    assert any("learning curves not drawn: cifar100: no run has" in note for note in draw_figures(load([path]))[1])
+    assert any("learning curves not drawn: cifar100: no run has" in note for note in draw(path)[1])
 
 
 def test_relation_gains_are_paired_by_seed(tmp_path: Path) -> None:
@@ -364,7 +372,7 @@ def test_relation_gains_are_paired_by_seed(tmp_path: Path) -> None:
     [row] = relation_cells(relation_gains(runs)).to_dict("records")
     assert [row["n"], row["cka"], row["cka_std"], row["gain"]] == pytest.approx([2, 0.2, 0.0, 2.0])
     assert "distance_correlation" not in row
-    figures = {figure.name: figure for figure in draw_figures(load([tmp_path / "grid"]))[0]}
+    figures = {figure.name: figure for figure in draw(tmp_path / "grid")[0]}
     assert [axes.get_title(loc="left") for axes in figures["relation_vs_gain"].figure.axes] == ["CKA"]
 
 

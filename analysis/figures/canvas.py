@@ -3,6 +3,7 @@
 Lengths are in inches, from the left and from the top.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,6 +106,11 @@ class Drawing:
     data: Mapping[str, Rows]
     figure: Figure
 
+    @property
+    def wide(self) -> bool:
+        """Whether it goes over both columns."""
+        return float(self.figure.get_figwidth()) > ONE_COLUMN
+
     def write(self, folder: Path) -> list[Path]:
         """As .pdf and .png, and its data as .csv; returns their paths."""
         paths = []
@@ -128,7 +134,7 @@ class Drawing:
 
 def stem(name: str, dataset: str, datasets: Iterable[str]) -> str:
     """Of the files of a figure that each data set has one of."""
-    return name if set(datasets) == {dataset} else f"{name}-{dataset}"
+    return name if set(datasets) == {dataset} else f"{name}-{re.sub(r'[^A-Za-z0-9_-]', '_', dataset)}"
 
 
 def rows(frame: pd.DataFrame) -> Rows:

@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from analysis.evidence import Evidence
 from analysis.figures import canvas, words
 from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import swarm
-from analysis.gains import CellGain, Comparison, cell_gains, method_gains, paired_gains
+from analysis.gains import CellGain, Comparison, paired_gains
 from analysis.style import Style
 
 Column = tuple[str, str]
@@ -33,10 +34,10 @@ BESIDE = 0.12
 """Inches between the heat map, the mean over pairs and the distribution."""
 
 
-def drawings(runs: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
+def drawings(runs: pd.DataFrame, evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     """One figure for all data sets. Raises NotDrawnError as `draw` does."""
     gains = paired_gains(runs)
-    cells, comparisons = cell_gains(gains), method_gains(gains)
+    cells, comparisons = list(evidence.gains.values()), evidence.over_alone
     figure = draw(cells, comparisons, gains, look)
     data = {"": [*map(_row, cells), *map(_row, comparisons)], "_paired": canvas.rows(gains)}
     title = "Gain over the student alone"

@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures import canvas, words
 from analysis.figures.canvas import GREY, INK, ONE_COLUMN, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import lanes
-from analysis.gains import ranking
 from analysis.ranks import Ranking
 from analysis.statistics import ALPHA
 from analysis.style import Style
@@ -42,9 +40,8 @@ class Entry:
         return RANK + MARK + words.text_width(self.name, SMALL) + 0.05
 
 
-def drawings(runs: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
+def drawings(found: Ranking | None, look: Mapping[str, Style]) -> list[Drawing]:
     """One figure for all data sets. Raises NotDrawnError if there are not two methods on two pairs."""
-    found = ranking(runs)
     if found is None:
         raise NotDrawnError("average ranks need two methods with results on two pairs")
     ranks = dict(zip(found.methods, found.average, strict=True))
