@@ -74,7 +74,7 @@ def of_table(table: Table) -> Listing:
 def _entry(field: Field) -> Entry:
     text = f"{field.text} ± {field.spread}" if field.spread else field.text
     kind = " ".join(name for name in ("best", "second") if getattr(field, name))
-    return Entry(text + getattr(field, "mark", ""), _number(field.text), kind, field.note)
+    return Entry(text + field.mark, _number(field.text), kind, field.note)
 
 
 def _number(text: str) -> float | None:

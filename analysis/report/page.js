@@ -43,7 +43,7 @@ for (const table of tables) {
 }
 
 const follow = () => {
-  const found = /^#sort=([\w-]+):(\d+):(ascending|descending)$/.exec(decodeURIComponent(location.hash));
+  const found = /^#sort=([\w-]+):(\d+):(ascending|descending)$/.exec(location.hash);
   const table = found && tables.find((each) => each.dataset.name === found[1]);
   if (!table) return;
   table.closest("details")?.setAttribute("open", "");
