@@ -1,6 +1,6 @@
 """Runs pooled over seeds: one cell for each data set x pair x method, which knows its holes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
@@ -21,6 +21,21 @@ WORDS = {"diverged": "diverged", "failed": "failed", "stale": "stale", "missing"
 """What a cell without a result is called: the first of these states that any of its runs is in."""
 
 COSTS = ("parameters", "macs", "training_flops", "student_seconds", "teacher_seconds")
+
+
+TEACHERS = (
+    "teacher_id",
+    "teacher_seed",
+    "teacher_top1",
+    "teacher_weights_sha256",
+    "teacher_parameters",
+    "teacher_macs",
+)
+
+KEY = ("teacher", "student", "seed", "status", "reason", "diverged_epoch", "top1")
+
+READ = list(dict.fromkeys([*CELL, *KEY, *COSTS, *TEACHERS, *POOLED]))
+"""The columns that cells are made of: each of hundreds of cells copies its rows, and need not copy more."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +76,18 @@ class Cell:
 def pool(runs: pd.DataFrame) -> list[Cell]:
     """The teacher's and every method's cell, by data set and pair, methods in listing order."""
     cells = []
-    for _, rows in runs.groupby(CELL[:2]):
+    for _, rows in runs[READ].groupby(CELL[:2]):
         done = rows[rows.status == "done"]
         alone = done[done.method == CONTROL]
-        comparable = not alone.empty and not unlike(alone, POOLED)
-        caveat = "" if comparable else unlike(done, SETTINGS)
+        comparable = not alone.empty and not unlike(POOLED, alone)
+        caveat = "" if comparable else unlike(SETTINGS, done)
         members = []
         for _, group in rows.groupby("method"):
-            both = pd.concat([alone, group[group.status == "done"]])
-            members.append(_cell(group, caveat=caveat, apart=unlike(both, SETTINGS) if comparable else ""))
-        if not (known := rows[rows.teacher_top1.notna()]).empty:
+            apart = unlike(SETTINGS, alone, group[group.status == "done"]) if comparable else ""
+            members.append(_cell(group, caveat=caveat, apart=apart))
+        # A control may have another teacher; the pair's own is that of the student alone.
+        taught = alone if comparable else rows
+        if not (known := taught[taught.teacher_top1.notna()]).empty:
             members.append(_teacher_cell(known, caveat))
         cells += sorted(members, key=lambda cell: listing_order(cell.method))
     return cells
@@ -94,7 +111,7 @@ def _cell(rows: pd.DataFrame, *, caveat: str, apart: str) -> Cell:
     notes = [_hole(group) for _, group in holes.groupby(["status", "reason", "diverged_epoch"], dropna=False)]
     if done.empty:
         state = next(word for status, word in WORDS.items() if status in set(holes.status))
-    elif differences := unlike(done, POOLED):
+    elif differences := unlike(POOLED, done):
         state, notes = "mixed", [f"not pooled, because its runs differ in {differences}", *notes]
         done = done.iloc[:0]
     method, seeds = str(rows.method.iloc[0]), rows.seed.nunique()
@@ -107,7 +124,7 @@ def _teacher_cell(rows: pd.DataFrame, caveat: str) -> Cell:
     """The distinct teachers of a pair; their budgets are those of inference."""
     teachers = rows.drop_duplicates("teacher_id")
     state, note = "done", ""
-    if differences := unlike(rows, {"teacher_hash": SETTINGS["teacher_hash"]}):
+    if differences := unlike({"teacher_hash": SETTINGS["teacher_hash"]}, rows):
         state, note, teachers = "mixed", f"not pooled, because runs differ in {differences}", teachers.iloc[:0]
     costs = _mean_costs(teachers, {"parameters": "teacher_parameters", "macs": "teacher_macs"})
     text: dict[str, Any] = {"state": state, "note": note, "caveat": caveat}
@@ -128,15 +145,22 @@ def _mean_costs(rows: pd.DataFrame, columns: Mapping[str, str]) -> dict[str, Any
     return {name: summarise([float(value) for value in rows[column].dropna()]).mean for name, column in columns.items()}
 
 
-def unlike(done: pd.DataFrame, settings: Mapping[str, str]) -> str:
+def unlike(settings: Mapping[str, str], *parts: pd.DataFrame) -> str:
     """What runs that should differ in their seed only (and, where seeds are paired, their teacher's) differ in."""
-    found = [name for column, name in settings.items() if len(set(done[column].dropna())) > 1]
-    if len(set(done.teacher_seed)) > 1 and (done.teacher_seed != done.seed).any():
+    found = [title for column, title in settings.items() if len(_values(column, parts)) > 1]
+    seeds = {(teacher, own) for part in parts for teacher, own in zip(part.teacher_seed, part.seed, strict=True)}
+    if len({teacher for teacher, _ in seeds}) > 1 and any(teacher != own for teacher, own in seeds):
         found.append("teacher seed")
-    taught = done[done.teacher_weights_sha256.notna()]
-    if len(set(zip(taught.teacher_id, taught.teacher_weights_sha256, strict=True))) > len(set(taught.teacher_id)):
+    taught = {pair for part in parts for pair in zip(part.teacher_id, part.teacher_weights_sha256, strict=True)}
+    known = [teacher for teacher, weights in taught if isinstance(weights, str)]
+    if len(known) > len(set(known)):
         found.append("teacher weights")
     return " and ".join(found)
+
+
+def _values(column: str, parts: Sequence[pd.DataFrame]) -> set[Any]:
+    """What is in a column; a value that is not known differs from none."""
+    return {value for part in parts for value in part[column].tolist() if value is not None and value == value}
 
 
 def _hole(rows: pd.DataFrame) -> str:

@@ -48,7 +48,7 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
         problems += [_disagreement(each.run_id, path) for each in students if _differ(each, found.get(each.run_id))]
         found = {**{each.run_id: each for each in students}, **found}
     if not found:
-        raise UsageError("; ".join([*problems, f"no valid record of a student in {', '.join(map(str, folders))}"]))
+        raise UsageError(f"no valid record of a student in {', '.join(map(str, folders))}{_first(problems)}")
     planned = [_planned(Folder(path), {each.run_id for each in members}) for path, members in records.items()]
     revisions = Revisions.newest([each.run for each in found.values()] + [run for each in planned for run in each.runs])
     current, stale = _split([_row(record, revisions) for record in found.values()], include_stale)
@@ -60,6 +60,13 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
             absent += _product_holes([key_columns(each.run, each.run_id) for each in members if each.run.teacher])
     runs = pd.DataFrame([*current, *_still_absent(absent, current)])
     return Results(runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True), tuple(problems), records)
+
+
+def _first(problems: list[str]) -> str:
+    """The first of what is wrong with perhaps hundreds of records, on one line."""
+    if not problems:
+        return ""
+    return f": {problems[0]}" + (f"; and so for {len(problems)} in all" if len(problems) > 1 else "")
 
 
 def _read(folders: Sequence[Path]) -> tuple[dict[Path, list[Record]], list[str]]:

@@ -153,10 +153,15 @@ class Resident:
         return self.normalise(self.pixels[start:stop]), self.labels[start:stop]
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """uint8 [B, H, W, C] to float32 [B, C, H, W]."""
+        """uint8 [B, H, W, C] to float32 [B, C, H, W], in the recipe's layout.
+
+        A permuted grey image counts as contiguous in both layouts, and convolutions would take it for channels-last:
+        only a copy has the strides of the other.
+        """
         images = (pixels * self._scale - self._shift).permute(0, 3, 1, 2)
-        layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
-        return images.contiguous(memory_format=layout)
+        if self.recipe.channels_last:
+            return images.contiguous(memory_format=torch.channels_last)
+        return images.clone(memory_format=torch.contiguous_format)
 
 
 @dataclass(frozen=True)

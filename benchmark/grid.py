@@ -124,13 +124,14 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
         forget_failures(plan, folder)
         plan = make_plan(grid, folder, overrides)
     executor = choose_executor(options.executor)
+    not_applicable: dict[str, str] = {}
     if plan.cohorts:
         from benchmark.preflight import check_device, check_runs
 
         check_device(options.device, executor)
-        check_runs([run for cohort in plan.cohorts for run in cohort.runs], options.data_dir)
+        not_applicable = check_runs([run for cohort in plan.cohorts for run in cohort.runs], options.data_dir)
     if options.dry_run:
-        print_plan(plan, folder, console)
+        print_plan(plan, not_applicable, folder, console)
         return COMPLETE
     if plan.cohorts:
         from benchmark.launch import Settings

@@ -37,8 +37,9 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def identity(self) -> dict[str, Any]:
-        """What changes the numbers, as plain JSON values."""
-        return self.model_dump(mode="json")
+        """What changes the numbers, as plain JSON values. Defaults are left out, so that a field added later changes no
+        id; a default is therefore never changed without raising PROTOCOL_REVISION."""
+        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 class Dataset(Value):
@@ -69,7 +70,7 @@ class Architecture(Value):
     revision: Count = 0
 
     def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude={"name"})
+        return self.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
 
 
 class Pair(Value):

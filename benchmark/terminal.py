@@ -1,7 +1,7 @@
 """What the command line prints: plans, states, lists. No torch here."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -23,8 +23,8 @@ def counts(states: Iterable[State]) -> str:
     return ", ".join(f"{found[state]} {state.replace('_', ' ')}" for state in order if found[state]) or "none"
 
 
-def print_plan(plan: "Plan", folder: Folder, console: Console) -> None:
-    """Teachers, cohorts, states, forecast."""
+def print_plan(plan: "Plan", not_applicable: Mapping[str, str], folder: Folder, console: Console) -> None:
+    """Teachers, cohorts, states, what cannot be served and why (by run id), forecast."""
     say = plain(console)
     say(f"{len(plan.runs)} runs in {folder.path}: {counts(plan.states.values())}")
     table = Table("teacher", "state", "run id", title="Teachers", title_justify="left")
@@ -39,6 +39,9 @@ def print_plan(plan: "Plan", folder: Folder, console: Console) -> None:
             labels = dict.fromkeys(run.label for run in cohort.runs)
             table.add_row(cohort.name, str(len(cohort.runs)), " ".join(students), " ".join(labels))
         console.print(table)
+    reasons = {(run.label, run.pair, not_applicable[run.id]) for run in plan.runs if run.id in not_applicable}
+    for label, pair, reason in sorted(reasons):
+        say(f"n/a: {label} on {pair}: {reason}")
     cost = "unknown" if plan.forecast_seconds is None else clock(plan.forecast_seconds)
     runs = sum(len(cohort.runs) for cohort in plan.cohorts)
     say(f"to train: {len(plan.missing_teachers)} teachers, {runs} runs; forecast time: {cost}")

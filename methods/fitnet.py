@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from methods.base import Batch, Method, Outputs, Phase, Tap, Task, register
 from methods.kd import kd_loss, unequal_classes
+from methods.options import at_least, positive
 
 STAGES = 3
 
@@ -77,10 +78,12 @@ class FitNet(Method):
     """
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
+    memory_order: ClassVar[int] = 1
     precision: ClassVar[Literal["float32", "autocast"]] = "autocast"
 
     def __init__(self, task: Task, *, weight: float = 100.0, stage: int = 2, relu: bool = True) -> None:
         super().__init__(task)
+        at_least("fitnet.weight", weight)
         convolution, width = regression("fitnet", task, stage)
         self.weight, self.index = weight, stage - 1
         self.regressor = nn.Sequential(convolution, nn.BatchNorm2d(width), *([nn.ReLU()] if relu else []))
@@ -115,6 +118,7 @@ class TwoStageFitNet(Method):
     """
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"logits", "maps"})
+    memory_order: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -130,9 +134,10 @@ class TwoStageFitNet(Method):
         t_squared: bool = False,
     ) -> None:
         super().__init__(task)
+        positive("fitnet_two_stage.temperature", temperature)
+        for option, value in {"epochs": epochs, "ce": ce, "weight": weight, "last_weight": last_weight}.items():
+            at_least(f"fitnet_two_stage.{option}", value)
         convolution, _ = regression("fitnet_two_stage", task, stage)
-        if epochs < 0:
-            raise ValueError(f"fitnet_two_stage.epochs = {epochs} is below 0")
         self.index = stage - 1
         self.regressor = nn.Sequential(convolution, *([nn.ReLU()] if relu else []))
         self.phases = (Phase(epochs, "both", self.hint),)

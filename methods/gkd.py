@@ -7,6 +7,7 @@ from torch import Tensor
 
 from methods import relations
 from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.options import at_least, one_of
 
 EDGES = ("all", "intra", "inter")
 
@@ -74,6 +75,7 @@ class GraphKD(Method):
     """
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"maps", "embedding"})
+    vanishes_at_teacher: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -86,12 +88,11 @@ class GraphKD(Method):
         edges: str = "all",
     ) -> None:
         super().__init__(task)
-        if edges not in EDGES:
-            raise ValueError(f"gkd.edges = {edges!r} is none of {', '.join(EDGES)}")
-        if neighbours < 0 or power < 1:
-            raise ValueError(f"gkd needs neighbours >= 0 and power >= 1, not {neighbours} and {power}")
-        if stages < 1:
-            raise ValueError(f"gkd.stages = {stages} is not at least 1")
+        one_of("gkd.edges", edges, EDGES)
+        at_least("gkd.weight", weight)
+        at_least("gkd.stages", stages, 1)
+        at_least("gkd.neighbours", neighbours)
+        at_least("gkd.power", power, 1)
         self.weight, self.stages = weight, stages
         self.neighbours, self.power, self.edges = neighbours, power, edges
 

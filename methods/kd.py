@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from methods.base import Batch, Method, Outputs, Scalar, Tap, Task, register
+from methods.options import at_least, positive
 from methods.relations import rows
 
 
@@ -37,12 +38,17 @@ class KnowledgeDistillation(Method):
     """
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"logits"})
+    vanishes_at_teacher: ClassVar[bool] = True
+    memory_order: ClassVar[int] = 1
     composed: ClassVar[dict[str, Scalar]] = {"ce": 1.0, "weight": 1.0}
 
     def __init__(
         self, task: Task, *, temperature: float = 4.0, ce: float = 0.1, weight: float = 0.9, t_squared: bool = True
     ) -> None:
         super().__init__(task)
+        positive("kd.temperature", temperature)
+        at_least("kd.ce", ce)
+        at_least("kd.weight", weight)
         self.temperature, self.ce_weight, self.weight, self.t_squared = temperature, ce, weight, t_squared
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from methods.base import Batch, Method, Outputs, Phase, Tap, Task, register
+from methods.options import at_least, one_of
 from methods.relations import NORM_FLOOR
 from methods.singular import aligned_vector, leading_vector
 
@@ -130,10 +131,10 @@ class MultiHeadGraphDistillation(Method):
             raise ValueError("mhgd needs a teacher")
         if reason := self.unsupported(task, stages=stages):
             raise ValueError(f"mhgd: {reason}")
-        if heads < 1 or epochs < 0:
-            raise ValueError(f"mhgd needs heads >= 1 and epochs >= 0, not {heads} and {epochs}")
-        if rule not in RULES:
-            raise ValueError(f"mhgd.rule = {rule!r} is none of {', '.join(RULES)}")
+        at_least("mhgd.weight", weight)
+        at_least("mhgd.heads", heads, 1)
+        at_least("mhgd.epochs", epochs)
+        one_of("mhgd.rule", rule, RULES)
         self.weight, self.stages, self.heads, self.rule = weight, stages, heads, rule
         student, teacher = ([shape[0] for shape in s.stages(stages)] for s in (task.student, task.teacher))
         graphs = list(pairwise(teacher))

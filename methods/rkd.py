@@ -7,6 +7,7 @@ from torch import Tensor
 
 from methods import relations
 from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.options import at_least
 
 
 def rkd_distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -46,6 +47,8 @@ class RelationalKD(Method):
 
     def __init__(self, task: Task, *, distance: float, angle: float, normalize: bool = False) -> None:
         super().__init__(task)
+        at_least("distance", distance)
+        at_least("angle", angle)
         self.distance, self.angle, self.normalize = distance, angle, normalize
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from methods import relations
 from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.options import at_least
 
 
 def sp_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -22,8 +23,8 @@ class SimilarityPreserving(Method):
         weight / B^2 * sum_stages || G_T - G_S ||_F^2,   G = F F^T with rows divided by their L2 norm
 
     F: the last map [B, C, H, W] of each of the last `stages` stages, flattened to [B, CHW]; widths and sizes may
-    differ. Gram matrices are neither
-    centred nor cosines, so that samples with long features dominate each row, and the diagonal is kept.
+    differ. Gram matrices are neither centred nor cosines, so that samples with long features dominate each row, and the
+    diagonal is kept.
 
     Defaults: weight 3000 and the last map alone, as in RepDistiller, whose form the first author verified (the authors
     published no code); the paper's sum is over any pairs of layers. Deviation: a sample whose map is zero receives no
@@ -31,11 +32,12 @@ class SimilarityPreserving(Method):
     """
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
+    vanishes_at_teacher: ClassVar[bool] = True
 
     def __init__(self, task: Task, *, weight: float = 3000.0, stages: int = 1) -> None:
         super().__init__(task)
-        if stages < 1:
-            raise ValueError(f"sp.stages = {stages} is not at least 1")
+        at_least("sp.weight", weight)
+        at_least("sp.stages", stages, 1)
         self.weight, self.stages = weight, stages
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

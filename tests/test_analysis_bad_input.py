@@ -164,3 +164,16 @@ def test_every_record_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(recording, "read_record", counted)
     assert main([str(folder)]) == 0
     assert len(read) == len(set(read)) == 48
+
+
+def test_many_records_that_cannot_be_used_are_still_one_short_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = fake.full_grid(tmp_path / "grid")
+    for path in (folder / "records").iterdir():
+        path.write_text("{", encoding="utf-8")
+    assert main([str(folder)]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert message.count(".json") == 1
+    assert "and so for 48 in all" in message

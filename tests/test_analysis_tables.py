@@ -243,3 +243,13 @@ def test_every_table_and_figure_is_in_the_paper_and_referred_to(tmp_path: Path) 
     assert used <= defined
     with (folder / "tables/numbers.csv").open(encoding="utf-8", newline="") as file:
         assert {row["macro"] for row in csv.DictReader(file)} == defined
+
+
+def test_a_control_under_another_teacher_leaves_the_pairs_own_teacher_alone(tmp_path: Path) -> None:
+    records = graded({"kd": 1.0}, seeds=3)
+    other = [fake.run("kd", seed, fake.PAIRS[0], label="born again", teacher_seed=9) for seed in range(3)]
+    born_again = [fake.record(run, 0.82, teacher_top1=0.5, teacher_weights_sha256="bb") for run in other]
+    text = markup.markdown(main_table(evidence_of(tmp_path, *records, *born_again)))
+    [teacher] = lines_of(text, "| Teacher")
+    assert teacher.split("|")[2].strip() == "96.39"
+    assert "differs from the student alone in teacher seed and is not ranked" in text

@@ -162,6 +162,8 @@ def test_crop_and_flip_are_pillows(channels: int, padding: int, flip: bool, chan
     assert len(corners) > 8 if padding else corners == {(0, 0)}
     assert {bool(f) for f in views.flip} == ({True, False} if flip else {False})
     assert shown.is_contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    if not channels_last:  # of one channel, is_contiguous says yes to both
+        assert shown.stride() == (channels * 36, 36, 6, 1)
     for place, position in enumerate(index.tolist()):
         array = images.pixels[position].numpy()
         picture = ImageOps.expand(Image.fromarray(array if channels == 3 else array[..., 0]), border=padding, fill=0)

@@ -105,9 +105,11 @@ def test_smoke_grid_records_tables_and_prints_every_method(smoke: Path, capsys: 
     assert cli("--grid", "smoke", "--results-dir", smoke.parent) == COMPLETE
     assert files(smoke / "records") == before  # the second time there is nothing to do
     printed = capsys.readouterr().out
-    assert all(name in printed for name in ("KD", "FitNet", "SP", "RKD-D", "RKD-A", "RKD-DA", "GKD", "Student alone"))
+    assert all(
+        name in printed for name in ("KD", "FitNet", "SP", "RKD-D", "RKD-A", "RKD-DA", "GKD", "MHGD", "Student alone")
+    )
     assert {run["method"] for run in runs(smoke)} == set(load_grid("smoke").methods)
-    assert len((smoke / "runs.csv").read_text().splitlines()) == 1 + 8
+    assert len((smoke / "runs.csv").read_text().splitlines()) == 1 + 9
     assert not list((smoke / "claims").iterdir())
     assert not list((smoke / "progress").iterdir())
     assert not list((smoke / "checkpoints").glob("*"))
@@ -139,7 +141,7 @@ def test_a_corrupt_record_is_kept_and_named_and_the_rest_goes_on(
     assert lost.exists()
     assert str(corrupt.relative_to(tmp_path)) in capsys.readouterr().out
     assert main(["--grid", "smoke", "--status"]) == COMPLETE
-    assert "7 done, 1 corrupt" in capsys.readouterr().out
+    assert "8 done, 1 corrupt" in capsys.readouterr().out
 
 
 # --- interrupted and resumed ------------------------------------------------------------------------------------------
@@ -312,13 +314,27 @@ def test_a_failed_teacher_fails_its_students_alone_and_can_be_retried(
     assert len(contents(tmp_path / "results" / "two")) == 4
 
 
+def test_what_a_method_cannot_serve_is_said_in_the_plan_and_in_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid = write_grid(tmp_path / "pairs.toml", seeds=[0, 1], methods=["student", "sp"])
+    arguments = ("--grid", grid, "--option", "sp.stages=9")
+    assert cli(*arguments, "--dry-run") == COMPLETE
+    planned = capsys.readouterr().out
+    assert "n/a: sp[stages=9] on resnet_m_resnet_s: student: the network has 4 stages, 9 are needed" in planned
+    assert cli(*arguments) == COMPLETE
+    tabled = " ".join(capsys.readouterr().out.split())  # however the table is wrapped
+    assert "n/a [" in tabled
+    assert "the network has 4 stages, 9 are needed" in tabled
+
+
 # --- instead of running -----------------------------------------------------------------------------------------------
 
 
 def test_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli("--grid", "smoke", "--seeds", "2", "--dry-run") == COMPLETE
     printed = capsys.readouterr().out
-    assert "16 missing" in printed
+    assert "18 missing" in printed
     assert "forecast time: unknown" in printed
     assert not list(tmp_path.iterdir())
 

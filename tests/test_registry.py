@@ -122,6 +122,16 @@ def test_options_have_the_type_of_their_default() -> None:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
+        ("kd", {"temperature": 0.0}),
+        ("kd", {"weight": -1.0}),
+        ("kd", {"ce": float("nan")}),
+        ("rkd_d", {"distance": -25.0}),
+        ("rkd_a", {"angle": -1.0}),
+        ("sp", {"weight": -1.0}),
+        ("fitnet", {"weight": -1.0}),
+        ("fitnet_two_stage", {"temperature": -3.0}),
+        ("fitnet_two_stage", {"last_weight": -1.0}),
+        ("gkd", {"weight": -1.0}),
         ("gkd", {"edges": "some"}),
         ("gkd", {"power": 0}),
         ("gkd", {"neighbours": -1}),

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from benchmark.errors import UsageError
 from benchmark.spec import (
     GRIDS,
+    PROTOCOL_REVISION,
     Architecture,
     Dataset,
     Grid,
     Recipe,
     Run,
+    Value,
     derive_seed,
     grid_names,
     load_grid,
@@ -267,3 +269,39 @@ def test_values_are_frozen_and_validated_without_a_file() -> None:
     grid = parse(Grid, {"name": "x", **raw}, source="x")
     with pytest.raises(ValueError, match="frozen"):
         grid.recipe.epochs = 3  # type: ignore[misc]
+
+
+DEFAULTS: dict[type[Value], dict[str, Any]] = {
+    Dataset: {"train": None, "validation": 0, "test": None, "split_seed": 0},
+    Architecture: {"options": {}, "stem": "timm", "revision": 0},
+    Recipe: {
+        "last_batch": "keep",
+        "momentum": 0.9,
+        "nesterov": False,
+        "weight_decay": 0.0,
+        "schedule": "cosine",
+        "milestones": (),
+        "decay": 0.1,
+        "warmup_epochs": 0,
+        "crop_padding": 0,
+        "flip": False,
+        "precision": "float32",
+        "teacher_precision": "float32",
+        "channels_last": False,
+        "deterministic": False,
+    },
+}
+"""As they are in protocol revision 1; fields added since then are added here."""
+
+
+def test_defaults_stay_since_ids_leave_them_out() -> None:
+    assert PROTOCOL_REVISION == 1
+    for kind, expected in DEFAULTS.items():
+        fields = {name: field.default for name, field in kind.model_fields.items() if not field.is_required()}
+        assert fields == expected
+
+
+def test_saying_what_is_the_default_changes_no_id() -> None:
+    said = RUN.model_copy(update={"recipe": Recipe.model_validate({**RECIPE.model_dump(), "crop_padding": 0})})
+    assert "crop_padding" not in said.recipe.identity()
+    assert said.id == RUN.id
