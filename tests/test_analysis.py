@@ -27,6 +27,8 @@ from analysis.tables import Table
 from benchmark.errors import UsageError
 from benchmark.records import Cost, Folder
 
+pytestmark = pytest.mark.usefixtures("unsaved")
+
 ROOT = Path(__file__).parents[1]
 
 

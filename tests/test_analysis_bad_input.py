@@ -21,6 +21,8 @@ from analysis.summary import summary
 from benchmark import records as recording
 from benchmark.records import Folder, Record
 
+pytestmark = pytest.mark.usefixtures("unsaved")
+
 METHODS = ("student", "kd", "größe $x_2$ 方法")
 PLACES = [(method, seed, pair) for method in METHODS for seed in range(2) for pair in fake.PAIRS]
 STATES = st.sampled_from(

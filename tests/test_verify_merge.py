@@ -32,6 +32,8 @@ def verdicts(capsys: pytest.CaptureFixture[str], folder: Path, against: Path) ->
     return code, capsys.readouterr().out
 
 
+pytestmark = pytest.mark.usefixtures("unsaved")
+
 REFERENCE = {"student": (80.0, 81.0, 82.0), "kd": (84.0, 85.0, 86.0)}
 
 
