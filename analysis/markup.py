@@ -10,6 +10,10 @@ from rich.text import Text
 
 from analysis.tables import Column, Field, Table
 
+GREEK = dict(
+    zip("αβγδλμρστχ", ["alpha", "beta", "gamma", "delta", "lambda", "mu", "rho", "sigma", "tau", "chi"], strict=True)
+)
+
 LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -26,6 +30,7 @@ LATEX = {
     "−": "$-$",
     "→": r"$\to$",
     "–": "--",
+    **{letter: f"$\\{name}$" for letter, name in GREEK.items()},
     "ß": r"\ss{}",
     "ø": r"\o{}",
     "æ": r"\ae{}",

@@ -25,6 +25,8 @@ PREAMBLE = r"""\documentclass[10pt,twocolumn]{article}
 \makeatletter
 \setlength{\@fptop}{0pt}
 \setlength{\@dblfptop}{0pt}
+\setlength{\@fpsep}{24pt}
+\setlength{\@dblfpsep}{24pt}
 \makeatother
 """
 
@@ -120,7 +122,7 @@ def _pointers(evidence: Evidence, tables: Sequence[Table], figures: Sequence[Ill
     if evidence.ranking:
         equals = "" if evidence.ranking.p < LEAST_P else "= "
         sentences.append(
-            f"Friedman's test that all methods rank alike over all pairs gives $p {equals}$\\FriedmanP{{}}."
+            f"Friedman's test that all methods rank alike over all pairs gives $p {equals}\\FriedmanP{{}}$."
         )
     return " ".join(sentences)
 

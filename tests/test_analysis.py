@@ -326,6 +326,7 @@ print(sorted({{"torch", "timm", "torchvision"}} & set(sys.modules)))
         ("\\", r"\textbackslash{}"),
         ("größe", r"gr\"{o}\ss{}e"),
         ("方", "{[}U+65B9{]}"),
+        ("ρ = 0.5 µ", r"$\rho$ = 0.5 $\mu$"),
         ("1 ± 2 → 3", r"1 $\pm$ 2 $\to$ 3"),
     ],
 )
