@@ -14,7 +14,7 @@ from analysis.load import CELL
 from analysis.statistics import spearman
 from analysis.style import Style, listing_order
 
-LEFT, RIGHT, GUTTER, TOP, UNDER = 0.5, 0.14, 0.12, 0.22, 0.46
+LEFT, RIGHT, GUTTER, TOP, UNDER = 0.5, 0.14, 0.3, 0.22, 0.46
 MOST_CROSSED = 40
 """Cells that are drawn with their spreads; those of more would hide each other."""
 
