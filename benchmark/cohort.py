@@ -78,7 +78,7 @@ def _bench(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir:
     splits = data.load(run.dataset, data_dir)
     teacher = None
     if run.teacher is not None:
-        expected = grid.expected_accuracy.get(run.teacher.student.name)
+        expected = grid.expected_accuracy.get(run.dataset.name, {}).get(run.teacher.student.name)
         teacher = admit(run, folder.teachers, splits, device, expected)
     training = TrainingSet(splits.train, run.recipe, device)
     validation, test = (Resident(split, run.recipe, device) for split in (splits.validation, splits.test))
@@ -95,6 +95,7 @@ def _member(run: Run, bench: Bench) -> Member | None:
         teacher=teacher.network.shapes(image) if teacher else None,
         labels=bench.training.labels,
         epochs=run.recipe.epochs,
+        label_smoothing=run.recipe.label_smoothing,
         classifier=copy.deepcopy(teacher.network.classifier) if teacher else None,
     )
     if reason := methods.unsupported(run.method, task, run.options):

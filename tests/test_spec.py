@@ -57,6 +57,7 @@ CHANGES: dict[str, list[Any]] = {
     "revisions": [{"kd": 2}],
     "seed": [1],
     "protocol": [0],
+    "shuffled": [True],
     "teacher": [None],
     "teacher.seed": [1],
     "teacher.recipe.epochs": [11],
@@ -68,6 +69,7 @@ CHANGES: dict[str, list[Any]] = {
     "recipe.momentum": [0.8],
     "recipe.nesterov": [True],
     "recipe.weight_decay": [0.1],
+    "recipe.label_smoothing": [0.1],
     "recipe.schedule": ["constant"],
     "recipe.milestones": [(5,)],
     "recipe.decay": [0.2],
@@ -152,6 +154,9 @@ def test_shipped_grids_parse_and_survive_a_round_trip(name: str, tmp_path: Path)
     assert load_grid(str(tmp_path / "copy.toml")) == grid
 
 
+TUNING = {"trials": 3, "seeds": [100], "ranges": {"kd": {"weight": [0.9, 0.5, 0.1]}}}
+
+
 def minimal() -> dict[str, Any]:
     return {
         "datasets": [{"name": "digits"}],
@@ -221,8 +226,22 @@ def test_shorthands(tmp_path: Path) -> None:
         ({"seeds": [0, 1, 0]}, "seed 0 is listed twice"),
         ({"datasets": [{"name": "digits"}, {"name": "digits", "train": 3}]}, "dataset digits is listed twice"),
         ({"pairs": [{"teacher": "a", "student": "b"}] * 2}, "pair a_b is listed twice"),
-        ({"expected_accuracy": {"mime": 0.9}}, "unknown architecture 'mime': did you mean mine?"),
-        ({"expected_accuracy": {"mine": 90.0}}, "expected_accuracy.mine = 90 is not a share in [0, 1]"),
+        ({"expected_accuracy": {"digts": {"mine": 0.9}}}, "unknown dataset 'digts': did you mean digits?"),
+        ({"expected_accuracy": {"digits": {"mime": 0.9}}}, "unknown architecture 'mime': did you mean mine?"),
+        ({"expected_accuracy": {"digits": {"mine": 90.0}}}, "expected_accuracy.digits.mine: Input should be less than"),
+        ({"recipes": {"mime": {"epochs": 3}}}, "recipes: unknown architecture 'mime': did you mean mine?"),
+        ({"recipes": {"mine": {"epoch": 3}}}, "recipes.mine: epoch: unknown key 'epoch': did you mean"),
+        ({"recipes": {"mine": {"epochs": "3.5"}}}, "epochs: Input should be a valid integer"),
+        ({"control": [{"nmae": "long"}]}, "control.0.nmae: unknown key 'nmae': did you mean name?"),
+        ({"control": [{"name": "long", "recipe": {"epoch": 3}}]}, "control.long.recipe: epoch: unknown key 'epoch'"),
+        ({"control": [{"name": "long"}, {"name": "long"}]}, "control long is listed twice"),
+        ({"control": [{"name": "own", "teacher": "myself"}]}, "control.0.teacher: Input should be 'pair' or 'student'"),
+        ({"tuning": {**TUNING, "trials": 1}}, "tuning.trials: Input should be greater than or equal to 2"),
+        ({"tuning": {**TUNING, "ranges": {"kd": [{"ce": 0.1}]}}}, "kd has 1 trials; every method gets 3"),
+        ({"tuning": {**TUNING, "ranges": {"kd": {"ce": [0.1, 0.2]}}}}, "kd.ce has 2 trials; every method gets 3"),
+        ({"tuning": {**TUNING, "ranges": {"kd": {"ce": [0.1, 0.2, 0.1]}}}}, "kd.ce names a trial twice"),
+        ({"tuning": {**TUNING, "ranges": {"kd": {"ce": {"low": 2, "high": 1}}}}}, "low = 2 is not below high = 1"),
+        ({"tuning": {**TUNING, "ranges": {"kd": {"ce": {"low": 0, "high": 1}}}}}, "low = 0 has no logarithm"),
         ({"name": "teachers"}, "name 'teachers' is kept"),
         ({"name": "../elsewhere"}, "name: "),
     ]
@@ -279,6 +298,7 @@ DEFAULTS: dict[type[Value], dict[str, Any]] = {
         "momentum": 0.9,
         "nesterov": False,
         "weight_decay": 0.0,
+        "label_smoothing": 0.0,
         "schedule": "cosine",
         "milestones": (),
         "decay": 0.1,
