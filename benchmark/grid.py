@@ -18,6 +18,7 @@ import tomli_w
 from rich.console import Console
 
 from benchmark.errors import UsageError
+from benchmark.pretrained import pin
 from benchmark.records import Folder, atomic
 from benchmark.spec import TUNED, Grid, Scalar, grid_names, load_grid
 from benchmark.terminal import plain, print_plan, print_problems, print_status
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = result.add_argument_group("where").add_argument
     add("--data-dir", type=Path, metavar="DIR", help="where data sets lie that the suite does not bring along")
+    add("--offline", action="store_true", help="do not download a data set of torchvision's that is not there")
     add("--results-dir", type=Path, default=Path("results"), metavar="DIR", help="results land in DIR/<grid>")
     add = result.add_argument_group("how").add_argument
     add(
@@ -142,7 +144,7 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     from benchmark.plan import check_options, make_plan
 
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid, overrides = wanted(grid, options), method_options(options.option)
+    grid, overrides = pin(wanted(grid, options)), method_options(options.option)
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
     plan = make_plan(grid, folder, overrides)
@@ -155,7 +157,9 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
         from benchmark.preflight import check_device, check_runs
 
         check_device(options.device, executor)
-        not_applicable = check_runs([run for cohort in plan.cohorts for run in cohort.runs], options.data_dir)
+        missing = [run for cohort in plan.cohorts for run in cohort.runs]
+        download = not (options.offline or options.dry_run)
+        not_applicable = check_runs(missing, grid, options.data_dir, download)
     if options.dry_run:
         print_plan(plan, not_applicable, folder, console)
         return COMPLETE

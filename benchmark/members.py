@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import methods
-from benchmark.data import Resident
+from benchmark.data import EvaluationData
 from benchmark.evaluation import accuracy
 from benchmark.models import Network, create
 from benchmark.schedule import learning_rate
@@ -151,7 +151,7 @@ class Member:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(epoch)
 
-    def close_epoch(self, epoch: int, validation: Resident) -> None:
+    def close_epoch(self, epoch: int, validation: EvaluationData) -> None:
         """Move the epoch's sums off the device, once, and add a row to the curve."""
         loss, correct, images = self._sums.tolist()
         self._sums.zero_()

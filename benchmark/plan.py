@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import methods
 from benchmark.errors import UsageError, unknown
 from benchmark.records import Folder, State
-from benchmark.spec import Control, Dataset, Grid, Options, Pair, Run
+from benchmark.spec import Control, Dataset, Grid, Options, Pair, Run, Value
 
 T = TypeVar("T")
 
@@ -199,7 +199,7 @@ def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:
     for field in ("datasets", "architectures", "control"):
         ours, theirs = (_by_name(getattr(g, field)) for g in (grid, frozen))
         for name in sorted(ours.keys() & theirs.keys()):
-            if ours[name] != theirs[name]:
+            if ours[name].identity() != theirs[name].identity():  # a data set may lie elsewhere now
                 raise _other_grid(folder, _difference(f"{field}.{name}", theirs[name], ours[name]))
 
 
@@ -219,7 +219,7 @@ def merge(frozen: Grid, grid: Grid) -> Grid:
     )
 
 
-def _by_name(values: object) -> dict[str, object]:
+def _by_name(values: object) -> dict[str, Value]:
     return dict(values) if isinstance(values, dict) else {value.name: value for value in values}  # type: ignore
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.errors import UsageError, unknown
 
@@ -28,6 +28,9 @@ Options = dict[str, dict[str, Scalar]]
 
 Fields = dict[str, Scalar | list[Scalar]]
 """Some fields of a recipe."""
+
+TIMM = "timm"
+"""Stands for timm's own pretrained weights, in place of a file."""
 
 Size = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -50,6 +53,11 @@ class Dataset(Value):
 
     `train` and `validation` come out of the official training images (None: all that is left); `test` is the official
     test split where there is one, else that many images.
+
+    `path`, absolute or below the data folder, is where a set lies that is not found by its name. It says nothing about
+    the images and is not part of a run; nor is a hash of them part of its id, since ids are made and read where there
+    are no data: the name stands for the images, and each record holds the hash of those it saw, which has to be the
+    same for a teacher and its students.
     """
 
     name: Name
@@ -57,23 +65,51 @@ class Dataset(Value):
     validation: Count = 0
     test: Size | None = None
     split_seed: Count = 0
+    image_column: str | None = None
+    """Of Parquet files, where the choice is not obvious; likewise label_column."""
+    label_column: str | None = None
+    storage: Literal["resident", "streamed"] = "resident"
+    """resident: all images on the device, at the recipe's input size. streamed: image files read for every batch, for
+    sets that do not fit; random crops are then taken of the full image, as crop_scale says."""
+    path: str | None = None
+
+    def identity(self) -> dict[str, Any]:
+        return {name: value for name, value in super().identity().items() if name != "path"}
 
 
 class Architecture(Value):
     """A timm model: `timm.create_model(model, num_classes=..., **options)`.
 
     `stem = "small"` makes the first convolution stride 1 (3x3 where it was larger) and drops the pooling after it,
-    the usual change for images of 32 pixels and below.
+    the usual change for images of 32 pixels and below. `collapsed_map = "accept"` says that a last map of 1 x 1 is
+    meant, where a network built for larger images gets small ones.
+
+    `weights` are what the network starts from instead of random ones: "timm", its own pretrained ones, or a file, by
+    its path from the working folder on. Planning adds the file's hash, which alone is part of a run's identity; a grid
+    that states it itself accepts that file only.
     """
 
     name: Name
     model: str
     options: dict[str, Scalar | list[Scalar]] = {}
     stem: Literal["timm", "small"] = "timm"
+    collapsed_map: Literal["refuse", "accept"] = "refuse"
+    weights: Annotated[str, Field(min_length=1)] | None = None
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     revision: Count = 0
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.weights_sha256 and not self.weights:
+            raise ValueError("weights_sha256 without weights: say which file, or 'timm'")
+        if self.weights == TIMM and self.stem == "small":
+            raise ValueError("weights = 'timm' do not fit stem = 'small': upscale with input_size instead")
+        return self
+
     def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+        if self.weights and not self.weights_sha256:
+            raise ValueError(f"the weights of architecture {self.name!r} are not pinned yet")
+        return self.model_dump(mode="json", exclude_defaults=True, exclude={"name", "collapsed_map", "weights"})
 
 
 class Pair(Value):
@@ -88,9 +124,15 @@ class Pair(Value):
 
 
 class Recipe(Value):
-    """Everything about training that changes numbers."""
+    """Everything about training that changes numbers. With 0 epochs a network is evaluated as it is, which is for
+    pretrained teachers; schedule and warm-up then mean nothing.
 
-    epochs: Size
+    Images are resized to input_size, the whole image or, with a crop_pct, the shorter side to input_size / crop_pct
+    and then the centre. Random crops: resident images are padded by crop_padding pixels; of streamed ones a random
+    rectangle, of a share of the area within crop_scale and an aspect ratio within 3/4 and 4/3, is resized.
+    """
+
+    epochs: Count
     batch_size: Size
     last_batch: Literal["keep", "drop"] = "keep"
     learning_rate: Annotated[float, Field(gt=0)]
@@ -104,6 +146,9 @@ class Recipe(Value):
     warmup_epochs: Count = 0
     input_size: Size
     crop_padding: Count = 0
+    padding: Literal["zero", "reflect"] = "zero"
+    crop_pct: Annotated[float, Field(gt=0, le=1)] | None = None
+    crop_scale: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = (0.08, 1.0)
     flip: bool = False
     mean: tuple[float, ...]
     std: tuple[Annotated[float, Field(gt=0)], ...]
@@ -119,10 +164,14 @@ class Recipe(Value):
             raise ValueError(f"mean and std need 1 or 3 values each, not {len(self.mean)} and {len(self.std)}")
         if (self.schedule == "step") != bool(self.milestones):
             raise ValueError("schedule 'step' needs milestones, and only it takes them")
-        if list(self.milestones) != sorted({m for m in self.milestones if m < self.epochs}):
+        if self.epochs and list(self.milestones) != sorted({m for m in self.milestones if m < self.epochs}):
             raise ValueError(f"milestones must rise and stay below the {self.epochs} epochs")
-        if self.warmup_epochs >= self.epochs:
+        if self.epochs and self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs must stay below the {self.epochs} epochs")
+        if self.padding == "reflect" and not 0 < self.crop_padding < self.input_size:
+            raise ValueError(f"padding 'reflect' needs a crop_padding from 1 to {self.input_size - 1}")
+        if self.crop_scale[0] > self.crop_scale[1]:
+            raise ValueError(f"crop_scale must rise, not fall from {self.crop_scale[0]:g} to {self.crop_scale[1]:g}")
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0")
         return self
@@ -150,6 +199,12 @@ class Run(Value):
     protocol: int = PROTOCOL_REVISION
     pair: str = ""
     label: str = ""
+
+    @field_validator("dataset")
+    @classmethod
+    def _anywhere(cls, dataset: Dataset) -> Dataset:
+        """Where the images lie is the grid's to say, and another machine's to say otherwise."""
+        return dataset.model_copy(update={"path": None})
 
     def identity(self) -> dict[str, Any]:
         own = self.model_dump(mode="json", include={"method", "options", "revisions", "seed", "protocol"})
@@ -269,6 +324,11 @@ class Grid(Value):
     threads: Size | None = None
     """CPU threads per worker unless the command line says otherwise; None for an equal share of the cores. Small
     networks lose time on a second one, and records are bit-identical at one thread count only."""
+
+    def located(self, dataset: Dataset) -> Dataset:
+        """A run's data set with the path where this grid says it lies."""
+        paths = {own.name: own.path for own in self.datasets}
+        return dataset.model_copy(update={"path": paths.get(dataset.name)})
 
     def as_toml(self) -> dict[str, Any]:
         """Plain values for a TOML file, which has no null: keys without a value are left out."""

@@ -48,6 +48,9 @@ CHANGES: dict[str, list[Any]] = {
     "dataset.validation": [10],
     "dataset.test": [10],
     "dataset.split_seed": [1],
+    "dataset.image_column": ["img"],
+    "dataset.label_column": ["coarse_label"],
+    "dataset.storage": ["streamed"],
     "student.model": ["resnet14t"],
     "student.options": [{"width": 5}, {"width": 4, "depth": 1}, {}],
     "student.stem": ["small"],
@@ -76,6 +79,9 @@ CHANGES: dict[str, list[Any]] = {
     "recipe.warmup_epochs": [1],
     "recipe.input_size": [16],
     "recipe.crop_padding": [1],
+    "recipe.padding": ["reflect"],
+    "recipe.crop_pct": [0.875],
+    "recipe.crop_scale": [(0.2, 1.0)],
     "recipe.flip": [True],
     "recipe.mean": [(0.2,), (0.3, 0.3, 0.3)],
     "recipe.std": [(0.3,)],
@@ -84,7 +90,16 @@ CHANGES: dict[str, list[Any]] = {
     "recipe.channels_last": [True],
     "recipe.deterministic": [not RECIPE.deterministic],
 }
-NAMES_FOR_PEOPLE = {"pair": "other", "label": "other", "student.name": "other", "teacher.student.name": "other"}
+NAMES_FOR_PEOPLE = {
+    "pair": "other",
+    "label": "other",
+    "student.name": "other",
+    "teacher.student.name": "other",
+    "dataset.path": "other",
+}
+PERMISSIONS = {"student.collapsed_map": "accept"}
+WEIGHTS = ("student.weights", "student.weights_sha256")
+"""Where weights lie, and the hash that alone counts."""
 
 
 def changed(value: Any, field: str, to: Any) -> Any:
@@ -100,8 +115,8 @@ def test_the_id_changes_with_everything_that_changes_numbers(field: str, to: Any
     assert other.hash != RUN.hash
 
 
-@pytest.mark.parametrize(("field", "to"), NAMES_FOR_PEOPLE.items())
-def test_the_hash_does_not_change_with_names_for_people(field: str, to: str) -> None:
+@pytest.mark.parametrize(("field", "to"), [*NAMES_FOR_PEOPLE.items(), *PERMISSIONS.items()])
+def test_the_hash_does_not_change_with_names_for_people_and_permissions(field: str, to: str) -> None:
     assert changed(RUN, field, to).hash == RUN.hash
 
 
@@ -110,7 +125,14 @@ def test_every_field_is_said_to_change_the_id_or_not() -> None:
     tables = {"dataset": Dataset, "student": Architecture, "recipe": Recipe}
     fields = {f"{table}.{name}" for table, kind in tables.items() for name in kind.model_fields}
     fields |= set(Run.model_fields) - set(tables)
-    assert fields <= {*CHANGES, *NAMES_FOR_PEOPLE}
+    assert fields <= {*CHANGES, *NAMES_FOR_PEOPLE, *PERMISSIONS, *WEIGHTS}
+
+
+def test_weights_count_by_their_hash_alone() -> None:
+    path, digest = WEIGHTS
+    here, there = (changed(changed(RUN, path, file), digest, "0" * 64) for file in ("a.pth", "b.pth"))
+    assert here.hash == there.hash
+    assert len({RUN.hash, here.hash, changed(here, digest, "1" * 64).hash}) == 3
 
 
 def test_ids_are_stable_and_readable() -> None:
@@ -163,7 +185,7 @@ def minimal() -> dict[str, Any]:
         "pairs": [{"teacher": "resnet18", "student": "mine"}],
         "methods": ["student", "kd"],
         "architectures": {"mine": {"model": "resnet10t"}},
-        "recipe": RECIPE.model_dump(mode="json"),
+        "recipe": RECIPE.model_dump(mode="json", exclude_none=True),
     }
 
 
@@ -195,11 +217,14 @@ def test_shorthands(tmp_path: Path) -> None:
         ({"sedes": [1]}, "sedes: unknown key 'sedes': did you mean seeds"),
         ({"recipe__epoch": 3}, "recipe.epoch: unknown key 'epoch': did you mean epochs"),
         ({"teacher_recipe__lr": 3}, "teacher_recipe.lr: unknown key 'lr': valid: batch_size,"),
-        ({"datasets__0__trian": 3}, "datasets.0.trian: unknown key 'trian': did you mean train? valid: name,"),
+        (
+            {"datasets__0__trian": 3},
+            "datasets.0.trian: unknown key 'trian': did you mean train or storage? valid: image_column,",
+        ),
         ({"pairs__0__x": 3}, "pairs.0.x: unknown key 'x': valid: student, teacher"),
         ({"architectures__mine__stm": "small"}, "architectures.mine.stm: unknown key 'stm': did you mean stem?"),
         ({"pairs": [{"teacher": "resnet18"}]}, "pairs.0.student: Field required"),
-        ({"recipe__epochs": 0}, "recipe.epochs: Input should be greater than 0, got 0"),
+        ({"recipe__epochs": -1}, "recipe.epochs: Input should be greater than or equal to 0, got -1"),
         ({"recipe__epochs": 2.5}, "recipe.epochs"),
         ({"recipe__epochs": "many"}, "got 'many'"),
         ({"recipe__learning_rate": float("inf")}, "recipe.learning_rate: Input should be a finite number"),
@@ -292,7 +317,14 @@ def test_values_are_frozen_and_validated_without_a_file() -> None:
 
 DEFAULTS: dict[type[Value], dict[str, Any]] = {
     Dataset: {"train": None, "validation": 0, "test": None, "split_seed": 0},
-    Architecture: {"options": {}, "stem": "timm", "revision": 0},
+    Architecture: {
+        "options": {},
+        "stem": "timm",
+        "collapsed_map": "refuse",
+        "weights": None,
+        "weights_sha256": None,
+        "revision": 0,
+    },
     Recipe: {
         "last_batch": "keep",
         "momentum": 0.9,
