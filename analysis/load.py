@@ -94,6 +94,7 @@ SETTINGS = {
     "student_hash": "student architecture",
     "recipe_hash": "recipe",
     "teacher_hash": "teacher",
+    "shuffled": "whether the teacher's outputs are shuffled",
     "protocol": "protocol revision",
 }
 """Columns that the methods of one pair must agree in to be compared, and their names for people."""
@@ -108,6 +109,7 @@ def _settings(run: Run) -> Row:
         "student_hash": _identity(type(run.student), run.student.model_dump_json()),
         "recipe_hash": _identity(type(run.recipe), run.recipe.model_dump_json()),
         "teacher_hash": teacher_hash,
+        "shuffled": run.shuffled,
         "method_hash": digest([run.method, run.options, run.revisions]),
         "protocol": run.protocol,
         "teacher_id": teacher_id,

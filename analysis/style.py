@@ -99,10 +99,12 @@ def _components(label: str) -> list[str]:
 
 
 def _base(component: str) -> str:
-    return component.partition("[")[0]
+    """The method of a variant (`kd[temperature=2]`) or of its runs under a control (`kd@tuned`)."""
+    return re.split(r"[\[@]", component, maxsplit=1)[0]
 
 
 def _component_name(component: str) -> str:
-    base, bracket, options = component.partition("[")
+    base = _base(component)
+    options, _, control = component.removeprefix(base).partition("@")
     name = KNOWN[base].name if base in KNOWN else base
-    return f"{name} [{options}" if bracket else name
+    return f"{name}{f' {options}' if options else ''}{f' ({control})' if control else ''}"

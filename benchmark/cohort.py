@@ -11,7 +11,7 @@ import torch
 import methods
 from benchmark import checkpoints, data
 from benchmark.cost import cost
-from benchmark.data import Resident, Splits, TrainingSet
+from benchmark.data import EvaluationData, Splits, TrainingData
 from benchmark.evaluation import classification_measures, outputs_on, teacher_measures
 from benchmark.members import Member, build_student
 from benchmark.provenance import provenance
@@ -31,9 +31,9 @@ class Bench:
 
     folder: Folder
     splits: Splits
-    training: TrainingSet
-    validation: Resident
-    test: Resident
+    training: TrainingData
+    validation: EvaluationData
+    test: EvaluationData
     teacher: Teacher | None
     device: torch.device
 
@@ -75,13 +75,15 @@ def run_cohort(
 
 
 def _bench(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir: Path | None) -> Bench:
-    splits = data.load(run.dataset, data_dir)
+    splits = data.load(grid.located(run.dataset), data_dir)
+    data.keep(run.dataset, splits, folder.path)
     teacher = None
     if run.teacher is not None:
-        expected = grid.expected_accuracy.get(run.teacher.student.name)
+        expected = grid.expected_accuracy.get(run.dataset.name, {}).get(run.teacher.student.name)
         teacher = admit(run, folder.teachers, splits, device, expected)
-    training = TrainingSet(splits.train, run.recipe, device)
-    validation, test = (Resident(split, run.recipe, device) for split in (splits.validation, splits.test))
+    training = data.training_data(splits.train, run.recipe, device)
+    held_out = (splits.validation, splits.test)
+    validation, test = (data.evaluation_data(images, run.recipe, device) for images in held_out)
     return Bench(folder, splits, training, validation, test, teacher, device)
 
 
@@ -95,6 +97,7 @@ def _member(run: Run, bench: Bench) -> Member | None:
         teacher=teacher.network.shapes(image) if teacher else None,
         labels=bench.training.labels,
         epochs=run.recipe.epochs,
+        label_smoothing=run.recipe.label_smoothing,
         classifier=copy.deepcopy(teacher.network.classifier) if teacher else None,
     )
     if reason := methods.unsupported(run.method, task, run.options):
@@ -124,7 +127,9 @@ def _record(member: Member, bench: Bench, cohort_size: int) -> Record:
 
 def _result(member: Member, bench: Bench) -> Result:
     """Evaluate on the test set, which is read here and nowhere before."""
-    values: dict[str, object] = {"test_images": len(bench.test), "data_sha256": bench.splits.sha256}
+    splits = bench.splits
+    values: dict[str, object] = {"test_images": len(bench.test), "test_duplicates": splits.test_duplicates}
+    values["data_sha256"] = splits.sha256
     teacher = bench.teacher
     if teacher is not None:
         its = teacher.record
@@ -141,7 +146,8 @@ def _result(member: Member, bench: Bench) -> Result:
     if teacher is not None:
         supplied = outputs_on(lambda images: teacher.evaluate(images, member.run.recipe), bench.test)
         values |= teacher_measures(outputs, supplied)
-    values |= {key: member.curve[-1][key] for key in ("train_loss", "train_top1", "validation_top1")}
+    if member.curve:
+        values |= {key: member.curve[-1][key] for key in ("train_loss", "train_top1", "validation_top1")}
     return Result.model_validate({**values, "weights_sha256": weights_sha256(member.network.model)})
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.data import TrainingSet
+from benchmark.data import TrainingData
 from benchmark.members import Member
 from benchmark.records import Cost
 from benchmark.teacher import Teacher
@@ -41,11 +41,11 @@ def deployed_macs(member: Member, image: Tensor) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         method.predict(student(image))
     replaced = member.network.classifier if member.method.deployed() else None
-    unused = replaced.weight.numel() if isinstance(replaced, nn.Linear) else 0
+    unused = sum(p.numel() for p in replaced.parameters() if p.dim() > 1) if replaced else 0
     return counter.get_total_flops() // 2 - unused
 
 
-def step_flops(member: Member, teacher: Teacher | None, data: TrainingSet, phase: Phase | None, size: int) -> int:
+def step_flops(member: Member, teacher: Teacher | None, data: TrainingData, phase: Phase | None, size: int) -> int:
     """FLOPs of one training step on `size` images: forward and backward of student and method, the teacher's forward.
 
     phase: the step's, None for the main schedule. Counted on copies of the networks; nothing of the member changes.
@@ -63,7 +63,7 @@ def step_flops(member: Member, teacher: Teacher | None, data: TrainingSet, phase
     return counter.get_total_flops()
 
 
-def training_flops(member: Member, teacher: Teacher | None, data: TrainingSet) -> int:
+def training_flops(member: Member, teacher: Teacher | None, data: TrainingData) -> int:
     """FLOPs of the whole training, phases and, where the method reads the teacher, the teacher's forward included."""
     recipe = member.run.recipe
     whole, rest = divmod(len(data), recipe.batch_size)
@@ -77,7 +77,7 @@ def training_flops(member: Member, teacher: Teacher | None, data: TrainingSet) -
     return total
 
 
-def cost(member: Member, teacher: Teacher | None, data: TrainingSet, cohort_size: int) -> Cost:
+def cost(member: Member, teacher: Teacher | None, data: TrainingData, cohort_size: int) -> Cost:
     """Everything that the record says of a run's cost."""
     image = data.batch(0, 1)[0]
     own_clock = data.device.type == "cpu"

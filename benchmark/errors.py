@@ -11,6 +11,12 @@ class UsageError(ValueError):
     """A wrong name, option, file or folder. Command lines print it as one line and exit with code 2."""
 
 
+def one_line(error: Exception | None, most: int = 300) -> str:
+    """A library's error for the inside of a message: its type and text without line breaks, no longer than `most`."""
+    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     """The error for a name that is not among the valid ones, nearest ones first."""
     valid = sorted(valid)

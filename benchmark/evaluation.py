@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark.data import Resident
+from benchmark.data import EvaluationData
 
 BATCH = 500
 RELATION_IMAGES = 500
@@ -15,18 +15,18 @@ CALIBRATION_BINS = 15
 NEIGHBOURS = 10
 
 
-def batches(data: Resident) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(data: EvaluationData) -> Iterator[tuple[Tensor, Tensor]]:
     for start in range(0, len(data), BATCH):
         yield data.batch(start, start + BATCH)
 
 
-def accuracy(predict: Callable[[Tensor], Tensor], data: Resident) -> float:
+def accuracy(predict: Callable[[Tensor], Tensor], data: EvaluationData) -> float:
     """Top-1 share in [0, 1] of `predict`, images to logits [B, K]."""
     correct = sum((predict(images).argmax(1) == labels).sum() for images, labels in batches(data))
     return float(correct) / len(data)
 
 
-def outputs_on(network: Callable[[Tensor], tuple[Tensor, Tensor]], data: Resident) -> tuple[Tensor, Tensor]:
+def outputs_on(network: Callable[[Tensor], tuple[Tensor, Tensor]], data: EvaluationData) -> tuple[Tensor, Tensor]:
     """Logits [N, K] and embeddings [N, D] on a whole split."""
     logits, embeddings = zip(*(network(images) for images, _ in batches(data)), strict=True)
     return torch.cat(logits), torch.cat(embeddings)

@@ -18,9 +18,11 @@ import tomli_w
 from rich.console import Console
 
 from benchmark.errors import UsageError
+from benchmark.pretrained import pin
 from benchmark.records import Folder, atomic
-from benchmark.spec import Grid, Scalar, grid_names, load_grid
+from benchmark.spec import TUNED, Grid, Scalar, grid_names, load_grid
 from benchmark.terminal import plain, print_plan, print_problems, print_status
+from benchmark.tuning import choose, trial_grid, with_tuned, write_tuned
 
 if TYPE_CHECKING:
     from benchmark.launch import Executor, Settings
@@ -55,8 +57,8 @@ def parser() -> argparse.ArgumentParser:
         "--methods",
         nargs="+",
         metavar="M",
-        help="'all': the grid's own list (default); 'installed': third parties' too; or names, by comma or space, a "
-        "composition as kd+rkd_da",
+        help="'all': the grid's own list (default); 'installed': third parties' too; 'tuned': with the options that "
+        "--tune chose; or names, by comma or space, a composition as kd+rkd_da, a control as student@longer",
     )
     add("--seeds", metavar="N|A,B", help="a number: that many, 0 to N-1; or the seeds themselves, '0,3,7' or '7,'")
     add("--pairs", nargs="+", metavar="P", help="only these pairs, as TEACHER_STUDENT (default: all of the grid)")
@@ -70,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = result.add_argument_group("where").add_argument
     add("--data-dir", type=Path, metavar="DIR", help="where data sets lie that the suite does not bring along")
+    add("--offline", action="store_true", help="do not download a data set of torchvision's that is not there")
     add("--results-dir", type=Path, default=Path("results"), metavar="DIR", help="results land in DIR/<grid>")
     add = result.add_argument_group("how").add_argument
     add(
@@ -89,6 +92,11 @@ def parser() -> argparse.ArgumentParser:
     add("--stop-after", type=_duration, metavar="T", help="stop cleanly after 90s, 9m or 2h; run again to go on")
     add("--retry", choices=("failed",), help="try runs again that failed; without it they are left alone")
     add = result.add_argument_group("instead of running").add_argument
+    add(
+        "--tune",
+        action="store_true",
+        help="train the trials of the grid's [tuning] section, choose on validation images",
+    )
     add("--dry-run", action="store_true", help="print the plan: teachers, cohorts, states, forecast")
     add("--status", action="store_true", help="print what the results folder holds")
     add("--list", choices=("methods", "grids", "models"), help="print what there is to choose from")
@@ -103,11 +111,31 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.export:
         return export(options.export, options.results_dir)
     grid = load_grid(options.grid)
+    if options.tune:
+        return tune(grid, options, console)
     folder = Folder(options.results_dir / grid.name)
     if options.status:
         print_status(folder, console)
         return COMPLETE
-    return execute(grid, folder, options, console)
+    return execute(with_tuned(grid, folder), folder, options, console)
+
+
+def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
+    """Train the trials of a grid's [tuning] section and keep each method's best as its control `tuned`."""
+    for flag in ("methods", "seeds", "option"):
+        if getattr(options, flag):
+            raise UsageError(f"--tune takes no --{flag}: the grid's [tuning] section says what is tried")
+    trials = trial_grid(grid)
+    folder = Folder(options.results_dir / trials.name)
+    code = execute(trials, folder, options, console)
+    if code != COMPLETE or options.dry_run:
+        return code
+    chosen = choose(trials, folder.records()[0])
+    write_tuned(Folder(options.results_dir / grid.name), chosen)
+    for method, values in chosen.items():
+        plain(console)(f"{method}: {', '.join(f'{name} = {value}' for name, value in values.items())}")
+    plain(console)("--methods all tuned trains them beside the grid's own")
+    return COMPLETE
 
 
 def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
@@ -116,7 +144,7 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     from benchmark.plan import check_options, make_plan
 
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid, overrides = wanted(grid, options), method_options(options.option)
+    grid, overrides = pin(wanted(grid, options)), method_options(options.option)
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
     plan = make_plan(grid, folder, overrides)
@@ -129,7 +157,9 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
         from benchmark.preflight import check_device, check_runs
 
         check_device(options.device, executor)
-        not_applicable = check_runs([run for cohort in plan.cohorts for run in cohort.runs], options.data_dir)
+        missing = [run for cohort in plan.cohorts for run in cohort.runs]
+        download = not (options.offline or options.dry_run)
+        not_applicable = check_runs(missing, grid, options.data_dir, download)
     if options.dry_run:
         print_plan(plan, not_applicable, folder, console)
         return COMPLETE
@@ -223,11 +253,14 @@ def method_names(values: Sequence[str] | None, grid: Grid) -> tuple[str, ...]:
     chosen: list[str] = []
     for name in names("--methods", values) or ("all",):
         if name in ("all", "installed"):
-            chosen.extend(grid.methods)
+            chosen.extend(grid.all_methods)
         if name == "installed":
             chosen.extend(set(methods.names()) - set(methods.names(installed=False)))
-        if name not in ("all", "installed"):
-            methods.components(name)
+        if name == TUNED:
+            chosen.extend(f"{method}@{TUNED}" for method in grid.control_named(TUNED).methods)
+        if name not in ("all", "installed", TUNED):
+            methods.components(name.partition("@")[0])
+            grid.control_of(name)
             chosen.append(name)
     return tuple(dict.fromkeys(chosen))
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import methods
-from benchmark.data import Resident
+from benchmark.data import EvaluationData
 from benchmark.evaluation import accuracy
 from benchmark.models import Network, create
 from benchmark.schedule import learning_rate
@@ -79,6 +79,8 @@ class Member:
         started = time.perf_counter()
         torch.manual_seed(derive_seed(self._student_seed, self.next_step))
         self.generator.manual_seed(derive_seed(self._method_seed, self.next_step))
+        if teacher is not None and self.run.shuffled:
+            teacher = misaligned(teacher)
         loss, logits = self.backward(images, batch, teacher)
         self.optimizer.step()
         correct = torch.zeros_like(batch.labels[0]) if logits is None else (logits.argmax(1) == batch.labels).sum()
@@ -149,7 +151,7 @@ class Member:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(epoch)
 
-    def close_epoch(self, epoch: int, validation: Resident) -> None:
+    def close_epoch(self, epoch: int, validation: EvaluationData) -> None:
         """Move the epoch's sums off the device, once, and add a row to the curve."""
         loss, correct, images = self._sums.tolist()
         self._sums.zero_()
@@ -229,4 +231,15 @@ def in_float32(outputs: Outputs) -> Outputs:
         embedding=outputs.embedding.float(),
         maps=tuple(m.float() for m in outputs.maps),
         pooled_map=outputs.pooled_map.float(),
+    )
+
+
+def misaligned(outputs: Outputs) -> Outputs:
+    """Every image's outputs given to the next image of the batch, whose order is random."""
+    return replace(
+        outputs,
+        logits=outputs.logits.roll(1, 0),
+        embedding=outputs.embedding.roll(1, 0),
+        maps=tuple(m.roll(1, 0) for m in outputs.maps),
+        pooled_map=outputs.pooled_map.roll(1, 0),
     )

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import methods
 from benchmark.errors import UsageError, unknown
 from benchmark.records import Folder, State
-from benchmark.spec import Dataset, Grid, Options, Pair, Run
+from benchmark.spec import Control, Dataset, Grid, Options, Pair, Run, Value
 
 T = TypeVar("T")
 
@@ -80,30 +80,30 @@ def check_options(grid: Grid, overrides: Options) -> None:
     """Raise UsageError for an override of a method that is not wanted, or MethodError for an option, here or in the
     grid, of a method that does not exist or does not have it.
     """
-    parts = {part for name in grid.methods for part in methods.components(name)}
+    parts = {part for name in grid.methods for part in methods.components(name.partition("@")[0])}
     for method in overrides:
         if method not in parts:
             methods.components(method)
             raise UsageError(
                 f"--option names {method!r}, which is not among this run's methods: {', '.join(sorted(parts))}"
             )
-    for options in (grid.options, overrides):
+    for options in (grid.options, overrides, *(control.options for control in grid.control)):
         for method, values in options.items():
             methods.resolve(method, {method: values})
 
 
 def cells(grid: Grid, overrides: Options = {}) -> tuple[Run, ...]:
     """Every run of a grid: data sets x pairs x seeds x methods; `overrides` come on top of the grid's own options."""
-    described = {name: _described(name, grid.options, overrides) for name in grid.methods}
+    described = {name: _described(name, grid, overrides) for name in grid.methods}
     return tuple(
         Run(
             dataset=dataset,
             student=grid.architectures[pair.student],
-            recipe=grid.recipe,
+            recipe=grid.recipe_of(pair.student, grid.control_of(name)),
             seed=seed,
-            teacher=_teacher(grid, dataset, pair, seed),
+            teacher=_teacher(grid, dataset, pair, seed, grid.control_of(name)),
             pair=pair.name,
-            **described[name],  # type: ignore[arg-type]
+            **described[name],
         )
         for dataset in grid.datasets
         for pair in grid.pairs
@@ -112,33 +112,43 @@ def cells(grid: Grid, overrides: Options = {}) -> tuple[Run, ...]:
     )
 
 
-def _described(name: str, usual: Options, overrides: Options) -> dict[str, object]:
-    changed = {part: {**usual.get(part, {}), **overrides.get(part, {})} for part in methods.components(name)}
-    options = methods.resolve(name, changed)
+def _described(name: str, grid: Grid, overrides: Options) -> dict[str, Any]:
+    """What of a run depends on its method, and the control that this is under, alone."""
+    control = grid.control_of(name)
+    method = name.partition("@")[0]
+    parts = methods.components(method)
+    usual = {
+        part: {**grid.options.get(part, {}), **(control.options.get(part, {}) if control else {})} for part in parts
+    }
+    options = methods.resolve(method, {part: {**usual[part], **overrides.get(part, {})} for part in parts})
+    label = methods.label(method, options, usual)
     return {
-        "method": name,
+        "method": method,
         "options": options,
-        "revisions": methods.revisions(name),
-        "label": methods.label(name, options, usual),
+        "revisions": methods.revisions(method),
+        "label": f"{label}@{control.name}" if control else label,
+        "shuffled": bool(control and control.shuffled),
     }
 
 
-def _teacher(grid: Grid, dataset: Dataset, pair: Pair, seed: int) -> Run:
+def _teacher(grid: Grid, dataset: Dataset, pair: Pair, seed: int, control: Control | None) -> Run:
+    born_again = control is not None and control.teacher == "student"
+    name = pair.student if born_again else pair.teacher
     return Run(
         dataset=dataset,
-        student=grid.architectures[pair.teacher],
+        student=grid.architectures[name],
         method="student",
         options=methods.resolve("student"),
         revisions=methods.revisions("student"),
-        recipe=grid.teacher_recipe,
+        recipe=grid.recipe_of(name) if born_again else grid.teacher_recipe_of(name),
         seed=seed if grid.teacher_seed == "paired" else grid.teacher_seed,
         label="teacher",
     )
 
 
 def make_plan(grid: Grid, folder: Folder, overrides: Options = {}) -> Plan:
-    """Compare the wanted runs with the records."""
-    runs = cells(grid, overrides)
+    """Compare the wanted runs with the records. What is the same run under two names is one, by the first."""
+    runs = tuple({run.id: run for run in reversed(cells(grid, overrides))}.values())[::-1]
     teachers = tuple({run.teacher.id: run.teacher for run in runs if run.teacher}.values())
     states = {run.id: folder.state(run.id) for run in runs}
     open_runs = [run for run in runs if states[run.id] == "missing"]
@@ -183,13 +193,13 @@ def _kind(run: Run) -> tuple[str, ...]:
 
 def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:
     """Raise UsageError if a results folder was begun with another protocol: its tables would mix the two."""
-    for field in ("recipe", "teacher_recipe", "teacher_seed"):
+    for field in ("recipe", "teacher_recipe", "recipes", "teacher_seed"):
         if getattr(grid, field) != getattr(frozen, field):
             raise _other_grid(folder, _difference(field, getattr(frozen, field), getattr(grid, field)))
-    for field in ("datasets", "architectures"):
+    for field in ("datasets", "architectures", "control"):
         ours, theirs = (_by_name(getattr(g, field)) for g in (grid, frozen))
         for name in sorted(ours.keys() & theirs.keys()):
-            if ours[name] != theirs[name]:
+            if ours[name].identity() != theirs[name].identity():  # a data set may lie elsewhere now
                 raise _other_grid(folder, _difference(f"{field}.{name}", theirs[name], ours[name]))
 
 
@@ -204,11 +214,12 @@ def merge(frozen: Grid, grid: Grid) -> Grid:
             "methods": tuple(dict.fromkeys(name for g in both for name in g.methods)),
             "seeds": tuple(sorted({seed for g in both for seed in g.seeds})),
             "options": frozen.options,
+            "control": tuple({control.name: control for g in both for control in g.control}.values()),
         }
     )
 
 
-def _by_name(values: object) -> dict[str, object]:
+def _by_name(values: object) -> dict[str, Value]:
     return dict(values) if isinstance(values, dict) else {value.name: value for value in values}  # type: ignore
 
 

@@ -1,32 +1,64 @@
 """What can be known to fail before any compute is spent: data, networks, methods and their option values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import torch
 from torch import nn
 
 import methods
+from benchmark.data import check as check_images
 from benchmark.data import load
-from benchmark.errors import UsageError
-from benchmark.models import check
-from benchmark.spec import Run
+from benchmark.errors import UsageError, unknown
+from benchmark.models import check, is_model, model_names
+from benchmark.spec import Architecture, Dataset, Grid, Recipe, Run
 from methods.base import Shapes, Task
 
 
-def check_runs(runs: Sequence[Run], data_dir: Path | None) -> dict[str, str]:
-    """Read every data set and build every network and every method of these runs once.
+def check_runs(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool) -> dict[str, str]:
+    """Read every data set, downloading it if wanted, and build every network and every method of these runs once.
 
     Returns, by run id, why a method cannot serve a pair. Raises UsageError for the first thing that cannot be had.
     """
-    for dataset in {run.dataset.name: run.dataset for run in runs}.values():
-        load(dataset, data_dir)
-    distinct = {(run.pair, run.label): run for run in runs}.values()
-    networks = {run.student.name: run for run in distinct}
-    networks |= {run.teacher.student.name: run.teacher for run in distinct if run.teacher}
-    shapes = {name: check(run.student, run.recipe) for name, run in networks.items()}
-    reasons = {(run.pair, run.label): _check_method(run, shapes) for run in distinct}
-    return {run.id: reason for run in runs if (reason := reasons[run.pair, run.label])}
+    classes = _check_data(runs, grid, data_dir, download)
+    distinct = {(run.dataset.name, run.pair, run.label): run for run in runs}
+    networks = {_network(run, classes): run for run in distinct.values()}
+    networks |= {_network(run.teacher, classes): run.teacher for run in distinct.values() if run.teacher}
+    _check_models([run.student for run in networks.values()], grid.architectures)
+    shapes = {key: check(run.student, run.recipe, key[1]) for key, run in networks.items()}
+    reasons = {}
+    for key, run in distinct.items():
+        teacher = shapes[_network(run.teacher, classes)] if run.teacher else None
+        reasons[key] = _check_method(run, shapes[_network(run, classes)], teacher)
+    return {run.id: reason for run in runs if (reason := reasons[run.dataset.name, run.pair, run.label])}
+
+
+def _network(run: Run, classes: Mapping[str, int]) -> tuple[str, int]:
+    """What tells the networks of a grid apart: the architecture's name and the number of classes."""
+    return run.student.name, classes[run.dataset.name]
+
+
+def _check_models(architectures: Sequence[Architecture], named: Mapping[str, Architecture]) -> None:
+    """A name that neither timm nor the grid has may be a slip in either."""
+    for architecture in architectures:
+        if not is_model(architecture.model):
+            own = [name for name, each in named.items() if is_model(each.model)]
+            raise unknown("model", architecture.model, [*own, *model_names()])
+
+
+def _check_data(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool) -> dict[str, int]:
+    """The number of classes of every data set."""
+    classes: dict[str, int] = {}
+    recipes: dict[Dataset, set[Recipe]] = {}
+    for run in runs:
+        recipes.setdefault(run.dataset, set()).update(each.recipe for each in (run, run.teacher) if each)
+    for dataset, used in recipes.items():
+        splits = load(grid.located(dataset), data_dir, download=download)
+        classes[dataset.name] = splits.classes
+        for images, recipe in product((splits.train, splits.test), used):
+            check_images(images, recipe)
+    return classes
 
 
 def check_device(device: str, executor: str) -> None:
@@ -35,10 +67,8 @@ def check_device(device: str, executor: str) -> None:
         raise UsageError("device 'cuda' is not to be had on this machine; valid here: auto, cpu")
 
 
-def _check_method(run: Run, shapes: dict[str, Shapes]) -> str | None:
+def _check_method(run: Run, student: Shapes, teacher: Shapes | None) -> str | None:
     """Build the method, unless it cannot serve the pair: then say why."""
-    teacher = shapes[run.teacher.student.name] if run.teacher else None
-    student = shapes[run.student.name]
     classifier = nn.Linear(teacher.embedding, teacher.classes) if teacher else None
     task = Task(student, teacher, torch.zeros(2, dtype=torch.int64), run.recipe.epochs, classifier)
     try:

@@ -114,7 +114,7 @@ class Display:
 
     def _share(self, finished: int, current: list[dict[str, Any]]) -> float:
         """Runs done, the ones under way counted by their epochs."""
-        return finished + sum(entry["runs"] * max(0, entry["epoch"]) / entry["epochs"] for entry in current)
+        return finished + sum(entry["runs"] * max(0, entry["epoch"]) / max(1, entry["epochs"]) for entry in current)
 
     def _time_left(self, finished: int, current: list[dict[str, Any]]) -> str:
         done = self._share(finished, current) - self._at_start

@@ -32,7 +32,8 @@ class Result(Value):
 
     top1, top5 and agreement are shares in [0, 1]; nll and kl_teacher (KL(teacher || student) at temperature 1) are nats
     per image; ece is the expected calibration error over 15 bins. The four relation measures compare student and
-    teacher embeddings of test images, 1 meaning the same geometry.
+    teacher embeddings of test images, 1 meaning the same geometry. test_duplicates counts the test images whose pixels
+    equal a training image's.
     """
 
     reason: str | None = None
@@ -51,6 +52,7 @@ class Result(Value):
     train_top1: float | None = None
     train_loss: float | None = None
     test_images: int | None = None
+    test_duplicates: int | None = None
     data_sha256: str | None = None
     weights_sha256: str | None = None
     teacher_id: str | None = None
@@ -195,9 +197,10 @@ class Folder:
         self.failure_path(record.run_id).unlink(missing_ok=True)
 
     def plan(self, run: Run) -> None:
-        """Keep a run's full description, so that a job needs only its id."""
+        """Keep a run's full description, so that a job needs only its id. What is not part of the id, such as where
+        weights lie, may have changed since."""
         path = self.planned_path(run.id)
-        if not path.exists():
+        if not path.exists() or self.planned(run.id) != run:
             write_json(path, run.model_dump(mode="json"))
 
     def planned(self, run_id: str) -> Run:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from benchmark.errors import UsageError, unknown
 
@@ -25,6 +25,12 @@ GRIDS = Path(__file__).parent / "grids"
 Scalar = bool | int | float | str
 Options = dict[str, dict[str, Scalar]]
 """Options per component of a method: {'kd': {'temperature': 4.0}}."""
+
+Fields = dict[str, Scalar | list[Scalar]]
+"""Some fields of a recipe."""
+
+TIMM = "timm"
+"""Stands for timm's own pretrained weights, in place of a file."""
 
 Size = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -47,6 +53,11 @@ class Dataset(Value):
 
     `train` and `validation` come out of the official training images (None: all that is left); `test` is the official
     test split where there is one, else that many images.
+
+    `path`, absolute or below the data folder, is where a set lies that is not found by its name. It says nothing about
+    the images and is not part of a run; nor is a hash of them part of its id, since ids are made and read where there
+    are no data: the name stands for the images, and each record holds the hash of those it saw, which has to be the
+    same for a teacher and its students.
     """
 
     name: Name
@@ -54,23 +65,51 @@ class Dataset(Value):
     validation: Count = 0
     test: Size | None = None
     split_seed: Count = 0
+    image_column: str | None = None
+    """Of Parquet files, where the choice is not obvious; likewise label_column."""
+    label_column: str | None = None
+    storage: Literal["resident", "streamed"] = "resident"
+    """resident: all images on the device, at the recipe's input size. streamed: image files read for every batch, for
+    sets that do not fit; random crops are then taken of the full image, as crop_scale says."""
+    path: str | None = None
+
+    def identity(self) -> dict[str, Any]:
+        return {name: value for name, value in super().identity().items() if name != "path"}
 
 
 class Architecture(Value):
     """A timm model: `timm.create_model(model, num_classes=..., **options)`.
 
     `stem = "small"` makes the first convolution stride 1 (3x3 where it was larger) and drops the pooling after it,
-    the usual change for images of 32 pixels and below.
+    the usual change for images of 32 pixels and below. `collapsed_map = "accept"` says that a last map of 1 x 1 is
+    meant, where a network built for larger images gets small ones.
+
+    `weights` are what the network starts from instead of random ones: "timm", its own pretrained ones, or a file, by
+    its path from the working folder on. Planning adds the file's hash, which alone is part of a run's identity; a grid
+    that states it itself accepts that file only.
     """
 
     name: Name
     model: str
     options: dict[str, Scalar | list[Scalar]] = {}
     stem: Literal["timm", "small"] = "timm"
+    collapsed_map: Literal["refuse", "accept"] = "refuse"
+    weights: Annotated[str, Field(min_length=1)] | None = None
+    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     revision: Count = 0
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.weights_sha256 and not self.weights:
+            raise ValueError("weights_sha256 without weights: say which file, or 'timm'")
+        if self.weights == TIMM and self.stem == "small":
+            raise ValueError("weights = 'timm' do not fit stem = 'small': upscale with input_size instead")
+        return self
+
     def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+        if self.weights and not self.weights_sha256:
+            raise ValueError(f"the weights of architecture {self.name!r} are not pinned yet")
+        return self.model_dump(mode="json", exclude_defaults=True, exclude={"name", "collapsed_map", "weights"})
 
 
 class Pair(Value):
@@ -85,21 +124,31 @@ class Pair(Value):
 
 
 class Recipe(Value):
-    """Everything about training that changes numbers."""
+    """Everything about training that changes numbers. With 0 epochs a network is evaluated as it is, which is for
+    pretrained teachers; schedule and warm-up then mean nothing.
 
-    epochs: Size
+    Images are resized to input_size, the whole image or, with a crop_pct, the shorter side to input_size / crop_pct
+    and then the centre. Random crops: resident images are padded by crop_padding pixels; of streamed ones a random
+    rectangle, of a share of the area within crop_scale and an aspect ratio within 3/4 and 4/3, is resized.
+    """
+
+    epochs: Count
     batch_size: Size
     last_batch: Literal["keep", "drop"] = "keep"
     learning_rate: Annotated[float, Field(gt=0)]
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     schedule: Literal["constant", "step", "cosine"] = "cosine"
     milestones: tuple[Size, ...] = ()
     decay: Annotated[float, Field(gt=0, le=1)] = 0.1
     warmup_epochs: Count = 0
     input_size: Size
     crop_padding: Count = 0
+    padding: Literal["zero", "reflect"] = "zero"
+    crop_pct: Annotated[float, Field(gt=0, le=1)] | None = None
+    crop_scale: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = (0.08, 1.0)
     flip: bool = False
     mean: tuple[float, ...]
     std: tuple[Annotated[float, Field(gt=0)], ...]
@@ -115,10 +164,14 @@ class Recipe(Value):
             raise ValueError(f"mean and std need 1 or 3 values each, not {len(self.mean)} and {len(self.std)}")
         if (self.schedule == "step") != bool(self.milestones):
             raise ValueError("schedule 'step' needs milestones, and only it takes them")
-        if list(self.milestones) != sorted({m for m in self.milestones if m < self.epochs}):
+        if self.epochs and list(self.milestones) != sorted({m for m in self.milestones if m < self.epochs}):
             raise ValueError(f"milestones must rise and stay below the {self.epochs} epochs")
-        if self.warmup_epochs >= self.epochs:
+        if self.epochs and self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs must stay below the {self.epochs} epochs")
+        if self.padding == "reflect" and not 0 < self.crop_padding < self.input_size:
+            raise ValueError(f"padding 'reflect' needs a crop_padding from 1 to {self.input_size - 1}")
+        if self.crop_scale[0] > self.crop_scale[1]:
+            raise ValueError(f"crop_scale must rise, not fall from {self.crop_scale[0]:g} to {self.crop_scale[1]:g}")
         if self.nesterov and self.momentum == 0:
             raise ValueError("nesterov needs a momentum above 0")
         return self
@@ -129,7 +182,10 @@ class Recipe(Value):
 
 
 class Run(Value):
-    """One cell: data set x pair x method x recipe x seed. `pair` and `label` are for people and stay out of the id."""
+    """One cell: data set x pair x method x recipe x seed. `pair` and `label` are for people and stay out of the id.
+
+    `shuffled` gives every image the teacher's outputs for another image of its batch.
+    """
 
     dataset: Dataset
     student: Architecture
@@ -139,15 +195,22 @@ class Run(Value):
     recipe: Recipe
     seed: Count
     teacher: "Run | None" = None
+    shuffled: bool = False
     protocol: int = PROTOCOL_REVISION
     pair: str = ""
     label: str = ""
+
+    @field_validator("dataset")
+    @classmethod
+    def _anywhere(cls, dataset: Dataset) -> Dataset:
+        """Where the images lie is the grid's to say, and another machine's to say otherwise."""
+        return dataset.model_copy(update={"path": None})
 
     def identity(self) -> dict[str, Any]:
         own = self.model_dump(mode="json", include={"method", "options", "revisions", "seed", "protocol"})
         teacher = _hash(self.teacher.model_dump_json()) if self.teacher else None
         values = {name: getattr(self, name).identity() for name in ("dataset", "student", "recipe")}
-        return {**own, **values, "teacher": teacher}
+        return {**own, **values, "teacher": teacher, **({"shuffled": True} if self.shuffled else {})}
 
     @property  # not cached: a copy with other values would take the cache along
     def hash(self) -> str:
@@ -174,6 +237,65 @@ def _hash(text: str) -> str:
     return Run.model_validate_json(text).hash
 
 
+class Control(Value):
+    """What a comparison needs beside methods: some of a grid's methods under another recipe, teacher or options.
+
+    `METHOD@NAME` names its runs. recipe: fields that differ from the grid's; options: those that differ, by method;
+    teacher "student" is the born-again one, the student's architecture trained alone by the student's recipe; shuffled
+    gives every image the teacher's outputs for another image of its batch.
+    """
+
+    name: Name
+    methods: tuple[str, ...] = ("student",)
+    recipe: Fields = {}
+    options: Options = {}
+    teacher: Literal["pair", "student"] = "pair"
+    shuffled: bool = False
+
+
+TUNED = "tuned"
+"""The name of the control whose options were chosen by tuning."""
+
+
+class Range(Value):
+    """Where trials of an option lie: evenly from `low` to `high`, in the option or in its logarithm."""
+
+    low: float
+    high: float
+    scale: Literal["linear", "log"] = "log"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"low = {self.low:g} is not below high = {self.high:g}")
+        if self.scale == "log" and self.low <= 0:
+            raise ValueError(f"low = {self.low:g} has no logarithm; scale = 'linear' takes it")
+        return self
+
+
+class Tuning(Value):
+    """The same number of trials for every method, the best by validation accuracy to be chosen.
+
+    ranges: for a method either a list of trials, each a table of options, or for each option a list of values or a
+    Range; the values of several options are combined at random, each used once (a Latin hypercube).
+    """
+
+    trials: Annotated[int, Field(ge=2)]
+    seeds: tuple[Count, ...] = Field(min_length=1)
+    ranges: dict[str, list[dict[str, Scalar]] | dict[str, Range | list[Scalar]]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _equal(self) -> Self:
+        for method, ranges in self.ranges.items():
+            lists = {method: ranges} if isinstance(ranges, list) else {f"{method}.{k}": v for k, v in ranges.items()}
+            for name, values in lists.items():
+                if isinstance(values, list) and len(values) != self.trials:
+                    raise ValueError(f"{name} has {len(values)} trials; every method gets {self.trials}")
+                if isinstance(values, list) and any(value in values[:i] for i, value in enumerate(values)):
+                    raise ValueError(f"{name} names a trial twice")
+        return self
+
+
 RESERVED = ("teachers", "reference")
 """Names of the folders in `results` that are not a grid's."""
 
@@ -192,11 +314,21 @@ class Grid(Value):
     teacher_seed: Count | Literal["paired"] = 0
     recipe: Recipe
     teacher_recipe: Recipe
-    expected_accuracy: dict[str, float] = {}
+    recipes: dict[str, Fields] = {}
+    """Fields that differ for an architecture, as student and as teacher."""
+    control: tuple[Control, ...] = ()
+    tuning: Tuning | None = None
+    expected_accuracy: dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]] = {}
+    """By data set and architecture: below this test accuracy a teacher is refused."""
     keep_weights: bool = False
     threads: Size | None = None
     """CPU threads per worker unless the command line says otherwise; None for an equal share of the cores. Small
     networks lose time on a second one, and records are bit-identical at one thread count only."""
+
+    def located(self, dataset: Dataset) -> Dataset:
+        """A run's data set with the path where this grid says it lies."""
+        paths = {own.name: own.path for own in self.datasets}
+        return dataset.model_copy(update={"path": paths.get(dataset.name)})
 
     def as_toml(self) -> dict[str, Any]:
         """Plain values for a TOML file, which has no null: keys without a value are left out."""
@@ -229,12 +361,20 @@ class Grid(Value):
     def _consistent(self) -> Self:
         if self.name in RESERVED:
             raise ValueError(f"name {self.name!r} is kept for a folder beside the grids' own; choose another")
-        for name, accuracy in self.expected_accuracy.items():
-            if name not in self.architectures:
-                raise ValueError(f"expected_accuracy: {unknown('architecture', name, self.architectures)}")
-            if not 0 <= accuracy <= 1:
-                raise ValueError(f"expected_accuracy.{name} = {accuracy:g} is not a share in [0, 1]")
+        known = {dataset.name for dataset in self.datasets}
+        for dataset, accuracies in self.expected_accuracy.items():
+            if dataset not in known:
+                raise ValueError(f"expected_accuracy: {unknown('dataset', dataset, known)}")
+            for name in accuracies.keys() - self.architectures.keys():
+                raise ValueError(f"expected_accuracy.{dataset}: {unknown('architecture', name, self.architectures)}")
+        for name in self.recipes.keys() - self.architectures.keys():
+            raise ValueError(f"recipes: {unknown('architecture', name, self.architectures)}")
+        for name in self.architectures:
+            self.teacher_recipe_of(name)
+            for control in (None, *self.control):
+                self.recipe_of(name, control)
         for what, names in (
+            ("control", [control.name for control in self.control]),
             ("dataset", [dataset.name for dataset in self.datasets]),
             ("pair", [pair.name for pair in self.pairs]),
             ("method", list(self.methods)),
@@ -244,6 +384,38 @@ class Grid(Value):
             if twice:
                 raise ValueError(f"{what} {', '.join(sorted(twice))} is listed twice")
         return self
+
+    def recipe_of(self, architecture: str, control: Control | None = None) -> Recipe:
+        """How a student of this architecture is trained, also under a control."""
+        recipe = _changed(self.recipe, self.recipes.get(architecture, {}), f"recipes.{architecture}")
+        return _changed(recipe, control.recipe, f"control.{control.name}.recipe") if control else recipe
+
+    def teacher_recipe_of(self, architecture: str) -> Recipe:
+        return _changed(self.teacher_recipe, self.recipes.get(architecture, {}), f"recipes.{architecture}")
+
+    def control_named(self, name: str) -> Control:
+        """Raises UsageError for one that is not there."""
+        for control in self.control:
+            if control.name == name:
+                return control
+        raise unknown("control", name, [control.name for control in self.control])
+
+    def control_of(self, method: str) -> Control | None:
+        """The control in `METHOD@CONTROL`, None for a method alone. Raises UsageError for one that is not there."""
+        name = method.partition("@")[2]
+        return self.control_named(name) if "@" in method else None
+
+    @property
+    def all_methods(self) -> tuple[str, ...]:
+        """What 'all' means: the methods, and the controls of the grid file with their methods."""
+        controls = [control for control in self.control if control.name != TUNED]
+        controlled = [f"{method}@{control.name}" for control in controls for method in control.methods]
+        return tuple(dict.fromkeys((*self.methods, *controlled)))
+
+
+def _changed(recipe: Recipe, fields: Fields, source: str) -> Recipe:
+    """A recipe with other values of some fields. Raises UsageError for one that it does not have."""
+    return parse(Recipe, {**recipe.model_dump(), **fields}, source) if fields else recipe
 
 
 TABLES: dict[str, type[Value]] = {
@@ -255,6 +427,8 @@ TABLES: dict[str, type[Value]] = {
     "pairs": Pair,
     "recipe": Recipe,
     "teacher_recipe": Recipe,
+    "control": Control,
+    "tuning": Tuning,
 }
 """What the values below a key of a grid or a run are."""
 
@@ -314,8 +488,8 @@ def parse(kind: type[AnyValue], raw: Any, source: str) -> AnyValue:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")  # a misspelt key explains more
-        where = ".".join(str(part) for part in first["loc"])
+        first = min(error.errors(), key=_explains)
+        where = ".".join(str(part) for part in first["loc"] if "[" not in str(part))  # a union's alternatives
         if first["type"] == "extra_forbidden":
             key = str(first["loc"][-1])
             complaint = str(unknown("key", key, _keys_at(kind, first["loc"][:-1])))
@@ -328,6 +502,12 @@ def parse(kind: type[AnyValue], raw: Any, source: str) -> AnyValue:
             if first["type"] != "missing":
                 complaint += f", got {first['input']!r}"
         raise UsageError(f"{source}: {where + ': ' if where else ''}{complaint}") from None
+
+
+def _explains(error: Any) -> int:
+    """Rank of a complaint among several: a misspelt key explains more than what is missing for it, and our own
+    validators more than the other alternatives of a union."""
+    return {"extra_forbidden": 0, "value_error": 1}.get(error["type"], 2)
 
 
 def _models(pairs: Any) -> list[str]:

@@ -7,9 +7,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from benchmark.data import Resident, Splits
+from benchmark.data import Splits, evaluation_data
 from benchmark.evaluation import accuracy
-from benchmark.members import autocast, build_student, in_float32
+from benchmark.members import autocast, in_float32
+from benchmark.models import create
 from benchmark.records import Folder, Record
 from benchmark.spec import Recipe, Run
 from benchmark.weights import weights_sha256
@@ -29,7 +30,9 @@ class Teacher:
     def __init__(self, record: Record, folder: Folder, classes: int, device: torch.device) -> None:
         self.record = record
         self.device = device
-        self.network = build_student(record.run, classes, device).eval().requires_grad_(False)
+        run = record.run
+        network = create(run.student, run.recipe, classes, run.seed, pretrained=False)
+        self.network = network.to(device).eval().requires_grad_(False)
         path = folder.weights_path(record.run_id)
         try:
             self.network.model.load_state_dict(load_file(path, device=str(device)))
@@ -76,7 +79,7 @@ def admit(run: Run, folder: Folder, splits: Splits, device: torch.device, expect
     teacher = Teacher(record, folder, splits.classes, device)
     if weights_sha256(teacher.network.model) != record.result.weights_sha256:
         raise TeacherError(f"weights of teacher {teacher_run.id} are not the ones its record describes")
-    test = Resident(splits.test, teacher_run.recipe, device)
+    test = evaluation_data(splits.test, teacher_run.recipe, device)
     measured = accuracy(lambda images: teacher.outputs(images, teacher_run.recipe).logits, test)
     if round(abs(measured - record.result.top1) * len(test)) > TOLERATED_IMAGES:
         raise TeacherError(f"teacher {teacher_run.id} has top-1 {measured:.4f} here, {record.result.top1:.4f} recorded")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmark.data import Resident, TrainingSet
+from benchmark.data import EvaluationData, TrainingData
 from benchmark.members import Member
 from benchmark.teacher import Teacher
 from methods.base import Batch
@@ -26,8 +26,8 @@ class Watch:
 def train(
     members: Sequence[Member],
     teacher: Teacher | None,
-    data: TrainingSet,
-    validation: Resident,
+    data: TrainingData,
+    validation: EvaluationData,
     watch: Watch,
 ) -> bool:
     """Train every member to the end of its recipe, or until it diverges; False if stopped before.

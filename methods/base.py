@@ -73,7 +73,8 @@ class Task:
     """What a method may know when it is built.
 
     labels: [N], the training labels, by position in the training set. teacher and classifier (the teacher's, frozen)
-    are None where there is no teacher, that is when a teacher itself is trained.
+    are None where there is no teacher, that is when a teacher itself is trained. label_smoothing: the recipe's, in
+    [0, 1).
     """
 
     student: Shapes
@@ -81,6 +82,7 @@ class Task:
     labels: Tensor
     epochs: int
     classifier: nn.Module | None = None
+    label_smoothing: float = 0.0
 
     def lacks_stages(self, count: int) -> str | None:
         """Which network has fewer than `count` stages, as a reason for `Method.unsupported`; None if neither."""
@@ -151,14 +153,15 @@ class Method(nn.Module):
 
     def __init__(self, task: Task) -> None:
         super().__init__()
+        self.label_smoothing = task.label_smoothing
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         """The distillation term, already weighted: a scalar."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def classification(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The classification loss of logits [B, K] and labels [B]: cross-entropy."""
-        return F.cross_entropy(logits, labels)
+        """The classification loss of logits [B, K] and labels [B]: cross-entropy, with the recipe's label smoothing."""
+        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
     def predict(self, student: Outputs) -> Tensor:
         """The logits [B, K] that are trained on labels and deployed."""

@@ -357,6 +357,8 @@ def test_every_method_looks_the_same_in_any_company() -> None:
 
 def test_methods_are_named_and_ordered_for_people() -> None:
     assert display_name("kd+rkd_da[distance=10+1]") == "KD + RKD-DA [distance=10+1]"
-    labels = ["kd+sp", "zeta", "rkd_da[distance=10]", "gkd", "rkd_da", "student", "teacher"]
-    order = ["teacher", "student", "rkd_da", "rkd_da[distance=10]", "gkd", "zeta", "kd+sp"]
+    assert display_name("student@longer") == "Student alone (longer)"
+    assert display_name("rkd_da[distance=10]@tuned") == "RKD-DA [distance=10] (tuned)"
+    labels = ["kd+sp", "zeta", "rkd_da[distance=10]", "gkd", "rkd_da", "student@longer", "student", "teacher"]
+    order = ["teacher", "student", "student@longer", "rkd_da", "rkd_da[distance=10]", "gkd", "zeta", "kd+sp"]
     assert sorted(labels, key=listing_order) == order

@@ -74,12 +74,35 @@ def test_three_seeds_may_mark_a_cell_but_not_a_method(tmp_path: Path) -> None:
 
 def test_a_control_trained_otherwise_is_noted_and_never_best(tmp_path: Path) -> None:
     records = graded({"kd": 1.0}, seeds=3)
-    longer = [fake.run("student", s, p, label="student (longer)", epochs=60) for s in range(3) for p in fake.PAIRS]
+    longer = [fake.run("student", s, p, label="student@longer", epochs=60) for s in range(3) for p in fake.PAIRS]
     text = markup.markdown(main_table(evidence_of(tmp_path, *records, *(fake.record(run, 0.95) for run in longer))))
-    [line] = lines_of(text, "| student (longer)")
+    [line] = lines_of(text, "| Student alone (longer)")
     assert "**" not in line
     assert "- [a] differs from the student alone in recipe and is not ranked" in text
     assert "**81.10 ± 0.12**" in text
+
+
+def test_a_shuffled_teacher_is_another_teacher(tmp_path: Path) -> None:
+    records = graded({"kd": 1.0}, seeds=3)
+    shuffled = [
+        fake.run("kd", seed, pair, label="kd@shuffled", shuffled=True) for seed in range(3) for pair in fake.PAIRS
+    ]
+    evidence = evidence_of(tmp_path, *records, *(fake.record(run, 0.95) for run in shuffled))
+    assert "differs from the student alone in whether the teacher's outputs are shuffled" in markup.markdown(
+        main_table(evidence)
+    )
+    assert evidence.ranking is not None
+    assert evidence.ranking.methods == ("kd", "student")
+
+
+def test_a_tuned_method_is_ranked_beside_its_default(tmp_path: Path) -> None:
+    records = graded({"kd": 1.0}, seeds=3)
+    options = {"kd": {"temperature": 2.0}}
+    tuned = [fake.run("kd", seed, pair, label="kd@tuned", options=options) for seed in range(3) for pair in fake.PAIRS]
+    evidence = evidence_of(tmp_path, *records, *(fake.record(run, 0.95) for run in tuned))
+    assert evidence.ranking is not None
+    assert evidence.ranking.methods == ("kd@tuned", "kd", "student")
+    assert "KD (tuned)" in markup.markdown(main_table(evidence))
 
 
 def test_a_mean_gain_over_fewer_pairs_says_so(tmp_path: Path) -> None:

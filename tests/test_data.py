@@ -1,22 +1,29 @@
 """Data: fixed stratified splits, and batches that are a pure function of (seed, epoch, step)."""
 
 import gzip
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pictures
 import pytest
 import tiny
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from benchmark.data import Images, Resident, TrainingSet, dataset_names, load
+from benchmark.data import Images, Resident, TrainingSet, dataset_names, keep, load
+from benchmark.data.augment import Padded
 from benchmark.errors import UsageError
+from benchmark.models import torchvision
 from benchmark.spec import Dataset, Recipe
 
+CACHE = "RELATIONAL_DISTILLATION_CACHE"
 ENVIRONMENT = "RELATIONAL_DISTILLATION_DATA"
 """Names a folder with data sets that tests may read; nothing is ever downloaded."""
 
@@ -109,24 +116,66 @@ def test_files_that_are_not_there_are_a_usage_error(tmp_path: Path, name: str) -
     assert not list(tmp_path.iterdir())
 
 
-def test_fashion_mnist_from_torchvisions_layout(tmp_path: Path) -> None:
-    source = Path(os.environ.get(ENVIRONMENT, "")) / "FashionMNIST" / "raw"
-    archives = sorted(source.glob("*-ubyte.gz"))
+def test_fashion_mnist_from_torchvisions_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Path(os.environ.get(ENVIRONMENT, ""))
+    archives = sorted((source / "FashionMNIST" / "raw").glob("*-ubyte.gz"))
     if not os.environ.get(ENVIRONMENT) or len(archives) != 4:
         pytest.skip(f"{ENVIRONMENT} names no folder with FashionMNIST/raw/*.gz")
-    raw = tmp_path / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for archive in archives:
-        (raw / archive.stem).write_bytes(gzip.decompress(archive.read_bytes()))
-    splits = load(Dataset(name="fashion_mnist", train=1000, validation=500), tmp_path)
+    monkeypatch.setenv(CACHE, str(tmp_path))
+    splits = load(Dataset(name="fashion_mnist", train=1000, validation=500), source)
     assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [1000, 500, 10_000]
     assert splits.classes == 10
-    labels = (raw / "t10k-labels-idx1-ubyte").read_bytes()[8:]
-    assert splits.test.labels.tolist() == list(labels)
-    pixels = (raw / "t10k-images-idx3-ubyte").read_bytes()[16:]
-    assert splits.test.pixels.numpy().tobytes() == pixels
+    labels, pixels = (gzip.decompress(archives[which].read_bytes()) for which in (1, 0))
+    assert splits.test.labels.tolist() == list(labels[8:])
+    assert splits.test.pixels.numpy().tobytes() == pixels[16:]
     for split in (splits.train, splits.validation):
         assert torch.bincount(split.labels).tolist() == [len(split) // 10] * 10
+
+
+def test_the_split_is_kept_with_the_grid(tmp_path: Path) -> None:
+    dataset = digits(train=200)
+    splits = load(dataset)
+    keep(dataset, splits, tmp_path)
+    (file,) = (tmp_path / "splits").iterdir()
+    assert file.name.startswith("digits-")
+    held = json.loads(file.read_text())
+    assert held["dataset"] == {"name": "digits", "train": 200, "validation": 100, "test": 500}
+    pixels = np.rint(load_digits().images * 255 / 16).astype(np.uint8)[..., None]
+    for name in ("train", "validation", "test"):
+        images = getattr(splits, name)
+        assert np.array_equal(pixels[held["positions"][name]], images.pixels)
+    before = file.stat().st_mtime_ns
+    keep(dataset, splits, tmp_path)
+    keep(digits(split_seed=1), load(digits(split_seed=1)), tmp_path)
+    assert file.stat().st_mtime_ns == before
+    assert len(list((tmp_path / "splits").iterdir())) == 2
+
+
+def test_a_folder_that_was_begun_with_other_images_takes_no_more(tmp_path: Path) -> None:
+    keep(digits(), load(digits()), tmp_path)
+    with pytest.raises(UsageError, match=r"'digits' is not the one that .* was begun with .* another name"):
+        keep(digits(), load(digits(split_seed=3)), tmp_path)
+
+
+def test_official_splits_are_not_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    pictures.folder(tmp_path / "birds", {"train": {"a": 4, "b": 4}, "test": {"a": 1, "b": 1}})
+    assert load(Dataset(name="birds"), tmp_path).drawn == {"validation": []}
+    assert len(load(Dataset(name="birds", validation=2), tmp_path).drawn["validation"]) == 2
+
+
+def test_test_images_that_are_training_images_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their pixels, however they are encoded and whatever their class; each test image once."""
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    root = pictures.folder(tmp_path / "birds", {"train": {"a": 4, "b": 4}, "test": {"a": 2, "b": 2}})
+    assert load(Dataset(name="birds"), tmp_path).test_duplicates == 0
+    for file, number in (("a/9.png", 0), ("b/9.bmp", 5), ("b/8.png", 0)):
+        pictures.picture(number).save(root / "test" / file)
+    pictures.picture(0).transpose(Image.Transpose.TRANSPOSE).save(root / "test" / "a" / "8.png")
+    (root / "train" / "a" / "again.png").write_bytes((root / "train" / "a" / "0.png").read_bytes())
+    for storage in ("resident", "streamed"):
+        assert load(Dataset(name="birds", storage=storage), tmp_path).test_duplicates == 3
+    assert load(digits()).test_duplicates == 0
 
 
 def recipe(**fields: Any) -> Recipe:
@@ -173,6 +222,57 @@ def test_crop_and_flip_are_pillows(channels: int, padding: int, flip: bool, chan
             picture = ImageOps.mirror(picture)
         expected = (np.asarray(picture, dtype=np.float64).reshape(6, 6, channels) / 255 - mean) / std
         np.testing.assert_allclose(shown[place].permute(1, 2, 0).numpy(), expected, atol=1e-5)
+
+
+@given(
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    channels=st.sampled_from([1, 3]),
+    border=st.integers(0, 5),
+    padding=st.sampled_from(["zero", "reflect"]),
+    seed=st.integers(0, 2**32),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_gather_is_torchvisions_pad_crop_and_flip(
+    height: int, width: int, channels: int, border: int, padding: str, seed: int
+) -> None:
+    """Bit for bit at the same offsets: square or not, grey or not, black or reflected border."""
+    border = min(border, height - 1, width - 1) if padding == "reflect" else border
+    functional = torchvision().transforms.functional
+    draw = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(256, (5, height, width, channels), generator=draw, dtype=torch.uint8)
+    fields = {"crop_padding": border, "padding": padding if border else "zero", "input_size": 9}
+    padded = Padded(pixels, recipe(**fields), tiny.CPU)
+    index = torch.randint(5, (12,), generator=draw)
+    top, left = torch.randint(2 * border + 1, (2, 12), generator=draw)
+    flip = torch.randint(2, (12,), generator=draw)
+    shown = padded.crops(index, top, left, flip)
+    assert torch.equal(padded.pixels, pixels)
+    mode = "constant" if padding == "zero" else "reflect"
+    for place in range(12):
+        image = pixels[index[place]].permute(2, 0, 1)
+        expected = functional.pad(image.float(), [border], padding_mode=mode).to(torch.uint8) if border else image
+        expected = functional.crop(expected, int(top[place]), int(left[place]), height, width)
+        expected = functional.hflip(expected) if flip[place] else expected
+        assert torch.equal(shown[place].permute(2, 0, 1), expected)
+
+
+@pytest.mark.parametrize("padding", ["zero", "reflect"])
+def test_the_recipe_pads_as_torchvisions_random_crop(padding: str) -> None:
+    """The same crops as RandomCrop with this padding mode, given its offsets."""
+    images = made_up(20, channels=3)
+    colour = {"mean": (0.0,) * 3, "std": (1 / 255,) * 3}
+    data = TrainingSet(images, recipe(batch_size=20, crop_padding=2, padding=padding, **colour), tiny.CPU)
+    views = data.views(0, 0)
+    shown, _, index = data.training_batch(views, 0)
+    functional = torchvision().transforms.functional
+    mode = "constant" if padding == "zero" else "reflect"
+    for place in range(20):
+        picture = Image.fromarray(images.pixels[index[place]].numpy())
+        picture = functional.pad(picture, [2], padding_mode=mode)
+        picture = functional.crop(picture, int(views.top[place]), int(views.left[place]), 6, 6)
+        expected = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float()
+        torch.testing.assert_close(shown[place], expected, atol=1e-3, rtol=0)
 
 
 def test_every_offset_is_drawn_about_equally_often() -> None:

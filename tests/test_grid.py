@@ -49,7 +49,7 @@ def shipped_signals() -> Iterator[None]:
 def write_grid(path: Path, **changes: Any) -> Path:
     """A grid of two methods, two epochs and one teacher of any accuracy; `recipe__epochs=3` changes a nested value."""
     raw = tomllib.loads((GRIDS / "smoke.toml").read_text())
-    raw |= {"methods": list(METHODS), "expected_accuracy": {"resnet_m": 0.0}}
+    raw |= {"methods": list(METHODS), "expected_accuracy": {"digits": {"resnet_m": 0.0}}}
     raw["datasets"][0]["test"] = 60
     raw["recipe"]["epochs"] = raw["teacher_recipe"]["epochs"] = 2
     for name, value in changes.items():
@@ -298,7 +298,7 @@ def test_a_failed_teacher_fails_its_students_alone_and_can_be_retried(
 ) -> None:
     pairs = [{"teacher": teacher, "student": "resnet_s"} for teacher in ("resnet_m", "resnet_s")]
     good = {"resnet_m": 0.0, "resnet_s": 0.0}
-    grid = write_grid(tmp_path / "two.toml", pairs=pairs, expected_accuracy={**good, "resnet_m": 1.0})
+    grid = write_grid(tmp_path / "two.toml", pairs=pairs, expected_accuracy={"digits": {**good, "resnet_m": 1.0}})
     assert cli("--grid", grid) == FAILED
     printed = capsys.readouterr().out
     assert re.search(
@@ -306,7 +306,7 @@ def test_a_failed_teacher_fails_its_students_alone_and_can_be_retried(
     )
     assert {run["pair"] for run in runs(tmp_path / "results" / "two")} == {"resnet_s_resnet_s"}
 
-    write_grid(grid, pairs=pairs, expected_accuracy=good)
+    write_grid(grid, pairs=pairs, expected_accuracy={"digits": good})
     before = files(tmp_path / "results" / "two" / "records")
     assert cli("--grid", grid) == FAILED  # left alone
     assert files(tmp_path / "results" / "two" / "records") == before

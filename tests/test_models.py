@@ -153,7 +153,123 @@ def test_layout_does_not_change_the_weights() -> None:
 
 
 def test_grey_networks_read_one_channel() -> None:
-    assert check(architecture("test_efficientnet"), recipe(32, channels=1)).classes == 10
+    assert check(architecture("test_efficientnet"), recipe(64, channels=1)).classes == 10
+
+
+# The smallest member of timm's families, made smaller where its options allow it, and the sizes of its maps at 64
+# pixels.
+SHALLOW = {"depth": 2}
+SAMPLE: list[tuple[str, dict[str, Any], list[int]]] = [
+    ("cait_xxs24_224", SHALLOW, [4, 4]),
+    ("convit_tiny", {"depth": 2, "local_up_to_layer": 1}, [4, 4]),
+    ("convmixer_768_32", {}, [9] * 32),
+    ("cs3darknet_focus_s", {}, [32, 16, 8, 4, 2]),
+    ("deit_tiny_patch16_224", SHALLOW, [4, 4]),
+    ("densenet121", {"block_config": [2, 2, 2, 2]}, [32, 16, 8, 4, 2]),
+    ("dla46x_c", {}, [64, 32, 16, 8, 4, 2]),
+    ("dpn48b", {}, [32, 16, 8, 4, 2]),
+    ("edgenext_xx_small", {}, [16, 8, 4, 2]),
+    ("efficientformerv2_s0", {}, [16, 8, 4, 2]),
+    ("efficientnet_lite0", {}, [32, 16, 8, 4, 2]),
+    ("efficientvit_b0", {}, [16, 8, 4, 2]),
+    ("eva02_tiny_patch14_224", {"depth": 2, "patch_size": 16}, [4, 4]),
+    ("fastvit_t8", {}, [16, 8, 4, 2]),
+    ("gcvit_xxtiny", {}, [16, 8, 4, 2]),
+    ("gmlp_ti16_224", {}, [4] * 30),
+    ("hgnetv2_b0", {}, [16, 8, 4, 2]),
+    ("hrnet_w18_small", {}, [32, 16, 8, 4, 2]),
+    ("inception_next_atto", {}, [16, 8, 4, 2]),
+    ("mixer_s32_224", {}, [2] * 8),
+    ("mobilevit_xxs", {}, [32, 16, 8, 4, 2]),
+    ("pit_xs_224", {}, [7, 4, 2]),
+    ("pvt_v2_b0", {}, [16, 8, 4, 2]),
+    ("regnetx_002", {}, [32, 16, 8, 4, 2]),
+    ("repghostnet_050", {}, [32, 16, 8, 4, 2]),
+    ("repvit_m0_9", {}, [16, 8, 4, 2]),
+    ("resnest14d", {}, [32, 16, 8, 4, 2]),
+    ("resnetv2_18", {}, [32, 16, 8, 4, 2]),
+    ("rexnet_100", {}, [32, 16, 8, 4, 2]),
+    ("skresnet18", {}, [32, 16, 8, 4, 2]),
+    ("starnet_s050", {}, [16, 8, 4, 2]),
+    ("swiftformer_xs", {}, [16, 8, 4, 2]),
+    ("test_mambaout", {}, [16, 8, 4, 2]),
+    ("vit_tiny_r_s16_p8_224", SHALLOW, [2, 2]),
+    ("xcit_nano_12_p8_224", SHALLOW, [8, 8]),
+]
+
+
+@pytest.mark.parametrize(("model", "options", "sizes"), SAMPLE)
+def test_any_timm_model_can_be_tapped(model: str, options: dict[str, Any], sizes: list[int]) -> None:
+    net = create(architecture(model, options), recipe(64), CLASSES, seed=0).eval()
+    images = torch.randn(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        outputs, direct = net(images), net.model(images)
+    torch.testing.assert_close(outputs.logits, direct)
+    torch.testing.assert_close(net.classifier(outputs.embedding), direct)
+    assert [tuple(m.shape[2:]) for m in outputs.maps] == [(size, size) for size in sizes]
+    assert outputs.embedding.shape[0] == outputs.pooled_map.shape[0] == 3
+    assert len(outputs.stages(2)) == 2
+    assert net.shapes(images).maps == tuple(tuple(m.shape[1:]) for m in outputs.maps)
+
+
+@pytest.mark.parametrize("model", ["test_vit", "swin_tiny_patch4_window7_224", "gmixer_12_224"])
+def test_maps_come_before_the_final_normalisation_and_the_embedding_after_it(model: str) -> None:
+    net, images = network(model).eval(), pictures(model)
+    before = net(images)
+    with torch.no_grad():
+        net.model.norm.weight.zero_()  # type: ignore[union-attr,operator]
+    after = net(images)
+    assert all(torch.equal(a, b) for a, b in zip(before.maps, after.maps, strict=True))
+    assert (after.embedding - after.embedding[:1]).abs().max() < 1e-6 < (before.embedding - after.embedding).abs().max()
+
+
+@pytest.mark.parametrize("model", ["efficientnet_lite0", "mobilenetv3_small_050", "cifar_mobilenetv2"])
+def test_a_convolution_after_the_last_map_belongs_to_the_head(model: str) -> None:
+    """The last map is the last block's; the input of pooling, where it comes after another convolution, is not."""
+    net = create(architecture(model), recipe(64), CLASSES, seed=0)
+    shapes = net.shapes(torch.zeros(1, 3, 64, 64))
+    assert shapes.embedding > shapes.maps[-1][0]
+    assert shapes.pooled_map[1:] == shapes.maps[-1][1:]
+
+
+def test_several_classifiers_are_one_that_gives_their_mean() -> None:
+    net = create(architecture("efficientformerv2_s0"), recipe(64), CLASSES, seed=0).eval()
+    embedding = net(torch.randn(2, 3, 64, 64)).embedding
+    one, other = net.model.get_classifier()  # type: ignore[operator]
+    torch.testing.assert_close(net.classifier(embedding), (one(embedding) + other(embedding)) / 2)
+    assert not [name for name in net.state_dict() if not name.startswith("model.")]
+
+
+COLLAPSING = [("resnet18", 32, "timm"), ("resnet18", 8, "small"), ("test_convnext", 32, "timm")]
+
+
+@pytest.mark.parametrize(("model", "size", "stem"), COLLAPSING)
+def test_a_last_map_of_one_pixel_is_refused_unless_it_is_meant(model: str, size: int, stem: str) -> None:
+    net = architecture(model, {}, stem)
+    with pytest.raises(UsageError, match=rf"'net': {size} x {size} images leave {model} a last map of 1 x 1") as raised:
+        check(net, recipe(size))
+    message = str(raised.value)
+    assert "input_size" in message
+    assert 'collapsed_map = "accept"' in message
+    assert ('stem = "small"' in message) == (stem == "timm")
+    accepted = net.model_copy(update={"collapsed_map": "accept"})
+    assert check(accepted, recipe(size)).maps[-1][1:] == (1, 1)
+    assert check(net, recipe(4 * size)).maps[-1][1:] != (1, 1)  # the remedies
+    if stem == "timm":
+        assert check(net.model_copy(update={"stem": "small"}), recipe(size)).maps[-1][1:] != (1, 1)
+
+
+def test_one_pixel_at_the_size_that_a_network_is_built_for_is_no_collapse() -> None:
+    assert check(architecture("cifar_mhgd_vgg7"), recipe(32)).maps[-1] == (512, 1, 1)
+    with pytest.raises(UsageError, match="a last map of 1 x 1"):
+        check(architecture("cifar_mobilenetv2"), recipe(16))
+
+
+def test_accepting_a_collapsed_map_is_in_the_run_and_not_in_its_id() -> None:
+    plain = architecture("resnet18")
+    accepted = plain.model_copy(update={"collapsed_map": "accept"})
+    assert accepted.identity() == plain.identity()
+    assert accepted.model_dump()["collapsed_map"] == "accept"
 
 
 @pytest.mark.parametrize(
@@ -167,7 +283,8 @@ def test_grey_networks_read_one_channel() -> None:
         ("test_vit", 32, {}, "small", "test_vit has patches: set its patch_size"),
         ("dla34", 32, {}, "small", "dla34 has a small stem already"),
         ("deit_tiny_distilled_patch16_224", 32, {"depth": 1}, "timm", "does not read one vector per image"),
-        ("resnetv2_18", 32, {}, "timm", "does not read one vector per image"),
+        ("coat_tiny", 64, {}, "timm", "timm's CoaT: its classifier does not read one vector"),
+        ("volo_d1_224", 64, {}, "timm", "'net': timm's VOLO: .* but several tokens or scales"),
     ],
 )
 def test_what_cannot_be_built_or_tapped_is_a_usage_error(

@@ -9,7 +9,7 @@ import pytest
 from benchmark.errors import UsageError
 from benchmark.plan import Plan, Selection, cells, check_frozen, check_options, make_plan, merge, select
 from benchmark.records import Cost, Folder, Record, Result
-from benchmark.spec import Architecture, Dataset, Grid, Options, Pair, Run
+from benchmark.spec import Architecture, Control, Dataset, Grid, Options, Pair, Run
 from methods import MethodError
 
 METHODS = ("student", "kd", "sp")
@@ -239,3 +239,68 @@ def test_a_forecast_takes_the_reference_where_nothing_was_measured(folder: Folde
     reference = Folder(folder.path.parent / "reference" / folder.path.name)
     finish(reference, make_plan(grid(), reference), 4.0)
     assert make_plan(grid(), folder).forecast_seconds == pytest.approx((36 + 4) * 4.0 / 2)
+
+
+def by_label(plan_grid: Grid, pair: str = "l_s", seed: int = 0) -> dict[str, Run]:
+    return {run.label: run for run in cells(plan_grid) if (run.pair, run.seed) == (pair, seed)}
+
+
+def test_recipes_differ_for_an_architecture_in_either_role() -> None:
+    runs = by_label(grid(recipes={"s": {"learning_rate": 0.01}, "m": {"flip": True}}), pair="m_s")
+    assert runs["kd"].recipe == fake.RECIPE.model_copy(update={"learning_rate": 0.01})
+    assert runs["kd"].teacher is not None
+    assert runs["kd"].teacher.recipe == fake.RECIPE.model_copy(update={"flip": True})
+    assert by_label(grid(), pair="l_t")["kd"].recipe == fake.RECIPE
+
+
+def test_controls_are_runs_of_methods_under_another_recipe_teacher_or_options() -> None:
+    controls = (
+        Control(name="longer", recipe={"epochs": 60}),
+        Control(name="born_again", methods=("kd", "sp"), teacher="student"),
+        Control(name="shuffled", methods=("kd",), shuffled=True),
+        Control(name="hot", methods=("kd",), options={"kd": {"temperature": 20.0}}),
+    )
+    controlled = grid(control=controls)
+    assert controlled.all_methods == (
+        *METHODS,
+        "student@longer",
+        "kd@born_again",
+        "sp@born_again",
+        "kd@shuffled",
+        "kd@hot",
+    )
+    runs = by_label(controlled.model_copy(update={"methods": controlled.all_methods}))
+    assert list(runs) == list(controlled.all_methods)
+    assert len({run.id for run in runs.values()}) == len(runs)
+    plain = runs["kd"]
+    assert plain.teacher is not None
+    assert runs["student@longer"].recipe == fake.RECIPE.model_copy(update={"epochs": 60})
+    assert runs["student@longer"].teacher == plain.teacher
+    again = runs["kd@born_again"].teacher
+    assert again is not None
+    assert (again.student.name, again.recipe, again.method) == ("s", fake.RECIPE, "student")
+    assert runs["kd@shuffled"].shuffled
+    assert runs["kd@shuffled"].cohort_key == plain.cohort_key
+    assert runs["kd@hot"].options["kd"] == {**plain.options["kd"], "temperature": 20.0}
+
+
+def test_a_control_that_is_not_there_is_named() -> None:
+    with pytest.raises(UsageError, match="unknown control 'longr': did you mean longer"):
+        cells(grid(methods=("student@longr",), control=(Control(name="longer"),)))
+    with pytest.raises(MethodError, match="'temprature'"):
+        check_options(grid(control=(Control(name="hot", options={"kd": {"temprature": 20.0}}),)), {})
+
+
+def test_a_folder_keeps_to_its_controls(folder: Folder) -> None:
+    begun = grid(control=(Control(name="longer", recipe={"epochs": 60}),))
+    check_frozen(begun, begun, folder)
+    check_frozen(grid(), begun, folder)
+    assert merge(begun, grid()).control == begun.control
+    with pytest.raises(UsageError, match=r"control.longer.recipe = \{'epochs': 60\} there, \{'epochs': 90\} now"):
+        check_frozen(grid(control=(Control(name="longer", recipe={"epochs": 90}),)), begun, folder)
+
+
+def test_the_same_run_under_two_names_is_one(folder: Folder) -> None:
+    same = Control(name="tuned", methods=("sp",), options={"sp": {"weight": 3000.0}})
+    plan = make_plan(grid(methods=("student", "sp", "sp@tuned"), control=(same,)), folder)
+    assert [run.label for run in plan.runs] == ["student", "sp"] * 12

@@ -48,6 +48,9 @@ CHANGES: dict[str, list[Any]] = {
     "dataset.validation": [10],
     "dataset.test": [10],
     "dataset.split_seed": [1],
+    "dataset.image_column": ["img"],
+    "dataset.label_column": ["coarse_label"],
+    "dataset.storage": ["streamed"],
     "student.model": ["resnet14t"],
     "student.options": [{"width": 5}, {"width": 4, "depth": 1}, {}],
     "student.stem": ["small"],
@@ -57,6 +60,7 @@ CHANGES: dict[str, list[Any]] = {
     "revisions": [{"kd": 2}],
     "seed": [1],
     "protocol": [0],
+    "shuffled": [True],
     "teacher": [None],
     "teacher.seed": [1],
     "teacher.recipe.epochs": [11],
@@ -68,12 +72,16 @@ CHANGES: dict[str, list[Any]] = {
     "recipe.momentum": [0.8],
     "recipe.nesterov": [True],
     "recipe.weight_decay": [0.1],
+    "recipe.label_smoothing": [0.1],
     "recipe.schedule": ["constant"],
     "recipe.milestones": [(5,)],
     "recipe.decay": [0.2],
     "recipe.warmup_epochs": [1],
     "recipe.input_size": [16],
     "recipe.crop_padding": [1],
+    "recipe.padding": ["reflect"],
+    "recipe.crop_pct": [0.875],
+    "recipe.crop_scale": [(0.2, 1.0)],
     "recipe.flip": [True],
     "recipe.mean": [(0.2,), (0.3, 0.3, 0.3)],
     "recipe.std": [(0.3,)],
@@ -82,7 +90,16 @@ CHANGES: dict[str, list[Any]] = {
     "recipe.channels_last": [True],
     "recipe.deterministic": [not RECIPE.deterministic],
 }
-NAMES_FOR_PEOPLE = {"pair": "other", "label": "other", "student.name": "other", "teacher.student.name": "other"}
+NAMES_FOR_PEOPLE = {
+    "pair": "other",
+    "label": "other",
+    "student.name": "other",
+    "teacher.student.name": "other",
+    "dataset.path": "other",
+}
+PERMISSIONS = {"student.collapsed_map": "accept"}
+WEIGHTS = ("student.weights", "student.weights_sha256")
+"""Where weights lie, and the hash that alone counts."""
 
 
 def changed(value: Any, field: str, to: Any) -> Any:
@@ -98,8 +115,8 @@ def test_the_id_changes_with_everything_that_changes_numbers(field: str, to: Any
     assert other.hash != RUN.hash
 
 
-@pytest.mark.parametrize(("field", "to"), NAMES_FOR_PEOPLE.items())
-def test_the_hash_does_not_change_with_names_for_people(field: str, to: str) -> None:
+@pytest.mark.parametrize(("field", "to"), [*NAMES_FOR_PEOPLE.items(), *PERMISSIONS.items()])
+def test_the_hash_does_not_change_with_names_for_people_and_permissions(field: str, to: str) -> None:
     assert changed(RUN, field, to).hash == RUN.hash
 
 
@@ -108,7 +125,14 @@ def test_every_field_is_said_to_change_the_id_or_not() -> None:
     tables = {"dataset": Dataset, "student": Architecture, "recipe": Recipe}
     fields = {f"{table}.{name}" for table, kind in tables.items() for name in kind.model_fields}
     fields |= set(Run.model_fields) - set(tables)
-    assert fields <= {*CHANGES, *NAMES_FOR_PEOPLE}
+    assert fields <= {*CHANGES, *NAMES_FOR_PEOPLE, *PERMISSIONS, *WEIGHTS}
+
+
+def test_weights_count_by_their_hash_alone() -> None:
+    path, digest = WEIGHTS
+    here, there = (changed(changed(RUN, path, file), digest, "0" * 64) for file in ("a.pth", "b.pth"))
+    assert here.hash == there.hash
+    assert len({RUN.hash, here.hash, changed(here, digest, "1" * 64).hash}) == 3
 
 
 def test_ids_are_stable_and_readable() -> None:
@@ -152,13 +176,16 @@ def test_shipped_grids_parse_and_survive_a_round_trip(name: str, tmp_path: Path)
     assert load_grid(str(tmp_path / "copy.toml")) == grid
 
 
+TUNING = {"trials": 3, "seeds": [100], "ranges": {"kd": {"weight": [0.9, 0.5, 0.1]}}}
+
+
 def minimal() -> dict[str, Any]:
     return {
         "datasets": [{"name": "digits"}],
         "pairs": [{"teacher": "resnet18", "student": "mine"}],
         "methods": ["student", "kd"],
         "architectures": {"mine": {"model": "resnet10t"}},
-        "recipe": RECIPE.model_dump(mode="json"),
+        "recipe": RECIPE.model_dump(mode="json", exclude_none=True),
     }
 
 
@@ -190,11 +217,14 @@ def test_shorthands(tmp_path: Path) -> None:
         ({"sedes": [1]}, "sedes: unknown key 'sedes': did you mean seeds"),
         ({"recipe__epoch": 3}, "recipe.epoch: unknown key 'epoch': did you mean epochs"),
         ({"teacher_recipe__lr": 3}, "teacher_recipe.lr: unknown key 'lr': valid: batch_size,"),
-        ({"datasets__0__trian": 3}, "datasets.0.trian: unknown key 'trian': did you mean train? valid: name,"),
+        (
+            {"datasets__0__trian": 3},
+            "datasets.0.trian: unknown key 'trian': did you mean train or storage? valid: image_column,",
+        ),
         ({"pairs__0__x": 3}, "pairs.0.x: unknown key 'x': valid: student, teacher"),
         ({"architectures__mine__stm": "small"}, "architectures.mine.stm: unknown key 'stm': did you mean stem?"),
         ({"pairs": [{"teacher": "resnet18"}]}, "pairs.0.student: Field required"),
-        ({"recipe__epochs": 0}, "recipe.epochs: Input should be greater than 0, got 0"),
+        ({"recipe__epochs": -1}, "recipe.epochs: Input should be greater than or equal to 0, got -1"),
         ({"recipe__epochs": 2.5}, "recipe.epochs"),
         ({"recipe__epochs": "many"}, "got 'many'"),
         ({"recipe__learning_rate": float("inf")}, "recipe.learning_rate: Input should be a finite number"),
@@ -221,8 +251,22 @@ def test_shorthands(tmp_path: Path) -> None:
         ({"seeds": [0, 1, 0]}, "seed 0 is listed twice"),
         ({"datasets": [{"name": "digits"}, {"name": "digits", "train": 3}]}, "dataset digits is listed twice"),
         ({"pairs": [{"teacher": "a", "student": "b"}] * 2}, "pair a_b is listed twice"),
-        ({"expected_accuracy": {"mime": 0.9}}, "unknown architecture 'mime': did you mean mine?"),
-        ({"expected_accuracy": {"mine": 90.0}}, "expected_accuracy.mine = 90 is not a share in [0, 1]"),
+        ({"expected_accuracy": {"digts": {"mine": 0.9}}}, "unknown dataset 'digts': did you mean digits?"),
+        ({"expected_accuracy": {"digits": {"mime": 0.9}}}, "unknown architecture 'mime': did you mean mine?"),
+        ({"expected_accuracy": {"digits": {"mine": 90.0}}}, "expected_accuracy.digits.mine: Input should be less than"),
+        ({"recipes": {"mime": {"epochs": 3}}}, "recipes: unknown architecture 'mime': did you mean mine?"),
+        ({"recipes": {"mine": {"epoch": 3}}}, "recipes.mine: epoch: unknown key 'epoch': did you mean"),
+        ({"recipes": {"mine": {"epochs": "3.5"}}}, "epochs: Input should be a valid integer"),
+        ({"control": [{"nmae": "long"}]}, "control.0.nmae: unknown key 'nmae': did you mean name?"),
+        ({"control": [{"name": "long", "recipe": {"epoch": 3}}]}, "control.long.recipe: epoch: unknown key 'epoch'"),
+        ({"control": [{"name": "long"}, {"name": "long"}]}, "control long is listed twice"),
+        ({"control": [{"name": "own", "teacher": "myself"}]}, "control.0.teacher: Input should be 'pair' or 'student'"),
+        ({"tuning": {**TUNING, "trials": 1}}, "tuning.trials: Input should be greater than or equal to 2"),
+        ({"tuning": {**TUNING, "ranges": {"kd": [{"ce": 0.1}]}}}, "kd has 1 trials; every method gets 3"),
+        ({"tuning": {**TUNING, "ranges": {"kd": {"ce": [0.1, 0.2]}}}}, "kd.ce has 2 trials; every method gets 3"),
+        ({"tuning": {**TUNING, "ranges": {"kd": {"ce": [0.1, 0.2, 0.1]}}}}, "kd.ce names a trial twice"),
+        ({"tuning": {**TUNING, "ranges": {"kd": {"ce": {"low": 2, "high": 1}}}}}, "low = 2 is not below high = 1"),
+        ({"tuning": {**TUNING, "ranges": {"kd": {"ce": {"low": 0, "high": 1}}}}}, "low = 0 has no logarithm"),
         ({"name": "teachers"}, "name 'teachers' is kept"),
         ({"name": "../elsewhere"}, "name: "),
     ]
@@ -273,12 +317,20 @@ def test_values_are_frozen_and_validated_without_a_file() -> None:
 
 DEFAULTS: dict[type[Value], dict[str, Any]] = {
     Dataset: {"train": None, "validation": 0, "test": None, "split_seed": 0},
-    Architecture: {"options": {}, "stem": "timm", "revision": 0},
+    Architecture: {
+        "options": {},
+        "stem": "timm",
+        "collapsed_map": "refuse",
+        "weights": None,
+        "weights_sha256": None,
+        "revision": 0,
+    },
     Recipe: {
         "last_batch": "keep",
         "momentum": 0.9,
         "nesterov": False,
         "weight_decay": 0.0,
+        "label_smoothing": 0.0,
         "schedule": "cosine",
         "milestones": (),
         "decay": 0.1,

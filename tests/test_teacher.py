@@ -220,7 +220,7 @@ def test_the_gate_holds_the_teacher_to_what_the_grid_expects(results: Path) -> N
     top1 = tiny.record(results / "teachers", tiny.TEACHER).result.top1
     assert top1 is not None
     for expected, passes in ((top1, True), (top1 + 0.001, False), (0.01, True)):
-        grid = tiny.GRID.model_copy(update={"expected_accuracy": {"teacher": expected}})
+        grid = tiny.GRID.model_copy(update={"expected_accuracy": {"digits": {"teacher": expected}}})
         run = tiny.run("kd", epochs=1, learning_rate=expected)
         if passes:
             assert tiny.train(results / "grid", run, grid=grid)

@@ -5,11 +5,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.errors import UsageError, unknown
+from benchmark.errors import UsageError, one_line, unknown
 from benchmark.models.network import Network
 from benchmark.models.pairing import timm
-from benchmark.spec import Architecture, Recipe, derive_seed
+from benchmark.models.pretrained import load, timm_options
+from benchmark.spec import TIMM, Architecture, Recipe, derive_seed
 from methods.base import Shapes
+
+USUAL_SIZE = 224
+"""What a network is built for where timm does not say."""
 
 
 def model_names() -> list[str]:
@@ -17,23 +21,37 @@ def model_names() -> list[str]:
     return names
 
 
-def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int) -> Network:
+def is_model(name: str) -> bool:
+    """Whether timm has a model of that name, its pretrained tag aside."""
+    found: bool = timm().is_model(name)
+    return found
+
+
+def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int, pretrained: bool = True) -> Network:
     """A network with its initial weights, which depend on (seed, architecture) alone.
 
-    Raises UsageError for a model or an option that timm does not have, and for a network without feature maps.
+    pretrained: load the architecture's weights, if it has any; False where others will be put in their place.
+    Raises UsageError for a model or an option that timm does not have, for a network without feature maps, and for
+    weights that cannot be had or do not fit.
     """
     known = timm()
-    if not known.is_model(architecture.model):
-        raise unknown("model", architecture.model, known.list_models())
+    if not is_model(architecture.model):
+        raise unknown("model", architecture.model, model_names())
+    source = architecture.weights if pretrained else None
+    options: dict[str, Any] = {"in_chans": recipe.channels, "num_classes": classes, **architecture.options}
+    if source == TIMM:
+        options |= timm_options(architecture, recipe, classes)
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(derive_seed("weights", seed, architecture.identity()))
         try:
-            options: dict[str, Any] = {"in_chans": recipe.channels, "num_classes": classes, **architecture.options}
             model = known.create_model(architecture.model, **_sized(architecture.model, options, recipe))
         except (TypeError, ValueError, RuntimeError) as error:
-            raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model}: {error}") from None
+            why = one_line(error)
+            raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model}: {why}") from None
         if architecture.stem == "small":
             _small_stem(model, architecture)
+    if source is not None and source != TIMM:
+        load(model, architecture, recipe, classes)
     if not hasattr(model, "forward_intermediates") or not getattr(model, "feature_info", None):
         raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model} gives no feature maps")
     network = Network(model)
@@ -45,12 +63,34 @@ def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int) 
 def check(architecture: Architecture, recipe: Recipe, classes: int = 10) -> Shapes:
     """Build the network and run it once; raises UsageError where a run would fail later."""
     network = create(architecture, recipe, classes, seed=0)
-    images = torch.zeros(2, recipe.channels, recipe.input_size, recipe.input_size)
+    size = recipe.input_size
+    images = torch.zeros(2, recipe.channels, size, size)
     try:
-        return network.shapes(images)
-    except (RuntimeError, AssertionError) as error:
-        size = recipe.input_size
-        raise UsageError(f"architecture {architecture.name!r} does not take {size} x {size} images: {error}") from None
+        shapes = network.shapes(images)
+    except UsageError as error:
+        raise UsageError(f"architecture {architecture.name!r}: {error}") from None
+    except Exception as error:  # timm's networks have many ways to say that they do not take a size
+        why = one_line(error)
+        raise UsageError(f"architecture {architecture.name!r} does not take {size} x {size} images: {why}") from None
+    if architecture.collapsed_map == "refuse" and collapses(architecture.model, shapes, size):
+        raise _collapsed(architecture, size)
+    return shapes
+
+
+def collapses(model: str, shapes: Shapes, size: int) -> bool:
+    """Whether images smaller than a network is built for leave its last map with one pixel, and with no geometry for
+    methods that compare places."""
+    known = timm().get_pretrained_cfg(model)
+    own_size = known.input_size[-1] if known is not None and known.input_size else USUAL_SIZE
+    return shapes.maps[-1][1:] == (1, 1) and size < own_size
+
+
+def _collapsed(architecture: Architecture, size: int) -> UsageError:
+    stem = "" if architecture.stem == "small" else 'stem = "small", '
+    return UsageError(
+        f"architecture {architecture.name!r}: {size} x {size} images leave {architecture.model} a last map of 1 x 1; "
+        f'choose {stem}upscaled images (a larger input_size), or, if this is meant, collapsed_map = "accept"'
+    )
 
 
 def _sized(model: str, options: dict[str, Any], recipe: Recipe) -> dict[str, Any]:

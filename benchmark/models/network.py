@@ -1,6 +1,7 @@
 """The feature tap: logits, embedding and maps of any timm model, in one pass and without hooks."""
 
 import re
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,17 @@ from methods.base import Outputs, Shapes
 
 STEM = re.compile(r"(stem|conv|bn|act|norm|features\.(conv|norm))\w*")
 """How timm names the module of a first map that comes before the first block."""
+
+
+class Mean(nn.Module):
+    """The mean of what several modules make of one input."""
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(modules)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([member(x) for member in self.members]).mean(0)
 
 
 class Network(nn.Module):
@@ -24,23 +36,36 @@ class Network(nn.Module):
 
     @property
     def classifier(self) -> nn.Module:
-        """What reads the embedding. UsageError for several (distilled transformers) or one that reads maps."""
+        """What reads the embedding [B, D]: the model's classifier, or the mean of several; a convolution reads it as a
+        map of one pixel. Its parameters are the model's own."""
         classifier = self.model.get_classifier()  # type: ignore[operator]
-        if not isinstance(classifier, nn.Module) or isinstance(classifier, nn.Conv2d):
+        if isinstance(classifier, tuple | list):
+            return Mean(classifier)
+        if isinstance(classifier, nn.Conv2d):
+            return nn.Sequential(nn.Unflatten(1, (-1, 1, 1)), classifier, nn.Flatten())
+        if not isinstance(classifier, nn.Module):
             raise self._untappable()
         return classifier
 
     def _untappable(self) -> UsageError:
-        return UsageError(f"{type(self.model).__name__}: its classifier does not read one vector per image")
+        name = type(self.model).__name__
+        return UsageError(
+            f"timm's {name}: its classifier does not read one vector per image, but several tokens or scales"
+        )
 
     def forward(self, images: Tensor) -> Outputs:
         """Outputs of images [B, C, H, W].
 
-        Where the last features are not a [B, C, H, W] map (tokens, channels-last networks), the last map stands in for
-        the input of pooling.
+        Maps are what the blocks give, before a normalisation that comes after the last one (transformers, mixers, wide
+        residual networks); the embedding comes after it. Where the last features are not a [B, C, H, W] map (tokens,
+        channels-last networks), the last map stands in for the input of pooling.
         """
         last, maps = self.model.forward_intermediates(images, output_fmt="NCHW")  # type: ignore[operator]
+        if not isinstance(last, Tensor):  # features at several scales
+            raise self._untappable()
         embedding = self.model.forward_head(last, pre_logits=True)  # type: ignore[operator]
+        if embedding.shape[2:] == (1, 1):
+            embedding = embedding.flatten(1)
         is_map = last.dim() == 4 and not self._channels_last_maps
         return Outputs(self.classifier(embedding), embedding, tuple(maps), last if is_map else maps[-1], self.stem)
 

@@ -39,8 +39,10 @@ _LIBRARIES: list[torch.library.Library] = []
 
 @cache
 def timm() -> ModuleType:
-    """The timm package, which imports torchvision."""
+    """The timm package, which imports torchvision, with the small-image networks registered."""
     torchvision()
     import timm
+
+    import benchmark.models.small_images  # noqa: F401
 
     return timm

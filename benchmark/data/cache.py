@@ -1,0 +1,198 @@
+"""Decoded images, kept in memory-mapped files: decoded once, whoever asks for them first.
+
+An entry is a folder, named after the data set and its source's fingerprint, that takes its name when it is complete: a
+process that is killed while it builds one leaves a folder of another name, which the next builder removes. Who comes
+while an entry is being built waits for it.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+
+from benchmark.data.decode import decode_all
+from benchmark.data.images import DIGEST, Encoded, Images, Varied, image_digest
+from benchmark.data.source import Source, wrong
+from benchmark.errors import UsageError
+from benchmark.spec import digest
+
+log = logging.getLogger(__name__)
+
+ENVIRONMENT = "RELATIONAL_DISTILLATION_CACHE"
+REVISION = 1
+"""Raised when decoding or the layout of an entry changes."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The official splits of a data set; test is None where there is no such split."""
+
+    train: Images
+    test: Images | None
+    classes: int
+
+
+def cache_dir(data_dir: Path | None) -> Path:
+    """$RELATIONAL_DISTILLATION_CACHE; else `.cache` in the data folder, if it can be written; else the user's own."""
+    if ENVIRONMENT in os.environ:
+        return Path(os.environ[ENVIRONMENT])
+    if data_dir is not None and os.access(data_dir, os.W_OK):
+        return data_dir / ".cache"
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "relational-distillation"
+
+
+def decoded(name: str, source: Source, root: Path, keep_pixels: bool) -> Decoded:
+    """The images of a source from the cache, into which they are decoded first if they are not there.
+
+    Without keep_pixels only what is known of the images is kept, and they are decoded again wherever they are used.
+    Raises UsageError that lists everything that is wrong with the images, or if the cache cannot be written.
+    """
+    key = digest([REVISION, source.fingerprint(), keep_pixels], size=16)
+    entry = root / f"{name}-{key}"
+    if (found := _open(entry, source)) is not None:
+        return found
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _alone(root / f".{name}.lock") as alone:
+            if (found := _open(entry, source)) is not None:  # somebody else has built it meanwhile
+                return found
+            if alone:
+                _clear(name, entry, _origin(source, keep_pixels))
+            log.warning("%s: decoding the images in %s, once, into %s", name, source.location, entry)
+            _build(name, source, entry, keep_pixels)
+    except OSError as error:
+        raise UsageError(
+            f"cannot keep decoded images in {root}: {error.strerror}; another place: {ENVIRONMENT}"
+        ) from None
+    found = _open(entry, source)
+    assert found is not None
+    return found
+
+
+def _open(entry: Path, source: Source) -> Decoded | None:
+    """What an entry holds; None if it is not there or not what its own description says."""
+    try:
+        about = json.loads((entry / "about.json").read_bytes())
+        splits = {split: _open_split(entry, split, source, size) for split, size in about["bytes"].items()}
+    except (OSError, ValueError, KeyError, BadZipFile):  # damaged
+        return None
+    return Decoded(splits["train"], splits.get("test"), about["classes"])
+
+
+def _open_split(entry: Path, split: str, source: Source, size: int | None) -> Images:
+    with (entry / f"{split}.npz").open("rb") as file, np.load(file) as table:
+        labels, shapes, digests = torch.from_numpy(table["labels"]), table["shapes"], table["digests"]
+    if size is None:
+        files = [Path(str(item.content)) for item in source.splits[split]()]
+        return Images(Encoded(files, shapes), labels, digests)
+    kept = entry / f"{split}.pixels"
+    if kept.stat().st_size != size:
+        raise ValueError(f"{kept.name} has {kept.stat().st_size} bytes, not {size}")
+    flat = np.memmap(kept, np.uint8, mode="c")  # copy on write: torch has no arrays that cannot be written
+    if (shapes == shapes[0]).all():
+        return Images(torch.from_numpy(flat.reshape(len(shapes), *shapes[0])), labels, digests)
+    ends = shapes.astype(np.int64).prod(1).cumsum()
+    return Images(Varied(flat, np.concatenate([[0], ends[:-1]]), shapes), labels, digests)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[bool]:
+    """One process at a time; the kernel lets go of the lock of a killed one. False where the file system has no locks:
+    then several may do the same work, of which the first to end is kept.
+    """
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            yield False
+        else:
+            yield True
+
+
+def _origin(source: Source, keep_pixels: bool) -> list[object]:
+    return [str(source.location), source.choice, keep_pixels]
+
+
+def _clear(name: str, entry: Path, origin: list[object]) -> None:
+    """Remove what killed builders left, a damaged entry, and those of an earlier state of the same files."""
+    for left in entry.parent.glob(f".{name}.building-*"):
+        shutil.rmtree(left)
+    if entry.exists():
+        log.warning("%s is damaged", entry)
+        shutil.rmtree(entry)
+    for other in entry.parent.glob(f"{name}-*/about.json"):
+        if json.loads(other.read_bytes())["source"] == origin:
+            log.warning("%s: files in %s have changed since they were decoded", name, origin[0])
+            shutil.rmtree(other.parent)
+
+
+def _build(name: str, source: Source, entry: Path, keep_pixels: bool) -> None:
+    building = Path(tempfile.mkdtemp(dir=entry.parent, prefix=f".{name}.building-"))
+    try:
+        problems, sizes, present = list(source.problems), {}, {}
+        for split in source.splits:
+            sizes[split], present[split] = _decode_split(source, split, building, keep_pixels, problems)
+        classes = source.classes or max(present["train"], default=-1) + 1
+        if not source.problems:
+            problems += _class_problems(classes, present)
+        if problems:
+            raise wrong(source.location, problems)
+        about = {"source": _origin(source, keep_pixels), "classes": classes, "bytes": sizes}
+        (building / "about.json").write_text(json.dumps(about), encoding="utf-8")
+        building.chmod(0o755)
+        try:
+            os.replace(building, entry)
+        except OSError:  # somebody without a lock was faster
+            if not entry.exists():
+                raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _decode_split(
+    source: Source, split: str, folder: Path, keep_pixels: bool, problems: list[str]
+) -> tuple[int | None, set[int]]:
+    """Decode one split into a folder; returns its bytes of pixels, if kept, and the classes that occur."""
+    labels, shapes, digests, size = [], [], [], 0
+    with (folder / f"{split}.pixels").open("wb") as file:
+        for item, pixels in decode_all(source.splits[split]()):
+            if item.label is None or item.label < 0 or item.label >= (source.classes or np.inf):
+                valid = f"0 to {source.classes - 1}" if source.classes else "from 0 on"
+                problems.append(f"{item.origin} has label {item.label}, valid are whole numbers {valid}")
+            if isinstance(pixels, str):
+                problems.append(pixels)
+            elif not problems:
+                size += file.write(np.ascontiguousarray(pixels).data) if keep_pixels else 0
+                shapes.append(pixels.shape)
+                digests.append(image_digest(pixels))
+            labels.append(-1 if item.label is None else item.label)
+    if not keep_pixels:
+        (folder / f"{split}.pixels").unlink()
+    if not problems:
+        np.savez(
+            folder / f"{split}.npz",
+            labels=np.array(labels, np.int64),
+            shapes=np.array(shapes).reshape(-1, 3),
+            digests=np.array(digests).reshape(-1, DIGEST),
+        )
+    return size if keep_pixels else None, set(labels)
+
+
+def _class_problems(classes: int, present: dict[str, set[int]]) -> list[str]:
+    """Classes without images, in one of the splits or in all."""
+    return [
+        f"class {number} has no {'training' if split == 'train' else split} image"
+        for split, found in present.items()
+        for number in range(classes)
+        if number not in found
+    ]

@@ -1,0 +1,60 @@
+"""Where a data set's images are: Parquet files, else a folder of images, else torchvision's own layout."""
+
+from pathlib import Path
+
+from benchmark.data import folders, parquet, torchvision_layout
+from benchmark.data.known import KNOWN
+from benchmark.data.source import Source
+from benchmark.errors import UsageError, unknown
+from benchmark.spec import Dataset
+
+OWN = "digits"
+"""Comes with scikit-learn."""
+
+
+def names() -> list[str]:
+    """The data sets that need no path."""
+    return sorted([OWN, *KNOWN])
+
+
+def find(dataset: Dataset, data_dir: Path | None, download: bool) -> Source:
+    """The source of a data set: what its path names, else what lies below the data folder under its name.
+
+    Raises UsageError for a name that is not known, and if there are no images.
+    """
+    known = KNOWN.get(dataset.name)
+    if dataset.path is None and known is None and not (data_dir and (data_dir / dataset.name).is_dir()):
+        raise UsageError(f"{unknown('dataset', dataset.name, names())}; any other needs path = ... in its entry")
+    places = _places(dataset, data_dir)
+    for place in places:
+        if place.is_dir() and (source := parquet.find(place, dataset) or folders.find(place)):
+            return source
+    if known is not None:
+        roots = [place for place in places if place.is_dir()]
+        if data_dir is not None and dataset.path is None:
+            roots.append(data_dir)
+        if roots and (source := torchvision_layout.find(roots, dataset.name, known, download)):
+            return source
+    raise _missing(dataset, data_dir, places)
+
+
+def _places(dataset: Dataset, data_dir: Path | None) -> list[Path]:
+    if dataset.path is not None and Path(dataset.path).is_absolute():
+        return [Path(dataset.path)]
+    if data_dir is None:
+        raise UsageError(f"dataset {dataset.name!r} needs --data-dir, the folder that holds it")
+    if dataset.path is not None:
+        return [data_dir / dataset.path]
+    known = KNOWN.get(dataset.name)
+    return [data_dir / folder for folder in (known.folders if known else (dataset.name,))]
+
+
+def _missing(dataset: Dataset, data_dir: Path | None, places: list[Path]) -> UsageError:
+    layouts = "train-*.parquet and test-*.parquet, or images as {train,val|test}/CLASS/*"
+    known = KNOWN.get(dataset.name)
+    if dataset.path is not None or known is None:
+        return UsageError(f"dataset {dataset.name!r}: {places[0]} is not there or holds none of: {layouts}")
+    wanted = f"{layouts} in {' or '.join(map(str, places))}"
+    if known.torchvision:
+        wanted += f", or what torchvision.datasets.{known.torchvision}({str(data_dir)!r}, download=True) leaves there"
+    return UsageError(f"dataset {dataset.name!r} is not in {data_dir}, or is damaged: needed is {wanted}")

@@ -1,0 +1,99 @@
+"""Images in memory, in the memory-mapped cache, or in files: the same sequence of arrays to everyone else."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.data.decode import DecodeError, decode
+from benchmark.data.source import Item
+
+
+class Varied:
+    """Images of several sizes or numbers of channels, one after another in a flat array of bytes."""
+
+    def __init__(self, flat: np.ndarray, starts: np.ndarray, shapes: np.ndarray) -> None:
+        """flat: uint8 [bytes]; starts: [N]; shapes: [N, 3], height, width, channels."""
+        self.flat, self.starts, self.shapes = flat, starts, shapes
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        """uint8 [H, W, C]"""
+        shape = self.shapes[position]
+        return self.flat[self.starts[position] :][: shape.prod()].reshape(shape)
+
+    def take(self, index: np.ndarray) -> "Varied":
+        return Varied(self.flat, self.starts[index], self.shapes[index])
+
+
+class Encoded:
+    """Image files that are decoded each time they are asked for."""
+
+    def __init__(self, files: list[Path], shapes: np.ndarray) -> None:
+        """shapes: [N, 3], what they decode to."""
+        self.files, self.shapes = files, shapes
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        """uint8 [H, W, C]. Raises DecodeError for a file that was changed while it is in use."""
+        pixels = decode(Item(str(self.files[position]), self.files[position], None))
+        if isinstance(pixels, str):
+            raise DecodeError(pixels)
+        return pixels
+
+    def take(self, index: np.ndarray) -> "Encoded":
+        return Encoded([self.files[position] for position in index], self.shapes[index])
+
+
+@dataclass(frozen=True)
+class Images:
+    """pixels: uint8 [N, H, W, C], or as many arrays [H, W, C] of their own sizes; labels: int64 [N]; digests: a hash of
+    each image's shape and pixels [N, 16], computed if it is not given and the pixels are one array.
+    """
+
+    pixels: Tensor | Varied | Encoded
+    labels: Tensor
+    digests: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def shapes(self) -> np.ndarray:
+        """Height, width and channels of the images, [N, 3], or [1, 3] where all have one shape."""
+        return self.pixels.shapes if not isinstance(self.pixels, Tensor) else np.array([self.pixels.shape[1:]])
+
+    def take(self, index: np.ndarray) -> "Images":
+        pixels = self.pixels[index] if isinstance(self.pixels, Tensor) else self.pixels.take(index)
+        digests = None if self.digests is None else self.digests[index]
+        return Images(pixels, self.labels[torch.from_numpy(index)], digests)
+
+    def content(self) -> Iterator[memoryview]:
+        """What their hash covers: pixels or, where they are not one array, a hash of each image's; and labels."""
+        yield (self.pixels.numpy() if isinstance(self.pixels, Tensor) else self.digested()).data
+        yield self.labels.numpy().data
+
+    def digested(self) -> np.ndarray:
+        """The digests [N, 16]."""
+        if self.digests is not None:
+            return self.digests
+        assert isinstance(self.pixels, Tensor)
+        return np.array([image_digest(image) for image in self.pixels.numpy()]).reshape(len(self), DIGEST)
+
+
+DIGEST = 16
+
+
+def image_digest(pixels: np.ndarray) -> np.ndarray:
+    """A hash of one image [H, W, C], equal for equal shape and pixels only: uint8 [16]."""
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=DIGEST)
+    digest.update(np.ascontiguousarray(pixels).data)
+    return np.frombuffer(digest.digest(), np.uint8)

@@ -1,0 +1,98 @@
+"""Images that stay on the device as uint8, and training batches that are a pure function of (seed, epoch, step)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from benchmark.data.augment import Padded
+from benchmark.data.fit import check, check_memory, fit
+from benchmark.data.images import Images
+from benchmark.spec import Recipe, derive_seed
+
+
+class Normalised:
+    """Labels on the device, and images made what a network reads."""
+
+    def __init__(self, images: Images, recipe: Recipe, device: torch.device) -> None:
+        check(images, recipe)
+        self.recipe = recipe
+        self.device = device
+        self.labels = images.labels.to(device)
+        std = torch.tensor(recipe.std, device=device)[:, None, None]
+        self._scale = 1 / (255 * std)
+        self._shift = torch.tensor(recipe.mean, device=device)[:, None, None] / std
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """uint8 [B, H, W, C] to float32 [B, C, H, W], in the recipe's layout.
+
+        A permuted grey image counts as contiguous in both layouts, and convolutions would take it for channels-last:
+        only a copy, which the conversion is, has the strides of the other.
+        """
+        layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+        images = pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=layout)
+        return images.mul_(self._scale).sub_(self._shift)
+
+
+class Resident(Normalised):
+    """Images on the device, at the recipe's input size and number of channels."""
+
+    def __init__(self, images: Images, recipe: Recipe, device: torch.device) -> None:
+        super().__init__(images, recipe, device)
+        check_memory(len(images), recipe, device)
+        self.pixels = self._place(fit(images.pixels, recipe))
+
+    def _place(self, pixels: Tensor) -> Tensor:
+        return pixels.to(self.device)
+
+    def batch(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Images [B, C, H, W], normalised and as they are, and labels [B], in order: for evaluation."""
+        return self.normalise(self.pixels[start:stop]), self.labels[start:stop]
+
+
+@dataclass(frozen=True)
+class Views:
+    """One epoch's order and augmentation, for every position in it: index [N], rows and columns of the crop's corner
+    [N], flip [N]."""
+
+    index: Tensor
+    top: Tensor
+    left: Tensor
+    flip: Tensor
+
+
+class TrainingSet(Resident):
+    """Training images with room for crops, and the batches of an epoch."""
+
+    def __init__(self, images: Images, recipe: Recipe, device: torch.device) -> None:
+        super().__init__(images, recipe, device)
+        self.steps = steps(len(self), recipe)
+
+    def _place(self, pixels: Tensor) -> Tensor:
+        self._padded = Padded(pixels, self.recipe, self.device)
+        return self._padded.pixels
+
+    def views(self, seed: int, epoch: int) -> Views:
+        """What the batches of an epoch show, drawn on the CPU and therefore the same on every device."""
+        generator = torch.Generator().manual_seed(derive_seed("views", seed, epoch))
+        count, shifts = len(self), 2 * self.recipe.crop_padding + 1
+        index = torch.randperm(count, generator=generator)
+        top, left = torch.randint(shifts, (2, count), generator=generator)
+        flip = torch.randint(2, (count,), generator=generator) * self.recipe.flip
+        return Views(*(drawn.to(self.device) for drawn in (index, top, left, flip)))
+
+    def training_batch(self, views: Views, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Images [B, C, H, W], labels [B] and positions in the training set [B]. Padded before they are normalised."""
+        part = slice(step * self.recipe.batch_size, (step + 1) * self.recipe.batch_size)
+        index = views.index[part]
+        shown = self._padded.crops(index, views.top[part], views.left[part], views.flip[part])
+        return self.normalise(shown), self.labels[index], index
+
+
+def steps(images: int, recipe: Recipe) -> int:
+    """Batches of an epoch; the last partial one counts if the recipe keeps it, or if it is the only one."""
+    whole, rest = divmod(images, recipe.batch_size)
+    return whole + (rest > 0 and (recipe.last_batch == "keep" or whole == 0))

@@ -1,0 +1,129 @@
+"""Images that are read and decoded for every batch, where they do not fit on the device: ImageNet's protocol.
+
+timm's transforms and collation, torch's loader, and batches that are a pure function of (seed, epoch, step) all the
+same: each image's crop and flip are drawn from a state of its own.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.utils.data
+from PIL import Image
+from torch import Tensor
+
+from benchmark.data.fit import fit
+from benchmark.data.images import Encoded, Images
+from benchmark.data.resident import Normalised, steps
+from benchmark.models import timm
+from benchmark.spec import Recipe, derive_seed
+
+
+class Streamed(Normalised):
+    """Image files, brought to the recipe's size when they are asked for."""
+
+    def __init__(self, images: Images, recipe: Recipe, device: torch.device) -> None:
+        super().__init__(images, recipe, device)
+        assert isinstance(images.pixels, Encoded)
+        self.files = images.pixels
+
+    def batch(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Images [B, C, H, W], normalised, resized and cropped at the centre, and labels [B], in order."""
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            positions = np.arange(len(self))[start:stop]
+            shown = list(pool.map(lambda position: fit(self.files.take(np.array([position])), self.recipe), positions))
+        return self.normalise(torch.cat(shown).to(self.device)), self.labels[start:stop]
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedViews:
+    """One epoch's order, and what each place's crop and flip are drawn from; both [N], on the CPU."""
+
+    index: Tensor
+    seeds: Tensor
+
+
+class StreamedTrainingSet(Streamed):
+    """The batches of an epoch: RandomResizedCrop and flip.
+
+    Worker processes, one fewer than there are threads, are some batches ahead; without any, batches are decoded when
+    they are asked for. Batches are asked for in order; one out of order is made all the same, the lead is then lost.
+    """
+
+    def __init__(self, images: Images, recipe: Recipe, device: torch.device) -> None:
+        super().__init__(images, recipe, device)
+        self.steps = steps(len(self), recipe)
+        self._augmented = _Augmented(self.files, recipe)
+        self._ahead: Iterator[Tensor] = iter(())
+        self._next: tuple[StreamedViews | None, int] = (None, 0)
+
+    def views(self, seed: int, epoch: int) -> StreamedViews:
+        """What the batches of an epoch show."""
+        generator = torch.Generator().manual_seed(derive_seed("views", seed, epoch))
+        index = torch.randperm(len(self), generator=generator)
+        return StreamedViews(index, torch.randint(2**63 - 1, (len(self),), generator=generator))
+
+    def training_batch(self, views: StreamedViews, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Images [B, C, H, W], labels [B] and positions in the training set [B]."""
+        if self._next != (views, step):
+            self._ahead = self._from(views, step)
+        shown = next(self._ahead).to(self.device, non_blocking=True)
+        self._next = views, step + 1
+        index = views.index[self._part(step)].to(self.device)
+        return self.normalise(shown.permute(0, 2, 3, 1)), self.labels[index], index
+
+    def _part(self, step: int) -> slice:
+        return slice(step * self.recipe.batch_size, (step + 1) * self.recipe.batch_size)
+
+    def _from(self, views: StreamedViews, first: int) -> Iterator[Tensor]:
+        """uint8 [B, C, H, W] of a step and those after it."""
+        parts = (self._part(step) for step in range(first, self.steps))
+        loader = torch.utils.data.DataLoader(
+            self._augmented,
+            batch_sampler=(list(zip(views.index[p].tolist(), views.seeds[p].tolist(), strict=True)) for p in parts),
+            num_workers=torch.get_num_threads() - 1,
+            collate_fn=timm().data.loader.fast_collate,
+            pin_memory=self.device.type == "cuda",
+            generator=torch.Generator(),  # or it would draw from the state that dropout is drawn from
+        )
+        return (images for images, _ in loader)
+
+
+class _Augmented(torch.utils.data.Dataset[Any]):
+    """Training images by (position, seed), cropped and flipped from that seed: uint8 [C, S, S]."""
+
+    def __init__(self, files: Encoded, recipe: Recipe) -> None:
+        self.files = files
+        self.mode = "L" if recipe.channels == 1 else "RGB"
+        self.augment: Callable[[Image.Image], np.ndarray] = timm().data.create_transform(
+            (recipe.channels, recipe.input_size, recipe.input_size),
+            is_training=True,
+            scale=recipe.crop_scale,
+            hflip=0.5 if recipe.flip else 0.0,
+            color_jitter=None,
+            interpolation="bilinear",
+            use_prefetcher=True,  # leaves pixels as they are
+        )
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, int]:
+        position, seed = key
+        pixels = self.files[position]
+        image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0]).convert(self.mode)
+        with _random_state(seed):
+            return self.augment(image), 0
+
+
+@contextmanager
+def _random_state(seed: int) -> Iterator[None]:
+    """timm draws from Python's generator, torchvision from torch's; both are as they were afterwards."""
+    before = random.getstate()
+    random.seed(seed)
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        yield
+    random.setstate(before)

@@ -1,0 +1,177 @@
+"""Pictures of every kind: converted knowingly, or refused by name."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pictures
+import pytest
+import torch
+from PIL import Image
+
+from benchmark.data import Images, Resident, load
+from benchmark.data.cache import ENVIRONMENT
+from benchmark.data.decode import decode
+from benchmark.data.fit import fit
+from benchmark.data.images import Varied
+from benchmark.data.source import Item
+from benchmark.errors import UsageError
+from benchmark.spec import Dataset, Recipe
+
+CPU = torch.device("cpu")
+
+
+def recipe(size: int, channels: int = 3, **fields: object) -> Recipe:
+    """Pixels come out as they are, 0 to 255."""
+    plain = {"epochs": 1, "batch_size": 4, "learning_rate": 0.1, "input_size": size}
+    scale = {"mean": (0.0,) * channels, "std": (1 / 255,) * channels}
+    return Recipe.model_validate({**plain, **scale, **fields})
+
+
+def read(image: Image.Image, kind: str = "PNG") -> np.ndarray | str:
+    return decode(Item("x", pictures.encoded(image, kind), 0))
+
+
+COLOUR, GREY = pictures.picture(1), pictures.picture(2, 6, 6, 1)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [COLOUR, COLOUR.convert("RGBA"), COLOUR.convert("P", palette=Image.Palette.ADAPTIVE, colors=256)],
+    ids=lambda image: image.mode,
+)
+def test_colour_in_every_mode(image: Image.Image) -> None:
+    found = read(image)
+    np.testing.assert_array_equal(found, np.asarray(COLOUR if image.mode == "RGBA" else image.convert("RGB")))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1"])
+def test_grey_in_every_mode(mode: str) -> None:
+    found = read(GREY.convert(mode))
+    assert isinstance(found, np.ndarray)
+    assert found.shape == (6, 6, 1)
+    np.testing.assert_array_equal(found[..., 0], np.asarray(GREY.convert(mode).convert("L")))
+
+
+def test_cmyk_is_converted_to_colour() -> None:
+    image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    found = read(image, "JPEG")
+    assert isinstance(found, np.ndarray)
+    assert np.abs(found.astype(int) - (255, 0, 0)).max() < 8
+
+
+def test_a_palette_with_transparency() -> None:
+    image = COLOUR.convert("P")
+    file = io.BytesIO()
+    image.save(file, "PNG", transparency=bytes(range(256)))
+    found = decode(Item("x", file.getvalue(), 0))
+    np.testing.assert_array_equal(found, np.asarray(image.convert("RGB")))
+
+
+def colour_of_16_bits() -> bytes:
+    """A PNG of 16 bits a channel, which Pillow reads but does not write."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = b"".join(b"\0" + bytes(2 * 3 * 2) for _ in range(2))
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+DEEP = {
+    "16-bit grey": pictures.encoded(Image.fromarray(np.full((4, 4), 40_000, np.uint16))),
+    "16-bit colour": colour_of_16_bits(),
+    "32-bit whole numbers": pictures.encoded(Image.fromarray(np.full((4, 4), 70_000, np.int32)), "TIFF"),
+    "floats": pictures.encoded(Image.fromarray(np.full((4, 4), 0.5, np.float32)), "TIFF"),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_more_than_8_bits_are_refused(kind: str) -> None:
+    found = decode(Item("deep.png", DEEP[kind], 0))
+    assert isinstance(found, str)
+    assert found.startswith("deep.png has more than 8 bits a channel")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF", "WEBP"])
+def test_every_cut_is_noticed(kind: str) -> None:
+    whole = pictures.encoded(pictures.picture(0, 40, 40), kind)
+    for length in range(0, len(whole) - 12, max(1, len(whole) // 20)):
+        found = decode(Item("cut", whole[:length], 0))
+        assert isinstance(found, str), f"{length} of {len(whole)} bytes were taken for an image"
+        assert found.startswith("cut ")
+        assert "\n" not in found
+
+
+def save(root: Path, images: list[Image.Image]) -> None:
+    for split in ("train", "val"):
+        (root / split / "a").mkdir(parents=True)
+        for number, image in enumerate(images):
+            image.save(root / split / "a" / f"{number}.png")
+
+
+MIXED = [
+    pictures.picture(1, 9, 6),
+    pictures.picture(2, 6, 12, 1),
+    pictures.picture(3, 6, 6),
+    pictures.picture(4, 20, 7),
+]
+
+
+def test_images_of_many_sizes_and_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "cache"))
+    save(tmp_path / "mixed", MIXED)
+    images = load(Dataset(name="mixed"), tmp_path).train
+    assert isinstance(images.pixels, Varied)
+    for number, image in enumerate(MIXED):
+        np.testing.assert_array_equal(images.pixels[number].squeeze(), np.asarray(image))
+    taken = images.take(np.array([3, 1]))
+    np.testing.assert_array_equal(taken.pixels[0], np.asarray(MIXED[3]))
+    shown, _ = Resident(images, recipe(8), CPU).batch(0, 4)
+    assert shown.shape == (4, 3, 8, 8)
+    for place, image in enumerate(MIXED):
+        expected = np.asarray(image.convert("RGB").resize((8, 8), Image.Resampling.BILINEAR), dtype=float)
+        assert np.abs(shown[place].permute(1, 2, 0).numpy() - expected).max() < 1.01
+
+
+def test_colour_in_a_grey_recipe_is_refused_even_among_grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "cache"))
+    save(tmp_path / "mixed", MIXED)
+    with pytest.raises(UsageError, match="images have 3 channels, the recipe's mean and std have 1"):
+        Resident(load(Dataset(name="mixed"), tmp_path).train, recipe(8, 1), CPU)
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (60, 40), (50, 50), (200, 30), (20, 30), (28, 28)])
+@pytest.mark.parametrize("crop_pct", [0.875, 1.0])
+def test_the_centre_is_cropped_as_pillow_and_torchvision_do(shape: tuple[int, int], crop_pct: float) -> None:
+    """Shorter side to input_size / crop_pct, then the centre."""
+    original = pictures.pixels(5, *shape)
+    (found,) = fit(torch.from_numpy(original)[None], recipe(28, crop_pct=crop_pct))
+    height, width = shape
+    scale = round(28 / crop_pct) / min(shape)
+    size = (round(width * scale), round(height * scale))
+    picture = Image.fromarray(original).resize(size, Image.Resampling.BILINEAR)
+    left, top = round((size[0] - 28) / 2), round((size[1] - 28) / 2)
+    expected = np.asarray(picture.crop((left, top, left + 28, top + 28)), dtype=int)
+    assert found.shape == (28, 28, 3)
+    assert np.abs(found.numpy().astype(int) - expected).max() <= 1
+
+
+def test_one_array_and_single_images_are_fitted_alike() -> None:
+    pixels = torch.from_numpy(np.stack([pictures.pixels(n, 10, 14) for n in range(5)]))
+    flat, shapes = pixels.numpy().reshape(-1), np.array([[10, 14, 3]] * 5)
+    varied = Varied(flat, np.arange(5) * 420, shapes)
+    for fields in ({}, {"crop_pct": 0.8}):
+        assert torch.equal(fit(pixels, recipe(8, **fields)), fit(varied, recipe(8, **fields)))
+
+
+def test_images_that_do_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = Images(torch.zeros(100, 8, 8, 1, dtype=torch.uint8), torch.zeros(100, dtype=torch.int64))
+    monkeypatch.setattr("benchmark.data.fit._free_memory", lambda device: 2**30)
+    with pytest.raises(UsageError, match=r"100 images .* need 1.5 GiB on cpu, where 1.0 are free:.*streamed"):
+        Resident(images, recipe(4000, 1), CPU)
+    Resident(images, recipe(8, 1), CPU)

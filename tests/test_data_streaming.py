@@ -1,0 +1,173 @@
+"""Streamed images: ImageNet's crops, the same batches whoever asks, the same records as any other run."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pictures
+import pytest
+import tiny
+import torch
+from torch import Tensor
+
+from benchmark import data
+from benchmark.data import Images, load
+from benchmark.data.cache import ENVIRONMENT
+from benchmark.data.images import Encoded
+from benchmark.errors import UsageError
+from benchmark.spec import Dataset, Recipe
+
+STREAMED = Dataset(name="birds", storage="streamed")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def birds(tmp_path: Path) -> Path:
+    """A data folder with a set of ten training and four test images, of 20 x 30 pixels and one of 18 x 18."""
+    root = pictures.folder(tmp_path / "birds", {"train": {"ant": 5, "cat": 4}, "val": {"ant": 2, "cat": 2}}, 20, 30)
+    pictures.picture(77, 18, 18, 1).save(root / "train" / "cat" / "grey.png")
+    return tmp_path
+
+
+def recipe(**fields: Any) -> Recipe:
+    """Pixels come out as they are, 0 to 255."""
+    plain = {"epochs": 2, "batch_size": 4, "learning_rate": 0.1, "input_size": 8, "flip": True}
+    return Recipe.model_validate({**plain, "mean": (0.0,) * 3, "std": (1 / 255,) * 3, **fields})
+
+
+def training(birds: Path, **fields: Any) -> data.TrainingData:
+    return data.training_data(load(STREAMED, birds).train, recipe(**fields), tiny.CPU)
+
+
+def epoch(batches: data.TrainingData, seed: int = 0, number: int = 0, first: int = 0) -> list[tuple[Tensor, ...]]:
+    views = batches.views(seed, number)
+    return [batches.training_batch(views, step) for step in range(first, batches.steps)]
+
+
+def same(ours: list[tuple[Tensor, ...]], theirs: list[tuple[Tensor, ...]]) -> bool:
+    return all(all(map(torch.equal, a, b)) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_an_epoch_shows_every_image_once(birds: Path) -> None:
+    splits = load(STREAMED, birds)
+    shown = epoch(training(birds))
+    assert [tuple(images.shape) for images, _, _ in shown] == [(4, 3, 8, 8), (4, 3, 8, 8), (2, 3, 8, 8)]
+    assert sorted(torch.cat([index for _, _, index in shown]).tolist()) == list(range(10))
+    for _, labels, index in shown:
+        assert torch.equal(labels, splits.train.labels[index])
+    assert epoch(training(birds, last_batch="drop"))[-1][0].shape[0] == 4
+
+
+def test_batches_are_a_pure_function_of_seed_epoch_and_step(birds: Path) -> None:
+    first = epoch(training(birds), seed=1, number=3)
+    torch.manual_seed(9)
+    random.seed(9)
+    assert same(epoch(training(birds), seed=1, number=3), first)
+    batches = training(birds)
+    assert same(epoch(batches, seed=1, number=3, first=2), first[2:])
+    assert same(epoch(batches, seed=1, number=3), first)
+    views = batches.views(1, 3)
+    for step in (2, 0, 0, 1):
+        assert same([batches.training_batch(views, step)], [first[step]])
+    assert not same(epoch(batches, seed=1, number=4), first)
+    assert not same(epoch(batches, seed=2, number=3), first)
+
+
+def test_worker_processes_change_nothing(birds: Path) -> None:
+    alone = epoch(training(birds))
+    torch.set_num_threads(3)
+    helped = epoch(training(birds))
+    torch.set_num_threads(1)
+    assert same(alone, helped)
+
+
+def test_streaming_leaves_the_random_states_alone(birds: Path) -> None:
+    batches = training(birds)
+    before = torch.get_rng_state(), random.getstate()
+    epoch(batches)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1] == random.getstate()
+
+
+def ramp(folder: Path) -> Images:
+    """One image whose red says the column and green the row."""
+    array = np.zeros((60, 90, 3), np.uint8)
+    array[..., 0], array[..., 1] = np.arange(90)[None], np.arange(60)[:, None]
+    pictures.Image.fromarray(array).save(folder / "ramp.png")
+    return Images(Encoded([folder / "ramp.png"] * 200, np.array([[60, 90, 3]] * 200)), torch.zeros(200).long())
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.08, 1.0), (0.25, 0.5)])
+def test_crops_are_random_resized_crops(tmp_path: Path, low: float, high: float) -> None:
+    """Area and aspect ratio as the recipe and the protocol say; half of them mirrored."""
+    batches = data.training_data(ramp(tmp_path), recipe(batch_size=200, crop_scale=(low, high)), tiny.CPU)
+    ((images, _, _),) = epoch(batches)
+    across = (images[:, 0, :, -1] - images[:, 0, :, 0]).mean(1) * 8 / 7
+    down = (images[:, 1, -1] - images[:, 1, 0]).mean(1) * 8 / 7
+    areas, ratios = (across.abs() * down / 5400), (across.abs() / down)
+    assert low * 0.8 < areas.min() < low * 1.6 + 0.05
+    assert high * 0.75 < areas.max() < high * 1.2
+    assert ratios.min() > 0.75 * 0.8
+    assert ratios.max() < 1.34 * 1.2
+    assert 60 < (across < 0).sum() < 140
+    assert len({tuple(image.flatten().tolist()) for image in images}) == 200
+
+
+def test_without_flip_nothing_is_mirrored(tmp_path: Path) -> None:
+    ((images, _, _),) = epoch(data.training_data(ramp(tmp_path), recipe(batch_size=200, flip=False), tiny.CPU))
+    assert (images[:, 0, :, -1] > images[:, 0, :, 0]).all()
+
+
+@pytest.mark.parametrize("crop_pct", [None, 0.8])
+def test_evaluation_shows_what_resident_images_show(birds: Path, crop_pct: float | None) -> None:
+    streamed, resident = (
+        data.evaluation_data(load(dataset, birds).train, recipe(crop_pct=crop_pct), tiny.CPU)
+        for dataset in (STREAMED, Dataset(name="birds"))
+    )
+    assert len(streamed) == 10
+    for start, stop in ((0, 4), (4, 14), (2, 3)):
+        assert all(map(torch.equal, streamed.batch(start, stop), resident.batch(start, stop)))
+
+
+@pytest.mark.parametrize("storage", ["resident", "streamed"])
+def test_a_split_may_be_empty(birds: Path, storage: str) -> None:
+    """Images of several sizes, none of them held out for validation."""
+    empty = load(Dataset(name="birds", storage=storage), birds).validation
+    assert len(data.evaluation_data(empty, recipe(), tiny.CPU)) == 0
+
+
+def test_a_grey_recipe_reads_grey_images(tmp_path: Path) -> None:
+    pictures.folder(tmp_path / "birds", {"train": {"a": 2}, "val": {"a": 1}}, 20, 20, 1)
+    grey = {"mean": (0.0,), "std": (1 / 255,)}
+    assert epoch(training(tmp_path, **grey))[0][0].shape == (2, 1, 8, 8)
+
+
+def test_what_streaming_cannot_do_is_said(birds: Path) -> None:
+    with pytest.raises(UsageError, match="crop_padding = 4 is for resident images; streamed ones"):
+        training(birds, crop_padding=4)
+    pictures.parquet(birds / "cubs" / "train.parquet", [0, 1])
+    with pytest.raises(UsageError, match="'cubs': storage = 'streamed' reads a folder of images, not Parquet files"):
+        load(Dataset(name="cubs", storage="streamed"), birds)
+
+
+def test_streamed_images_keep_no_pixels_and_are_checked_all_the_same(birds: Path, tmp_path: Path) -> None:
+    streamed, resident = load(STREAMED, birds), load(Dataset(name="birds"), birds)
+    assert np.array_equal(streamed.train.digests, resident.train.digests)
+    assert len(list((tmp_path / "cache").glob("*/train.pixels"))) == 1
+    (birds / "birds" / "val" / "ant" / "0.png").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"val/ant/0.png is not an image"):
+        load(STREAMED, birds)
+
+
+def test_the_hash_tells_streamed_images_and_their_split_apart(birds: Path) -> None:
+    whole = load(STREAMED, birds).sha256
+    assert load(STREAMED, birds).sha256 == whole
+    parts = {load(STREAMED.model_copy(update={"validation": 4, "split_seed": seed}), birds).sha256 for seed in range(3)}
+    assert len({whole, *parts}) == 4
+    pictures.picture(5, 20, 30).save(birds / "birds" / "val" / "ant" / "0.png")
+    assert load(STREAMED, birds).sha256 != whole
