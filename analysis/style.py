@@ -63,7 +63,7 @@ def display_name(label: str) -> str:
 def listing_order(label: str) -> tuple[bool, int, str]:
     """Sort key: the suite's methods, each followed by its variants, then others by name, then compositions."""
     components = _components(label)
-    bases = [_base(part) for part in components]
+    bases = [base_method(part) for part in components]
     known = list(KNOWN)
     return len(components) > 1, known.index(bases[0]) if bases[0] in KNOWN else len(known), label
 
@@ -84,12 +84,12 @@ def styles(labels: Iterable[str]) -> dict[str, Style]:
 
 def _spare_looks(label: str) -> list[tuple[str, Marker]]:
     """Every colour and marker a label may get, its own first."""
-    base = _base(label)
     looks = list(product(SPARE_COLOURS, SPARE_MARKERS))
     start = int(digest(label), 16) % len(looks)
     looks = looks[start:] + looks[:start]
-    if base in KNOWN and len(_components(label)) == 1:
-        looks.sort(key=lambda look: look[0] != KNOWN[base].colour)
+    if (base := base_method(label)) in KNOWN and len(_components(label)) == 1:
+        own = KNOWN[base].colour
+        return [(own, marker) for _, marker in looks[: len(SPARE_MARKERS)]] + [look for look in looks if look[0] != own]
     return looks
 
 
@@ -98,13 +98,13 @@ def _components(label: str) -> list[str]:
     return re.split(r"\+(?![^\[]*\])", label)
 
 
-def _base(component: str) -> str:
+def base_method(component: str) -> str:
     """The method of a variant (`kd[temperature=2]`) or of its runs under a control (`kd@tuned`)."""
     return re.split(r"[\[@]", component, maxsplit=1)[0]
 
 
 def _component_name(component: str) -> str:
-    base = _base(component)
+    base = base_method(component)
     options, _, control = component.removeprefix(base).partition("@")
     name = KNOWN[base].name if base in KNOWN else base
     return f"{name}{f' {options}' if options else ''}{f' ({control})' if control else ''}"

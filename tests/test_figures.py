@@ -437,6 +437,25 @@ def test_marks_alone_tell_the_suites_methods_apart() -> None:
     assert len({style.marker for style in KNOWN.values()}) == len(KNOWN)
 
 
+@pytest.mark.parametrize("method", [name for name in KNOWN if name != "teacher"])
+def test_variants_and_controls_keep_their_methods_colour(method: str) -> None:
+    labels = [f"{method}@longer", f"{method}[weight=2]", f"{method}[weight=2]@tuned"]
+    look = styles([method, *labels])
+    assert {style.colour for style in look.values()} == {KNOWN[method].colour}
+    assert len({style.marker for style in look.values()}) == 4
+    assert all(styles([label])[label].colour == KNOWN[method].colour for label in labels)
+
+
+def test_a_control_of_the_student_alone_does_not_pay_for_the_teacher(tmp_path: Path) -> None:
+    records = [
+        fake.record(fake.run("student", 0)),
+        fake.record(fake.run("student", 0, label="student@longer", epochs=60)),
+    ]
+    runs = load([fake.write(tmp_path / "grid", *records)]).runs
+    found = {row["method"]: row["device_seconds"] for row in data(runs, pool(runs))}
+    assert found["student@longer"] == pytest.approx(10)
+
+
 def test_a_method_looks_the_same_in_every_figure() -> None:
     look = styles(list(grids.GAINS))
     for name in ("gains", "relation_vs_gain"):

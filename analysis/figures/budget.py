@@ -12,7 +12,7 @@ from analysis.figures.budget_panels import Row, draw
 from analysis.figures.canvas import Drawing, NotDrawnError
 from analysis.load import CELL
 from analysis.statistics import t_interval
-from analysis.style import CONTROL, TEACHER, Style, display_name
+from analysis.style import CONTROL, TEACHER, Style, base_method, display_name
 
 
 def drawings(runs: pd.DataFrame, cells: Sequence[Cell], look: Mapping[str, Style]) -> list[Drawing]:
@@ -63,7 +63,7 @@ def _budget(cell: Cell, runs: pd.DataFrame, column: str) -> float | None:
     """A run alone takes its own steps and, unless it learns from labels alone, the teacher's."""
     if column == "device_seconds":
         seconds = cell.student_seconds
-        if seconds is None or cell.method.partition("[")[0] == CONTROL:
+        if seconds is None or base_method(cell.method) == CONTROL:
             return seconds
         return None if cell.teacher_seconds is None else seconds + cell.teacher_seconds
     if hasattr(cell, column):
