@@ -1,93 +1,105 @@
-"""`python -m analysis results/<grid>`: figures and tables of results folders, from their records alone."""
+"""`python -m analysis results/<grid>`: figures, tables and statements of results folders, from their records alone."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from analysis import markup
-from analysis.cells import Cell, pool
-from analysis.load import Results, load
-from analysis.style import TEACHER
-from analysis.tables import Table, cost_table, main_table
 from benchmark.errors import UsageError
-from benchmark.records import Folder, atomic, write_rows
+from benchmark.records import Folder
+
+if TYPE_CHECKING:
+    from analysis.load import Results
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write everything, print the main table and what was written. Returns the exit code."""
+    """Write everything, print the main table and what was written. Returns the exit code: 1 if merging met conflicts,
+    2 for what cannot be used, else 0.
+    """
     options = _parser().parse_args(arguments)
     try:
-        results = load(options.folders)
-        problems = [*results.problems, *_derive_csv(options.folders)]
-        cells = pool(results.runs)
-        table = main_table(cells)
-        costs = cost_table(cells, results.runs.device.dropna())
-        out = options.out or options.folders[0]
-        written = [path for each in (table, costs) for path in write_table(each, out / "tables")]
-        if any(cell.n for cell in cells if cell.method != TEACHER):
-            written += write_figure(cells, out / "figures")
-        else:
-            problems.append("no run has finished, so that there is nothing to draw")
+        return _analyse(options)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(markup.markdown(table))
-    print(_progress(results), "wrote:", *(f"  {path}" for path in written), sep="\n")
-    for problem in problems:
-        print(f"warning: {problem}", file=sys.stderr)
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m analysis", description="Figures and tables of results folders, made from their records alone."
+        prog="python -m analysis",
+        description="Figures, tables and statements of results folders, made from their records alone.",
+        epilog="python -m analysis.verify compares a folder with a reference, cell by cell.",
     )
     parser.add_argument(
-        "folders", nargs="+", type=Path, metavar="FOLDER", help="a results folder, such as results/digits"
+        "folders",
+        nargs="+",
+        type=Path,
+        metavar="FOLDER",
+        help="a results folder, such as results/digits; several are analysed together",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where figures/ and tables/ go (by default into the first folder)"
+        "--out", type=Path, metavar="DIR", help="where everything goes (by default into the first folder)"
+    )
+    parser.add_argument(
+        "--merge",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="first copy the records of these folders, made on other machines, into the first folder; what contradicts "
+        "its records is named and left out",
+    )
+    parser.add_argument(
+        "--include-stale",
+        action="store_true",
+        help="count records of an older protocol or method revision where a cell and seed have no newer one",
     )
     return parser
 
 
-def _derive_csv(folders: Sequence[Path]) -> list[str]:
+def _analyse(options: argparse.Namespace) -> int:
+    target: Path = options.folders[0]
+    for path in (*options.folders[len(options.merge) > 0 :], *options.merge):
+        if not path.is_dir():
+            raise UsageError(f"results folder {str(path)!r} does not exist")
+    # Reading records and drawing need large libraries: bad input and --help need not wait for them.
+    from analysis.evidence import weigh
+    from analysis.load import load
+    from analysis.main_table import main_table
+    from analysis.markup import markdown
+    from analysis.merge import merge
+    from analysis.published import FILE, read
+    from analysis.writing import write_all
+
+    merged = merge(target, options.merge) if options.merge else None
+    results = load(options.folders, include_stale=options.include_stale)
+    evidence = weigh(results.runs, read() if FILE.exists() else None)
+    problems = [*(merged.conflicts if merged else ()), *results.problems, *_derive_csv(results)]
+    written, notes = write_all(results, evidence, options.out or target)
+    if not any(path.suffix == ".pdf" for path in written):
+        problems.append("no run has finished, so that there is nothing to draw")
+    print(markdown(main_table(evidence)))
+    if merged:
+        print(merged.account(target))
+    print(_progress(results), "wrote:", *(f"  {path}" for path in written), *notes, sep="\n")
+    for problem in problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    return 1 if merged and merged.conflicts else 0
+
+
+def _derive_csv(results: "Results") -> list[str]:
     """Rewrite each folder's runs.csv and costs.csv; a folder that cannot be written to is a warning."""
     problems = []
-    for path in folders:
+    for path, records in results.records.items():
         try:
-            Folder(path).write_tables()
+            Folder(path).write_tables(records)
         except UsageError as error:
             problems.append(f"{error}; its runs.csv and costs.csv are not rewritten")
     return problems
 
 
-def write_table(table: Table, folder: Path) -> list[Path]:
-    """A table as .md, .tex and .csv; returns their paths."""
-    paths = []
-    for suffix, text in ((".md", markup.markdown(table)), (".tex", markup.latex(table))):
-        paths.append(folder / f"{table.name}{suffix}")
-        with atomic(paths[-1]) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    paths.append(folder / f"{table.name}.csv")
-    write_rows(paths[-1], table.data)
-    return paths
-
-
-def write_figure(cells: Sequence[Cell], folder: Path) -> list[Path]:
-    """Accuracy versus budget as .pdf and .png, and its data as .csv; returns their paths."""
-    # Drawing libraries take most of a second to import: bad input and --help need not wait for them.
-    from analysis.figures import accuracy_vs_budget
-
-    path = folder / "accuracy_vs_budget"
-    accuracy_vs_budget(cells, path)
-    columns = ("seeds", "n", "top1_percent", "std_percent", "parameters", "macs", "training_flops")
-    write_rows(path.with_suffix(".csv"), [cell.row(*columns) for cell in cells if cell.n])
-    return [path.with_suffix(suffix) for suffix in (".pdf", ".png", ".csv")]
-
-
-def _progress(results: Results) -> str:
+def _progress(results: "Results") -> str:
     """`digits: 45 of 48 runs done, 1 diverged, 2 missing`, a line for each data set."""
     lines = []
     for dataset, statuses in results.runs.groupby("dataset").status:

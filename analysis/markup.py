@@ -10,8 +10,9 @@ from rich.text import Text
 
 from analysis.tables import Column, Field, Table
 
-WIDEST = 5
-"""Columns that a page holds side by side; more are continued below."""
+GREEK = dict(
+    zip("αβγδλμρστχ", ["alpha", "beta", "gamma", "delta", "lambda", "mu", "rho", "sigma", "tau", "chi"], strict=True)
+)
 
 LATEX = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -24,9 +25,12 @@ LATEX = {
     "[": "{[}",
     "]": "{]}",
     "±": r"$\pm$",
+    "×": r"$\times$",
+    "†": r"$\dagger$",
     "−": "$-$",
     "→": r"$\to$",
     "–": "--",
+    **{letter: f"$\\{name}$" for letter, name in GREEK.items()},
     "ß": r"\ss{}",
     "ø": r"\o{}",
     "æ": r"\ae{}",
@@ -45,7 +49,7 @@ def markdown(table: Table) -> str:
             rows.append([f"*{_markdown(group.heading)}*", *("" for _ in table.columns)])
         for name, fields in group.rows:
             rows.append([_markdown(name), *(_markdown_field(field) for field in fields)])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(rows[0]))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     aligned = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
     lines = [f"| {' | '.join(row)} |" for row in (aligned[0], rule, *aligned[1:])]
@@ -54,13 +58,17 @@ def markdown(table: Table) -> str:
 
 
 def _markdown_field(field: Field) -> str:
-    text = _with_spread(field)
-    return _markdown(f"**{text}**" if field.best else text, field.note)
+    text = _markdown(_with_spread(field))
+    text = f"**{text}**" if field.best else f"<u>{text}</u>" if field.second else text
+    return _noted(text + field.mark.replace("*", "\\*"), field.note)
 
 
 def _markdown(text: str, note: str = "") -> str:
     """Names and messages on one line, without the characters that end a field or start a tag."""
-    text = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+    return _noted(" ".join(text.split()).replace("|", "\\|").replace("<", "&lt;"), note)
+
+
+def _noted(text: str, note: str) -> str:
     return f"{text} [{note}]" if note else text
 
 
@@ -86,26 +94,28 @@ def terminal(table: Table) -> TerminalTable:
 
 
 def _terminal_field(field: Field) -> Text:
-    text = Text(_with_spread(field), style="bold" if field.best else "")
+    text = Text(_with_spread(field) + field.mark, style="bold" if field.best else "underline" if field.second else "")
     return text.append(f" [{field.note}]") if field.note else text
 
 
 def latex(table: Table) -> str:
-    """A table environment that needs the package booktabs only."""
-    starts = range(0, len(table.columns), WIDEST)
-    blocks = "\n\n\\medskip\n".join(_tabular(table, slice(start, start + WIDEST)) for start in starts)
+    """A table over the width of the page, by the packages booktabs and graphicx."""
+    starts = range(0, len(table.columns), table.widest)
+    blocks = "\n\n\\medskip\n".join(_tabular(table, slice(start, start + table.widest)) for start in starts)
     notes = "".join(f"\\textsuperscript{{{letter}}} {escape(text)}.\\par\n" for letter, text in table.notes)
     return (
-        "% \\usepackage{booktabs}\n\\begin{table}\n\\centering\n\\setlength{\\belowcaptionskip}{6pt}\n"
+        "% \\usepackage{booktabs,graphicx}\n\\begin{table*}\n\\centering\n\\setlength{\\belowcaptionskip}{6pt}\n"
         f"\\caption{{{escape(table.caption)}}}\n\\label{{tab:{table.name}}}\n\\small\n{blocks}\n"
         + (f"\n\\medskip\n{{\\footnotesize\\raggedright\n{notes}}}\n" if notes else "")
-        + "\\end{table}\n"
+        + "\\end{table*}\n"
     )
 
 
 def _tabular(table: Table, part: slice) -> str:
     columns = table.columns[part]
-    lines = [f"\\begin{{tabular}}{{@{{}}l{'r' * len(columns)}@{{}}}}", "\\toprule"]
+    # Names of any length: what is wider than the page is shrunk to it.
+    fit = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%"
+    lines = [fit, f"\\begin{{tabular}}{{@{{}}l{'r' * len(columns)}@{{}}}}", "\\toprule"]
     for i, name in enumerate(table.stub):
         lines += _heading(name, columns, i, innermost=i == len(table.stub) - 1)
     for group in table.groups:
@@ -115,7 +125,7 @@ def _tabular(table: Table, part: slice) -> str:
                 f"\\multicolumn{{{len(columns) + 1}}}{{@{{}}l@{{}}}}{{\\textit{{{escape(group.heading)}}}}} \\\\"
             )
         lines += [" & ".join([escape(name), *map(_latex_field, fields[part])]) + r" \\" for name, fields in group.rows]
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}}"])
 
 
 def _heading(name: str, columns: Sequence[Column], line: int, *, innermost: bool) -> list[str]:
@@ -127,7 +137,7 @@ def _heading(name: str, columns: Sequence[Column], line: int, *, innermost: bool
     for text, members in groupby(columns, key=lambda column: column.lines[line]):
         width = len(list(members))
         texts.append(f"\\multicolumn{{{width}}}{{c}}{{{escape(text)}}}" if width > 1 else escape(text))
-        rules += [f"\\cmidrule(l){{{start}-{start + width - 1}}}"] if width > 1 else []
+        rules += [f"\\cmidrule(l){{{start}-{start + width - 1}}}"] if text and width > 1 else []
         start += width
     return [" & ".join(texts) + r" \\", *rules]
 
@@ -136,13 +146,15 @@ def _latex_field(field: Field) -> str:
     text = escape(field.text)
     if field.best:
         text = f"\\textbf{{{text}}}"
+    if field.second:
+        text = f"\\underline{{{text}}}"
     spread = f"\\,{{\\scriptsize$\\pm$\\,{field.spread}}}" if field.spread else ""
-    return f"{text}{spread}{_latex_note(field.note)}"
+    return f"{text}{spread}{_latex_note(escape(field.mark) + field.note)}"
 
 
-def _latex_note(letter: str) -> str:
+def _latex_note(sign: str) -> str:
     """A superscript that takes no room, so that numbers stay aligned."""
-    return f"\\rlap{{\\textsuperscript{{{letter}}}}}" if letter else ""
+    return f"\\rlap{{\\textsuperscript{{{sign}}}}}" if sign else ""
 
 
 def escape(text: str) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Literal
 
 from benchmark.spec import digest
 
@@ -14,12 +14,19 @@ CONTROL = "student"
 TEACHER = "teacher"
 """Stands for the teachers where methods are listed; no method has this name."""
 
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-"""Okabe and Ito's palette, told apart with every common form of colour blindness."""
+Marker = str | tuple[int, Literal[0, 1, 2], int]
+"""A matplotlib marker: its letter, or (corners, 1 for a star, rotation)."""
 
-SPARE_COLOURS = (ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, YELLOW)
-SPARE_MARKERS = ("p", "h", "*", "d", "8")
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+"""Okabe and Ito's palette, told apart with every common form of colour blindness. Its yellow, hardly seen on white, is
+left out."""
+
+WINE, INDIGO, MAROON = "#882255", "#332288", "#661100"
+"""Darker colours that keep their distance from those, for the normal eye and for the colour-blind."""
+
+SPARE_COLOURS = (ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, WINE, INDIGO)
+SPARE_MARKERS: tuple[Marker, ...] = ("*", "d", "p", (4, 1, 0))
 """Markers that no method of the suite has, so that a third party's method never looks like one of them."""
 
 
@@ -29,7 +36,7 @@ class Style:
 
     name: str
     colour: str
-    marker: str
+    marker: Marker
 
 
 KNOWN = {
@@ -37,38 +44,15 @@ KNOWN = {
     CONTROL: Style("Student alone", BLACK, "o"),
     "kd": Style("KD", ORANGE, "s"),
     "fitnet": Style("FitNet", SKY, "D"),
+    "fitnet_two_stage": Style("FitNet two-stage", MAROON, "h"),
     "sp": Style("SP", GREEN, "v"),
     "rkd_d": Style("RKD-D", BLUE, "<"),
     "rkd_a": Style("RKD-A", PURPLE, ">"),
     "rkd_da": Style("RKD-DA", VERMILLION, "^"),
-    "gkd": Style("GKD", YELLOW, "P"),
-    "mhgd": Style("MHGD", "#8C6D5A", "X"),
+    "gkd": Style("GKD", WINE, "P"),
+    "mhgd": Style("MHGD", INDIGO, "X"),
 }
 """The suite's methods, in the order in which they are listed."""
-
-FIGURE_SETTINGS: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": 7.5,
-    "axes.labelsize": 7.5,
-    "axes.titlesize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7.5,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.minor.width": 0.4,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    # Names may hold a dollar sign, which must not start a formula.
-    "text.parse_math": False,
-    # TrueType fonts, embedded: publishers refuse matplotlib's default Type 3.
-    "pdf.fonttype": 42,
-    "savefig.dpi": 250,
-}
-TWO_COLUMNS = 7.0
-"""Width of a figure over both columns of a paper, in inches."""
 
 
 def display_name(label: str) -> str:
@@ -79,7 +63,7 @@ def display_name(label: str) -> str:
 def listing_order(label: str) -> tuple[bool, int, str]:
     """Sort key: the suite's methods, each followed by its variants, then others by name, then compositions."""
     components = _components(label)
-    bases = [_base(part) for part in components]
+    bases = [base_method(part) for part in components]
     known = list(KNOWN)
     return len(components) > 1, known.index(bases[0]) if bases[0] in KNOWN else len(known), label
 
@@ -98,14 +82,14 @@ def styles(labels: Iterable[str]) -> dict[str, Style]:
     return {label: chosen[label] for label in sorted(chosen, key=listing_order)}
 
 
-def _spare_looks(label: str) -> list[tuple[str, str]]:
+def _spare_looks(label: str) -> list[tuple[str, Marker]]:
     """Every colour and marker a label may get, its own first."""
-    base = _base(label)
     looks = list(product(SPARE_COLOURS, SPARE_MARKERS))
     start = int(digest(label), 16) % len(looks)
     looks = looks[start:] + looks[:start]
-    if base in KNOWN and len(_components(label)) == 1:
-        looks.sort(key=lambda look: look[0] != KNOWN[base].colour)
+    if (base := base_method(label)) in KNOWN and len(_components(label)) == 1:
+        own = KNOWN[base].colour
+        return [(own, marker) for _, marker in looks[: len(SPARE_MARKERS)]] + [look for look in looks if look[0] != own]
     return looks
 
 
@@ -114,11 +98,13 @@ def _components(label: str) -> list[str]:
     return re.split(r"\+(?![^\[]*\])", label)
 
 
-def _base(component: str) -> str:
-    return component.partition("[")[0]
+def base_method(component: str) -> str:
+    """The method of a variant (`kd[temperature=2]`) or of its runs under a control (`kd@tuned`)."""
+    return re.split(r"[\[@]", component, maxsplit=1)[0]
 
 
 def _component_name(component: str) -> str:
-    base, bracket, options = component.partition("[")
+    base = base_method(component)
+    options, _, control = component.removeprefix(base).partition("@")
     name = KNOWN[base].name if base in KNOWN else base
-    return f"{name} [{options}" if bracket else name
+    return f"{name}{f' {options}' if options else ''}{f' ({control})' if control else ''}"

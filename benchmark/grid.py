@@ -202,16 +202,16 @@ def train(plan: "Plan", folder: Folder, settings: "Settings", executor: "Executo
 
 def conclude(plan: "Plan", folder: Folder, console: Console) -> int:
     """Derive the tables, print the results and what is wrong, and say where everything is."""
-    from analysis.cells import pool
+    from analysis.evidence import weigh
     from analysis.load import load
+    from analysis.main_table import main_table
     from analysis.markup import terminal
-    from analysis.tables import main_table
 
     folder.write_tables()
     folder.teachers.write_tables()
     states = {run.id: folder.state(run.id) for run in plan.runs}
     if any(state in ("done", "diverged", "not_applicable") for state in states.values()):
-        console.print(terminal(main_table(pool(load([folder.path]).runs))))
+        console.print(terminal(main_table(weigh(load([folder.path]).runs))))
     print_problems(states, folder, console)
     missing = sum(state == "missing" for state in states.values())
     if missing:

@@ -7,7 +7,7 @@ import csv
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -112,20 +112,33 @@ class RecordError(UsageError):
 def read_record(path: Path) -> Record:
     """The record in a file. Raises RecordError that names the file and what is wrong with it."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RecordError(f"record {path} cannot be read: {error}") from None
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
-    if version != SCHEMA:
-        raise RecordError(f"record {path} has schema version {version!r}; this suite reads {SCHEMA}")
-    try:
-        record = Record.model_validate(raw)
+        text = path.read_bytes()
+        record = Record.model_validate_json(text)
+    except OSError as error:
+        raise RecordError(f"record {path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        raise RecordError(f"record {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise RecordError(_complaint(path, text, error)) from None
+    if record.schema_version != SCHEMA:
+        raise RecordError(_other_schema(path, record.schema_version))
     if record.run.id != record.run_id or path.stem != record.run_id:
         raise RecordError(f"record {path} says {record.run_id}, its run hashes to {record.run.id}")
     return record
+
+
+def _complaint(path: Path, text: bytes, error: ValidationError) -> str:
+    """What a record's validation failed for; a record of another schema is that first of all."""
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return f"record {path} cannot be read: {first['msg']}"
+    raw = json.loads(text)
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if version != SCHEMA:
+        return _other_schema(path, version)
+    return f"record {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def _other_schema(path: Path, version: Any) -> str:
+    return f"record {path} has schema version {version!r}; this suite reads {SCHEMA}"
 
 
 class Folder:
@@ -219,9 +232,10 @@ class Folder:
                 bad.append(error)
         return good, bad
 
-    def write_tables(self) -> None:
-        """Derive runs.csv and costs.csv from the records."""
-        records, _ = self.records()
+    def write_tables(self, records: Sequence[Record] | None = None) -> None:
+        """Derive runs.csv and costs.csv from the records, which need not be read again where they are at hand."""
+        if records is None:
+            records, _ = self.records()
         write_rows(self.path / "runs.csv", [run_row(record) for record in records])
         write_rows(self.path / "costs.csv", [cost_row(record) for record in records])
 

@@ -23,6 +23,7 @@ def test_the_table_is_the_reference_table() -> None:
 
 
 @pytest.mark.parametrize("name", ["runs.csv", "costs.csv", "tables/main.md", "tables/main.tex", "tables/cost.md"])
+@pytest.mark.usefixtures("unsaved")
 def test_the_committed_tables_come_from_the_committed_records(name: str, tmp_path: Path) -> None:
     shutil.copytree(REFERENCE, tmp_path / "digits", ignore=shutil.ignore_patterns("tables", "figures", "*.csv"))
     assert main([str(tmp_path / "digits")]) == 0

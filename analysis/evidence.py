@@ -1,0 +1,43 @@
+"""Everything the tables, the summary and the paper say, worked out once from the runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.cells import Cell, pool
+from analysis.gains import CellGain, Comparison, between_methods, cell_gains, method_gains, paired_gains, ranking
+from analysis.published import Key, Match, Published, compare
+from analysis.ranks import Ranking
+
+Place = tuple[str, str, str]
+"""Data set, pair, method."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """`cells` in listing order by data set and pair; `gains` each cell's gain over the student alone; `over_alone` each
+    method against it over all pairs; `between` each two other methods; `matches` published numbers beside these.
+    """
+
+    cells: Sequence[Cell]
+    gains: Mapping[Place, CellGain]
+    over_alone: Sequence[Comparison]
+    between: Sequence[Comparison]
+    ranking: Ranking | None
+    matches: Sequence[Match]
+    devices: Sequence[str]
+
+
+def weigh(runs: pd.DataFrame, published: Mapping[Key, list[Published]] | None = None) -> Evidence:
+    """Pool, pair, test and rank the runs of `analysis.load`."""
+    cells, gains = pool(runs), paired_gains(runs)
+    return Evidence(
+        cells=cells,
+        gains={(gain.dataset, gain.pair, gain.method): gain for gain in cell_gains(gains)},
+        over_alone=method_gains(gains),
+        between=between_methods(runs),
+        ranking=ranking(runs),
+        matches=compare(cells, published or {}),
+        devices=sorted(set(runs.device.dropna())),
+    )

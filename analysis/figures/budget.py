@@ -1,0 +1,104 @@
+"""Accuracy versus budget: what deployment and training cost, and what they buy."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.cells import Cell, poolable
+from analysis.figures import canvas
+from analysis.figures.budget_axis import BUDGETS
+from analysis.figures.budget_panels import Row, draw
+from analysis.figures.canvas import Drawing, NotDrawnError
+from analysis.load import CELL
+from analysis.statistics import t_interval
+from analysis.style import CONTROL, TEACHER, Style, base_method, display_name
+
+
+def drawings(runs: pd.DataFrame, cells: Sequence[Cell], look: Mapping[str, Style]) -> list[Drawing]:
+    """A figure for each data set. Raises NotDrawnError if no student has finished."""
+    rows = data(runs, cells)
+    datasets = sorted({row["dataset"] for row in rows if row["method"] != TEACHER})
+    if not datasets:
+        raise NotDrawnError("no run has finished")
+    made = []
+    for dataset in datasets:
+        members = [row for row in rows if row["dataset"] == dataset]
+        if not any(row.get(budget.column) for row in members for budget in BUDGETS if row["method"] != TEACHER):
+            continue
+        made.append(
+            Drawing(
+                canvas.stem("accuracy_vs_budget", dataset, datasets),
+                f"Accuracy versus budget on {dataset}",
+                _caption(members, dataset),
+                _alt(members, dataset),
+                {"": members},
+                draw(members, look),
+            )
+        )
+    if not made:
+        raise NotDrawnError("no run says what it cost")
+    return made
+
+
+def data(runs: pd.DataFrame, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """A row for each cell with a result: which it is, `n` of `seeds`, `state`, mean accuracy with its sample standard
+    deviation and its interval (Student's t over seeds), and the mean of each of BUDGETS, None where it is not known.
+    """
+    done = poolable(runs)
+    groups = {key: rows for key, rows in done.groupby(CELL)}
+    rows = []
+    for cell in cells:
+        if not cell.n:
+            continue
+        group = groups.get((cell.dataset, cell.pair, cell.method), done.iloc[:0])
+        interval = t_interval([100 * float(value) for value in group.top1])
+        row = cell.row("seeds", "n", "state", "top1_percent", "std_percent")
+        row |= {"low": interval.low if interval else None, "high": interval.high if interval else None}
+        rows.append(row | {budget.column: _budget(cell, group, budget.column) for budget in BUDGETS})
+    return rows
+
+
+def _budget(cell: Cell, runs: pd.DataFrame, column: str) -> float | None:
+    """A run alone takes its own steps and, unless it learns from labels alone, the teacher's."""
+    if column == "device_seconds":
+        seconds = cell.student_seconds
+        if seconds is None or base_method(cell.method) == CONTROL:
+            return seconds
+        return None if cell.teacher_seconds is None else seconds + cell.teacher_seconds
+    if hasattr(cell, column):
+        value: float | None = getattr(cell, column)
+        return value
+    if column not in runs or runs[column].isna().all():
+        return None
+    return float(runs[column].mean())
+
+
+def _caption(rows: Sequence[Row], dataset: str) -> str:
+    students = [row for row in rows if row["method"] != TEACHER]
+    seeds = sorted({row["n"] for row in students})
+    over = f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    spread = (
+        f"means over {over}, bars their 95 % intervals (Student's t)"
+        if seeds[-1] > 1
+        else "one seed, so that no spread is known"
+    )
+    partial = sum(row["state"] != "done" for row in students)
+    holes = f" Half-filled marks ({partial}) lack some seeds, for reasons the main table gives." if partial else ""
+    return (
+        f"Test top-1 accuracy after the last epoch versus budget on {dataset}: {spread}. "
+        "Methods of a pair that share a budget stand side by side around it; marks that would lie over each other give "
+        "way sideways, and a thin line joins a pair. The stepped line is the Pareto front of the means; teachers are "
+        f"dashed. Training costs are those of a run made alone, the teacher's own training left out.{holes}"
+    )
+
+
+def _alt(rows: Sequence[Row], dataset: str) -> str:
+    students = [row for row in rows if row["method"] != TEACHER]
+    best = max(students, key=lambda row: row["top1_percent"])
+    shown = [budget.label for budget in BUDGETS if any(row[budget.column] for row in students)]
+    return (
+        f"Panels of test accuracy on {dataset} against {', '.join(shown)}, for {len({r['method'] for r in students})} "
+        f"methods on {len({r['pair'] for r in students})} pairs. The most accurate student is {best['student']} "
+        f"taught by {best['teacher']} with {display_name(best['method'])}: {best['top1_percent']:.2f} %."
+    )

@@ -1,0 +1,165 @@
+"""The sheet that figures are drawn on: a paper's widths, its type and line weights, and files that repeat byte by byte.
+
+Lengths are in inches, from the left and from the top.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from benchmark.records import atomic, write_rows
+
+ONE_COLUMN, TWO_COLUMNS = 3.25, 6.875
+"""Widths of figures in a two-column paper."""
+
+TALLEST = 9.0
+"""Height of a page's text, less its caption."""
+
+FONT = "DejaVu Sans"
+"""Comes with matplotlib, so that figures look alike on every machine."""
+
+TEXT, SMALL, TINY = 7.5, 7.0, 6.0
+"""Sizes of letters in points."""
+
+INK, GREY, LIGHT, GRID, BAND = "#222222", "#6E6E6E", "#B8B8B8", "#E4E4E4", "#F3F3F3"
+DASHED = (0, (5, 2))
+DOTTED = (0, (1, 1.5))
+
+MARK: dict[str, Any] = {"markersize": 4.8, "markeredgecolor": "black", "markeredgewidth": 0.4, "linestyle": "none"}
+INCOMPLETE: dict[str, Any] = {**MARK, "fillstyle": "bottom", "markerfacecoloralt": "white"}
+"""Half filled: some of the cell's seeds have no result."""
+
+SETTINGS: dict[Any, Any] = {
+    "font.family": FONT,
+    "font.size": TEXT,
+    "axes.labelsize": TEXT,
+    "axes.titlesize": TEXT,
+    "axes.titleweight": "normal",
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": TEXT,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.minor.size": 1.5,
+    "xtick.minor.width": 0.4,
+    "xtick.major.pad": 2.5,
+    "ytick.major.pad": 2.5,
+    "axes.labelpad": 2.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    # Names may hold a dollar sign, which must not start a formula.
+    "text.parse_math": False,
+    # TrueType fonts, embedded: publishers refuse matplotlib's default Type 3.
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "figures",
+    "figure.dpi": 250,
+    "savefig.dpi": "figure",
+}
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """The look of every figure, in force while it is drawn and written."""
+    with matplotlib.rc_context(SETTINGS):
+        yield
+
+
+class NotDrawnError(Exception):
+    """There is nothing to draw; the message says why, for people."""
+
+
+Rows = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, the numbers it shows, and words about it.
+
+    `name` is its files' stem; `caption` states n, interval and test, as a paper's caption must; `alt` says to those who
+    cannot see it what it shows. `data` has the rows of its CSV file, and of further ones by the ends of their names.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    data: Mapping[str, Rows]
+    figure: Figure
+
+    @property
+    def wide(self) -> bool:
+        """Whether it goes over both columns."""
+        return float(self.figure.get_figwidth()) > ONE_COLUMN
+
+    def write(self, folder: Path) -> list[Path]:
+        """As .pdf and .png, and its data as .csv; returns their paths."""
+        paths = []
+        # Without dates and versions the bytes depend on the numbers alone.
+        for suffix, metadata in ((".pdf", {"CreationDate": None}), (".png", {"Software": None})):
+            paths.append(folder / f"{self.name}{suffix}")
+            with atomic(paths[-1]) as temporary, settings():
+                self.figure.savefig(temporary, format=suffix[1:], metadata=metadata)
+        for end, rows in self.data.items():
+            paths.append(folder / f"{self.name}{end}.csv")
+            write_rows(paths[-1], rows)
+        return paths
+
+    def svg(self) -> bytes:
+        """For a page that nothing else belongs to."""
+        stream = BytesIO()
+        with settings():
+            self.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+        return stream.getvalue()
+
+
+def stem(name: str, dataset: str, datasets: Iterable[str]) -> str:
+    """Of the files of a figure that each data set has one of."""
+    return name if set(datasets) == {dataset} else f"{name}-{re.sub(r'[^A-Za-z0-9_-]', '_', dataset)}"
+
+
+def rows(frame: pd.DataFrame) -> Rows:
+    """Of a CSV file, unknown numbers left empty."""
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
+
+
+def sheet(width: float, height: float) -> Figure:
+    """An empty figure that can measure its texts."""
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def panel(figure: Figure, left: float, top: float, width: float, height: float, **options: Any) -> Axes:
+    """Axes at a place of a figure."""
+    sheet_width, sheet_height = figure.get_size_inches()
+    place = (left / sheet_width, 1 - (top + height) / sheet_height, width / sheet_width, height / sheet_height)
+    return figure.add_axes(place, **options)
+
+
+def size(axes: Axes) -> tuple[float, float]:
+    """Width and height of axes."""
+    box = axes.get_window_extent()
+    return float(box.width / axes.figure.dpi), float(box.height / axes.figure.dpi)

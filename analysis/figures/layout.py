@@ -1,0 +1,68 @@
+"""Where things go so that they do not lie over each other: pure functions of numbers."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import isotonic_regression
+
+
+def apart(values: Sequence[float], gaps: Sequence[float], low: float = -np.inf, high: float = np.inf) -> list[float]:
+    """Ascending values, moved as little as keeps each the gap from the one before (least squares) and all of them
+    between two bounds. Where the bounds are too near for all gaps, the lower one holds.
+    """
+    if not len(values):
+        return []
+    steps = np.concatenate([[0.0], np.cumsum(gaps)])
+    flat = isotonic_regression(np.array(values, dtype=float) - steps).x
+    return [float(place) for place in np.clip(flat, low, max(low, high - steps[-1])) + steps]
+
+
+def swarm(across: Sequence[float], up: Sequence[float], width: float, height: float | None = None) -> list[float]:
+    """Where marks go sideways so that none of them overlap: each as near to its own place as those before it let it.
+
+    Marks are ellipses, `width` by `height` (round without it), whose heights `up` stay as they are.
+    """
+    x, y = np.array(across, dtype=float), np.array(up, dtype=float) * (width / (height or width))
+    placed = np.full(len(x), np.nan)
+    for i in np.lexsort((y, x)):
+        near = np.flatnonzero(~np.isnan(placed) & (np.abs(y - y[i]) < width))
+        reach = np.sqrt(width**2 - (y[near] - y[i]) ** 2)
+        candidates = np.concatenate([[x[i]], placed[near] - reach, placed[near] + reach])
+        for candidate in candidates[np.argsort(np.abs(candidates - x[i]), kind="stable")]:
+            if np.all(np.abs(placed[near] - candidate) >= reach - 1e-9):
+                placed[i] = candidate
+                break
+    return [float(place) for place in placed]
+
+
+def lanes(starts: Sequence[float], ends: Sequence[float], gap: float = 0.0) -> list[int]:
+    """For intervals in ascending order of their starts: the first of as few lanes as keep them apart."""
+    taken: list[float] = []
+    found = []
+    for start, end in zip(starts, ends, strict=True):
+        lane = next((i for i, last in enumerate(taken) if start >= last + gap), len(taken))
+        taken[lane : lane + 1] = [end]
+        found.append(lane)
+    return found
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle, its sides in one unit."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def overlap(self, other: "Box") -> float:
+        """Area that both cover."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.top, other.top) - max(self.bottom, other.bottom)
+        return max(width, 0.0) * max(height, 0.0)
+
+
+def clearest(candidates: Iterable[Box], obstacles: Sequence[Box]) -> Box:
+    """The first of the places that lies over the obstacles least."""
+    return min(candidates, key=lambda box: round(sum(box.overlap(other) for other in obstacles), 9))

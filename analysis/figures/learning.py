@@ -1,0 +1,239 @@
+"""Learning curves: each method's before the control's and all the others'."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from analysis.cells import poolable
+from analysis.figures import canvas, words
+from analysis.figures.canvas import (
+    DOTTED,
+    GREY,
+    INK,
+    ONE_COLUMN,
+    SMALL,
+    TALLEST,
+    TINY,
+    TWO_COLUMNS,
+    Drawing,
+    NotDrawnError,
+)
+from analysis.style import CONTROL, Style, listing_order
+from benchmark.records import Folder
+
+MEASURES = {
+    "validation_top1": "Validation top-1 (%)",
+    "train_top1": "Training top-1 (%)",
+}
+"""What may be drawn: the first that the curves have. Losses are not: each method's is its own."""
+
+MOST_ACROSS = 12
+"""Panels side by side."""
+LEFT, RIGHT, HEAD, FOOT = 0.62, 0.05, 0.4, 0.31
+SPACE = 0.06
+FAINT = "#CFCFCF"
+FROM = 0.3
+"""The share of all epochs that is cut from the accuracy axis (not from the curves), so that the steep beginning leaves
+room for the differences at the end."""
+
+
+def drawings(runs: pd.DataFrame, folders: Sequence[Path], look: Mapping[str, Style]) -> list[Drawing]:
+    """A figure for each data set. Raises NotDrawnError if none has curves, or more than a page holds."""
+    done = poolable(runs)
+    made, reasons = [], []
+    for dataset, members in done.groupby("dataset"):
+        curves = read(members, folders)
+        try:
+            figure = draw(curves, look)
+        except NotDrawnError as reason:
+            reasons.append(f"{dataset}: {reason}")
+            continue
+        measure = _measure(curves) or ""
+        bands = summarise(curves, measure)
+        bands.insert(0, "dataset", dataset)
+        made.append(
+            Drawing(
+                canvas.stem("learning_curves", str(dataset), set(done.dataset)),
+                f"Learning curves on {dataset}",
+                _caption(bands, measure),
+                _alt(bands, measure, look),
+                {"": canvas.rows(bands)},
+                figure,
+            )
+        )
+    if not made:
+        raise NotDrawnError("; ".join(reasons) or "no run has finished")
+    return made
+
+
+def read(runs: pd.DataFrame, folders: Sequence[Path]) -> pd.DataFrame:
+    """The curves of runs, from the first folder that has each, as `draw` takes them. A run without one has no rows."""
+    columns = ["pair", "teacher", "student", "method", "seed"]
+    rows: list[dict[str, Any]] = []
+    for run in canvas.rows(runs[["run_id", *columns]]):
+        run_id = str(run.pop("run_id"))
+        paths = (Folder(folder).curve_path(run_id) for folder in folders)
+        found = next((path for path in paths if path.is_file()), None)
+        rows += [{**run, **epoch} for epoch in (_epochs(found) if found else [])]
+    return pd.DataFrame(rows, columns=[*columns, "epoch", *MEASURES])
+
+
+def _epochs(path: Path) -> list[dict[str, float]]:
+    """The epochs of a curve with the measures that are known; of a file that is not a curve, none."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [
+                {name: float(row.get(name) or "nan") for name in ("epoch", *MEASURES)} for row in csv.DictReader(file)
+            ]
+    except (OSError, ValueError):
+        return []
+
+
+def _caption(bands: pd.DataFrame, measure: str) -> str:
+    seeds = sorted(set(bands.n))
+    over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    band = f"lines are means over {over} seeds, bands their standard deviation" if seeds[-1] > 1 else "one seed"
+    return (
+        f"{MEASURES[measure].removesuffix(' (%)')} accuracy over training, a row for each pair: {band}. Each panel has "
+        "its method in colour, the student alone dotted, all others in grey. The axis leaves out the steep beginning."
+    )
+
+
+def _alt(bands: pd.DataFrame, measure: str, look: Mapping[str, Style]) -> str:
+    last = bands.sort_values("epoch").groupby(["pair", "method"])["mean"].last().groupby("method").mean()
+    order = ", ".join(
+        f"{look[method].name} {last[method]:.1f}" for method in sorted(last.index, key=lambda name: -last[name])
+    )
+    return f"Learning curves by pair and method. {MEASURES[measure]} at the end, mean over pairs: {order}."
+
+
+def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
+    """A row of panels for each pair, a panel for each method but the control. `curves` has a row for each epoch of each
+    run of one data set: `pair`, `teacher`, `student`, `method`, `seed`, `epoch` (phases before training count below 0)
+    and the columns of MEASURES, shares of 1. Raises NotDrawnError where there is nothing to see or no room for it.
+    """
+    measure = _measure(curves)
+    if measure is None:
+        raise NotDrawnError("no run has a learning curve of more than one epoch")
+    bands = summarise(curves, measure)
+    methods = sorted(set(bands.method), key=listing_order)
+    shown = [method for method in methods if method != CONTROL] or methods
+    pairs = list(dict.fromkeys(bands.pair))
+    across = min(len(shown), MOST_ACROSS if len(pairs) > 1 else 4)
+    lines = ceil(len(shown) / across)
+    sheet = ONE_COLUMN if len(shown) == 1 else TWO_COLUMNS
+    width = min(1.65, (TWO_COLUMNS - LEFT - RIGHT - SPACE * (across - 1)) / across)
+    names = 0.13 if lines > 1 else 0.0
+    height = min(0.85 * width + 0.15, 1.25, (TALLEST - HEAD - FOOT) / (len(pairs) * lines) - SPACE - names)
+    if height < 0.3:
+        raise NotDrawnError(f"{len(pairs)} pairs and {len(shown)} methods are more than a page holds")
+    legend = words.legend_lines([words.note(f"{MEASURES[measure]}:"), *_legend(bands)], sheet - 0.1)
+    head = HEAD + (len(legend) - 1) * words.LINE
+    total = head + len(pairs) * lines * (height + SPACE + names) + FOOT
+    figure = canvas.sheet(sheet, total)
+    for block, pair in enumerate(pairs):
+        rows = bands[bands.pair == pair]
+        limits, others = _limits(rows), _joined(rows)
+        for i, method in enumerate(shown):
+            line, column = block * lines + i // across, i % across
+            top = head + line * (height + SPACE + names)
+            axes = canvas.panel(figure, LEFT + column * (width + SPACE), top, width, height)
+            lowest = line == len(pairs) * lines - 1 or (block == len(pairs) - 1 and i + across >= len(shown))
+            _draw_panel(axes, rows, method, look, limits, others)
+            axes.tick_params(labelleft=column == 0, labelbottom=lowest)
+            if line == 0 or lines > 1:
+                name = words.shortened(words.printable(look[method].name), width, SMALL)
+                axes.set_title(name, fontsize=SMALL, pad=2.5)
+            if column == 0 and i == 0:
+                axes.set_ylabel(_pair_name(rows, height * lines), fontsize=TINY)
+    middle = (LEFT + across * (width + SPACE) / 2) / sheet
+    figure.text(middle, 0.04 / total, "Epoch", ha="center", va="bottom", fontsize=SMALL)
+    words.draw_legend(figure, legend, 0.04, 0.02)
+    return figure
+
+
+def _measure(curves: pd.DataFrame) -> str | None:
+    for name in MEASURES:
+        if name in curves and curves[curves[name].notna()].epoch.nunique() > 1:
+            return name
+    return None
+
+
+def summarise(curves: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """By pair, method and epoch: `mean`, `low` and `high` (the mean less and plus the standard deviation over seeds,
+    both the mean where there is one) in percent, and `n`.
+    """
+    known = curves[curves[measure].notna() & (curves.epoch >= 0)]
+    groups = known.assign(percent=100 * known[measure].astype(float)).groupby(
+        ["pair", "teacher", "student", "method", "epoch"], sort=True
+    )
+    bands = groups.percent.agg(mean="mean", std="std", n="count").reset_index()
+    spread = bands.pop("std").fillna(0.0)
+    return bands.assign(low=bands["mean"] - spread, high=bands["mean"] + spread)
+
+
+def _limits(rows: pd.DataFrame) -> tuple[float, float, float]:
+    """Last epoch, and the accuracies between which a pair's curves are shown."""
+    last = float(rows.epoch.max())
+    later = rows[rows.epoch >= FROM * last]
+    # One method that fails must not flatten all others, nor one seed's band.
+    low = float(np.quantile(later["mean"], 0.02))
+    low, high = max(float(later.low.min()), low - 3.0), float(later.high.max())
+    return last, low - 0.04 * (high - low), high + 0.06 * (high - low) + 1e-6
+
+
+def _joined(rows: pd.DataFrame) -> tuple[list[float], list[float]]:
+    """All methods' curves as one line that is broken between them: many lines take long to draw."""
+    epochs: list[float] = []
+    means: list[float] = []
+    for _, curve in rows[rows.method != CONTROL].groupby("method"):
+        epochs += [*curve.epoch, np.nan]
+        means += [*curve["mean"], np.nan]
+    return epochs, means
+
+
+def _draw_panel(
+    axes: Axes,
+    rows: pd.DataFrame,
+    method: str,
+    look: Mapping[str, Style],
+    limits: tuple[float, float, float],
+    others: tuple[list[float], list[float]],
+) -> None:
+    last, low, high = limits
+    axes.plot(*others, color=FAINT, linewidth=0.5, zorder=1)
+    for name, colour, dash, band in ((CONTROL, INK, DOTTED, 0.13), (method, look[method].colour, "-", 0.28)):
+        curve = rows[rows.method == name]
+        if not curve.empty:
+            axes.fill_between(curve.epoch, curve.low, curve.high, color=colour, alpha=band, linewidth=0, zorder=2)
+            axes.plot(curve.epoch, curve["mean"], color=colour, linewidth=1.1, linestyle=dash, zorder=3)
+    if rows[rows.method == method].empty:
+        axes.text(0.5, 0.5, "no curve", ha="center", va="center", fontsize=TINY, color=GREY, transform=axes.transAxes)
+    axes.set(xlim=(0, last), ylim=(low, high))
+    axes.xaxis.set_major_locator(MaxNLocator(3 if canvas.size(axes)[0] > 0.7 else 2, integer=True, prune="both"))
+    axes.yaxis.set_major_locator(MaxNLocator(max(2, int(canvas.size(axes)[1] / 0.25)), steps=[1, 2, 5, 10]))
+    axes.grid(axis="y", color=canvas.GRID, linewidth=0.4)
+    axes.tick_params(labelsize=TINY)
+
+
+def _pair_name(rows: pd.DataFrame, room: float) -> str:
+    teacher, student = (words.printable(str(rows[name].iloc[0])) for name in ("teacher", "student"))
+    return f"{words.shortened(teacher, room, TINY)}\n→ {words.shortened(student, room - 0.1, TINY)}"
+
+
+def _legend(bands: pd.DataFrame) -> list[Line2D]:
+    handles = [words.line("Method named above", color=INK, linewidth=1.1)]
+    if CONTROL in set(bands.method):
+        handles.append(words.line("Student alone", color=INK, linestyle=DOTTED, linewidth=1.1))
+    if bands.method.nunique() > 2:
+        handles.append(words.line("Other methods", color=FAINT))
+    return handles

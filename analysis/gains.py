@@ -1,0 +1,243 @@
+"""Gains over the student alone, paired run by run, and how sure they are.
+
+The unit of replication is a run: one seed of one method on one pair of one data set. A run is compared with the
+student alone of the same data set, pair and seed, which saw the same batches from the same initial weights. All runs
+of a pair share one teacher (unless seeds are paired with teachers'), so that claims are about that teacher.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
+
+import pandas as pd
+
+from analysis.cells import poolable
+from analysis.load import CELL, SETTINGS
+from analysis.ranks import Ranking, rank
+from analysis.statistics import (
+    ALPHA,
+    Interval,
+    bootstrap_interval,
+    effect_size,
+    estimate,
+    holm,
+    interquartile_mean,
+    mean_interval,
+    paired_t,
+    share_interval,
+    sign_flip,
+    smallest_p,
+    summarise,
+    t_interval,
+)
+from analysis.style import CONTROL, listing_order
+
+BLOCK = ["dataset", "pair"]
+SAME = ("dataset_hash", "data_sha256", "student_hash", "protocol")
+"""Settings without which a difference of two runs means nothing; recipe and teacher may differ, and are then named."""
+
+
+@dataclass(frozen=True)
+class CellGain:
+    """A method's gain on one pair, in percentage points over its `n` paired seeds.
+
+    `interval` is Student's t over seeds, `p` the paired t-test's, `p_holm` corrected for every cell tested; `effect` is
+    Hedges' g of the paired differences. `differs` names what, beside the method, the two were not trained alike in.
+    """
+
+    dataset: str
+    pair: str
+    method: str
+    n: int
+    gain: float
+    std: float | None
+    interval: Interval | None
+    effect: float | None
+    p: float | None
+    p_holm: float | None
+    differs: str
+
+    @property
+    def established(self) -> bool:
+        return self.p_holm is not None and self.p_holm < ALPHA
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A method against another, over all pairs where both have results; gains in percentage points, each pair counting
+    alike.
+
+    `interval` (over seeds within pairs) is about these pairs; `elsewhere` (Student's t over the pairs' means)
+    about pairs like them. `iqm` is the interquartile mean of all paired gains, `improvement` the share of paired runs
+    that the method wins (a tie is half a win), `effect` is Hedges' g. `p` is the exact sign-flip test's over all paired
+    runs, `p_holm` corrected for all comparisons of its family (`tests` of them), `smallest` the least `p_holm` that so
+    few runs allow.
+    """
+
+    method: str
+    over: str
+    pairs: int
+    n: int
+    gain: float
+    interval: Interval | None
+    elsewhere: Interval | None
+    iqm: float
+    iqm_interval: Interval | None
+    improvement: float
+    improvement_interval: Interval | None
+    effect: float | None
+    p: float
+    p_holm: float
+    smallest: float
+    tests: int
+    differs: str
+
+    @property
+    def established(self) -> bool:
+        return self.p_holm < ALPHA
+
+
+def paired_gains(runs: pd.DataFrame, over: str = CONTROL) -> pd.DataFrame:
+    """A row for each finished run that has a counterpart of method `over`: the cell's key, `seed`, `top1_percent`,
+    `over_percent`, `gain` in percentage points, and `differs`. Cells whose runs must not be pooled have no rows.
+    """
+    pairs = _paired(poolable(runs))
+    return pairs[pairs.over == over].reset_index(drop=True)
+
+
+def _paired(done: pd.DataFrame) -> pd.DataFrame:
+    """Every two runs of different methods that share data set, pair and seed."""
+    both = done.merge(done, on=[*BLOCK, "seed"], suffixes=("", "_over"))
+    same = pd.DataFrame({name: both[name] == both[f"{name}_over"] for name in (*SAME, "method")})
+    both = both[same[list(SAME)].all(axis=1) & ~same.method].copy()
+    both["gain"] = 100 * (both.top1.astype(float) - both.top1_over.astype(float))
+    both["top1_percent"], both["over_percent"] = 100 * both.top1, 100 * both.top1_over
+    both = both.rename(columns={"method_over": "over"}).assign(differs=_named_differences(both))
+    both["place"] = both.method.map({name: listing_order(name) for name in set(both.method)})
+    both = both.sort_values([*BLOCK, "place", "over", "seed"], ignore_index=True)
+    columns = [*CELL, "over", "teacher", "student", "seed", "top1_percent", "over_percent", "gain", "differs"]
+    return both[columns]
+
+
+def _named_differences(both: pd.DataFrame) -> "pd.Series[str]":
+    """For each row, what the runs of its two cells were not trained alike in."""
+    unlike = {title: both[name] != both[f"{name}_over"] for name, title in SETTINGS.items()}
+    unlike["teacher seed"] = both.teacher_seed != both.teacher_seed_over
+    ours, theirs = both.teacher_weights_sha256, both.teacher_weights_sha256_over
+    known = ours.notna() & theirs.notna() & (both.teacher_id == both.teacher_id_over)
+    unlike["teacher weights"] = known & (ours != theirs)
+    cells = [both[name] for name in (*BLOCK, "method", "method_over")]
+    texts = pd.Series("", index=both.index, dtype=object)
+    for title, flags in unlike.items():
+        if flags.any():
+            anywhere = flags.groupby(cells).transform("any")
+            texts[anywhere] = texts[anywhere].map(lambda text, title=title: f"{text} and {title}" if text else title)
+    return texts
+
+
+def cell_gains(gains: pd.DataFrame) -> list[CellGain]:
+    """Every cell of `paired_gains`, tested together."""
+    groups = [rows for _, rows in gains.groupby(CELL, sort=False)]
+    values = [[float(gain) for gain in rows.gain] for rows in groups]
+    tests = [paired_t(each) for each in values]
+    return [
+        CellGain(
+            dataset=str(rows.dataset.iloc[0]),
+            pair=str(rows.pair.iloc[0]),
+            method=str(rows.method.iloc[0]),
+            n=len(each),
+            gain=summarise(each).mean or 0.0,
+            std=summarise(each).std,
+            interval=t_interval(each),
+            effect=effect_size([each]),
+            p=p,
+            p_holm=adjusted,
+            differs=str(rows.differs.iloc[0]),
+        )
+        for rows, each, p, adjusted in zip(groups, values, tests, holm(tests), strict=True)
+    ]
+
+
+def method_gains(gains: pd.DataFrame, over: str = CONTROL) -> list[Comparison]:
+    """Every method of `paired_gains` against `over`, one family of tests, in listing order."""
+    found = {str(method): rows for method, rows in gains.groupby("method")}
+    return _family([(method, over, found[method]) for method in sorted(found, key=listing_order)])
+
+
+def between_methods(runs: pd.DataFrame) -> list[Comparison]:
+    """Each two methods other than the student alone, one family of tests."""
+    done = poolable(runs)
+    methods = sorted(set(done.method) - {CONTROL}, key=listing_order)
+    found = {tuple(map(str, key)): rows for key, rows in _paired(done).groupby(["method", "over"])}
+    return _family([(*key, found[key]) for key in combinations(methods, 2) if key in found])
+
+
+def _family(compared: Sequence[tuple[str, str, pd.DataFrame]]) -> list[Comparison]:
+    cells = [[[float(g) for g in rows.gain] for _, rows in gains.groupby(BLOCK)] for _, _, gains in compared]
+    tests = [sign_flip(each) for each in cells]
+    return [
+        _comparison(method, over, gains, each, p or 1.0, adjusted or 1.0, len(tests))
+        for (method, over, gains), each, p, adjusted in zip(compared, cells, tests, holm(tests), strict=True)
+    ]
+
+
+def _comparison(
+    method: str, over: str, gains: pd.DataFrame, cells: list[list[float]], p: float, p_holm: float, tests: int
+) -> Comparison:
+    n = sum(map(len, cells))
+    wins = float((gains.gain > 0).sum() + 0.5 * (gains.gain == 0).sum())
+    return Comparison(
+        method=method,
+        over=over,
+        pairs=len(cells),
+        n=n,
+        gain=fmean(fmean(cell) for cell in cells),
+        interval=mean_interval(cells),
+        elsewhere=t_interval([fmean(cell) for cell in cells]),
+        iqm=estimate(cells, interquartile_mean),
+        iqm_interval=bootstrap_interval(cells, interquartile_mean),
+        improvement=wins / n,
+        improvement_interval=share_interval(wins, n),
+        effect=effect_size(cells),
+        p=p,
+        p_holm=p_holm,
+        smallest=min(1.0, tests * smallest_p(n)),
+        tests=tests,
+        differs=" and ".join(dict.fromkeys(text for text in gains.differs if text)),
+    )
+
+
+def ranking(runs: pd.DataFrame) -> Ranking | None:
+    """Methods ranked by their mean accuracy on each pair of each data set. Cells whose runs must not be pooled, and
+    those trained otherwise than the student alone, are no candidates.
+    """
+    gains = paired_gains(runs)
+    apart = set(gains.loc[gains.differs != "", CELL].itertuples(index=False, name=None))
+    means = poolable(runs).groupby(CELL, as_index=False).top1.mean()
+    rows = [(str(d), str(p), str(m), float(top1)) for d, p, m, top1 in means.itertuples(index=False, name=None)]
+    scores: dict[tuple[str, str], dict[str, float]] = {}
+    for dataset, pair, method, top1 in sorted(rows, key=lambda row: (row[:2], listing_order(row[2]))):
+        if (dataset, pair, method) not in apart:
+            scores.setdefault((dataset, pair), {})[method] = top1
+    return rank(scores)
+
+
+RELATIONS: Mapping[str, str] = {
+    "distance_correlation": "distances",
+    "angle_correlation": "angles",
+    "cka": "CKA",
+    "neighbour_overlap": "neighbours",
+}
+"""Columns that measure how much of the teacher's geometry a student has, and their names for people."""
+
+
+def relation_gains(runs: pd.DataFrame) -> pd.DataFrame:
+    """`paired_gains` with four columns more: how much more of each relation than the student alone a run has."""
+    done = runs.loc[runs.status == "done", [*CELL, "seed", *RELATIONS]].astype(dict.fromkeys(RELATIONS, float))
+    own = paired_gains(runs).merge(done, on=[*CELL, "seed"])
+    base = done[done.method == CONTROL].drop(columns="method")
+    both = own.merge(base, on=[*BLOCK, "seed"], suffixes=("", "_over"))
+    for name in RELATIONS:
+        both[name] -= both.pop(f"{name}_over")
+    return both

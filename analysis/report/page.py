@@ -1,0 +1,98 @@
+"""The page itself: figures as inline images, tables that sort, styles and script inside."""
+
+import csv
+import re
+from base64 import b64encode
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from analysis.cells import Cell
+from analysis.figures.canvas import Drawing, Rows
+from analysis.load import Results
+from analysis.report.listing import holes, of_table, origins, runs
+from analysis.tables import Table
+
+HERE = Path(__file__).parent
+
+PIXELS = 134
+"""On a screen for an inch of paper: letters of 7.5 points become as large as the page's."""
+
+
+def page(
+    results: Results,
+    cells: Sequence[Cell],
+    tables: Sequence[Table],
+    figures: Sequence[Drawing],
+    summary: str,
+    notes: Sequence[str] = (),
+) -> str:
+    """One HTML page that loads nothing. `summary` is Markdown; `notes` say what could not be made, and why."""
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    template = environment.from_string(_text("page.html"))
+    return (
+        template.render(
+            title=f"Results: {', '.join(sorted(set(map(str, results.runs.dataset))))}",
+            lead=_lead(results),
+            style=Markup(_text("page.css")),
+            script=Markup(_text("page.js")),
+            summary=_prose(summary),
+            tables=[of_table(table) for table in tables],
+            figures=[_figure(figure) for figure in figures],
+            holes=holes(cells),
+            notes=[*results.problems, *notes],
+            provenance=origins(results.records),
+            runs=runs(results.runs),
+        )
+        + "\n"
+    )
+
+
+def _text(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _prose(markdown: str) -> Markup:
+    """Markdown below the page's own heading; what looks like HTML in it stays text."""
+    lowered = re.sub(r"^(#+ )", r"#\1", markdown, flags=re.MULTILINE)
+    return Markup(MarkdownIt("commonmark", {"html": False}).render(lowered))
+
+
+def _lead(results: Results) -> str:
+    counts = results.runs.status.value_counts().sort_index()
+    others = [f"{count} {str(status).replace('_', ' ')}" for status, count in counts.items() if status != "done"]
+    done = f"{counts.get('done', 0)} of {len(results.runs)} runs done"
+    return f"{', '.join([done, *others])}. Test top-1 accuracy after the last epoch, unless said otherwise."
+
+
+def _figure(figure: Drawing) -> dict[str, Any]:
+    width, height = figure.figure.get_size_inches()
+    return {
+        "name": figure.name,
+        "title": figure.title,
+        "alt": figure.alt,
+        "caption": figure.caption,
+        "image": _base64(figure.svg()),
+        "width": round(width * PIXELS),
+        "height": round(height * PIXELS),
+        "files": [
+            {"name": f"{figure.name}{end}.csv", "content": _base64(_csv(rows))} for end, rows in figure.data.items()
+        ],
+    }
+
+
+def _base64(content: bytes) -> str:
+    return b64encode(content).decode("ascii")
+
+
+def _csv(rows: Rows) -> bytes:
+    text = StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8")
