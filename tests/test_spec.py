@@ -316,7 +316,16 @@ def test_values_are_frozen_and_validated_without_a_file() -> None:
 
 
 DEFAULTS: dict[type[Value], dict[str, Any]] = {
-    Dataset: {"train": None, "validation": 0, "test": None, "split_seed": 0},
+    Dataset: {
+        "train": None,
+        "validation": 0,
+        "test": None,
+        "split_seed": 0,
+        "path": None,
+        "image_column": None,
+        "label_column": None,
+        "storage": "resident",
+    },
     Architecture: {
         "options": {},
         "stem": "timm",
@@ -336,6 +345,9 @@ DEFAULTS: dict[type[Value], dict[str, Any]] = {
         "decay": 0.1,
         "warmup_epochs": 0,
         "crop_padding": 0,
+        "padding": "zero",
+        "crop_pct": None,
+        "crop_scale": (0.08, 1.0),
         "flip": False,
         "precision": "float32",
         "teacher_precision": "float32",
