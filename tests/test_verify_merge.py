@@ -8,6 +8,7 @@ from scipy import stats
 
 from analysis import verify
 from analysis.__main__ import main
+from analysis.expectations import Expectation, Expected
 from analysis.load import load
 from analysis.merge import merge
 from benchmark.errors import UsageError
@@ -59,6 +60,20 @@ def test_a_mean_within_its_spread_is_within_and_one_far_off_is_outside(
     assert "1 within, 1 outside" in text
     welch = stats.ttest_ind((74.2, 75.3, 75.9), REFERENCE["kd"], equal_var=False).confidence_interval()
     assert f"−9.87 ± {(welch.high - welch.low) / 2:.2f}" in text
+
+
+def test_more_cells_allow_for_more_chance() -> None:
+    # Three runs with standard deviation 1, expected 3.2 points off: p = 0.031 for a cell that is alone.
+    def cells(top1_percent: float, std_percent: float | None, n: int | None, count: int) -> Expected:
+        found = [
+            Expectation(dataset="d", pair=str(i), method="kd", top1_percent=top1_percent, std_percent=std_percent, n=n)
+            for i in range(count)
+        ]
+        return Expected({(cell.dataset, cell.pair, cell.method): cell for cell in found})
+
+    for count, word in ((1, "outside"), (2, "within")):
+        verdicts = verify.verify(cells(81.0, 1.0, 3, count), cells(84.2, None, None, count))
+        assert [verdict.word for verdict in verdicts] == [word] * count
 
 
 def test_few_seeds_and_missing_cells_are_undecided(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
