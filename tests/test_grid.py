@@ -58,6 +58,8 @@ def write_grid(path: Path, **changes: Any) -> Path:
         for part in tables:
             table = table[int(part) if part.isdigit() else part]
         table[key] = value
+    if "datasets__0__name" in changes:
+        raw["expected_accuracy"] = {}
     path.write_text(tomli_w.dumps(raw))
     return path
 

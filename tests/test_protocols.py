@@ -73,8 +73,9 @@ def shortened(name: str, dataset: dict[str, Any], folder: Path) -> Path:
     for table in ("control", "expected_accuracy"):
         raw.pop(table, None)
     for field in ("schedule", "milestones"):
-        raw["recipe"].pop(field)
-    raw["recipe"] |= {"epochs": 1, "batch_size": 8}
+        raw["recipe"].pop(field, None)
+    raw["recipe"] |= {"warmup_epochs": 0, "epochs": 1, "batch_size": 10}
+    raw.pop("teacher_recipe", None)
     raw["options"] = raw.get("options", {}) | {"mhgd": {"epochs": 1}}
     names = {pair[role] for pair in raw["pairs"] for role in ("teacher", "student")}
     raw["expected_accuracy"] = {dataset["name"]: dict.fromkeys(sorted(names), 0.0)}
@@ -96,12 +97,13 @@ def assert_everything_trained(name: str, results: Path, *pairs: str) -> None:
         ("cifar100", "wrn-40-2_ShuffleNetV1"),
         ("cifar10_gkd", "wrn-28-1_wrn-28-0.5"),
         ("cifar100_mhgd", "VGG16_VGG7"),
+        ("fashion_mnist", "resnet14_efficientnet_half"),
     ],
 )
 def test_a_step_of_every_method(name: str, pair: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On grey digits, enlarged: the networks and methods are what is tried."""
     monkeypatch.chdir(tmp_path)
-    grid = shortened(name, {"name": "digits", "train": 8, "test": 20}, tmp_path)
+    grid = shortened(name, {"name": "digits", "train": 10, "test": 20}, tmp_path)
     assert cli("--grid", grid, "--results-dir", tmp_path, "--pairs", pair) == COMPLETE
     assert_everything_trained(name, tmp_path, pair)
 
