@@ -20,8 +20,11 @@ def names() -> list[str]:
 def find(dataset: Dataset, data_dir: Path | None, download: bool) -> Source:
     """The source of a data set: what its path names, else what lies below the data folder under its name.
 
-    Raises UsageError for a name that is not known, and if there are no images.
+    Raises UsageError for a name that is not known, and if there are no images. A data folder that is not there is not
+    made: it may be a slip, and a download would land in it.
     """
+    if data_dir is not None and dataset.name != OWN and not data_dir.is_dir():
+        raise UsageError(f"the data folder {data_dir} does not exist; make it to have data sets downloaded there")
     known = KNOWN.get(dataset.name)
     if dataset.path is None and known is None and not (data_dir and (data_dir / dataset.name).is_dir()):
         raise UsageError(f"{unknown('dataset', dataset.name, names())}; any other needs path = ... in its entry")
