@@ -1,8 +1,8 @@
 """Exclusive claims on runs, so that two workers never train the same one. No torch here.
 
 A claim is a file made exclusively. Its holder touches it now and then; a claim whose process is gone (same host), or
-that nobody touched for a while, is stale and may be taken over. A holder that was stopped meanwhile (Ctrl-Z, a suspended
-job) sees that when it wakes up, and lets go.
+that nobody touched for a while, is stale and may be taken over. A holder that was stopped meanwhile (Ctrl-Z, a
+suspended job) sees that when it wakes up, and lets go.
 """
 
 import json
@@ -20,7 +20,7 @@ from typing import Any
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 300.0
 REQUEUED_SECONDS = 2 * HEARTBEAT_SECONDS
-"""How long a claim of the same SLURM job, from before it was queued again, has to be silent: its process is no more, but
+"""How long a claim of the same SLURM job, from before it was queued again, has to be silent: its process is gone, but
 a node that lost touch with the scheduler may not know that yet.
 """
 
@@ -29,7 +29,7 @@ class Claims:
     """The claims that this worker holds, kept alive by a background thread until the block ends."""
 
     def __init__(self) -> None:
-        self._me = identity(os.getpid()) | slurm_job()
+        self._me = {**identity(os.getpid()), **slurm_job()}
         self._held: set[Path] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -104,6 +104,11 @@ def slurm_job() -> dict[str, str]:
     if "SLURM_JOB_ID" not in os.environ:
         return {}
     return {"slurm_job": os.environ["SLURM_JOB_ID"], "restarts": os.environ.get("SLURM_RESTART_COUNT", "0")}
+
+
+def is_claimed(path: Path) -> bool:
+    """Whether a live worker has a run."""
+    return path.exists() and not is_stale(path)
 
 
 def is_stale(path: Path) -> bool:

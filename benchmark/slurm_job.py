@@ -55,7 +55,9 @@ class SlurmJob:
     def progress(self) -> list[str]:
         """What is there of every run: its state, and its checkpoints, which are named after their steps."""
         return [
-            " ".join([folder.state(run_id), *sorted(path.name for path in folder.checkpoints_path(run_id).glob("*.pt"))])
+            " ".join(
+                [folder.state(run_id), *sorted(path.name for path in folder.checkpoints_path(run_id).glob("*.pt"))]
+            )
             for folder, run_id in self.job.run_ids()
         ]
 

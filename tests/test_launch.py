@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from submitit.core.utils import JobPaths
 
 from benchmark import launch
 from benchmark.errors import UsageError
@@ -78,6 +79,7 @@ class Recorder:
     def __init__(self, folder: Path) -> None:
         self.parameters: dict[str, Any] = {}
         self.job_id = "1"
+        self.paths = JobPaths(folder, "1")
 
     def update_parameters(self, **parameters: Any) -> None:
         self.parameters = parameters
