@@ -85,9 +85,9 @@ def submit(plan: "Plan", folder: Folder, settings: "Settings", options: argparse
 
 def watch(plan: "Plan", folder: Folder, console: Console) -> None:
     """Show progress, read from files, until every run has ended or no job is left to train it."""
-    asked = time.monotonic()
-    with Display(folder, [run.id for run in plan.runs], console) as display:
-        while open_runs := [run.id for run in plan.runs if folder.state(run.id) == "missing"]:
+    asked, open_runs = time.monotonic(), [run.id for run in plan.runs]
+    with Display(folder, open_runs, console) as display:
+        while open_runs := [run_id for run_id in open_runs if folder.state(run_id) == "missing"]:
             display.tick()
             if time.monotonic() - asked > QUEUE_SECONDS:
                 asked = time.monotonic()
