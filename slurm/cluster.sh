@@ -22,12 +22,15 @@ main() {
         up) up ;;
         down) down ;;
         status) status ;;
-        start) start "${2:?which daemon? ${daemons[*]}}" ;;
+        start)
+            [ -e "$home/slurm.conf" ] || fail "nothing is up in $home"
+            start "${2:?which daemon? ${daemons[*]}}" ;;
         *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
     esac
 }
 
 up() {
+    [[ $home != *[[:space:]]* ]] || fail "SLURM_TRIAL='$home': MariaDB and SLURM take no folder with spaces"
     for command in munged mariadbd mariadb-install-db slurmdbd slurmctld slurmd sbatch; do
         command -v "$command" >/dev/null || fail "$command is not installed; see the head of $0"
     done
