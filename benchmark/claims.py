@@ -1,7 +1,8 @@
 """Exclusive claims on runs, so that two workers never train the same one. No torch here.
 
 A claim is a file made exclusively. Its holder touches it now and then; a claim whose process is gone (same host), or
-that nobody touched for a while (another host), is stale and may be taken over.
+that nobody touched for a while, is stale and may be taken over. A holder that was stopped meanwhile (Ctrl-Z, a
+suspended job) sees that when it wakes up, and lets go.
 """
 
 import json
@@ -14,15 +15,21 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 300.0
+REQUEUED_SECONDS = 2 * HEARTBEAT_SECONDS
+"""How long a claim of the same SLURM job, from before it was queued again, has to be silent: its process is gone, but
+a node that lost touch with the scheduler may not know that yet.
+"""
 
 
 class Claims:
     """The claims that this worker holds, kept alive by a background thread until the block ends."""
 
     def __init__(self) -> None:
+        self._me = {**identity(os.getpid()), **slurm_job()}
         self._held: set[Path] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -46,20 +53,28 @@ class Claims:
         except FileExistsError:
             return False
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(identity(os.getpid()), file)
+            json.dump(self._me, file)
         self._held.add(path)
         return True
+
+    def hold(self, paths: Iterable[Path]) -> bool:
+        """Whether all of these are still held, as far as the last heartbeat saw."""
+        return all(path in self._held for path in paths)
 
     def release(self, paths: Iterable[Path]) -> None:
         for path in paths:
             self._held.discard(path)
-            path.unlink(missing_ok=True)
+            if _holder(path) == self._me:
+                path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
             for path in tuple(self._held):
-                with suppress(FileNotFoundError):
-                    os.utime(path)
+                if _holder(path) == self._me:
+                    with suppress(FileNotFoundError):
+                        os.utime(path)
+                else:
+                    self._held.discard(path)
 
     @staticmethod
     def _clear(path: Path) -> None:
@@ -84,25 +99,47 @@ def identity(pid: int) -> dict[str, str | int]:
     return {"host": socket.gethostname(), "pid": pid, "started": _start_time(pid)}
 
 
+def slurm_job() -> dict[str, str]:
+    """Which SLURM job this process belongs to, and how often that was queued again; empty outside SLURM."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return {}
+    return {"slurm_job": os.environ["SLURM_JOB_ID"], "restarts": os.environ.get("SLURM_RESTART_COUNT", "0")}
+
+
+def is_claimed(path: Path) -> bool:
+    """Whether a live worker has a run."""
+    return path.exists() and not is_stale(path)
+
+
 def is_stale(path: Path) -> bool:
     """Whether a claim's holder is gone. A claim that is still being written counts as live."""
     try:
-        holder = json.loads(path.read_bytes() or b"null")
+        holder = _holder(path)
         age = time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return False
-    except ValueError:
-        return age_of(path) > STALE_SECONDS
-    if not isinstance(holder, dict) or holder.get("host") != socket.gethostname():
-        return age > STALE_SECONDS
-    return bool(holder != identity(holder["pid"]))
+    return age > (REQUEUED_SECONDS if _was_this_job(holder) else STALE_SECONDS) or _is_dead(holder)
 
 
-def age_of(path: Path) -> float:
+def _holder(path: Path) -> dict[str, Any]:
+    """Who made a claim; empty for one that is gone, half written or of no known form."""
     try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
+        holder = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return holder if isinstance(holder, dict) else {}
+
+
+def _was_this_job(holder: dict[str, Any]) -> bool:
+    now = slurm_job()
+    return bool(now) and holder.get("slurm_job") == now["slurm_job"] and holder.get("restarts") != now["restarts"]
+
+
+def _is_dead(holder: dict[str, Any]) -> bool:
+    """Whether a process is known to be gone, which can be told of this host's alone."""
+    if not holder or holder.get("host") != socket.gethostname():
+        return False
+    return any(holder.get(key) != value for key, value in identity(holder["pid"]).items())
 
 
 def _start_time(pid: int) -> str:

@@ -12,30 +12,28 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import tomli_w
 from rich.console import Console
 
+from benchmark import cluster
+from benchmark.command import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, parser
 from benchmark.errors import UsageError
 from benchmark.pretrained import pin
 from benchmark.records import Folder, atomic
 from benchmark.spec import TUNED, Grid, Scalar, grid_names, load_grid
-from benchmark.terminal import plain, print_plan, print_problems, print_status
+from benchmark.status import print_status, survey
+from benchmark.terminal import plain, print_plan, print_problems
 from benchmark.tuning import choose, trial_grid, with_tuned, write_tuned
 
 if TYPE_CHECKING:
     from benchmark.launch import Executor, Settings
     from benchmark.plan import Plan
 
-COMPLETE, FAILED, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
-EXIT_CODES = (
-    "exit codes: 0 every run has a record; 1 some failed; 2 wrong usage; 3 stopped or submitted; 130 interrupted"
-)
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    options = parser(__doc__).parse_args(arguments)
     console = Console()
     try:
         return run(options, console)
@@ -45,63 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return INTERRUPTED
-
-
-def parser() -> argparse.ArgumentParser:
-    result = _Parser(
-        prog="python -m benchmark.grid", description=__doc__, epilog=EXIT_CODES, formatter_class=_HelpFormat
-    )
-    add = result.add_argument_group("what to run").add_argument
-    add("--grid", default="digits", metavar="NAME|FILE", help="a grid of this suite, or a TOML file of your own")
-    add(
-        "--methods",
-        nargs="+",
-        metavar="M",
-        help="'all': the grid's own list (default); 'installed': third parties' too; 'tuned': with the options that "
-        "--tune chose; or names, by comma or space, a composition as kd+rkd_da, a control as student@longer",
-    )
-    add("--seeds", metavar="N|A,B", help="a number: that many, 0 to N-1; or the seeds themselves, '0,3,7' or '7,'")
-    add("--pairs", nargs="+", metavar="P", help="only these pairs, as TEACHER_STUDENT (default: all of the grid)")
-    add("--datasets", nargs="+", metavar="D", help="only these data sets (default: all of the grid)")
-    add(
-        "--option",
-        action="append",
-        default=[],
-        metavar="METHOD.NAME=VALUE",
-        help="change an option of a method; it becomes a variant of its own in records and tables",
-    )
-    add = result.add_argument_group("where").add_argument
-    add("--data-dir", type=Path, metavar="DIR", help="where data sets lie that the suite does not bring along")
-    add("--offline", action="store_true", help="do not download a data set of torchvision's that is not there")
-    add("--results-dir", type=Path, default=Path("results"), metavar="DIR", help="results land in DIR/<grid>")
-    add = result.add_argument_group("how").add_argument
-    add(
-        "--executor",
-        choices=("auto", "slurm", "local", "inline"),
-        default="auto",
-        help="slurm: submit and return; local: one worker per GPU, or one with all cores; inline: in this process; "
-        "auto: slurm where a cluster answers, else local",
-    )
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one")
-    add(
-        "--threads",
-        type=_positive,
-        metavar="N",
-        help="CPU threads per worker (default: the grid's, else an equal share)",
-    )
-    add("--stop-after", type=_duration, metavar="T", help="stop cleanly after 90s, 9m or 2h; run again to go on")
-    add("--retry", choices=("failed",), help="try runs again that failed; without it they are left alone")
-    add = result.add_argument_group("instead of running").add_argument
-    add(
-        "--tune",
-        action="store_true",
-        help="train the trials of the grid's [tuning] section, choose on validation images",
-    )
-    add("--dry-run", action="store_true", help="print the plan: teachers, cohorts, states, forecast")
-    add("--status", action="store_true", help="print what the results folder holds")
-    add("--list", choices=("methods", "grids", "models"), help="print what there is to choose from")
-    add("--export", metavar="RUN", help="write a run's student weights to RUN.safetensors here, if its grid keeps them")
-    return result
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
@@ -117,6 +58,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.status:
         print_status(folder, console)
         return COMPLETE
+    if options.cancel:
+        cluster.cancel(folder, console)
+        return COMPLETE
     return execute(with_tuned(grid, folder), folder, options, console)
 
 
@@ -128,7 +72,7 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
     trials = trial_grid(grid)
     folder = Folder(options.results_dir / trials.name)
     code = execute(trials, folder, options, console)
-    if code != COMPLETE or options.dry_run:
+    if code != COMPLETE or options.dry_run or options.prepare:
         return code
     chosen = choose(trials, folder.records()[0])
     write_tuned(Folder(options.results_dir / grid.name), chosen)
@@ -140,17 +84,19 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 
 def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
     """Plan, check, launch, watch."""
-    from benchmark.launch import choose_executor
-    from benchmark.plan import check_options, make_plan
+    from benchmark.launch import Settings, choose_executor
+    from benchmark.plan import check_options, make_plan, only
 
     deadline = time.time() + options.stop_after if options.stop_after else None
     grid, overrides = pin(wanted(grid, options)), method_options(options.option)
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
     plan = make_plan(grid, folder, overrides)
-    if options.retry and not options.dry_run:
+    if options.retry == "failed" and not options.dry_run:
         forget_failures(plan, folder)
         plan = make_plan(grid, folder, overrides)
+    if options.retry == "lost":
+        plan = only(plan, survey(folder, [run.id for run in plan.runs]).having("lost"))
     executor = choose_executor(options.executor)
     not_applicable: dict[str, str] = {}
     if plan.cohorts:
@@ -160,16 +106,16 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
         missing = [run for cohort in plan.cohorts for run in cohort.runs]
         download = not (options.offline or options.dry_run)
         not_applicable = check_runs(missing, grid, options.data_dir, download)
-    if options.dry_run:
+    data_dir = str(options.data_dir.resolve()) if options.data_dir else None
+    settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline)
+    if options.dry_run or options.prepare:
         print_plan(plan, not_applicable, folder, console)
+        if executor == "slurm" and options.dry_run:
+            cluster.show(cluster.submission(plan, folder, settings, options), console)
         return COMPLETE
     if plan.cohorts:
-        from benchmark.launch import Settings
-
         keep_plan(plan, grid, folder)
-        data_dir = str(options.data_dir.resolve()) if options.data_dir else None
-        settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline)
-        if not train(plan, folder, settings, executor, console):
+        if not train(plan, folder, settings, executor, options, console):
             return INCOMPLETE
     return conclude(plan, folder, console)
 
@@ -183,16 +129,25 @@ def keep_plan(plan: "Plan", grid: Grid, folder: Folder) -> None:
         folder.plan(run)
 
 
-def train(plan: "Plan", folder: Folder, settings: "Settings", executor: "Executor", console: Console) -> bool:
+def train(
+    plan: "Plan",
+    folder: Folder,
+    settings: "Settings",
+    executor: "Executor",
+    options: argparse.Namespace,
+    console: Console,
+) -> bool:
     """Launch what is missing and watch it to its end; False if it was only submitted."""
-    from benchmark.launch import Slurm, launch
+    from benchmark.launch import launch
     from benchmark.progress import Display
 
     console.print(f"{len(plan.runs)} runs, {sum(len(c.runs) for c in plan.cohorts)} to train; executor: {executor}")
+    if executor == "slurm":
+        cluster.submit(plan, folder, settings, options, console)
+        if options.watch:
+            cluster.watch(plan, folder, console)
+        return bool(options.watch)
     launched = launch(plan, folder, settings, executor)
-    if isinstance(launched, Slurm):
-        console.print(f"submitted {len(launched.job_ids)} jobs; --status shows how far they are")
-        return False
     with Display(folder, [run.id for run in plan.runs], console) as display:
         launched.wait(display.tick)
     for complaint in launched.complaints():
@@ -353,31 +308,6 @@ def usage_errors() -> tuple[type[Exception], ...]:
     """The errors that are the user's to mend; the method registry's only once it has been imported."""
     registry = sys.modules.get("methods")
     return (UsageError, registry.MethodError) if registry else (UsageError,)
-
-
-def _duration(text: str) -> float:
-    parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if parts is None or float(parts[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 9m or 2h")
-    return float(parts[1]) * {"s": 1, "m": 60, "h": 3600}[parts[2]]
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return int(text)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Wrong usage is one line here as everywhere."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"error: {message}\n")
-
-
-class _HelpFormat(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=32, width=110)
 
 
 if __name__ == "__main__":

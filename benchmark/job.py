@@ -7,21 +7,18 @@ found out when it starts.
 import logging
 import os
 import signal
+import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
-from submitit.core.utils import UncompletedJobError
-from submitit.helpers import DelayedSubmission
-
-from benchmark.claims import Claims
+from benchmark.claims import STALE_SECONDS, Claims
 from benchmark.errors import UsageError
-from benchmark.records import Folder
+from benchmark.records import Folder, RecordError
+from benchmark.signals import Stop, stop_signals
 from benchmark.spec import Grid, load_grid
 
 if TYPE_CHECKING:
@@ -30,6 +27,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+PATIENCE_SECONDS = 1.2 * STALE_SECONDS
+"""How long a worker that is not patient waits for cohorts that others have claimed: they may be dead."""
+
+PROBE_BYTES = 1 << 20
+"""Less room than this is a full disk: a checkpoint would not fit."""
 
 Outcome = Literal["finished", "stopped", "busy"]
 
@@ -45,7 +47,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Job:
-    """Cohorts for one worker, and the teachers they need. `deadline` is in seconds since the epoch."""
+    """Cohorts for one worker, and the teachers they need. `deadline` is in seconds since the epoch.
+
+    A patient worker stays until all of its work is done, by whomever; another one leaves what others are at to them.
+    """
 
     grid_folder: str
     work: tuple[Work, ...]
@@ -53,25 +58,36 @@ class Job:
     threads: int
     data_dir: str | None = None
     deadline: float | None = None
+    patient: bool = True
 
     def __call__(self) -> bool:
         """Bring all work to records; False if stopped before. A cohort that fails leaves the others alone."""
+        with stop_signals(signal.SIGINT, signal.SIGTERM) as stop:
+            return self.work_off(stop)
+
+    def work_off(self, stop: Stop) -> bool:
+        """The same, stopped by whatever asks for it through `stop`."""
         _set_threads(self.threads)
         grid = load_grid(str(Path(self.grid_folder) / "grid.toml"))
-        waiting = list(self.work)
-        with Claims() as claims, _stop_signals() as stop:
+        waiting, idle_since = list(self.work), time.monotonic()
+        with Claims() as claims:
             while waiting and not stop.now(self.deadline):
                 outcomes = {work: self._attempt(work, grid, claims, stop) for work in waiting}
                 waiting = [work for work in waiting if outcomes[work] != "finished"]
-                if waiting and "finished" not in outcomes.values():
+                if set(outcomes.values()) != {"busy"}:
+                    idle_since = time.monotonic()
+                elif self.patient or time.monotonic() - idle_since < PATIENCE_SECONDS:
                     time.sleep(POLL_SECONDS)
+                else:
+                    log.info("left to the workers that are at them: %s", waiting)
+                    break
         return not waiting
 
-    def checkpoint(self) -> DelayedSubmission:
-        """Called by submitit on preemption and time-out: the same work, to go on from the newest checkpoints."""
-        return DelayedSubmission(self)
+    def run_ids(self) -> list[tuple[Folder, str]]:
+        """Every run of this job and the folder that it lies in."""
+        return [(Folder(Path(work.folder)), run_id) for work in self.work for run_id in work.run_ids]
 
-    def _attempt(self, work: Work, grid: Grid, claims: Claims, stop: "Stop") -> Outcome:
+    def _attempt(self, work: Work, grid: Grid, claims: Claims, stop: Stop) -> Outcome:
         """Train what of a cohort has neither record nor failure, if nobody else has claimed it."""
         folder = Folder(Path(work.folder))
         missing = [run_id for run_id in work.run_ids if not folder.record_path(run_id).exists()]
@@ -83,66 +99,72 @@ class Job:
         mine = [run_id for run_id in open_ids if claims.take(folder.claim_path(run_id))]
         if not mine:
             return "busy"
+        paths = [folder.claim_path(run_id) for run_id in mine]
         try:
-            done = self._train_or_fail(folder, mine, grid, stop)
+            cohort = Attempt(self, work, folder, grid, lambda: stop.now(self.deadline) or not claims.hold(paths))
+            done = cohort.train_or_fail(mine)
         finally:
-            claims.release([folder.claim_path(run_id) for run_id in mine])
-        return "finished" if done and mine == open_ids else "busy"
+            claims.release(paths)
+        if not done:
+            return "stopped"
+        return "finished" if mine == open_ids else "busy"
 
-    def _train_or_fail(self, folder: Folder, run_ids: Sequence[str], grid: Grid, stop: "Stop") -> bool:
-        """Train a cohort; if one of its runs raises, try each alone, so that only that one fails. False if stopped."""
+
+@dataclass(frozen=True)
+class Attempt:
+    """A cohort under way."""
+
+    job: Job
+    work: Work
+    folder: Folder
+    grid: Grid
+    stop: Callable[[], bool]
+
+    def train_or_fail(self, run_ids: Sequence[str]) -> bool:
+        """Train; if one of the runs raises, try each alone, so that only that one fails. False if stopped.
+
+        A full disk is no run's fault: the error goes on to whoever started this worker.
+        """
         from benchmark.teacher import TeacherError
 
         try:
-            return self._train(folder, run_ids, grid, stop)
-        except UncompletedJobError:  # submitit ends the job from a signal; nothing is wrong with the cohort
-            raise
+            return self._train(run_ids)
         except Exception as error:
             log.exception("training failed: %s", ", ".join(run_ids))
+            if _disk_is_full(self.folder.path):
+                raise
             if len(run_ids) > 1 and not isinstance(error, (TeacherError, UsageError)):  # those are the whole cohort's
-                return all([self._train_or_fail(folder, [run_id], grid, stop) for run_id in run_ids])
+                return all([self.train_or_fail([run_id]) for run_id in run_ids])
+            teachers_fault = isinstance(error, (TeacherError, RecordError))
+            blamed = self.work.teacher_id if teachers_fault else None
             for run_id in run_ids:
-                folder.fail(run_id, f"{type(error).__name__}: {error}", traceback.format_exc())
+                self.folder.fail(run_id, f"{type(error).__name__}: {error}", traceback.format_exc(), blamed)
             return True
 
-    def _train(self, folder: Folder, run_ids: Sequence[str], grid: Grid, stop: "Stop") -> bool:
+    def _train(self, run_ids: Sequence[str]) -> bool:
         from benchmark.cohort import run_cohort
         from benchmark.progress import Reporter
 
-        still_open = [run_id for run_id in run_ids if not folder.record_path(run_id).exists()]
+        still_open = [run_id for run_id in run_ids if not self.folder.record_path(run_id).exists()]
         if not still_open:
             return True
-        runs = [folder.planned(run_id) for run_id in still_open]
-        with Reporter(Path(self.grid_folder), runs) as reporter:
-            data_dir = Path(self.data_dir) if self.data_dir else None
-            device = _device(self.device)
-            return run_cohort(folder, runs, grid, device, data_dir, lambda: stop.now(self.deadline), reporter.report)
+        runs = [self.folder.planned(run_id) for run_id in still_open]
+        data_dir = Path(self.job.data_dir) if self.job.data_dir else None
+        device = _device(self.job.device)
+        with Reporter(Path(self.job.grid_folder), runs) as reporter:
+            return run_cohort(self.folder, runs, self.grid, device, data_dir, self.stop, reporter.report)
 
 
-class Stop:
-    """Whether to stop at the next step boundary: asked by a signal, or because time is up."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def now(self, deadline: float | None) -> bool:
-        return self.asked or (deadline is not None and time.time() >= deadline)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Stop]:
-    """SIGINT and SIGTERM ask for a stop at the next step boundary, where a checkpoint is written."""
-    stop = Stop()
-
-    def ask(signum: int, frame: FrameType | None) -> None:
-        stop.asked = True
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+def _disk_is_full(folder: Path) -> bool:
+    """Whether a checkpoint's worth of bytes cannot be written, for want of space, quota or permission."""
     try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(PROBE_BYTES))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError:
+        return True
+    return False
 
 
 def _teacher_pending(folder: Folder, teacher_id: str | None) -> bool:

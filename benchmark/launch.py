@@ -1,6 +1,5 @@
-"""From a plan to workers through submitit: a SLURM cluster, local processes, or this very process. No torch here."""
+"""From a plan to workers on this machine: local processes through submitit, or this very process."""
 
-import json
 import os
 import shutil
 import signal
@@ -10,12 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import submitit
-from submitit.core.utils import FailedJobError
 
+from benchmark import ledger, scheduler
 from benchmark.errors import UsageError
 from benchmark.job import Job, Work
 from benchmark.plan import Plan
@@ -40,48 +39,33 @@ class Settings:
 def choose_executor(wanted: str) -> Executor:
     """`auto` means SLURM where a cluster answers, local processes elsewhere."""
     if wanted == "auto":
-        return "slurm" if slurm_answers() else "local"
-    if wanted == "slurm" and not slurm_answers():
+        return "slurm" if scheduler.answers() else "local"
+    if wanted == "slurm" and not scheduler.answers():
         raise UsageError("executor 'slurm' needs a cluster, and sinfo does not answer here; valid: local, inline")
     return wanted  # type: ignore[return-value]
 
 
-def slurm_answers() -> bool:
-    """Whether jobs can be submitted: sbatch alone may be left over from a package."""
-    if not shutil.which("sbatch") or not shutil.which("sinfo"):
-        return False
-    try:
-        return subprocess.run(["sinfo", "--noheader"], capture_output=True, timeout=30, check=False).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
-
-
-def work_of(plan: Plan, folder: Folder) -> tuple[tuple[Work, ...], tuple[Work, ...]]:
-    """What is to be trained: teachers, and cohorts of students."""
-    teachers = tuple(Work(str(folder.teachers.path), (teacher.id,)) for teacher in plan.missing_teachers)
-    cohorts = tuple(
-        Work(str(folder.path), tuple(run.id for run in cohort.runs), cohort.teacher.id if cohort.teacher else None)
-        for cohort in plan.cohorts
-    )
-    return teachers, cohorts
-
-
-def launch(plan: Plan, folder: Folder, settings: Settings, executor: Executor) -> "Launched":
-    """Start everything that a plan misses."""
-    teachers, cohorts = work_of(plan, folder)
-    whole = Job(
-        grid_folder=str(folder.path),
-        work=teachers + cohorts,
+def job_of(plan: Plan, folder: Folder, settings: Settings, default_threads: int) -> Job:
+    """Everything that a plan misses, as one job: teachers, then cohorts of students."""
+    home, teachers = str(folder.path.resolve()), str(folder.teachers.path.resolve())
+    work = [Work(teachers, (teacher.id,)) for teacher in plan.missing_teachers]
+    for cohort in plan.cohorts:
+        needed = cohort.teacher.id if cohort.teacher else None
+        work.append(Work(home, tuple(run.id for run in cohort.runs), needed))
+    return Job(
+        grid_folder=home,
+        work=tuple(work),
         device=settings.device,
-        threads=settings.threads or cores(),
+        threads=settings.threads or default_threads,
         data_dir=settings.data_dir,
         deadline=settings.deadline,
     )
-    if executor == "inline":
-        return Inline(whole)
-    if executor == "local":
-        return Local(_local_jobs(whole, folder, settings))
-    return Slurm(_slurm_jobs(whole, teachers, cohorts, folder, settings.threads or SLURM_CORES))
+
+
+def launch(plan: Plan, folder: Folder, settings: Settings, executor: Executor) -> "Launched":
+    """Start everything that a plan misses on this machine."""
+    whole = job_of(plan, folder, settings, default_threads=cores())
+    return Inline(whole) if executor == "inline" else Local(_local_jobs(whole, folder, settings))
 
 
 class Launched:
@@ -147,13 +131,6 @@ class Local(Launched):
         return [f"worker {job.job_id} ended early; its log: {job.paths.stderr}" for job in dead]
 
 
-class Slurm(Launched):
-    """Jobs in the queue: submission returns, the cluster goes on alone."""
-
-    def __init__(self, job_ids: Sequence[str]) -> None:
-        self.job_ids = job_ids
-
-
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -190,51 +167,18 @@ def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit
                 visible_gpus=gpus[worker : worker + 1],
             )
             job = executor.submit(replace(whole, threads=threads))
-            _note(folder, job.job_id, "local", whole.work)
+            ledger.note(folder, [_entry(job, whole)])
             jobs.append(job)
     finally:
         signal.signal(signal.SIGINT, before)
     return jobs
 
 
-def _slurm_jobs(
-    whole: Job, teachers: Sequence[Work], cohorts: Sequence[Work], folder: Folder, threads: int
-) -> list[str]:
-    """A job per teacher, then a job per cohort that starts when its teacher's has ended well."""
-    teacher_jobs: dict[str, str] = {}
-    job_ids = []
-    for work in (*teachers, *cohorts):
-        executor = submitit.SlurmExecutor(folder.path / "logs")
-        name = f"{folder.path.name}-{work.run_ids[0]}"
-        executor.update_parameters(job_name=name, cpus_per_task=threads, **SLURM_DEFAULTS)
-        own = tuple(teacher for teacher in teachers if teacher.run_ids[0] == work.teacher_id)
-        if own and work.teacher_id:
-            executor.update_parameters(dependency=f"afterok:{teacher_jobs[work.teacher_id]}")
-        try:
-            job = executor.submit(replace(whole, work=(*own, work), threads=threads))
-        except FailedJobError as error:
-            raise UsageError(f"SLURM refused the job of {work.run_ids[0]}: {str(error).strip()}") from None
-        _note(folder, job.job_id, "slurm", (work,))
-        if work.teacher_id is None:
-            teacher_jobs[work.run_ids[0]] = job.job_id
-        job_ids.append(job.job_id)
-    return job_ids
-
-
-SLURM_CORES = 4
-SLURM_DEFAULTS: dict[str, Any] = {"time": 60 * 12, "mem": "8GB"}
-
-
-def _note(folder: Folder, job_id: str, executor: str, work: Sequence[Work]) -> None:
-    """One line in jobs.jsonl for every job that was started."""
-    entry = {
-        "job_id": job_id,
-        "executor": executor,
-        "submitted": datetime.now(UTC).isoformat(timespec="seconds"),
-        "run_ids": [run_id for item in work for run_id in item.run_ids],
-    }
-    with (folder.path / "jobs.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
+def _entry(job: submitit.Job[Any], whole: Job) -> ledger.Entry:
+    run_ids = tuple(run_id for work in whole.work for run_id in work.run_ids)
+    return ledger.Entry(
+        job.job_id, "local", run_ids, ledger.log_name(job.paths.stderr, Folder(Path(whole.grid_folder)))
+    )
 
 
 def _ask_to_stop(jobs: Sequence[submitit.Job[Any]]) -> None:

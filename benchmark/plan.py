@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import mean
 from typing import Any, TypeVar
 
@@ -162,20 +162,31 @@ def make_plan(grid: Grid, folder: Folder, overrides: Options = {}) -> Plan:
     return Plan(runs, states, teachers, teacher_states, cohorts, forecast)
 
 
+def only(plan: Plan, run_ids: Sequence[str]) -> Plan:
+    """The plan with nothing else to be done than these runs."""
+    kept = (tuple(run for run in cohort.runs if run.id in run_ids) for cohort in plan.cohorts)
+    return replace(plan, cohorts=tuple(Cohort(runs) for runs in kept if runs), forecast_seconds=None)
+
+
 def _forecast(open_runs: Sequence[Run], folder: Folder, missing_teachers: Sequence[Run]) -> float | None:
-    """Seconds that the missing runs will take, from what runs of the same pair and method took; None if unknown.
+    """Seconds that the missing runs will take one after another, None if unknown."""
+    if not open_runs:
+        return 0.0
+    seconds = forecasts((*open_runs, *missing_teachers), folder)
+    return sum(seconds.values()) if seconds else None
+
+
+def forecasts(runs: Sequence[Run], folder: Folder) -> dict[str, float]:
+    """Seconds that each run will take, by its id, from what runs of the same pair and method took; empty if unknown.
 
     Measured here, or, before anything was, in the reference results of the same grid.
     """
-    if not open_runs:
-        return 0.0
     reference = Folder(folder.path.parent / "reference" / folder.path.name)
     for source in (folder, reference):
         seconds = _measured_seconds(source) | _measured_seconds(source.teachers)
-        wanted = [_kind(run) for run in (*open_runs, *missing_teachers)]
-        if all(kind in seconds for kind in wanted):
-            return sum(seconds[kind] for kind in wanted)
-    return None
+        if all(_kind(run) in seconds for run in runs):
+            return {run.id: seconds[_kind(run)] for run in runs}
+    return {}
 
 
 def _measured_seconds(folder: Folder) -> dict[tuple[str, ...], float]:

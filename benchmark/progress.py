@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from benchmark.claims import is_claimed
 from benchmark.records import Folder, write_json
 from benchmark.spec import Run
 
@@ -33,6 +34,7 @@ class Reporter:
     def __init__(self, grid_folder: Path, runs: Sequence[Run]) -> None:
         self._path = grid_folder / "progress" / f"{runs[0].cohort_key}.json"
         self._runs = runs
+        self._run_ids = [run.id for run in runs]
         self._written = 0.0
 
     def __enter__(self) -> "Reporter":
@@ -61,6 +63,7 @@ class Reporter:
                 "epoch": epochs_done,
                 "epochs": first.recipe.epochs,
                 "runs": len(self._runs),
+                "run_ids": self._run_ids,
                 "train_top1": top1,
             },
         )
@@ -91,7 +94,7 @@ class Display:
 
     def tick(self) -> None:
         """Look at the files and show what has changed."""
-        finished, current = self._finished(), self._current()
+        finished, current = self._finished(), under_way(self._folder)
         if self._live:
             self._live.update(self._panel(finished, current), refresh=True)
             return
@@ -102,15 +105,6 @@ class Display:
 
     def _finished(self) -> int:
         return sum(self._folder.record_path(run_id).exists() for run_id in self._run_ids)
-
-    def _current(self) -> list[dict[str, Any]]:
-        entries = []
-        for path in sorted((self._folder.path / "progress").glob("[!.]*.json")):
-            try:
-                entries.append(json.loads(path.read_bytes()))
-            except (OSError, ValueError):  # finished in this very moment
-                continue
-        return entries
 
     def _share(self, finished: int, current: list[dict[str, Any]]) -> float:
         """Runs done, the ones under way counted by their epochs."""
@@ -143,6 +137,21 @@ class Display:
             self._time_left(finished, current),
         )
         return Group(head, *(_cohort_table(entry) for entry in current))
+
+
+def under_way(folder: Folder) -> list[dict[str, Any]]:
+    """What workers last said of their cohorts; not of those whose worker is gone, which leaves its file behind."""
+    entries = []
+    for path in sorted((folder.path / "progress").glob("[!.]*.json")):
+        try:
+            entry = json.loads(path.read_bytes())
+        except (OSError, ValueError):  # finished in this very moment
+            continue
+        if any(
+            is_claimed(home.claim_path(run_id)) for run_id in entry["run_ids"] for home in (folder, folder.teachers)
+        ):
+            entries.append(entry)
+    return entries
 
 
 def _cohort_table(entry: dict[str, Any]) -> Table:

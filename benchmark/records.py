@@ -91,6 +91,7 @@ class Provenance(Value):
     code: str
     versions: dict[str, str]
     resumed: int = 0
+    job: str | None = None
 
 
 class Record(Value):
@@ -209,17 +210,27 @@ class Folder:
     def planned_ids(self) -> list[str]:
         return _stems(self.path / "planned")
 
-    def fail(self, run_id: str, error: str, log: str) -> None:
-        write_json(self.failure_path(run_id), {"run_id": run_id, "error": error, "log": log})
+    def fail(self, run_id: str, error: str, log: str, teacher_id: str | None = None) -> None:
+        """Note why a run failed; if it was its teacher's fault, that stands only until something changes about it."""
+        blamed = {"teacher_id": teacher_id, "teacher": self._stamp_of_teacher(teacher_id)} if teacher_id else {}
+        write_json(self.failure_path(run_id), {"run_id": run_id, "error": error, "log": log, **blamed})
 
     def failure(self, run_id: str) -> str | None:
         """Why the last attempt at a run failed, None if it did not."""
         try:
-            return str(json.loads(self.failure_path(run_id).read_bytes())["error"])
+            note = json.loads(self.failure_path(run_id).read_bytes())
+            if "teacher_id" in note and self._stamp_of_teacher(note["teacher_id"]) != note["teacher"]:
+                return None
+            return str(note["error"])
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError):
             return "unreadable failure note"
+
+    def _stamp_of_teacher(self, run_id: str) -> list[list[int] | None]:
+        """What changes whenever a teacher's record or weights are written, removed or put back."""
+        teachers = self.teachers
+        return [_stamp(path) for path in (teachers.record_path(run_id), teachers.weights_path(run_id))]
 
     def records(self) -> tuple[list[Record], list[RecordError]]:
         """Every valid record, sorted by id, and what is wrong with the others."""
@@ -298,6 +309,14 @@ def atomic(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _stamp(path: Path) -> list[int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _umask() -> int:

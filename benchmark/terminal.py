@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.progress import clock
-from benchmark.records import Folder, State
+from benchmark.records import Folder
 
 if TYPE_CHECKING:
     from benchmark.plan import Plan
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 SHOWN_RUNS = 3
 
 
-def counts(states: Iterable[State]) -> str:
+ORDER = ("done", "diverged", "not_applicable", "running", "queued", "failed", "corrupt", "lost", "missing")
+
+
+def counts(states: Iterable[str]) -> str:
     """`40 done, 2 failed, 6 missing`."""
     found = Counter(states)
-    order: tuple[State, ...] = ("done", "diverged", "not_applicable", "failed", "corrupt", "missing")
-    return ", ".join(f"{found[state]} {state.replace('_', ' ')}" for state in order if found[state]) or "none"
+    return ", ".join(f"{found[state]} {state.replace('_', ' ')}" for state in ORDER if found[state]) or "none"
 
 
 def print_plan(plan: "Plan", not_applicable: Mapping[str, str], folder: Folder, console: Console) -> None:
@@ -47,7 +49,7 @@ def print_plan(plan: "Plan", not_applicable: Mapping[str, str], folder: Folder, 
     say(f"to train: {len(plan.missing_teachers)} teachers, {runs} runs; forecast time: {cost}")
 
 
-def print_problems(states: dict[str, State], folder: Folder, console: Console) -> None:
+def print_problems(states: Mapping[str, str], folder: Folder, console: Console) -> None:
     """Why runs failed or cannot be read, in a few lines."""
     say = plain(console)
     reasons: dict[str, list[str]] = {}
@@ -60,16 +62,6 @@ def print_problems(states: dict[str, State], folder: Folder, console: Console) -
         say(f"logs are in {folder.path / 'failures'}; run again with --retry failed to try them once more")
     for problem in folder.records()[1]:
         say(f"not used: {problem}; move it away to have the run made again")
-
-
-def print_status(folder: Folder, console: Console) -> None:
-    """What a results folder holds, from its files alone."""
-    if not folder.path.is_dir():
-        plain(console)(f"nothing was run yet: there is no folder {folder.path}")
-        return
-    states = {run_id: folder.state(run_id) for run_id in folder.planned_ids()}
-    plain(console)(f"{len(states)} runs in {folder.path}: {counts(states.values())}")
-    print_problems(states, folder, console)
 
 
 def plain(console: Console):  # type: ignore[no-untyped-def]

@@ -82,8 +82,47 @@ def test_held_until_released(tmp_path: Path) -> None:
     assert not path.exists()  # let go at the end
 
 
-def test_of_a_live_process_stands_however_old(tmp_path: Path, holder: "subprocess.Popen[bytes]") -> None:
-    path = write_claim(tmp_path / "run.json", age=10 * STALE_SECONDS, **identity(holder.pid))
+@pytest.mark.parametrize(("age", "stale"), [(0.9 * STALE_SECONDS, False), (1.1 * STALE_SECONDS, True)])
+def test_of_a_live_process_stands_while_its_heart_beats(
+    age: float, stale: bool, tmp_path: Path, holder: "subprocess.Popen[bytes]"
+) -> None:
+    """A process that was stopped, or hangs in the file system, is alive and says nothing."""
+    assert is_stale(write_claim(tmp_path / "run.json", age=age, **identity(holder.pid))) == stale
+
+
+def test_who_was_silent_too_long_lets_go_and_leaves_the_new_claim_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holder: "subprocess.Popen[bytes]"
+) -> None:
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.001)
+    taken, kept = tmp_path / "taken.json", tmp_path / "kept.json"
+    with Claims() as mine:
+        assert mine.take(taken)
+        assert mine.take(kept)
+        taken.write_text(json.dumps(identity(holder.pid)))  # whole at once: as a takeover's rename and link would
+        while mine.hold([taken]):
+            time.sleep(0.001)
+        assert mine.hold([kept])
+        assert not mine.hold([kept, taken])
+        mine.release([taken])
+        assert json.loads(taken.read_text()) == identity(holder.pid)
+    assert taken.exists()
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize(
+    ("job", "restarts", "stale"), [("7", "1", True), ("7", "0", False), ("7", None, False), ("8", "1", False)]
+)
+def test_a_requeued_job_soon_takes_over_what_it_held_on_a_node_that_died(
+    job: str, restarts: str | None, stale: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = {"host": "elsewhere", "slurm_job": "7", "restarts": "0"}
+    path = write_claim(tmp_path / "run.json", age=1.1 * claims.REQUEUED_SECONDS, **old)
+    assert not is_stale(path)
+    monkeypatch.setenv("SLURM_JOB_ID", job)
+    if restarts:
+        monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+    assert is_stale(path) == stale
+    os.utime(path)
     assert not is_stale(path)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from submitit.core.utils import JobPaths
 
 from benchmark import launch
 from benchmark.errors import UsageError
@@ -78,6 +79,7 @@ class Recorder:
     def __init__(self, folder: Path) -> None:
         self.parameters: dict[str, Any] = {}
         self.job_id = "1"
+        self.paths = JobPaths(folder, "1")
 
     def update_parameters(self, **parameters: Any) -> None:
         self.parameters = parameters
@@ -117,7 +119,7 @@ def test_workers_share_the_machine(
     jobs = [job for job, _ in Recorder.submitted]
     assert [job.threads for job in jobs] == [threads_each] * workers
     assert all(job.work == jobs[0].work for job in jobs)  # the whole list, which claims share out
-    assert [len(work.run_ids) for work in jobs[0].work] == [1, 8]  # the teacher, then its cohort
+    assert [len(work.run_ids) for work in jobs[0].work] == [1, len(plan.runs)]  # the teacher, then its cohort
     shown = [gpu for _, parameters in Recorder.submitted for gpu in parameters["visible_gpus"]]
     assert shown == ([] if device == "cpu" else [int(gpu) for gpu in gpus.split(",") if gpu])
     assert len((folder.path / "jobs.jsonl").read_text().splitlines()) == workers

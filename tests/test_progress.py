@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from benchmark import progress
+from benchmark.claims import Claims
 from benchmark.progress import Display, Reporter, clock
 from benchmark.records import Folder
 from benchmark.spec import Run
@@ -26,6 +28,13 @@ class Trainee:
     diverged_epoch: int | None = None
 
 
+@pytest.fixture
+def claims() -> Iterator[Claims]:
+    """A live worker's, without which nothing it wrote is shown."""
+    with Claims() as held:
+        yield held
+
+
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "WRITE_SECONDS", -1.0)
@@ -37,10 +46,11 @@ def report(reporter: Reporter, epoch: int) -> None:
     reporter.report(epoch, [Trainee(RUNS[0]), Trainee(RUNS[1], diverged_epoch=3)])
 
 
-def test_lines_for_a_pipe(tmp_path: Path) -> None:
+def test_lines_for_a_pipe(tmp_path: Path, claims: Claims) -> None:
     console = Console(file=io.StringIO(), width=40)
     folder = Folder(tmp_path / "grid")
     fake.write(folder.path, fake.record(RUNS[2]))
+    claims.take(folder.claim_path(RUNS[0].id))
     with Display(folder, [run.id for run in RUNS], console) as display, Reporter(folder.path, RUNS) as reporter:
         display.tick()
         report(reporter, 14)
@@ -53,11 +63,12 @@ def test_lines_for_a_pipe(tmp_path: Path) -> None:
     assert not list((folder.path / "progress").iterdir())  # gone with the worker
 
 
-def test_a_panel_for_a_terminal(tmp_path: Path) -> None:
+def test_a_panel_for_a_terminal(tmp_path: Path, claims: Claims) -> None:
     leader, follower = pty.openpty()
     with open(follower, "w") as terminal:
         folder = Folder(tmp_path / "grid")
         console = Console(file=terminal, width=100, force_terminal=None, legacy_windows=False)
+        claims.take(folder.claim_path(RUNS[0].id))
         with Display(folder, [run.id for run in RUNS], console) as display, Reporter(folder.path, RUNS) as reporter:
             report(reporter, 14)
             display.tick()
@@ -69,11 +80,12 @@ def test_a_panel_for_a_terminal(tmp_path: Path) -> None:
         assert part in shown
 
 
-def test_a_teacher_is_named_by_its_architecture(tmp_path: Path) -> None:
+def test_a_teacher_is_named_by_its_architecture(tmp_path: Path, claims: Claims) -> None:
     console = Console(file=io.StringIO(), width=200)
     teacher = RUNS[0].teacher
     assert teacher
     labelled = teacher.model_copy(update={"label": "teacher"})
+    claims.take(Folder(tmp_path).teachers.claim_path(labelled.id))
     with Reporter(tmp_path, [labelled]) as reporter:
         reporter.report(0, [Trainee(labelled)])
         Display(Folder(tmp_path), [RUNS[0].id], console).tick()
@@ -92,3 +104,13 @@ def test_files_that_are_half_there_are_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (65.4, "1:05"), (3599.6, "1:00:00"), (7380, "2:03:00")])
 def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_what_a_dead_worker_left_behind_is_not_shown(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "grid")
+    report(Reporter(folder.path, RUNS), 14)
+    assert list((folder.path / "progress").iterdir())
+    assert progress.under_way(folder) == []
+    with Claims() as held:
+        held.take(folder.claim_path(RUNS[0].id))
+        assert [entry["epoch"] for entry in progress.under_way(folder)] == [15]

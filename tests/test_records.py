@@ -198,3 +198,20 @@ def test_leftovers_of_killed_writers_are_not_records(folder: Folder) -> None:
     (folder.path / "records" / ".half.json").write_text("{")
     assert len(folder.records()[0]) == 1
     assert not folder.records()[1]
+
+
+@pytest.mark.parametrize("kind", ["record_path", "weights_path"])
+def test_a_failure_by_the_teachers_fault_stands_until_its_files_change(folder: Folder, kind: str) -> None:
+    path: Path = getattr(folder.teachers, kind)("teacher")
+    folder.fail("student", "TeacherError: bad", "", teacher_id="teacher")
+    folder.fail("own", "ValueError: no", "")
+    assert folder.failure("student") == "TeacherError: bad"
+    path.parent.mkdir(parents=True)
+    path.write_text("repaired")
+    assert folder.failure("student") is None
+    assert folder.state("student") == "missing"
+    assert folder.failure("own") == "ValueError: no"
+    folder.fail("student", "TeacherError: still bad", "", teacher_id="teacher")
+    assert folder.failure("student") == "TeacherError: still bad"
+    path.unlink()
+    assert folder.failure("student") is None

@@ -1,0 +1,112 @@
+"""The command line's side of SLURM: submit, show what would be, watch, cancel."""
+
+import argparse
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from benchmark import ledger, scheduler
+from benchmark.claims import is_claimed
+from benchmark.progress import Display
+from benchmark.records import Folder
+from benchmark.terminal import plain
+
+if TYPE_CHECKING:
+    from benchmark.launch import Settings
+    from benchmark.plan import Plan
+    from benchmark.submission import Submission
+
+LOOK_SECONDS = 1.0
+QUEUE_SECONDS = 60.0
+"""How often a watcher asks for the queue at most, and only while no worker is at a run."""
+
+CORES = 4
+"""Threads of a worker where neither profile nor grid nor command line say."""
+
+
+def add_options(parser: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
+    add = parser.add_argument_group("on a SLURM cluster").add_argument
+    add(
+        "--profile",
+        metavar="NAME|FILE",
+        help="sbatch options from slurm/profiles/NAME.toml, or a TOML file of your own",
+    )
+    add(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any option of sbatch, as partition=gpu or time=2:00:00; comes on top of the profile",
+    )
+    add("--max-parallel", type=positive, metavar="N", help="jobs of an array that run at once (default: all)")
+    add("--workers", type=positive, metavar="N", help="workers that share a job and its GPU (default: 1)")
+    add("--watch", action="store_true", help="stay and show how far the jobs are; they do not need it")
+    add("--cancel", action="store_true", help="take this grid's jobs out of the queue; what is finished stays")
+
+
+def submission(plan: "Plan", folder: Folder, settings: "Settings", options: argparse.Namespace) -> "Submission":
+    """What is to be submitted. Raises UsageError for a profile, an option or a queue that cannot be used."""
+    from benchmark.launch import job_of
+    from benchmark.profile import load_profile
+    from benchmark.submission import prepare
+
+    changes = {"max_parallel": options.max_parallel, "workers": options.workers}
+    profile = load_profile(options.profile, options.slurm, changes)
+    asked = profile.sbatch.get("cpus-per-task", CORES)
+    whole = job_of(plan, folder, settings, default_threads=int(asked))
+    return prepare(plan, folder, whole, profile, options.profile)
+
+
+def show(wanted: "Submission", console: Console) -> None:
+    """The jobs that would be submitted, and what sbatch would be told."""
+    say = plain(console)
+    for array, lines in wanted.sbatch():
+        runs = sum(len(cohort.runs) for bundle in array.bundles for cohort in bundle)
+        say(f"\n{array.name}: {len(array.bundles)} jobs, {runs} runs")
+        for line in lines:
+            say(f"  {line}")
+
+
+def submit(plan: "Plan", folder: Folder, settings: "Settings", options: argparse.Namespace, console: Console) -> None:
+    """Submit what is neither finished nor queued, and say what that was."""
+    from benchmark.submission import submitting
+
+    say = plain(console)
+    with submitting(folder):
+        submitted = submission(plan, folder, settings, options).submit()
+    for entry in submitted:
+        say(f"submitted job {entry.job_id}: {len(entry.run_ids)} runs; log: {folder.path.parent / entry.log}")
+    if not submitted:
+        say("nothing to submit: what is missing is queued or running already")
+    say("the jobs go on without this command; --status shows how far they are, --cancel takes them out of the queue")
+
+
+def watch(plan: "Plan", folder: Folder, console: Console) -> None:
+    """Show progress, read from files, until every run has ended or no job is left to train it."""
+    asked, open_runs = time.monotonic(), [run.id for run in plan.runs]
+    with Display(folder, open_runs, console) as display:
+        while open_runs := [run_id for run_id in open_runs if folder.state(run_id) == "missing"]:
+            display.tick()
+            if time.monotonic() - asked > QUEUE_SECONDS:
+                asked = time.monotonic()
+                if not any(is_claimed(folder.claim_path(run_id)) for run_id in open_runs) and not live_jobs(folder):
+                    break
+            time.sleep(LOOK_SECONDS)
+        display.tick()
+
+
+def cancel(folder: Folder, console: Console) -> None:
+    """Cancel this grid's jobs."""
+    live = live_jobs(folder)
+    if not live:
+        plain(console)("no job of this grid is queued or running")
+        return
+    scheduler.cancel(live)
+    plain(console)(f"cancelled {len(live)} jobs: {', '.join(live)}")
+
+
+def live_jobs(folder: Folder) -> list[str]:
+    """Ids of the jobs submitted for this grid that wait or run."""
+    return list(scheduler.queue(entry.job_id for entry in ledger.entries(folder) if entry.executor == "slurm"))
