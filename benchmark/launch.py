@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -105,7 +106,7 @@ class Inline(Launched):
 
 
 class Local(Launched):
-    """submitit's local processes: one per GPU, or one with all cores."""
+    """submitit's local processes."""
 
     def __init__(self, jobs: Sequence[submitit.Job[Any]]) -> None:
         self.jobs = jobs
@@ -148,13 +149,14 @@ def visible_gpus() -> list[int]:
 
 
 def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit.Job[Any]]:
-    """One worker per GPU, all with the same list, which claims share out; one worker without GPUs.
+    """One worker per GPU, all with the same list, which claims share out; without GPUs, as many as the cores hold
+    workers of that many threads and as can be busy at once, or one with all cores.
 
     submitit would start everything at once: the cap is here. Interrupts from the terminal are ignored by submitit's
     controllers, which would kill their workers within a second, and handled by the workers themselves.
     """
     gpus = visible_gpus() if settings.device in ("auto", "cuda") else []
-    workers = max(1, len(gpus))
+    workers = len(gpus) or _cpu_workers(whole, settings.threads)
     threads = settings.threads or max(1, cores() // workers)
     jobs = []
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -172,6 +174,11 @@ def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit
     finally:
         signal.signal(signal.SIGINT, before)
     return jobs
+
+
+def _cpu_workers(whole: Job, threads: int | None) -> int:
+    at_once = max(Counter(work.teacher_id is None for work in whole.work).values(), default=1)
+    return max(1, min(cores() // threads, at_once)) if threads else 1
 
 
 def _entry(job: submitit.Job[Any], whole: Job) -> ledger.Entry:

@@ -93,7 +93,10 @@ class Recorder:
     ("gpus", "device", "threads", "workers", "threads_each"),
     [
         ("", "auto", None, 1, 8),
-        ("", "auto", 3, 1, 3),
+        ("", "auto", 3, 2, 3),
+        ("", "auto", 1, 3, 1),
+        ("", "auto", 5, 1, 5),
+        ("", "auto", 9, 1, 9),
         ("0,1,5", "auto", None, 3, 2),
         ("0,1", "cuda", None, 2, 4),
         ("0,1", "cpu", None, 1, 8),
@@ -114,12 +117,13 @@ def test_workers_share_the_machine(
     Recorder.submitted = []
     folder = Folder(tmp_path / "smoke")
     folder.path.mkdir()
-    plan = make_plan(load_grid("smoke"), folder)
+    plan = make_plan(load_grid("smoke").model_copy(update={"seeds": (0, 1, 2)}), folder)
     launch.launch(plan, folder, Settings(device, threads), "local")
     jobs = [job for job, _ in Recorder.submitted]
     assert [job.threads for job in jobs] == [threads_each] * workers
     assert all(job.work == jobs[0].work for job in jobs)  # the whole list, which claims share out
-    assert [len(work.run_ids) for work in jobs[0].work] == [1, len(plan.runs)]  # the teacher, then its cohort
+    cohort = len(plan.runs) // 3
+    assert [len(work.run_ids) for work in jobs[0].work] == [1, cohort, cohort, cohort]  # the teacher, then a seed each
     shown = [gpu for _, parameters in Recorder.submitted for gpu in parameters["visible_gpus"]]
     assert shown == ([] if device == "cpu" else [int(gpu) for gpu in gpus.split(",") if gpu])
     assert len((folder.path / "jobs.jsonl").read_text().splitlines()) == workers
