@@ -45,7 +45,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         "--executor",
         choices=("auto", "slurm", "local", "inline"),
         default="auto",
-        help="slurm: submit and return; local: a worker per GPU, or as many as the cores hold; inline: in this process; "
+        help="slurm: submit and return; local: a worker per GPU, or what the cores hold; inline: in this process; "
         "auto: slurm where a cluster answers, else local",
     )
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one")
