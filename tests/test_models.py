@@ -144,12 +144,19 @@ def test_initial_weights_depend_on_seed_and_architecture_alone() -> None:
 
 def test_layout_does_not_change_the_weights() -> None:
     plain, last = (
-        create(architecture("resnet18", {"channels": [4, 4, 8, 8]}, "small"), recipe(8, channels_last=layout), 10, 0)
+        create(architecture("resnet18", {"channels": [8, 8, 8, 8]}, "small"), recipe(8, channels_last=layout), 10, 0)
         for layout in (False, True)
     )
     assert weights_sha256(plain) == weights_sha256(last)
     convolution = next(module for module in last.modules() if isinstance(module, nn.Conv2d))
     assert convolution.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_thin_strided_shortcuts_are_refused_in_channels_last() -> None:
+    thin = architecture("resnet18", {"channels": [4, 4, 8, 8]}, "small")
+    create(thin, recipe(8), 10, 0)
+    with pytest.raises(UsageError, match=r"layer2.0.downsample.0 strides over 4 channels.*channels_last = false"):
+        create(thin, recipe(8, channels_last=True), 10, 0)
 
 
 def test_grey_networks_read_one_channel() -> None:

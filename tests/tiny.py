@@ -34,7 +34,7 @@ def resnet(name: str, *channels: int) -> Architecture:
 DROPS = {"drop_rate": 0.2, "drop_path_rate": 0.2}
 """Dropout before the classifier and stochastic depth, under timm's names."""
 
-RESNET = resnet("resnet", 4, 4, 8, 8)
+RESNET = resnet("resnet", 8, 8, 8, 8)
 VIT = Architecture(name="vit", model="test_vit", options={"patch_size": 4, **DROPS})
 EFFICIENTNET = Architecture(
     name="efficientnet", model="test_efficientnet", stem="small", options={"channel_multiplier": 0.25, **DROPS}

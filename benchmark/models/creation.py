@@ -16,6 +16,9 @@ USUAL_SIZE = 224
 """What a network is built for where timm does not say."""
 
 
+THIN = 8
+
+
 def model_names() -> list[str]:
     names: list[str] = timm().list_models()
     return names
@@ -56,8 +59,22 @@ def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int, 
         raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model} gives no feature maps")
     network = Network(model)
     if recipe.channels_last:
+        _refuse_thin_shortcuts(model, architecture)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+def _refuse_thin_shortcuts(model: nn.Module, architecture: Architecture) -> None:
+    """The data gradient of a strided 1x1 convolution of fewer than eight channels writes out of bounds where oneDNN
+    3.12 (torch 2.13) has AVX2 and no more: a silent corruption, which may end the process at any later time."""
+    for name, module in model.named_modules():
+        if not isinstance(module, nn.Conv2d) or module.kernel_size != (1, 1) or module.in_channels >= THIN:
+            continue
+        if module.stride != (1, 1):
+            raise UsageError(
+                f"architecture {architecture.name!r}: {name} strides over {module.in_channels} channels, which torch "
+                f"corrupts memory with in channels-last layout on some CPUs: channels_last = false, or {THIN} channels"
+            )
 
 
 def check(architecture: Architecture, recipe: Recipe, classes: int = 10) -> Shapes:
