@@ -16,8 +16,8 @@ import scipy.io
 import torch
 
 from benchmark.data import known, load
-from benchmark.data.known import KNOWN
 from benchmark.errors import UsageError
+from benchmark.known import KNOWN
 from benchmark.models import torchvision
 from benchmark.spec import Dataset
 
