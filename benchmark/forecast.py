@@ -91,13 +91,13 @@ def _from_records(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, S
         if cost.cohort_seconds is None or not cost.cohort_size or not run.recipe.epochs:
             continue
         epoch = cost.cohort_seconds / cost.cohort_size / run.recipe.epochs
-        rates.setdefault((kind(run), digest(run.dataset.identity())), []).append(epoch)
+        rates.setdefault((kind(run), digest(run.dataset.identified)), []).append(epoch)
         if images := training_images(run.dataset):
             rates.setdefault((kind(run), None), []).append(epoch / images)
     found = {}
     for run in runs if rates else ():
         images = training_images(run.dataset)
-        if epoch_rates := rates.get((kind(run), digest(run.dataset.identity()))):
+        if epoch_rates := rates.get((kind(run), digest(run.dataset.identified))):
             found[run.id] = Seconds(run.recipe.epochs * mean(epoch_rates), 0.0, "earlier runs")
         elif images and (image_rates := rates.get((kind(run), None))):
             found[run.id] = Seconds(run.recipe.epochs * images * mean(image_rates), 0.0, "earlier runs")

@@ -61,10 +61,15 @@ class Measured(Value):
         return f"{self.provenance.device}, {threads} thread{'s' if threads > 1 else ''}"
 
 
+def device_slug(device: str, threads: int) -> str:
+    """A device and its number of threads as a file name: `amd-epyc-avx2-1-thread`."""
+    name = f"{device} {threads} thread{'s' if threads > 1 else ''}"
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
 def path_for(folder: Folder, provenance: Provenance) -> Path:
     """`measured/<device>.json`: one file for each device and number of threads."""
-    name = f"{provenance.device} {provenance.threads} thread{'s' if provenance.threads > 1 else ''}"
-    return folder.path / "measured" / f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}.json"
+    return folder.path / "measured" / f"{device_slug(provenance.device, provenance.threads)}.json"
 
 
 def write(folder: Folder, measured: Measured) -> Path:
