@@ -74,6 +74,7 @@ class Member:
             momentum=self.run.recipe.momentum,
             nesterov=self.run.recipe.nesterov,
             weight_decay=self.run.recipe.weight_decay if decay is None else decay,
+            foreach=True,  # the bits of a loop over parameters; one kernel for many of them on a GPU
         )
 
     def step(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> None:

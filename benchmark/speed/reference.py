@@ -50,8 +50,13 @@ class Loop:
         self.name, self.reads, self.generator = member.run.method, member.reads, member.generator
         recipe = member.run.recipe
         parameters = [*self.network.parameters(), *self.method.parameters()]
-        settings = {"lr": recipe.learning_rate, "momentum": recipe.momentum, "weight_decay": recipe.weight_decay}
-        self.optimizer = torch.optim.SGD(parameters, foreach=False, **settings)
+        self.optimizer = torch.optim.SGD(
+            parameters,
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            foreach=False,
+        )
         self.loader = loader
         self._batches: Iterator[tuple[Tensor, Tensor, Tensor]] = iter(())
 
