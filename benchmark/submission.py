@@ -15,8 +15,8 @@ from benchmark import ledger, scheduler
 from benchmark.arrays import Array, Bundle, arrange
 from benchmark.claims import Claims
 from benchmark.errors import UsageError
-from benchmark.job import Job, Work
 from benchmark.forecast import forecasts
+from benchmark.job import Job, Work
 from benchmark.plan import Cohort, Plan
 from benchmark.profile import Profile
 from benchmark.records import Folder
