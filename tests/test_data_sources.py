@@ -15,7 +15,8 @@ import pytest
 import scipy.io
 import torch
 
-from benchmark.data import known, load
+from benchmark import known
+from benchmark.data import load
 from benchmark.errors import UsageError
 from benchmark.known import KNOWN
 from benchmark.models import torchvision

@@ -1,5 +1,6 @@
 """Plans: what of a grid is missing, who trains together, and what it will take."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -327,3 +328,13 @@ def test_a_changed_copy_has_an_id_of_its_own() -> None:
     assert changed.id == Run.model_validate(changed.model_dump()).id != run.id
     assert changed.cohort_key != run.cohort_key
     assert run.model_copy() == run
+
+
+def test_the_published_protocol_has_a_forecast_before_anything_was_run(tmp_path: Path) -> None:
+    measured = Path("results") / "reference" / "cifar100" / "measured"
+    shutil.copytree(Path(__file__).parent.parent / measured, tmp_path / measured)
+    plan = make_plan(spec.load_grid("cifar100"), Folder(tmp_path / "results" / "cifar100"))
+    assert len(plan.runs) == 13 * 9 * 3
+    assert plan.forecast_seconds is not None
+    assert plan.forecast_seconds > 0
+    assert plan.forecast_basis == ("AMD EPYC (AVX2), 1 thread",)
