@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.measured import joined
 from analysis.revisions import Revisions
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record, key_columns
@@ -59,6 +60,7 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
         if not Folder(path).planned_ids():
             absent += _product_holes([key_columns(each.run, each.run_id) for each in members if each.run.teacher])
     runs = pd.DataFrame([*current, *_still_absent(absent, current)])
+    runs = joined(runs, folders)
     return Results(runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True), tuple(problems), records)
 
 

@@ -1,6 +1,5 @@
 """Train one cohort in this process: from runs and a results folder to records."""
 
-import copy
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,17 +9,16 @@ import torch
 
 import methods
 from benchmark import checkpoints, data
-from benchmark.cost import cost
+from benchmark.cost.count import cost
 from benchmark.data import EvaluationData, Splits, TrainingData
 from benchmark.evaluation import classification_measures, outputs_on, teacher_measures
-from benchmark.members import Member, build_student
+from benchmark.members import Member, build_student, build_task
 from benchmark.provenance import provenance
 from benchmark.records import Cost, Folder, Record, Result
 from benchmark.spec import Grid, Run
 from benchmark.teacher import Teacher, admit
-from benchmark.training import Watch, train
+from benchmark.training import Watch, settle, train
 from benchmark.weights import save_weights, weights_sha256
-from methods.base import Task
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +50,7 @@ def run_cohort(
     Raises TeacherError if the teacher does not pass its gate, UsageError for data or networks that cannot be had.
     """
     recipe = runs[0].recipe
-    torch.use_deterministic_algorithms(recipe.deterministic or device.type == "cpu")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
+    settle(recipe, device)
     bench = _bench(folder, runs[0], grid, device, data_dir)
     members = [member for run in runs if (member := _member(run, bench))]
     if not members:
@@ -90,16 +87,7 @@ def _bench(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir:
 def _member(run: Run, bench: Bench) -> Member | None:
     """The run, ready to go on from its newest checkpoint; None if its method cannot serve the pair."""
     network = build_student(run, bench.splits.classes, bench.device)
-    image = bench.training.batch(0, 2)[0]
-    teacher = bench.teacher
-    task = Task(
-        student=network.shapes(image),
-        teacher=teacher.network.shapes(image) if teacher else None,
-        labels=bench.training.labels,
-        epochs=run.recipe.epochs,
-        label_smoothing=run.recipe.label_smoothing,
-        classifier=copy.deepcopy(teacher.network.classifier) if teacher else None,
-    )
+    task = build_task(run, network, bench.teacher.network if bench.teacher else None, bench.training)
     if reason := methods.unsupported(run.method, task, run.options):
         origin = provenance(bench.device, run.recipe.deterministic, resumed=0)
         result = Result(reason=reason, teacher_id=run.teacher.id if run.teacher else None)

@@ -18,11 +18,12 @@ import tomli_w
 from rich.console import Console
 
 from benchmark import cluster
+from benchmark.choices import method_names, names
 from benchmark.command import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, parser
 from benchmark.errors import UsageError
 from benchmark.pretrained import pin
 from benchmark.records import Folder, atomic
-from benchmark.spec import TUNED, Grid, Scalar, grid_names, load_grid
+from benchmark.spec import Grid, Scalar, grid_names, load_grid
 from benchmark.status import print_status, survey
 from benchmark.terminal import plain, print_plan, print_problems
 from benchmark.tuning import choose, trial_grid, with_tuned, write_tuned
@@ -190,34 +191,6 @@ def wanted(grid: Grid, options: argparse.Namespace) -> Grid:
         datasets=names("--datasets", options.datasets),
     )
     return select(grid, selection)
-
-
-def names(flag: str, values: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Names given by comma or space, each once."""
-    if values is None:
-        return None
-    found = dict.fromkeys(name for value in values for name in re.split(r"[,\s]+", value) if name)
-    if not found:
-        raise UsageError(f"{flag} {' '.join(values)!r} names nothing")
-    return tuple(found)
-
-
-def method_names(values: Sequence[str] | None, grid: Grid) -> tuple[str, ...]:
-    import methods
-
-    chosen: list[str] = []
-    for name in names("--methods", values) or ("all",):
-        if name in ("all", "installed"):
-            chosen.extend(grid.all_methods)
-        if name == "installed":
-            chosen.extend(set(methods.names()) - set(methods.names(installed=False)))
-        if name == TUNED:
-            chosen.extend(f"{method}@{TUNED}" for method in grid.control_named(TUNED).methods)
-        if name not in ("all", "installed", TUNED):
-            methods.components(name.partition("@")[0])
-            grid.control_of(name)
-            chosen.append(name)
-    return tuple(dict.fromkeys(chosen))
 
 
 def seed_list(text: str | None) -> tuple[int, ...] | None:

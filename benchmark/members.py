@@ -1,5 +1,6 @@
 """One run in training: a student, its method, its optimiser, and how far they have come."""
 
+import copy
 import math
 import time
 from dataclasses import replace
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 import methods
-from benchmark.data import EvaluationData
+from benchmark.data import EvaluationData, TrainingData
 from benchmark.evaluation import accuracy
 from benchmark.models import Network, create
 from benchmark.schedule import learning_rate
@@ -35,7 +36,7 @@ class Member:
         self.network = network.train()
         self.method = build_method(run, task).to(device).train()
         self.steps = steps
-        self.first_step = self.next_step = -sum(phase.epochs for phase in self.method.phases) * steps
+        self.first_step = -sum(phase.epochs for phase in self.method.phases) * steps
         self.curve: list[dict[str, Any]] = []
         self.diverged_epoch: int | None = None
         self.seconds = 0.0
@@ -46,7 +47,12 @@ class Member:
         self.generator = torch.Generator()
         self._student_seed = derive_seed("step", run.seed, run.student.identity())
         self._method_seed = derive_seed("step", run.seed, run.method)
-        self.phase = self.phase_at(self.next_step)
+        self.enter(self.first_step)
+
+    def enter(self, step: int) -> None:
+        """Be at a step, with a fresh optimiser."""
+        self.next_step = step
+        self.phase = self.phase_at(step)
         self.optimizer = self._fresh_optimizer()
 
     def phase_at(self, step: int) -> Phase | None:
@@ -68,6 +74,7 @@ class Member:
             momentum=self.run.recipe.momentum,
             nesterov=self.run.recipe.nesterov,
             weight_decay=self.run.recipe.weight_decay if decay is None else decay,
+            foreach=True,  # the bits of a loop over parameters; one kernel for many of them on a GPU
         )
 
     def step(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> None:
@@ -86,9 +93,8 @@ class Member:
         correct = torch.zeros_like(batch.labels[0]) if logits is None else (logits.argmax(1) == batch.labels).sum()
         self._sums += torch.stack([loss * len(images), correct, torch.full_like(correct, len(images))])
         self.next_step += 1
-        if (phase := self.phase_at(self.next_step)) is not self.phase:
-            self.phase = phase
-            self.optimizer = self._fresh_optimizer()
+        if self.phase_at(self.next_step) is not self.phase:
+            self.enter(self.next_step)
         self.seconds += time.perf_counter() - started
 
     def backward(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> tuple[Tensor, Tensor | None]:
@@ -197,9 +203,7 @@ class Member:
     def restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.method.load_state_dict(state["method"])
-        self.next_step = state["next_step"]
-        self.phase = self.phase_at(self.next_step)
-        self.optimizer = self._fresh_optimizer()
+        self.enter(state["next_step"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._sums.copy_(state["sums"])
         self.curve = list(state["curve"])
@@ -211,6 +215,19 @@ class Member:
 def build_student(run: Run, classes: int, device: torch.device) -> Network:
     """The student with its initial weights: the same for every method of a seed."""
     return create(run.student, run.recipe, classes, run.seed).to(device)
+
+
+def build_task(run: Run, network: Network, teacher: Network | None, data: TrainingData) -> Task:
+    """What a run's method may know."""
+    image = data.batch(0, 2)[0]
+    return Task(
+        student=network.shapes(image),
+        teacher=teacher.shapes(image) if teacher else None,
+        labels=data.labels,
+        epochs=run.recipe.epochs,
+        label_smoothing=run.recipe.label_smoothing,
+        classifier=copy.deepcopy(teacher.classifier) if teacher else None,
+    )
 
 
 def build_method(run: Run, task: Task) -> Method:

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import mean
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import methods
 from benchmark.errors import UsageError, unknown
+from benchmark.forecast import forecasts, total
 from benchmark.records import Folder, State
 from benchmark.spec import Control, Dataset, Grid, Options, Pair, Run, Value
 
@@ -42,14 +43,19 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every wanted run with its state, and what is to be done about the missing ones."""
+    """Every wanted run with its state, and what is to be done about the missing ones.
+
+    forecast_seconds: device time of what is missing, one cohort after another; None if unknown. forecast_basis: what it
+    was computed from.
+    """
 
     runs: tuple[Run, ...]
     states: dict[str, State]
     teachers: tuple[Run, ...]
     teacher_states: dict[str, State]
     cohorts: tuple[Cohort, ...]
-    forecast_seconds: float | None
+    forecast_seconds: float | None = None
+    forecast_basis: tuple[str, ...] = ()
 
     @property
     def missing_teachers(self) -> tuple[Run, ...]:
@@ -95,13 +101,16 @@ def check_options(grid: Grid, overrides: Options) -> None:
 def cells(grid: Grid, overrides: Options = {}) -> tuple[Run, ...]:
     """Every run of a grid: data sets x pairs x seeds x methods; `overrides` come on top of the grid's own options."""
     described = {name: _described(name, grid, overrides) for name in grid.methods}
+    controls = {name: grid.control_of(name) for name in grid.methods}
+    recipes = {(pair, name): grid.recipe_of(pair.student, controls[name]) for pair in grid.pairs for name in controls}
+    teacher_of = cache(partial(_teacher, grid))  # one value for all its students, which hash it once
     return tuple(
         Run(
             dataset=dataset,
             student=grid.architectures[pair.student],
-            recipe=grid.recipe_of(pair.student, grid.control_of(name)),
+            recipe=recipes[pair, name],
             seed=seed,
-            teacher=_teacher(grid, dataset, pair, seed, grid.control_of(name)),
+            teacher=teacher_of(dataset, *_teaching(grid, pair, seed, controls[name])),
             pair=pair.name,
             **described[name],
         )
@@ -131,9 +140,14 @@ def _described(name: str, grid: Grid, overrides: Options) -> dict[str, Any]:
     }
 
 
-def _teacher(grid: Grid, dataset: Dataset, pair: Pair, seed: int, control: Control | None) -> Run:
+def _teaching(grid: Grid, pair: Pair, seed: int, control: Control | None) -> tuple[str, bool, int]:
+    """A pair's teacher under a control: its architecture, whether it is trained as a student is, and its seed."""
     born_again = control is not None and control.teacher == "student"
     name = pair.student if born_again else pair.teacher
+    return name, born_again, seed if grid.teacher_seed == "paired" else grid.teacher_seed
+
+
+def _teacher(grid: Grid, dataset: Dataset, name: str, born_again: bool, seed: int) -> Run:
     return Run(
         dataset=dataset,
         student=grid.architectures[name],
@@ -141,7 +155,7 @@ def _teacher(grid: Grid, dataset: Dataset, pair: Pair, seed: int, control: Contr
         options=methods.resolve("student"),
         revisions=methods.revisions("student"),
         recipe=grid.recipe_of(name) if born_again else grid.teacher_recipe_of(name),
-        seed=seed if grid.teacher_seed == "paired" else grid.teacher_seed,
+        seed=seed,
         label="teacher",
     )
 
@@ -157,49 +171,17 @@ def make_plan(grid: Grid, folder: Folder, overrides: Options = {}) -> Plan:
         grouped.setdefault(run.cohort_key, []).append(run)
     cohorts = tuple(Cohort(tuple(members)) for members in grouped.values())
     teacher_states = {teacher.id: folder.teachers.state(teacher.id) for teacher in teachers}
-    missing_teachers = [teacher for teacher in teachers if teacher_states[teacher.id] == "missing"]
-    forecast = _forecast(open_runs, folder, missing_teachers)
-    return Plan(runs, states, teachers, teacher_states, cohorts, forecast)
+    plan = Plan(runs, states, teachers, teacher_states, cohorts)
+    known = forecasts((*plan.missing_teachers, *open_runs), folder)
+    seconds = total((*((teacher,) for teacher in plan.missing_teachers), *(c.runs for c in cohorts)), known)
+    basis = () if seconds is None else tuple(dict.fromkeys(cost.origin for cost in known.values()))
+    return replace(plan, forecast_seconds=seconds, forecast_basis=basis)
 
 
 def only(plan: Plan, run_ids: Sequence[str]) -> Plan:
     """The plan with nothing else to be done than these runs."""
     kept = (tuple(run for run in cohort.runs if run.id in run_ids) for cohort in plan.cohorts)
-    return replace(plan, cohorts=tuple(Cohort(runs) for runs in kept if runs), forecast_seconds=None)
-
-
-def _forecast(open_runs: Sequence[Run], folder: Folder, missing_teachers: Sequence[Run]) -> float | None:
-    """Seconds that the missing runs will take one after another, None if unknown."""
-    if not open_runs:
-        return 0.0
-    seconds = forecasts((*open_runs, *missing_teachers), folder)
-    return sum(seconds.values()) if seconds else None
-
-
-def forecasts(runs: Sequence[Run], folder: Folder) -> dict[str, float]:
-    """Seconds that each run will take, by its id, from what runs of the same pair and method took; empty if unknown.
-
-    Measured here, or, before anything was, in the reference results of the same grid.
-    """
-    reference = Folder(folder.path.parent / "reference" / folder.path.name)
-    for source in (folder, reference):
-        seconds = _measured_seconds(source) | _measured_seconds(source.teachers)
-        if all(_kind(run) in seconds for run in runs):
-            return {run.id: seconds[_kind(run)] for run in runs}
-    return {}
-
-
-def _measured_seconds(folder: Folder) -> dict[tuple[str, ...], float]:
-    """Mean seconds of a run, by data set, pair and method; a cohort's are shared out evenly."""
-    seconds: dict[tuple[str, ...], list[float]] = {}
-    for record in folder.records()[0]:
-        if record.cost.cohort_seconds is not None and record.cost.cohort_size:
-            seconds.setdefault(_kind(record.run), []).append(record.cost.cohort_seconds / record.cost.cohort_size)
-    return {kind: mean(values) for kind, values in seconds.items()}
-
-
-def _kind(run: Run) -> tuple[str, ...]:
-    return run.dataset.name, run.pair or run.student.name, run.method
+    return replace(plan, cohorts=tuple(Cohort(runs) for runs in kept if runs), forecast_seconds=None, forecast_basis=())
 
 
 def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:

@@ -187,7 +187,9 @@ def _training_top1(member: Trained) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as 1:05 or 2:03:00."""
+    """Seconds as 1:05 or 2:03:00; as days if they are many."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= 100:
+        return f"{hours / 24:.1f} days"
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

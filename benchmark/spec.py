@@ -9,7 +9,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -38,14 +38,25 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 
 
 class Value(BaseModel):
-    """A frozen value that refuses keys it does not know."""
+    """A frozen value that refuses keys it does not know. What it caches stays its own: copies start without."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ignored_types=(cached_property,))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copy = super().model_copy(update=update, deep=deep)
+        for cached in copy.__dict__.keys() - type(self).model_fields.keys():
+            del copy.__dict__[cached]
+        return copy
 
     def identity(self) -> dict[str, Any]:
         """What changes the numbers, as plain JSON values. Defaults are left out, so that a field added later changes no
         id; a default is therefore never changed without raising PROTOCOL_REVISION."""
         return self.model_dump(mode="json", exclude_defaults=True)
+
+    @cached_property
+    def identified(self) -> dict[str, Any]:
+        """identity(), computed once: thousands of runs share a handful of recipes. Not to be changed."""
+        return self.identity()
 
 
 class Dataset(Value):
@@ -204,19 +215,19 @@ class Run(Value):
     @classmethod
     def _anywhere(cls, dataset: Dataset) -> Dataset:
         """Where the images lie is the grid's to say, and another machine's to say otherwise."""
-        return dataset.model_copy(update={"path": None})
+        return dataset.model_copy(update={"path": None}) if dataset.path else dataset
 
     def identity(self) -> dict[str, Any]:
         own = self.model_dump(mode="json", include={"method", "options", "revisions", "seed", "protocol"})
-        teacher = _hash(self.teacher.model_dump_json()) if self.teacher else None
-        values = {name: getattr(self, name).identity() for name in ("dataset", "student", "recipe")}
+        teacher = self.teacher.hash if self.teacher else None
+        values = {name: getattr(self, name).identified for name in ("dataset", "student", "recipe")}
         return {**own, **values, "teacher": teacher, **({"shuffled": True} if self.shuffled else {})}
 
-    @property  # not cached: a copy with other values would take the cache along
+    @cached_property
     def hash(self) -> str:
         return digest(self.identity())
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Readable prefix and hash, for example `digits-resnet_l-resnet_s-kd-s0-1f0c9a77b2`."""
         names = [self.dataset.name, self.student.name, "teacher", f"s{self.seed}"]
@@ -224,17 +235,11 @@ class Run(Value):
             names = [self.dataset.name, self.teacher.student.name, self.student.name, self.method, f"s{self.seed}"]
         return "-".join(re.sub(r"[^A-Za-z0-9_.+]", "_", name) for name in names) + "-" + self.hash
 
-    @property
+    @cached_property
     def cohort_key(self) -> str:
         """Runs with one key share data set, teacher, recipe and seed and may train in lock-step."""
         teacher = self.teacher.hash if self.teacher else self.hash
-        return digest([self.dataset.identity(), teacher, self.recipe.identity(), self.seed])
-
-
-@lru_cache(maxsize=1024)
-def _hash(text: str) -> str:
-    """A run's hash by its JSON: thousands of records name a handful of teachers."""
-    return Run.model_validate_json(text).hash
+        return digest([self.dataset.identified, teacher, self.recipe.identified, self.seed])
 
 
 class Control(Value):

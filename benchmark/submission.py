@@ -15,8 +15,9 @@ from benchmark import ledger, scheduler
 from benchmark.arrays import Array, Bundle, arrange
 from benchmark.claims import Claims
 from benchmark.errors import UsageError
+from benchmark.forecast import forecasts
 from benchmark.job import Job, Work
-from benchmark.plan import Cohort, Plan, forecasts
+from benchmark.plan import Cohort, Plan
 from benchmark.profile import Profile
 from benchmark.records import Folder
 from benchmark.slurm_job import SlurmJob
@@ -148,7 +149,8 @@ def prepare(plan: Plan, folder: Folder, whole: Job, profile: Profile, profile_na
     limits = scheduler.limits(_text(profile, "account"), _text(profile, "qos"))
     needed = {run.teacher.id for run in wanted if run.teacher}
     teachers = [teacher for teacher in teachers if teacher.id in needed]
-    arrays = arrange(teachers, cohorts, tuple(awaited), forecasts(wanted, folder), profile, limits)
+    seconds = {run_id: cost.alone for run_id, cost in forecasts(wanted, folder).items()}
+    arrays = arrange(teachers, cohorts, tuple(awaited), seconds, profile, limits)
     work = tuple(_work(Cohort((teacher,)), folder) for teacher in teachers)
     return Submission(replace(whole, work=work), folder, profile, profile_name, arrays, awaited)
 

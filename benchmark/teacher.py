@@ -10,7 +10,7 @@ from torch import Tensor
 from benchmark.data import Splits, evaluation_data
 from benchmark.evaluation import accuracy
 from benchmark.members import autocast, in_float32
-from benchmark.models import create
+from benchmark.models import Network, create
 from benchmark.records import Folder, Record
 from benchmark.spec import Recipe, Run
 from benchmark.weights import weights_sha256
@@ -24,15 +24,27 @@ class TeacherError(RuntimeError):
     """A teacher that no student should learn from, and why."""
 
 
-class Teacher:
-    """A frozen teacher in evaluation mode, supplying outputs for a cohort's batches."""
+class Frozen:
+    """A network in evaluation mode, supplying outputs for a cohort's batches."""
+
+    def __init__(self, network: Network, device: torch.device) -> None:
+        self.device = device
+        self.network = network.to(device).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def outputs(self, images: Tensor, recipe: Recipe) -> Outputs:
+        """Outputs for images [B, C, H, W], at the student recipe's teacher precision, then in float32."""
+        with autocast(self.device, recipe.teacher_precision):
+            return in_float32(self.network(images))
+
+
+class Teacher(Frozen):
+    """The teacher that a record describes, with the weights that were kept."""
 
     def __init__(self, record: Record, folder: Folder, classes: int, device: torch.device) -> None:
         self.record = record
-        self.device = device
         run = record.run
-        network = create(run.student, run.recipe, classes, run.seed, pretrained=False)
-        self.network = network.to(device).eval().requires_grad_(False)
+        super().__init__(create(run.student, run.recipe, classes, run.seed, pretrained=False), device)
         path = folder.weights_path(record.run_id)
         try:
             self.network.model.load_state_dict(load_file(path, device=str(device)))
@@ -41,12 +53,6 @@ class Teacher:
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             why = " ".join(str(error).split())
             raise TeacherError(f"weights of teacher {record.run_id} at {path} cannot be used: {why}") from None
-
-    @torch.no_grad()
-    def outputs(self, images: Tensor, recipe: Recipe) -> Outputs:
-        """Outputs for images [B, C, H, W], at the student recipe's teacher precision, then in float32."""
-        with autocast(self.device, recipe.teacher_precision):
-            return in_float32(self.network(images))
 
     def evaluate(self, images: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
         """Logits [B, K] and embeddings [B, D]."""

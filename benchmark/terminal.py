@@ -44,7 +44,8 @@ def print_plan(plan: "Plan", not_applicable: Mapping[str, str], folder: Folder, 
     reasons = {(run.label, run.pair, not_applicable[run.id]) for run in plan.runs if run.id in not_applicable}
     for label, pair, reason in sorted(reasons):
         say(f"n/a: {label} on {pair}: {reason}")
-    cost = "unknown" if plan.forecast_seconds is None else clock(plan.forecast_seconds)
+    basis = f" of device time, from {', '.join(plan.forecast_basis)}" if plan.forecast_basis else ""
+    cost = "unknown" if plan.forecast_seconds is None else clock(plan.forecast_seconds) + basis
     runs = sum(len(cohort.runs) for cohort in plan.cohorts)
     say(f"to train: {len(plan.missing_teachers)} teachers, {runs} runs; forecast time: {cost}")
 

@@ -8,10 +8,17 @@ import torch
 
 from benchmark.data import EvaluationData, TrainingData
 from benchmark.members import Member
-from benchmark.teacher import Teacher
+from benchmark.spec import Recipe
+from benchmark.teacher import Frozen
 from methods.base import Batch
 
 CHECKPOINT_SECONDS = 60.0
+
+
+def settle(recipe: Recipe, device: torch.device) -> None:
+    """Set torch's process-wide switches as a recipe wants them."""
+    torch.use_deterministic_algorithms(recipe.deterministic or device.type == "cpu")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Watch:
 
 def train(
     members: Sequence[Member],
-    teacher: Teacher | None,
+    teacher: Frozen | None,
     data: TrainingData,
     validation: EvaluationData,
     watch: Watch,

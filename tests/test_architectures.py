@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.cost import inference_macs, parameter_count
+from benchmark.cost.count import inference_macs, parameter_count
 from benchmark.models import Network, check, model_names, timm
 from benchmark.spec import Architecture, Recipe
 

@@ -15,9 +15,10 @@ import pytest
 import scipy.io
 import torch
 
-from benchmark.data import known, load
-from benchmark.data.known import KNOWN
+from benchmark import known
+from benchmark.data import load
 from benchmark.errors import UsageError
+from benchmark.known import KNOWN
 from benchmark.models import torchvision
 from benchmark.spec import Dataset
 

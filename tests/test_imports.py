@@ -57,12 +57,15 @@ def test_analysis_reads_records_alone(module: str) -> None:
         ("benchmark.schedule", {"spec"}),
         ("benchmark.claims", set[str]()),
         ("benchmark.records", {"errors", "spec"}),
-        ("benchmark.plan", {"errors", "records", "spec"}),
         ("benchmark.signals", set[str]()),
         ("benchmark.ledger", {"records"}),
         ("benchmark.scheduler", {"errors"}),
         ("benchmark.snapshot", {"errors"}),
         ("benchmark.profile", {"errors", "snapshot", "spec"}),
+        ("benchmark.measurements", {"errors", "records", "spec"}),
+        ("benchmark.known", set[str]()),
+        ("benchmark.forecast", {"errors", "known", "measurements", "records", "spec"}),
+        ("benchmark.plan", {"errors", "forecast", "records", "spec"}),
     ],
 )
 def test_the_first_stages_know_only_earlier_ones(module: str, allowed: set[str]) -> None:

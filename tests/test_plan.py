@@ -1,11 +1,13 @@
 """Plans: what of a grid is missing, who trains together, and what it will take."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import fake_results as fake
 import pytest
 
+from benchmark import spec
 from benchmark.errors import UsageError
 from benchmark.plan import Plan, Selection, cells, check_frozen, check_options, make_plan, merge, select
 from benchmark.records import Cost, Folder, Record, Result
@@ -304,3 +306,35 @@ def test_the_same_run_under_two_names_is_one(folder: Folder) -> None:
     same = Control(name="tuned", methods=("sp",), options={"sp": {"weight": 3000.0}})
     plan = make_plan(grid(methods=("student", "sp", "sp@tuned"), control=(same,)), folder)
     assert [run.label for run in plan.runs] == ["student", "sp"] * 12
+
+
+def test_planning_hashes_each_run_once(monkeypatch: pytest.MonkeyPatch, folder: Folder) -> None:
+    hashed: list[object] = []
+    monkeypatch.setattr(spec, "digest", lambda value, size=5: hashed.append(value) or f"{len(hashed):x}")
+
+    def hashes(seeds: int) -> int:
+        hashed.clear()
+        make_plan(grid(seeds=tuple(range(seeds))), folder)
+        return len(hashed)
+
+    few, many = hashes(2), hashes(20)
+    assert many - few == 2 * 18 * 3 * 2 * 3  # a run's id and its cohort's: no more for each of the runs that are added
+
+
+def test_a_changed_copy_has_an_id_of_its_own() -> None:
+    run = cells(grid())[0]
+    assert run.id
+    changed = run.model_copy(update={"seed": run.seed + 1})
+    assert changed.id == Run.model_validate(changed.model_dump()).id != run.id
+    assert changed.cohort_key != run.cohort_key
+    assert run.model_copy() == run
+
+
+def test_the_published_protocol_has_a_forecast_before_anything_was_run(tmp_path: Path) -> None:
+    measured = Path("results") / "reference" / "cifar100" / "measured"
+    shutil.copytree(Path(__file__).parent.parent / measured, tmp_path / measured)
+    plan = make_plan(spec.load_grid("cifar100"), Folder(tmp_path / "results" / "cifar100"))
+    assert len(plan.runs) == 13 * 9 * 3
+    assert plan.forecast_seconds is not None
+    assert plan.forecast_seconds > 0
+    assert plan.forecast_basis == ("AMD EPYC (AVX2), 1 thread",)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmark import cohort
-from benchmark.cost import training_flops
+from benchmark.cost.count import training_flops
 from benchmark.data import TrainingSet, load
 from benchmark.job import Job, Work
 from benchmark.records import Folder

@@ -12,11 +12,11 @@ from benchmark.data.cache import Decoded, cache_dir, decoded
 from benchmark.data.find import OWN, find, names
 from benchmark.data.fit import check
 from benchmark.data.images import Encoded, Images
-from benchmark.data.known import KNOWN
 from benchmark.data.resident import Resident, TrainingSet, Views
 from benchmark.data.splits import Splits, keep, split
 from benchmark.data.streaming import Streamed, StreamedTrainingSet
 from benchmark.errors import UsageError
+from benchmark.known import KNOWN
 from benchmark.spec import Dataset, Recipe
 
 __all__ = [

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from benchmark.data import folders, parquet, torchvision_layout
-from benchmark.data.known import KNOWN
 from benchmark.data.source import Source
 from benchmark.errors import UsageError, unknown
+from benchmark.known import KNOWN
 from benchmark.spec import Dataset
 
 OWN = "digits"

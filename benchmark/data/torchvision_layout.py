@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data.known import Known
 from benchmark.data.source import Item, Source
 from benchmark.errors import UsageError
+from benchmark.known import Known
 from benchmark.models import torchvision
 
 BY_SPLIT_NAME = ("SVHN", "STL10")

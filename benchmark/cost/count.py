@@ -1,4 +1,4 @@
-"""What networks and training cost: parameters, multiply-accumulates, FLOPs, memory."""
+"""What networks and training cost by count: parameters, multiply-accumulates, FLOPs, memory."""
 
 import copy
 import resource
@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark.data import TrainingData
 from benchmark.members import Member
 from benchmark.records import Cost
-from benchmark.teacher import Teacher
+from benchmark.teacher import Frozen
 from methods.base import Batch, Phase
 
 
@@ -45,7 +45,7 @@ def deployed_macs(member: Member, image: Tensor) -> int:
     return counter.get_total_flops() // 2 - unused
 
 
-def step_flops(member: Member, teacher: Teacher | None, data: TrainingData, phase: Phase | None, size: int) -> int:
+def step_flops(member: Member, teacher: Frozen | None, data: TrainingData, phase: Phase | None, size: int) -> int:
     """FLOPs of one training step on `size` images: forward and backward of student and method, the teacher's forward.
 
     phase: the step's, None for the main schedule. Counted on copies of the networks; nothing of the member changes.
@@ -63,7 +63,7 @@ def step_flops(member: Member, teacher: Teacher | None, data: TrainingData, phas
     return counter.get_total_flops()
 
 
-def training_flops(member: Member, teacher: Teacher | None, data: TrainingData) -> int:
+def training_flops(member: Member, teacher: Frozen | None, data: TrainingData) -> int:
     """FLOPs of the whole training, phases and, where the method reads the teacher, the teacher's forward included."""
     recipe = member.run.recipe
     whole, rest = divmod(len(data), recipe.batch_size)
@@ -77,7 +77,7 @@ def training_flops(member: Member, teacher: Teacher | None, data: TrainingData) 
     return total
 
 
-def cost(member: Member, teacher: Teacher | None, data: TrainingData, cohort_size: int) -> Cost:
+def cost(member: Member, teacher: Frozen | None, data: TrainingData, cohort_size: int) -> Cost:
     """Everything that the record says of a run's cost."""
     image = data.batch(0, 1)[0]
     own_clock = data.device.type == "cpu"

@@ -28,3 +28,6 @@ KNOWN = {
     "stl10": Known(10, 5_000, 8_000, ("stl10",), "STL10", "stl10_binary/*.bin"),
     "tiny_imagenet": Known(200, 100_000, 10_000, ("tiny_imagenet", "tiny-imagenet-200")),
 }
+
+DIGITS_IMAGES = 1797
+"""Of scikit-learn's handwritten digits, which have no splits of their own."""

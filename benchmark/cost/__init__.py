@@ -1,0 +1,1 @@
+"""What networks and training cost, counted and measured. `python -m benchmark.cost` measures a grid on this device."""

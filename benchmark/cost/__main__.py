@@ -1,0 +1,166 @@
+"""Measure what every method of a grid costs on this device: time and memory of a training step, latency, FLOPs.
+
+python -m benchmark.cost --grid cifar100
+
+Each method runs alone, its rounds interleaved with those of the pair's other methods, on noise and with untrained
+networks, so that no data and no finished run are needed. The medians land in results/<grid>/measured/<device>.json,
+where forecasts and figures find them.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.choices import method_names, names
+from benchmark.errors import UsageError
+from benchmark.measurements import Measured, Measurement, write
+from benchmark.records import Folder
+from benchmark.spec import Dataset, Grid, Run, load_grid
+
+if TYPE_CHECKING:
+    import torch
+
+USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        run(options, Console())
+    except ValueError as error:
+        import methods
+
+        if not isinstance(error, UsageError | methods.MethodError):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="python -m benchmark.cost", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = result.add_argument
+    add("--grid", default="digits", metavar="NAME|FILE", help="a grid of this suite, or a TOML file of your own")
+    add("--methods", nargs="+", metavar="M", help="as for benchmark.grid (default: all of the grid)")
+    add("--pairs", nargs="+", metavar="P", help="only these pairs, as TEACHER_STUDENT")
+    add("--datasets", nargs="+", metavar="D", help="only these data sets")
+    add("--data-dir", type=Path, metavar="DIR", help="where data sets lie whose number of classes is not known by name")
+    add("--results-dir", type=Path, default=Path("results"), metavar="DIR", help="files land in DIR/<grid>/measured")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one")
+    add("--threads", type=int, metavar="N", help="CPU threads (default: the grid's, else all cores)")
+    add("--rounds", type=int, default=5, metavar="N", help="measurements of which the median is taken (default: 5)")
+    return result
+
+
+def run(options: argparse.Namespace, console: Console) -> None:
+    """Measure pair after pair; what is measured is written at once."""
+    for flag in ("rounds", "threads"):
+        if getattr(options, flag) is not None and getattr(options, flag) < 1:
+            raise UsageError(f"--{flag} {getattr(options, flag)} is not a number above 0")
+    from benchmark.plan import Selection, cells, select
+
+    grid = load_grid(options.grid)
+    wanted = Selection(
+        methods=method_names(options.methods, grid),
+        seeds=grid.seeds[:1],
+        pairs=names("--pairs", options.pairs),
+        datasets=names("--datasets", options.datasets),
+    )
+    grid = select(grid, wanted)
+    runs = cells(grid)
+    teachers = {teacher.id: teacher for each in runs if (teacher := each.teacher)}
+    device = prepare(options.device, options.threads or grid.threads)
+    classes = {dataset.name: class_count(dataset, grid, options.data_dir) for dataset in grid.datasets}
+    measure((*teachers.values(), *runs), classes, device, options, grid, console)
+
+
+def prepare(name: str, threads: int | None) -> "torch.device":
+    """Raises UsageError for a GPU that is not there."""
+    import torch
+
+    from benchmark.preflight import check_device
+
+    check_device(name, "inline")
+    if threads:
+        torch.set_num_threads(threads)
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def class_count(dataset: Dataset, grid: Grid, data_dir: Path | None) -> int:
+    """Raises UsageError for a data set that is neither known by name nor found."""
+    from benchmark.data import load
+    from benchmark.known import KNOWN
+
+    if dataset.name in KNOWN and not dataset.label_column:
+        return KNOWN[dataset.name].classes
+    return load(grid.located(dataset), data_dir).classes
+
+
+def measure(
+    runs: Sequence[Run],
+    classes: dict[str, int],
+    device: "torch.device",
+    options: argparse.Namespace,
+    grid: Grid,
+    console: Console,
+) -> None:
+    from benchmark.cost.measure import Measurer
+    from benchmark.forecast import kind
+
+    measurer = Measurer(device, options.rounds)
+    folder = Folder(options.results_dir / grid.name)
+    named: dict[str, list[Run]] = {}
+    for each in runs:
+        named.setdefault(kind(each), []).append(each)
+    groups: dict[tuple[str, str], list[Run]] = {}
+    for first, *_ in named.values():
+        groups.setdefault((first.pair, first.cohort_key), []).append(first)
+    for number, group in enumerate(groups.values(), 1):
+        measured, reasons = measurer.measure(group, classes[group[0].dataset.name])
+        rows = [renamed(each, other) for each in measured for other in named[each.kind]]
+        path = write(folder, described(grid, rows, measurer.clock.processor, device))
+        show(rows, f"{number} of {len(groups)}: {group[0].dataset.name} {group[0].pair or 'teacher'}", console)
+        for label, reason in reasons.items():
+            console.print(f"n/a: {label}: {reason}", markup=False, highlight=False)
+    console.print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
+
+
+def renamed(measurement: Measurement, run: Run) -> Measurement:
+    """What was measured once, under the name of another cell of the same kind."""
+    teacher = run.teacher.student.name if run.teacher else ""
+    names = {"dataset": run.dataset.name, "pair": run.pair, "teacher": teacher}
+    return measurement.model_copy(update={**names, "student": run.student.name, "method": run.label})
+
+
+def described(grid: Grid, rows: Sequence[Measurement], processor: bool, device: "torch.device") -> Measured:
+    from benchmark.provenance import provenance
+
+    return Measured(
+        grid=grid.name,
+        provenance=provenance(device, grid.recipe.deterministic, resumed=0),
+        clock="processor" if processor else "wall",
+        measurements=tuple(rows),
+    )
+
+
+def show(rows: Sequence[Measurement], title: str, console: Console) -> None:
+    table = Table(title=title, title_justify="left", box=None)
+    table.add_column("method", no_wrap=True)
+    for head in ("step ms", "teacher ms", "images/s", "memory MB", "GFLOP", "latency ms"):
+        table.add_column(head, justify="right")
+    for row in rows:
+        values = (1e3 * row.step_seconds, 1e3 * row.teacher_seconds, row.images_per_second)
+        more = (row.memory_bytes / 1e6, row.step_flops / 1e9, 1e3 * row.latency_seconds)
+        table.add_row(row.method, *(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in (*values, *more)))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""How fast the suite is beside a training loop of the usual kind: `python -m benchmark.speed`."""

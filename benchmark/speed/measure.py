@@ -1,0 +1,178 @@
+"""The parts of `benchmark.speed`: both loops, augmentation, losses, the machine's peak, planning."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmark.data import Images, TrainingSet
+from benchmark.members import Member, build_task
+from benchmark.models import create
+from benchmark.plan import make_plan
+from benchmark.records import Folder
+from benchmark.spec import Grid, Recipe, Run
+from benchmark.speed import textbook
+from benchmark.speed.reference import Loop, Pictures
+from benchmark.teacher import Frozen
+from benchmark.training import settle
+from methods.base import Batch, Outputs
+from methods.rkd import rkd_angle_loss
+
+Timings = dict[str, list[float]]
+
+
+def interleaved(works: dict[str, Callable[[], object]], rounds: int, steps: int = 1) -> dict[str, float]:
+    """Median seconds of each piece of work, after one call that does not count; every round calls each in turn."""
+    for work in works.values():
+        work()
+    seconds: Timings = {name: [] for name in works}
+    for _ in range(rounds):
+        for name, work in works.items():
+            start = time.perf_counter()
+            for _ in range(steps):
+                work()
+            seconds[name].append((time.perf_counter() - start) / steps)
+    return {name: median(values) for name, values in seconds.items()}
+
+
+@dataclass(frozen=True)
+class Material:
+    """What both loops train on. recipe: the suite's, whose precision and layout may differ from the reference's."""
+
+    runs: Sequence[Run]
+    images: Images
+    recipe: Recipe
+    classes: int
+
+    def member(self, run: Run, recipe: Recipe, teacher: Frozen, data: TrainingSet) -> Member:
+        run = run.model_copy(update={"recipe": recipe})
+        network = create(run.student, recipe, self.classes, run.seed, pretrained=False)
+        member = Member(run, build_task(run, network, teacher.network, data), network, data.device, data.steps)
+        member.enter(0)
+        return member
+
+    def teacher(self, recipe: Recipe) -> Frozen:
+        run = self.runs[0].teacher
+        assert run is not None
+        return Frozen(create(run.student, recipe, self.classes, run.seed, pretrained=False), torch.device("cpu"))
+
+
+class Cohort:
+    """The suite's lock-step over some runs."""
+
+    def __init__(self, material: Material) -> None:
+        settle(material.recipe, torch.device("cpu"))
+        self.recipe = material.recipe
+        self.data = TrainingSet(material.images, self.recipe, torch.device("cpu"))
+        self.teacher = material.teacher(self.recipe)
+        self.members = [material.member(run, self.recipe, self.teacher, self.data) for run in material.runs]
+        self.views = self.data.views(0, 0)
+        self.progress = torch.zeros(())
+        self._step = 0
+
+    def step(self, members: Sequence[Member]) -> None:
+        self._step = (self._step + 1) % self.data.steps
+        images, labels, index = self.data.training_batch(self.views, self._step)
+        supplied = self.teacher.outputs(images, self.recipe) if any(member.reads for member in members) else None
+        for member in members:
+            member.step(images, Batch(labels, index, 0, self.progress, member.generator), supplied)
+
+
+def loops(material: Material, workers: int, rounds: int, steps: int) -> dict[str, Any]:
+    """Seconds of a step: of the reference loop and of the suite, each method alone, and of the suite's cohort."""
+    plain = material.recipe.model_copy(
+        update={"precision": "float32", "teacher_precision": "float32", "channels_last": False}
+    )
+    data = TrainingSet(material.images, plain, torch.device("cpu"))
+    pictures = Pictures(material.images.pixels, material.images.labels, plain)  # type: ignore[arg-type]
+    loader = DataLoader(
+        pictures, plain.batch_size, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=workers > 0
+    )
+    taught = material.teacher(plain)
+    cohort = Cohort(material)
+    works: dict[str, Callable[[], object]] = {}
+    for run, member in zip(material.runs, cohort.members, strict=True):
+        works[f"reference {run.label}"] = Loop(material.member(run, plain, taught, data), taught, loader).step
+        works[f"suite {run.label}"] = partial(cohort.step, [member])
+    sizes = sorted({1, len(cohort.members) // 2, len(cohort.members)} - {0})
+    works |= {f"cohort {size}": partial(cohort.step, cohort.members[-size:]) for size in sizes}
+    images = cohort.data.training_batch(cohort.views, 0)[0]
+    works["suite teacher"] = lambda: cohort.teacher.outputs(images, cohort.recipe)
+    pictured = next(iter(DataLoader(pictures, plain.batch_size)))[0]
+    works["reference teacher"] = lambda: taught.outputs(pictured, plain)
+    seconds = interleaved(works, rounds, steps)
+    slope, constant = np.polyfit(sizes, [seconds[f"cohort {size}"] for size in sizes], 1)
+    with FlopCounterMode(display=False) as flops:
+        cohort.step(cohort.members)
+    return {
+        "seconds": seconds,
+        "cohort_fit": {"constant": float(constant), "per_student": float(slope)},
+        "cohort_flops": flops.get_total_flops(),
+    }
+
+
+def ratios(labels: Sequence[str], seconds: dict[str, float]) -> dict[str, float]:
+    """How many times as fast the suite is: each method alone, the grid as one cohort, and what sharing allows: the
+    reference's own times with the teacher's forward spent once."""
+    found = {label: seconds[f"reference {label}"] / seconds[f"suite {label}"] for label in labels}
+    whole = sum(seconds[f"reference {label}"] for label in labels)
+    shared = whole - (sum(label != "student" for label in labels) - 1) * seconds["reference teacher"]
+    return {**found, "grid": whole / seconds[f"cohort {len(labels)}"], "ceiling_of_sharing": whole / shared}
+
+
+def peak_flops(rounds: int, size: int = 1024) -> float:
+    """FLOP/s of a float32 matrix product, the best of several rounds."""
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    fastest = np.inf
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        a @ b
+        fastest = min(fastest, time.perf_counter() - start)
+    return 2 * size**3 / float(fastest)
+
+
+def augmentation(material: Material, rounds: int) -> dict[str, float]:
+    """Images per second made training batches by one process: by torchvision's transforms of PIL, and by one gather."""
+    recipe = material.recipe
+    data = TrainingSet(material.images, recipe, torch.device("cpu"))
+    views = data.views(0, 0)
+    loader = DataLoader(Pictures(material.images.pixels, material.images.labels, recipe), recipe.batch_size)  # type: ignore[arg-type]
+    works = {"pil": lambda: next(iter(loader)), "gather": lambda: data.training_batch(views, 0)}
+    return {name: recipe.batch_size / seconds for name, seconds in interleaved(works, 4 * rounds).items()}
+
+
+def losses(rounds: int, sizes: Sequence[int] = (64, 128, 256), width: int = 256) -> dict[str, dict[str, float]]:
+    """Seconds of RKD-A, forward and backward, by batch size; as the textbook has it and as the suite."""
+    found: dict[str, dict[str, float]] = {}
+    for size in sizes:
+        teacher = torch.randn(size, width)
+
+        def textbook_form(size: int = size, teacher: Tensor = teacher) -> None:
+            x = torch.randn(size, width, requires_grad=True)
+            empty = torch.empty(size, 0)
+            student, taught = (Outputs(empty, each, (), empty) for each in (x, teacher))
+            textbook.rkd_angle(student, taught).backward()
+
+        def suite_form(size: int = size, teacher: Tensor = teacher) -> None:
+            rkd_angle_loss(torch.randn(size, width, requires_grad=True), teacher).backward()
+
+        found[str(size)] = interleaved({"textbook": textbook_form, "suite": suite_form}, rounds)
+    return found
+
+
+def planning(grid: Grid, runs: int = 10_000) -> dict[str, float]:
+    """Seconds to plan a grid of at least that many runs, by adding seeds."""
+    cells = len(grid.datasets) * len(grid.pairs) * len(grid.methods)
+    large = grid.model_copy(update={"seeds": tuple(range(-(-runs // cells)))})
+    start = time.perf_counter()
+    plan = make_plan(large, Folder(Path("/nonexistent") / grid.name))
+    return {"runs": len(plan.runs), "seconds": time.perf_counter() - start}
