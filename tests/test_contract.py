@@ -228,7 +228,7 @@ def test_a_task_says_what_there_is(results: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(contract_methods.Noise, "__init__", look)
     tiny.train(results / "grid", tiny.run("noise"))
     (task,) = tasks
-    stages = ((4, 8, 8), (4, 4, 4), (8, 2, 2), (8, 1, 1))
+    stages = ((8, 8, 8), (8, 4, 4), (8, 2, 2), (8, 1, 1))
     assert task.student == Shapes(10, 8, ((64, 8, 8), *stages), stages[-1], stem=1)
     assert task.teacher is not None
     assert (task.teacher.embedding, task.epochs) == (16, 2)
