@@ -73,7 +73,7 @@ def path_for(folder: Folder, provenance: Provenance) -> Path:
 
 
 def write(folder: Folder, measured: Measured) -> Path:
-    """Keep measurements; those of an earlier session with the same device stay where none takes their place."""
+    """Keep measurements; earlier ones of the same device stay where none takes their place."""
     path = path_for(folder, measured.provenance)
     if path.exists():
         new = {_cell(each) for each in measured.measurements}
