@@ -88,7 +88,8 @@ def assert_everything_trained(name: str, results: Path, *pairs: str) -> None:
     found = [run for run, _, _ in contents(results / f"{name}_step").values()]
     assert Counter(run["pair"] for run in found) == dict.fromkeys(pairs, len(NINE))
     records = Folder(results / f"{name}_step").records()[0]
-    assert {record.status for record in records} == {"done"}
+    assert {record.status for record in records} <= {"done", "not_applicable"}
+    assert sum(record.status == "done" for record in records) >= len(records) - len(pairs)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_an_epoch_of_every_pair_on_cifar_100(tmp_path: Path, monkeypatch: pytest
     if not list(Path(REAL, "cifar100").glob("*.parquet")):
         pytest.skip(f"{REAL} has no cifar100/*.parquet")
     monkeypatch.chdir(tmp_path)
-    grid = shortened("cifar100", {"name": "cifar100", "train": 16, "test": 100}, tmp_path)
+    grid = shortened("cifar100", {"name": "cifar100", "train": 100, "test": 100}, tmp_path)
     assert cli("--grid", grid, "--results-dir", tmp_path, "--data-dir", REAL, "--offline") == COMPLETE
     assert_everything_trained("cifar100", tmp_path, *(pair.name for pair in load_grid("cifar100").pairs))
     curve = next((tmp_path / "cifar100_step" / "curves").glob("*-mhgd-*.csv")).read_text().splitlines()

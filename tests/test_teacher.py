@@ -97,9 +97,9 @@ def test_training_flops_count_every_forward_and_backward(results: Path) -> None:
     data = TrainingSet(load(tiny.DATA).train, tiny.RECIPE, tiny.CPU)
     found = {m.run.method: training_flops(m, tiny.teacher(results), data) for m in members}
     maps = [(1, 64, 8, 3)]  # stem: channels in and out, size of the map, kernel
-    maps += [(64, 4, 8, 3), (4, 4, 8, 3), (64, 4, 8, 1)]
-    maps += [(4, 4, 4, 3), (4, 4, 4, 3), (4, 4, 4, 1)]
-    maps += [(4, 8, 2, 3), (8, 8, 2, 3), (4, 8, 2, 1)]
+    maps += [(64, 8, 8, 3), (8, 8, 8, 3), (64, 8, 8, 1)]
+    maps += [(8, 8, 4, 3), (8, 8, 4, 3), (8, 8, 4, 1)]
+    maps += [(8, 8, 2, 3), (8, 8, 2, 3), (8, 8, 2, 1)]
     maps += [(8, 8, 1, 3), (8, 8, 1, 3), (8, 8, 1, 1)]
     macs = sum(i * o * size**2 * kernel**2 for i, o, size, kernel in maps) + 8 * 10
     stem = 64 * 8**2 * 3**2
