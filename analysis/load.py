@@ -13,7 +13,8 @@ from analysis.measured import joined
 from analysis.revisions import Revisions
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record, key_columns
-from benchmark.spec import Run, Value, digest
+from benchmark.spec import Run
+from benchmark.value import Value, digest
 
 CELL = ["dataset", "pair", "method"]
 """Runs that agree in these columns differ in their seed only, and are pooled."""

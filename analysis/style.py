@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
-from benchmark.spec import digest
+from benchmark.value import digest
 
 CONTROL = "student"
 """The method that learns from labels alone: the baseline of every comparison."""

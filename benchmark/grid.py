@@ -21,12 +21,13 @@ from benchmark import cluster
 from benchmark.choices import method_names, names
 from benchmark.command import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, parser
 from benchmark.errors import UsageError
+from benchmark.grid_file import Grid, grid_names, load_grid
 from benchmark.pretrained import pin
 from benchmark.records import Folder, atomic
-from benchmark.spec import Grid, Scalar, grid_names, load_grid
 from benchmark.status import print_status, survey
 from benchmark.terminal import plain, print_plan, print_problems
 from benchmark.tuning import choose, trial_grid, with_tuned, write_tuned
+from benchmark.value import Scalar
 
 if TYPE_CHECKING:
     from benchmark.launch import Executor, Settings

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Literal
 
 from benchmark.claims import STALE_SECONDS, Claims
 from benchmark.errors import UsageError
+from benchmark.grid_file import Grid, load_grid
 from benchmark.records import Folder, RecordError
 from benchmark.signals import Stop, stop_signals
-from benchmark.spec import Grid, load_grid
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Provenance, write_json
-from benchmark.spec import Value
+from benchmark.value import Value
 
 SCHEMA = 1
 """Raised when the shape of these files changes."""

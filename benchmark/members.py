@@ -14,7 +14,8 @@ from benchmark.data import EvaluationData, TrainingData
 from benchmark.evaluation import accuracy
 from benchmark.models import Network, create
 from benchmark.schedule import learning_rate
-from benchmark.spec import Run, derive_seed
+from benchmark.spec import Run
+from benchmark.value import derive_seed
 from methods.base import Batch, Method, Outputs, Phase, Task
 
 VALIDATION_EPOCHS = 5

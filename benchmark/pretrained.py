@@ -4,7 +4,8 @@ import hashlib
 from pathlib import Path
 
 from benchmark.errors import UsageError
-from benchmark.spec import TIMM, Architecture, Grid
+from benchmark.grid_file import Grid
+from benchmark.spec import TIMM, Architecture
 
 
 def pin(grid: Grid) -> Grid:

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.errors import UsageError, unknown
 from benchmark.snapshot import ROOT
-from benchmark.spec import Size, Value, parse
+from benchmark.value import Size, Value, parse
 
 PROFILES = ROOT / "slurm" / "profiles"
 

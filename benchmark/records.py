@@ -15,7 +15,8 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from benchmark.errors import UsageError
-from benchmark.spec import Run, Value
+from benchmark.spec import Run
+from benchmark.value import Value
 
 SCHEMA = 1
 """Raised when the shape of a record changes."""

@@ -13,8 +13,9 @@ from statistics import mean
 import tomli_w
 
 from benchmark.errors import UsageError
+from benchmark.grid_file import TUNED, Control, Grid, Range, Tuning
 from benchmark.records import Folder, Record, atomic
-from benchmark.spec import TUNED, Control, Grid, Options, Range, Scalar, Tuning, derive_seed
+from benchmark.value import Options, Scalar, derive_seed
 
 FILE = "tuned.toml"
 

@@ -20,8 +20,9 @@ from benchmark.cohort import run_cohort
 from benchmark.data.cache import ENVIRONMENT
 from benchmark.errors import UsageError
 from benchmark.grid import COMPLETE, USAGE
+from benchmark.grid_file import Grid, load_grid
 from benchmark.records import Cost, Folder
-from benchmark.spec import Dataset, Grid, Recipe, Run, load_grid
+from benchmark.spec import Dataset, Recipe, Run
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ import tomli_w
 
 from benchmark import job
 from benchmark.grid import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, main, method_options, seed_list
-from benchmark.spec import GRIDS, load_grid
+from benchmark.grid_file import GRIDS, load_grid
 
 ROOT = Path(__file__).parent.parent
 ESCAPE = "\x1b"

@@ -9,9 +9,11 @@ import pytest
 
 from benchmark import spec
 from benchmark.errors import UsageError
+from benchmark.grid_file import Control, Grid, load_grid
 from benchmark.plan import Plan, Selection, cells, check_frozen, check_options, make_plan, merge, select
 from benchmark.records import Cost, Folder, Record, Result
-from benchmark.spec import Architecture, Control, Dataset, Grid, Options, Pair, Run
+from benchmark.spec import Architecture, Dataset, Pair, Run
+from benchmark.value import Options
 from methods import MethodError
 
 METHODS = ("student", "kd", "sp")
@@ -333,7 +335,7 @@ def test_a_changed_copy_has_an_id_of_its_own() -> None:
 def test_the_published_protocol_has_a_forecast_before_anything_was_run(tmp_path: Path) -> None:
     measured = Path("results") / "reference" / "cifar100" / "measured"
     shutil.copytree(Path(__file__).parent.parent / measured, tmp_path / measured)
-    plan = make_plan(spec.load_grid("cifar100"), Folder(tmp_path / "results" / "cifar100"))
+    plan = make_plan(load_grid("cifar100"), Folder(tmp_path / "results" / "cifar100"))
     assert len(plan.runs) == 13 * 9 * 3
     assert plan.forecast_seconds is not None
     assert plan.forecast_seconds > 0

@@ -19,8 +19,8 @@ from test_grid import contents, write_grid
 
 from benchmark import ledger, scheduler
 from benchmark.grid import COMPLETE, INCOMPLETE, main
+from benchmark.grid_file import load_grid
 from benchmark.records import Folder
-from benchmark.spec import load_grid
 from methods.base import REGISTRY
 
 pytestmark = pytest.mark.slurm

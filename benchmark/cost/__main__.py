@@ -18,9 +18,10 @@ from rich.table import Table
 
 from benchmark.choices import method_names, names
 from benchmark.errors import UsageError
+from benchmark.grid_file import Grid, load_grid
 from benchmark.measurements import Measured, Measurement, write
 from benchmark.records import Folder
-from benchmark.spec import Dataset, Grid, Run, load_grid
+from benchmark.spec import Dataset, Run
 
 if TYPE_CHECKING:
     import torch

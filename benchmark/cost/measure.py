@@ -22,9 +22,10 @@ from benchmark.forecast import kind
 from benchmark.measurements import Measurement
 from benchmark.members import Member, autocast, build_task
 from benchmark.models import create
-from benchmark.spec import Recipe, Run, digest
+from benchmark.spec import Recipe, Run
 from benchmark.teacher import Frozen
 from benchmark.training import settle
+from benchmark.value import digest
 from methods.base import Batch, Outputs
 
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from benchmark.data.decode import decode_all
 from benchmark.data.images import DIGEST, Encoded, Images, Varied, image_digest
 from benchmark.data.source import Source, wrong
 from benchmark.errors import UsageError
-from benchmark.spec import digest
+from benchmark.value import digest
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.errors import UsageError
+from benchmark.grid_file import load_grid
 from benchmark.measurements import device_slug
 from benchmark.records import write_json
-from benchmark.spec import Run, load_grid
+from benchmark.spec import Run
 
 USAGE = 2
 BATCHES = 8
