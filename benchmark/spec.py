@@ -40,8 +40,8 @@ class Dataset(Value):
     """Of Parquet files, where the choice is not obvious; likewise label_column."""
     label_column: str | None = None
     storage: Literal["resident", "streamed"] = "resident"
-    """resident: all images on the device, at the recipe's input size. streamed: image files read for every batch, for
-    sets that do not fit; random crops are then taken of the full image, as crop_scale says."""
+    """resident: all images on the device, at the recipe's input size. streamed: image files or rows of Parquet,
+    decoded for every batch, for sets that do not fit; random crops are then of the full image, as crop_scale says."""
     path: str | None = None
 
     def identity(self) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def test_changed_files_are_decoded_again_with_a_message(
     assert new != old
 
 
-@pytest.mark.parametrize("file", ["train.pixels", "test.npz", "about.json"])
+@pytest.mark.parametrize("file", ["train.images", "test.npz", "about.json"])
 @pytest.mark.parametrize("damage", ["cut", "gone"])
 def test_a_damaged_entry_is_made_again(data: Path, decoded: list[str], file: str, damage: str) -> None:
     before = load(BIRDS, data).sha256
@@ -113,7 +113,7 @@ def test_a_cut_entry_of_several_sizes_is_made_again(data: Path, decoded: list[st
     pictures.picture(50, 9, 4).save(data / "birds" / "train" / "ant" / "0.png")
     load(BIRDS, data)
     (entry,) = entries(data / ".cache")
-    os.truncate(entry / "train.pixels", (entry / "train.pixels").stat().st_size - 7)
+    os.truncate(entry / "train.images", (entry / "train.images").stat().st_size - 7)
     images = load(BIRDS, data).train
     assert len(decoded) == 14
     np.testing.assert_array_equal(images.pixels[0], pictures.pixels(50, 9, 4))
@@ -222,8 +222,8 @@ def test_the_pixels_are_mapped_not_read(data: Path) -> None:
     load(BIRDS, data)
     (entry,) = entries(data / ".cache")
     assert json.loads((entry / "about.json").read_text())["bytes"]["train"] == 5 * 6 * 6 * 3
-    assert (entry / "train.pixels").stat().st_size == 5 * 6 * 6 * 3
-    held = np.fromfile(entry / "test.pixels", np.uint8).reshape(2, 6, 6, 3)
+    assert (entry / "train.images").stat().st_size == 5 * 6 * 6 * 3
+    held = np.fromfile(entry / "test.images", np.uint8).reshape(2, 6, 6, 3)
     np.testing.assert_array_equal(held, np.stack([pictures.pixels(5), pictures.pixels(6)]))
     assert os.stat(entry).st_mode & 0o055 == 0o055  # others read it too
 

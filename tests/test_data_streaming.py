@@ -13,8 +13,9 @@ from torch import Tensor
 
 from benchmark import data
 from benchmark.data import Images, load
-from benchmark.data.cache import ENVIRONMENT
+from benchmark.data.cache import ENVIRONMENT, decoded
 from benchmark.data.images import Encoded
+from benchmark.data.source import Item, Source
 from benchmark.errors import UsageError
 from benchmark.spec import Dataset, Recipe
 
@@ -150,15 +151,34 @@ def test_a_grey_recipe_reads_grey_images(tmp_path: Path) -> None:
 def test_what_streaming_cannot_do_is_said(birds: Path) -> None:
     with pytest.raises(UsageError, match="crop_padding = 4 is for resident images; streamed ones"):
         training(birds, crop_padding=4)
-    pictures.parquet(birds / "cubs" / "train.parquet", [0, 1])
-    with pytest.raises(UsageError, match="'cubs': storage = 'streamed' reads a folder of images, not Parquet files"):
-        load(Dataset(name="cubs", storage="streamed"), birds)
+
+
+def test_arrays_are_not_streamed(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 28, 28), np.uint8)
+    source = Source(tmp_path, (), {"train": lambda: [Item("image 0", pixels[0, ..., None], 0)]}, classes=1)
+    with pytest.raises(UsageError, match="storage = 'streamed' reads image files or Parquet; image 0 was never enc"):
+        decoded("ones", source, tmp_path, keep_pixels=False)
+
+
+def test_parquet_is_streamed_like_the_same_images_in_files(tmp_path: Path) -> None:
+    """Their bytes are kept as they were: the same batches, in training and in evaluation."""
+    pictures.folder(tmp_path / "files", {"train": {"a": 4, "b": 3}, "val": {"a": 1, "b": 1}})
+    pictures.parquet(tmp_path / "rows" / "train.parquet", [0] * 4 + [1] * 3)
+    pictures.parquet(tmp_path / "rows" / "test.parquet", [0, 1], first=7)
+    files, rows = (load(Dataset(name=name, storage="streamed"), tmp_path) for name in ("files", "rows"))
+    assert same(*(epoch(data.training_data(splits.train, recipe(), tiny.CPU)) for splits in (files, rows)))
+    assert same(*([data.evaluation_data(splits.test, recipe(), tiny.CPU).batch(0, 2)] for splits in (files, rows)))
+    some = rows.train.take(np.array([5, 2]))
+    assert torch.equal(
+        data.evaluation_data(some, recipe(), tiny.CPU).batch(1, 2)[0],
+        data.evaluation_data(rows.train, recipe(), tiny.CPU).batch(2, 3)[0],
+    )
 
 
 def test_streamed_images_keep_no_pixels_and_are_checked_all_the_same(birds: Path, tmp_path: Path) -> None:
     streamed, resident = load(STREAMED, birds), load(Dataset(name="birds"), birds)
     assert np.array_equal(streamed.train.digests, resident.train.digests)
-    assert len(list((tmp_path / "cache").glob("*/train.pixels"))) == 1
+    assert sorted(file.stat().st_size for file in (tmp_path / "cache").glob("*/train.images")) == [0, 9 * 1800 + 324]
     (birds / "birds" / "val" / "ant" / "0.png").write_bytes(b"x")
     with pytest.raises(UsageError, match=r"val/ant/0.png is not an image"):
         load(STREAMED, birds)

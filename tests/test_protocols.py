@@ -67,14 +67,14 @@ def test_the_protocol_of_graph_distillation() -> None:
 
 
 def shortened(name: str, dataset: dict[str, Any], folder: Path) -> Path:
-    """The grid with one step for everything: a few images, one epoch, phases of one epoch, any teacher."""
+    """The grid with a step or two for everything: a few images, one epoch, phases of one epoch, any teacher."""
     raw = tomllib.loads((GRIDS / f"{name}.toml").read_text(encoding="utf-8"))
     raw |= {"datasets": [dataset], "seeds": [0], "threads": 1}
     for table in ("control", "expected_accuracy"):
         raw.pop(table, None)
     for field in ("schedule", "milestones"):
         raw["recipe"].pop(field, None)
-    raw["recipe"] |= {"warmup_epochs": 0, "epochs": 1, "batch_size": 10}
+    raw["recipe"] |= {"warmup_epochs": 0, "epochs": 1, "batch_size": 50}
     raw.pop("teacher_recipe", None)
     raw["options"] = raw.get("options", {}) | {"mhgd": {"epochs": 1}}
     names = {pair[role] for pair in raw["pairs"] for role in ("teacher", "student")}

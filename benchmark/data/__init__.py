@@ -78,10 +78,7 @@ def load(dataset: Dataset, data_dir: Path | None = None, *, download: bool = Fal
     if dataset.name == OWN and dataset.path is None:
         return split(dataset, _digits())
     source = find(dataset, data_dir, download)
-    streamed = dataset.storage == "streamed"
-    if streamed and any(file.suffix == ".parquet" for file in source.files):
-        raise UsageError(f"dataset {dataset.name!r}: storage = 'streamed' reads a folder of images, not Parquet files")
-    images = decoded(dataset.name, source, cache_dir(data_dir), keep_pixels=not streamed)
+    images = decoded(dataset.name, source, cache_dir(data_dir), keep_pixels=dataset.storage == "resident")
     _check_sizes(dataset, images)
     return split(dataset, images)
 

@@ -21,15 +21,15 @@ import numpy as np
 import torch
 
 from benchmark.data.decode import decode_all
-from benchmark.data.images import DIGEST, Encoded, Images, Varied, image_digest
-from benchmark.data.source import Source, wrong
+from benchmark.data.images import DIGEST, Encoded, Images, Packed, Varied, image_digest
+from benchmark.data.source import Item, Source, wrong
 from benchmark.errors import UsageError
 from benchmark.value import digest
 
 log = logging.getLogger(__name__)
 
 ENVIRONMENT = "RELATIONAL_DISTILLATION_CACHE"
-REVISION = 1
+REVISION = 2
 """Raised when decoding or the layout of an entry changes."""
 
 
@@ -54,17 +54,18 @@ def cache_dir(data_dir: Path | None) -> Path:
 def decoded(name: str, source: Source, root: Path, keep_pixels: bool) -> Decoded:
     """The images of a source from the cache, into which they are decoded first if they are not there.
 
-    Without keep_pixels only what is known of the images is kept, and they are decoded again wherever they are used.
-    Raises UsageError that lists everything that is wrong with the images, or if the cache cannot be written.
+    Without keep_pixels only what is known of the images is kept, and they are decoded again wherever they are used;
+    those that are not files of their own, as in Parquet, are kept as they were encoded. Raises UsageError that lists
+    everything that is wrong with the images, if they were never encoded, or if the cache cannot be written.
     """
     key = digest([REVISION, source.fingerprint(), keep_pixels], size=16)
     entry = root / f"{name}-{key}"
-    if (found := _open(entry, source)) is not None:
+    if (found := _open(entry, source, keep_pixels)) is not None:
         return found
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _alone(root / f".{name}.lock") as alone:
-            if (found := _open(entry, source)) is not None:  # somebody else has built it meanwhile
+            if (found := _open(entry, source, keep_pixels)) is not None:  # somebody else has built it meanwhile
                 return found
             if alone:
                 _clear(name, entry, _origin(source, keep_pixels))
@@ -74,35 +75,38 @@ def decoded(name: str, source: Source, root: Path, keep_pixels: bool) -> Decoded
         raise UsageError(
             f"cannot keep decoded images in {root}: {error.strerror}; another place: {ENVIRONMENT}"
         ) from None
-    found = _open(entry, source)
+    found = _open(entry, source, keep_pixels)
     assert found is not None
     return found
 
 
-def _open(entry: Path, source: Source) -> Decoded | None:
+def _open(entry: Path, source: Source, keep_pixels: bool) -> Decoded | None:
     """What an entry holds; None if it is not there or not what its own description says."""
     try:
         about = json.loads((entry / "about.json").read_bytes())
-        splits = {split: _open_split(entry, split, source, size) for split, size in about["bytes"].items()}
+        splits = {split: _open_split(entry, split, source, keep_pixels, size) for split, size in about["bytes"].items()}
     except (OSError, ValueError, KeyError, BadZipFile):  # damaged
         return None
     return Decoded(splits["train"], splits.get("test"), about["classes"])
 
 
-def _open_split(entry: Path, split: str, source: Source, size: int | None) -> Images:
+def _open_split(entry: Path, split: str, source: Source, keep_pixels: bool, size: int | None) -> Images:
     with (entry / f"{split}.npz").open("rb") as file, np.load(file) as table:
         labels, shapes, digests = torch.from_numpy(table["labels"]), table["shapes"], table["digests"]
+        lengths = table["lengths"]
     if size is None:
         files = [Path(str(item.content)) for item in source.splits[split]()]
         return Images(Encoded(files, shapes), labels, digests)
-    kept = entry / f"{split}.pixels"
+    kept = entry / f"{split}.images"
     if kept.stat().st_size != size:
         raise ValueError(f"{kept.name} has {kept.stat().st_size} bytes, not {size}")
     flat = np.memmap(kept, np.uint8, mode="c")  # copy on write: torch has no arrays that cannot be written
+    starts = lengths.cumsum() - lengths
+    if not keep_pixels:
+        return Images(Encoded(Packed(flat, starts, lengths), shapes), labels, digests)
     if (shapes == shapes[0]).all():
         return Images(torch.from_numpy(flat.reshape(len(shapes), *shapes[0])), labels, digests)
-    ends = shapes.astype(np.int64).prod(1).cumsum()
-    return Images(Varied(flat, np.concatenate([[0], ends[:-1]]), shapes), labels, digests)
+    return Images(Varied(flat, starts, shapes), labels, digests)
 
 
 @contextmanager
@@ -162,9 +166,10 @@ def _build(name: str, source: Source, entry: Path, keep_pixels: bool) -> None:
 def _decode_split(
     source: Source, split: str, folder: Path, keep_pixels: bool, problems: list[str]
 ) -> tuple[int | None, set[int]]:
-    """Decode one split into a folder; returns its bytes of pixels, if kept, and the classes that occur."""
-    labels, shapes, digests, size = [], [], [], 0
-    with (folder / f"{split}.pixels").open("wb") as file:
+    """Decode one split into a folder; returns the bytes kept, None where the images are files, and the classes that
+    occur."""
+    labels, shapes, digests, lengths = [], [], [], []
+    with (folder / f"{split}.images").open("wb") as file:
         for item, pixels in decode_all(source.splits[split]()):
             if item.label is None or item.label < 0 or item.label >= (source.classes or np.inf):
                 valid = f"0 to {source.classes - 1}" if source.classes else "from 0 on"
@@ -172,20 +177,28 @@ def _decode_split(
             if isinstance(pixels, str):
                 problems.append(pixels)
             elif not problems:
-                size += file.write(np.ascontiguousarray(pixels).data) if keep_pixels else 0
+                lengths.append(file.write(_kept(item, pixels, keep_pixels)))
                 shapes.append(pixels.shape)
                 digests.append(image_digest(pixels))
             labels.append(-1 if item.label is None else item.label)
-    if not keep_pixels:
-        (folder / f"{split}.pixels").unlink()
     if not problems:
         np.savez(
             folder / f"{split}.npz",
             labels=np.array(labels, np.int64),
             shapes=np.array(shapes).reshape(-1, 3),
             digests=np.array(digests).reshape(-1, DIGEST),
+            lengths=np.array(lengths, np.int64),
         )
-    return size if keep_pixels else None, set(labels)
+    return sum(lengths) or None, set(labels)
+
+
+def _kept(item: Item, pixels: np.ndarray, keep_pixels: bool) -> memoryview | bytes:
+    """What the cache keeps of an image: its pixels, the bytes they were decoded from, or nothing if it is a file."""
+    if keep_pixels:
+        return np.ascontiguousarray(pixels).data
+    if isinstance(item.content, np.ndarray):
+        raise UsageError(f"storage = 'streamed' reads image files or Parquet; {item.origin} was never encoded")
+    return item.content if isinstance(item.content, bytes) else b""
 
 
 def _class_problems(classes: int, present: dict[str, set[int]]) -> list[str]:

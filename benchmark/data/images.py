@@ -32,25 +32,45 @@ class Varied:
         return Varied(self.flat, self.starts[index], self.shapes[index])
 
 
-class Encoded:
-    """Image files that are decoded each time they are asked for."""
+class Packed:
+    """The bytes of image files, one after another in a flat array."""
 
-    def __init__(self, files: list[Path], shapes: np.ndarray) -> None:
-        """shapes: [N, 3], what they decode to."""
-        self.files, self.shapes = files, shapes
+    def __init__(self, flat: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> None:
+        """flat: uint8 [bytes]; starts and lengths: [N]."""
+        self.flat, self.starts, self.lengths = flat, starts, lengths
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.starts)
+
+    def __getitem__(self, position: int) -> bytes:
+        return self.flat[self.starts[position] :][: self.lengths[position]].tobytes()
+
+    def take(self, index: np.ndarray) -> "Packed":
+        return Packed(self.flat, self.starts[index], self.lengths[index])
+
+
+class Encoded:
+    """Images that are decoded each time they are asked for, from files of their own or from packed ones."""
+
+    def __init__(self, contents: list[Path] | Packed, shapes: np.ndarray) -> None:
+        """shapes: [N, 3], what they decode to."""
+        self.contents, self.shapes = contents, shapes
+
+    def __len__(self) -> int:
+        return len(self.contents)
 
     def __getitem__(self, position: int) -> np.ndarray:
         """uint8 [H, W, C]. Raises DecodeError for a file that was changed while it is in use."""
-        pixels = decode(Item(str(self.files[position]), self.files[position], None))
+        content = self.contents[position]
+        pixels = decode(Item(str(content) if isinstance(content, Path) else f"image {position}", content, None))
         if isinstance(pixels, str):
             raise DecodeError(pixels)
         return pixels
 
     def take(self, index: np.ndarray) -> "Encoded":
-        return Encoded([self.files[position] for position in index], self.shapes[index])
+        if isinstance(self.contents, Packed):
+            return Encoded(self.contents.take(index), self.shapes[index])
+        return Encoded([self.contents[position] for position in index], self.shapes[index])
 
 
 @dataclass(frozen=True)

@@ -26,18 +26,20 @@ from benchmark.value import derive_seed
 
 
 class Streamed(Normalised):
-    """Image files, brought to the recipe's size when they are asked for."""
+    """Encoded images, brought to the recipe's size when they are asked for."""
 
     def __init__(self, images: Images, recipe: Recipe, device: torch.device) -> None:
         super().__init__(images, recipe, device)
         assert isinstance(images.pixels, Encoded)
-        self.files = images.pixels
+        self.encoded = images.pixels
 
     def batch(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Images [B, C, H, W], normalised, resized and cropped at the centre, and labels [B], in order."""
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             positions = np.arange(len(self))[start:stop]
-            shown = list(pool.map(lambda position: fit(self.files.take(np.array([position])), self.recipe), positions))
+            shown = list(
+                pool.map(lambda position: fit(self.encoded.take(np.array([position])), self.recipe), positions)
+            )
         return self.normalise(torch.cat(shown).to(self.device)), self.labels[start:stop]
 
 
@@ -59,7 +61,7 @@ class StreamedTrainingSet(Streamed):
     def __init__(self, images: Images, recipe: Recipe, device: torch.device) -> None:
         super().__init__(images, recipe, device)
         self.steps = steps(len(self), recipe)
-        self._augmented = _Augmented(self.files, recipe)
+        self._augmented = _Augmented(self.encoded, recipe)
         self._ahead: Iterator[Tensor] = iter(())
         self._next: tuple[StreamedViews | None, int] = (None, 0)
 
@@ -98,8 +100,8 @@ class StreamedTrainingSet(Streamed):
 class _Augmented(torch.utils.data.Dataset[Any]):
     """Training images by (position, seed), cropped and flipped from that seed: uint8 [C, S, S]."""
 
-    def __init__(self, files: Encoded, recipe: Recipe) -> None:
-        self.files = files
+    def __init__(self, encoded: Encoded, recipe: Recipe) -> None:
+        self.encoded = encoded
         self.mode = "L" if recipe.channels == 1 else "RGB"
         self.augment: Callable[[Image.Image], np.ndarray] = timm().data.create_transform(
             (recipe.channels, recipe.input_size, recipe.input_size),
@@ -113,7 +115,7 @@ class _Augmented(torch.utils.data.Dataset[Any]):
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, int]:
         position, seed = key
-        pixels = self.files[position]
+        pixels = self.encoded[position]
         image = Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0]).convert(self.mode)
         with _random_state(seed):
             return self.augment(image), 0

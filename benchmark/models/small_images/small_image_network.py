@@ -54,7 +54,7 @@ class SmallImageNetwork(nn.Module):
 
     def forward_maps(self, images: Tensor) -> Iterator[Tensor]:
         """The maps [B, C, H, W] of images [B, C, H, W], front to back."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define forward_maps")
 
     def forward_final(self, last: Tensor) -> Tensor:
         """The input of pooling, from the last map."""
