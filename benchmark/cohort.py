@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 import methods
 from benchmark import checkpoints, data
@@ -16,7 +18,7 @@ from benchmark.grid_file import Grid
 from benchmark.members import Member, build_student, build_task
 from benchmark.provenance import provenance
 from benchmark.records import Cost, Folder, Record, Result
-from benchmark.spec import Run
+from benchmark.spec import Recipe, Run
 from benchmark.teacher import Teacher, admit
 from benchmark.training import Watch, settle, train
 from benchmark.weights import save_weights, weights_sha256
@@ -29,12 +31,20 @@ class Bench:
     """What the members of a cohort share."""
 
     folder: Folder
+    recipe: Recipe
     splits: Splits
     training: TrainingData
     validation: EvaluationData
     test: EvaluationData
     teacher: Teacher | None
     device: torch.device
+
+    @cached_property
+    def supplied(self) -> tuple[Tensor, Tensor] | None:
+        """The teacher's logits [N, K] and embeddings [N, D] on the test set, computed once for all students."""
+        if (teacher := self.teacher) is None:
+            return None
+        return outputs_on(lambda images: teacher.evaluate(images, self.recipe), self.test)
 
 
 def run_cohort(
@@ -82,7 +92,7 @@ def _bench(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir:
     training = data.training_data(splits.train, run.recipe, device)
     held_out = (splits.validation, splits.test)
     validation, test = (data.evaluation_data(images, run.recipe, device) for images in held_out)
-    return Bench(folder, splits, training, validation, test, teacher, device)
+    return Bench(folder, run.recipe, splits, training, validation, test, teacher, device)
 
 
 def _member(run: Run, bench: Bench) -> Member | None:
@@ -132,9 +142,8 @@ def _result(member: Member, bench: Bench) -> Result:
         last = member.run.recipe.epochs - 1
         return Result.model_validate({**values, "diverged_epoch": last, "reason": "the trained student is not finite"})
     values |= classification_measures(outputs[0], bench.test.labels)
-    if teacher is not None:
-        supplied = outputs_on(lambda images: teacher.evaluate(images, member.run.recipe), bench.test)
-        values |= teacher_measures(outputs, supplied)
+    if bench.supplied is not None:
+        values |= teacher_measures(outputs, bench.supplied)
     if member.curve:
         values |= {key: member.curve[-1][key] for key in ("train_loss", "train_top1", "validation_top1")}
     return Result.model_validate({**values, "weights_sha256": weights_sha256(member.network.model)})

@@ -11,6 +11,7 @@ from torch import Tensor
 from benchmark.data import TrainingSet, load
 from benchmark.members import Member, build_student
 from benchmark.spec import Architecture
+from benchmark.teacher import Teacher
 from benchmark.weights import weights_sha256
 from methods.base import Batch, Outputs
 
@@ -73,6 +74,16 @@ def test_a_method_that_adds_nothing_is_the_control(results: Path, student: Archi
     tiny.train(results / "grid", *runs)
     assert control.id != nothing.id
     assert tiny.record(results / "grid", control).result == tiny.record(results / "grid", nothing).result
+
+
+def test_the_teacher_sees_the_test_set_once_for_all(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = []
+    evaluate = Teacher.evaluate
+    monkeypatch.setattr(Teacher, "evaluate", lambda *given: [batches.append(len(given[1])), evaluate(*given)][1])
+    runs = [tiny.run(method) for method in ("student", "kd", "rkd_d")]
+    tiny.train(results / "grid", *runs)
+    assert sum(batches) == tiny.record(results / "grid", runs[0]).result.test_images
+    assert all(tiny.record(results / "grid", run).result.agreement is not None for run in runs)
 
 
 Seen = dict[str, list[tuple[Tensor, Tensor, Tensor, int]]]
