@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.measured import joined
 from analysis.revisions import Revisions
+from analysis.shared import pairs_of, repeated
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record, key_columns
 from benchmark.spec import Run
@@ -29,7 +30,8 @@ class Results:
     `runs` has one row a run: its key (`dataset`, `pair`, `teacher`, `student`, `method`, `seed`), every field of its
     result and cost, `device`, hashes of what it was trained with (`SETTINGS`), and `status`: done, diverged or
     not_applicable as recorded; failed or missing for a run that should have a record and has none; stale for one of an
-    older revision that is left out; `reason` says why. `records` are the valid ones of each folder.
+    older revision that is left out; `reason` says why. A run that several pairs share (`analysis.shared`) has a row for
+    each. `records` are the valid ones of each folder.
     """
 
     runs: pd.DataFrame
@@ -60,8 +62,9 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     for path, members in records.items():
         if not Folder(path).planned_ids():
             absent += _product_holes([key_columns(each.run, each.run_id) for each in members if each.run.teacher])
-    runs = pd.DataFrame([*current, *_still_absent(absent, current)])
-    runs = joined(runs, folders)
+    pairs = pairs_of(folders)
+    current = repeated(current, pairs)
+    runs = joined(pd.DataFrame([*current, *_still_absent(repeated(absent, pairs), current)]), folders)
     return Results(runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True), tuple(problems), records)
 
 

@@ -16,6 +16,7 @@ from analysis.cells import Cell
 from analysis.figures.canvas import Drawing, Rows
 from analysis.load import Results
 from analysis.report.listing import holes, of_table, origins, runs
+from analysis.shared import distinct
 from analysis.tables import Table
 
 HERE = Path(__file__).parent
@@ -47,7 +48,7 @@ def page(
             holes=holes(cells),
             notes=[*results.problems, *notes],
             provenance=origins(results.records),
-            runs=runs(results.runs),
+            runs=runs(distinct(results.runs)),
         )
         + "\n"
     )
@@ -64,9 +65,10 @@ def _prose(markdown: str) -> Markup:
 
 
 def _lead(results: Results) -> str:
-    counts = results.runs.status.value_counts().sort_index()
+    every = distinct(results.runs)
+    counts = every.status.value_counts().sort_index()
     others = [f"{count} {str(status).replace('_', ' ')}" for status, count in counts.items() if status != "done"]
-    done = f"{counts.get('done', 0)} of {len(results.runs)} runs done"
+    done = f"{counts.get('done', 0)} of {len(every)} runs done"
     return f"{', '.join([done, *others])}. Test top-1 accuracy after the last epoch, unless said otherwise."
 
 

@@ -1,0 +1,35 @@
+"""Runs that several pairs of a grid have in common: a born-again student knows nothing of the pair's own teacher."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmark.spec import Pair
+
+
+def pairs_of(folders: Sequence[Path]) -> list[Pair]:
+    """What the folders' grid.toml list; of a grid file nothing else is read, so that it may be of any version."""
+    files = [folder / "grid.toml" for folder in folders]
+    grids = [tomllib.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+    return [Pair(teacher=pair["teacher"], student=pair["student"]) for grid in grids for pair in grid.get("pairs", ())]
+
+
+def repeated(rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    """The rows, each of a run under another teacher than its pair's once for every pair of that student: it is trained
+    once, and recorded under the first of them."""
+    shared = [row for row in rows if row["pair"] != f"{row['teacher']}_{row['student']}"]
+    others = [{**row, "pair": pair.name} for row in shared for pair in pairs if pair.student == row["student"]]
+    taken = {_place(row) for row in rows}
+    return [*map(dict, rows), *(row for row in others if _place(row) not in taken)]
+
+
+def _place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("dataset", "pair", "method", "seed"))
+
+
+def distinct(runs: pd.DataFrame) -> pd.DataFrame:
+    """Each run once. What was never planned has no run id, and is one run for each place."""
+    return runs[(runs.run_id == "") | ~runs.run_id.duplicated()]
