@@ -19,6 +19,7 @@ from benchmark.cost.measure import Bench, noise, untrained
 from benchmark.members import Member
 from benchmark.speed import textbook
 from benchmark.speed.__main__ import main
+from benchmark.speed.losses import growth
 from benchmark.speed.measure import ratios
 from benchmark.speed.reference import Pictures
 from methods.base import Batch, Outputs
@@ -162,6 +163,11 @@ def test_ratios() -> None:
     assert found == {"student": 2.0, "kd": 2.5, "sp": 1.25, "grid": 4.0, "ceiling_of_sharing": pytest.approx(12 / 9)}
 
 
+def test_growth_is_the_power_of_the_batch_size() -> None:
+    cubic = {str(size): {"suite": 2e-9 * size**3} for size in (128, 64, 256)}
+    assert growth(cubic, "suite") == pytest.approx(3)
+
+
 def test_the_command_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["--grid", "smoke", "--rounds", "1", "--threads", "1", "--workers", "0", "--output", str(tmp_path)]
     assert main(arguments) == 0
@@ -170,6 +176,7 @@ def test_the_command_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert set(found["ratios"]) == {*NINE, "grid", "ceiling_of_sharing"}
     assert min(found["ratios"].values()) > 0
     assert found["planning"]["runs"] >= 10_000
+    assert found["clock"] == "processor"
     assert 0 < found["share_of_peak"] < 1
     assert "grid, as one cohort" in capsys.readouterr().out
     assert main(["--pair", "a_b"]) == 2

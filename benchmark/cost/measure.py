@@ -1,9 +1,8 @@
 """Isolated cost of training steps and of inference on this device: each method of a pair alone, round by round."""
 
-import math
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from statistics import median
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 import methods
+from benchmark.cost.clock import Clock
 from benchmark.cost.count import deployed_macs, deployed_parameters
 from benchmark.data import Images, TrainingSet
 from benchmark.forecast import kind
@@ -32,33 +32,7 @@ T = TypeVar("T")
 
 BATCHES = 4
 """How many batches of noise there are to train on."""
-ROUND_SECONDS = 0.05
-"""Steps shorter than this are repeated within a round, so that the clock resolves them."""
 INFERENCE_BATCH = 128
-
-
-class Clock:
-    """Seconds since some moment. With one thread on a CPU, processor time of this process: the time that the work
-    takes on an idle machine, whoever else is computing now. Otherwise the wall clock, the device having finished.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.processor = device.type == "cpu" and torch.get_num_threads() == 1
-
-    def now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.process_time() if self.processor else time.perf_counter()
-
-    def seconds(self, work: Callable[[], T]) -> tuple[float, T]:
-        """Of one call, the mean over as many calls as take ROUND_SECONDS; and what the first one returned."""
-        start = self.now()
-        result = work()
-        more = math.ceil(ROUND_SECONDS / max(self.now() - start, 1e-6)) - 1
-        for _ in range(more):
-            work()
-        return (self.now() - start) / (1 + more), result
 
 
 class Allocations(TorchDispatchMode):

@@ -3,7 +3,8 @@
 python -m benchmark.speed --grid cifar100 --pair resnet32x4_resnet8x4
 
 Both train the same networks with the same batch size on this CPU, step by step in turn; medians over rounds. Images are
-noise of the data set's shape. The numbers land in results/reference/speed/<device>.json.
+noise of the data set's shape. With --threads 1 --workers 0 seconds are of processor time, which other work on the
+machine does not lengthen, otherwise of the wall. The numbers land in results/reference/speed/<device>.json.
 """
 
 import argparse
@@ -44,7 +45,6 @@ def parser() -> argparse.ArgumentParser:
     add("--grid", default="cifar100", metavar="NAME|FILE", help="whose methods and recipe (default: cifar100)")
     add("--pair", metavar="P", help="one pair, as TEACHER_STUDENT (default: the grid's first)")
     add("--rounds", type=int, default=5, metavar="N", help="rounds of which the median is taken (default: 5)")
-    add("--steps", type=int, default=1, metavar="N", help="steps of each method in a round (default: 1)")
     add("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
     add("--workers", type=int, default=2, metavar="N", help="the reference's loader processes (default: 2)")
     add("--channels-last", action="store_true", help="the suite's layout, as a recipe may ask for it")
@@ -54,14 +54,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    for flag in ("rounds", "steps", "threads"):
+    for flag in ("rounds", "threads"):
         if getattr(options, flag) is not None and getattr(options, flag) < 1:
             raise UsageError(f"--{flag} {getattr(options, flag)} is not a number above 0")
     import torch
 
+    from benchmark.cost.clock import Clock
     from benchmark.plan import Selection, cells, select
     from benchmark.provenance import provenance
-    from benchmark.speed import measure
+    from benchmark.speed import losses, measure
 
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -70,20 +71,20 @@ def run(options: argparse.Namespace, console: Console) -> None:
     chosen = select(grid, Selection(pairs=(pair,), seeds=grid.seeds[:1]))
     runs = cells(chosen)
     material = material_for(runs, options)
-    load = os.getloadavg()[0]
-    found: dict[str, Any] = measure.loops(material, options.workers, options.rounds, options.steps)
+    load, clock = os.getloadavg()[0], Clock(torch.device("cpu"), alone=options.workers == 0)
+    found: dict[str, Any] = measure.loops(material, options.workers, options.rounds, clock)
     found["ratios"] = measure.ratios([each.label for each in runs], found["seconds"])
-    found["peak_flops_per_second"] = measure.peak_flops(options.rounds)
+    found["peak_flops_per_second"] = measure.peak_flops(options.rounds, clock)
     reached = found["cohort_flops"] / found["seconds"][f"cohort {len(runs)}"]
     found["share_of_peak"] = reached / found["peak_flops_per_second"]
-    found["augmentation_images_per_second"] = measure.augmentation(material, options.rounds)
-    found["rkd_a_seconds"] = measure.losses(options.rounds)
-    found["planning"] = measure.planning(grid)
+    found["augmentation_images_per_second"] = measure.augmentation(material, options.rounds, clock)
+    found["loss_seconds"] = losses.measure(options.rounds, clock)
+    found["planning"] = measure.planning(grid, clock)
     origin = provenance(torch.device("cpu"), True, resumed=0)
     about = {
         "pair": pair,
         "rounds": options.rounds,
-        "steps": options.steps,
+        "clock": "processor" if clock.processor else "wall",
         "workers": options.workers,
         "recipe": material.recipe.model_dump(mode="json"),
         "load_average": [load, os.getloadavg()[0]],
@@ -137,16 +138,20 @@ def show(found: dict[str, Any], labels: Sequence[str], console: Console) -> None
 
 def notes(found: dict[str, Any]) -> Iterator[str]:
     """What else was measured, a line each."""
+    from benchmark.speed.losses import growth
+
     peak, fit, images = (
         found[key] for key in ("peak_flops_per_second", "cohort_fit", "augmentation_images_per_second")
     )
     yield f"sharing the teacher alone allows {found['ratios']['ceiling_of_sharing']:.2f} times"
     yield f"{found['share_of_peak']:.0%} of a matrix product's rate, {peak / 1e9:.0f} GFLOP/s, is reached"
     yield f"cohort: {1e3 * fit['constant']:.0f} ms + {1e3 * fit['per_student']:.0f} ms a student"
-    times = images["gather"] / images["pil"]
-    yield f"augmentation: {images['gather']:.0f} images/s, PIL {images['pil']:.0f}: {times:.1f} times"
-    for size, seconds in found["rkd_a_seconds"].items():
-        yield f"RKD-A, B = {size}: {1e3 * seconds['suite']:.1f} ms, textbook {1e3 * seconds['textbook']:.1f} ms"
+    ratio = images["gather"] / images["pil"]
+    yield f"augmentation: {images['gather']:.0f} images/s, PIL {images['pil']:.0f}: {ratio:.1f} times"
+    for name, sizes in found["loss_seconds"].items():
+        for form in ("suite", "textbook"):
+            times = ", ".join(f"{1e3 * seconds[form]:.3g} ms at B = {size}" for size, seconds in sizes.items())
+            yield f"{name}, {form}: {times}; it grows with B to the power of {growth(sizes, form):.1f}"
     yield f"planning {found['planning']['runs']:.0f} runs: {found['planning']['seconds']:.2f} s"
 
 

@@ -1,6 +1,5 @@
-"""The parts of `benchmark.speed`: both loops, augmentation, losses, the machine's peak, planning."""
+"""The parts of `benchmark.speed`: both loops, augmentation, the machine's peak, planning."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmark.cost.clock import Clock
 from benchmark.data import Images, TrainingSet
 from benchmark.grid_file import Grid
 from benchmark.members import Member, build_task
@@ -21,27 +20,20 @@ from benchmark.models import create
 from benchmark.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import Recipe, Run
-from benchmark.speed import textbook
 from benchmark.speed.reference import Loop, Pictures
 from benchmark.teacher import Frozen
 from benchmark.training import settle
-from methods.base import Batch, Outputs
-from methods.rkd import rkd_angle_loss
-
-Timings = dict[str, list[float]]
+from methods.base import Batch
 
 
-def interleaved(works: dict[str, Callable[[], object]], rounds: int, steps: int = 1) -> dict[str, float]:
+def interleaved(works: dict[str, Callable[[], object]], rounds: int, clock: Clock) -> dict[str, float]:
     """Median seconds of each piece of work, after one call that does not count; every round calls each in turn."""
     for work in works.values():
         work()
-    seconds: Timings = {name: [] for name in works}
+    seconds: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(rounds):
         for name, work in works.items():
-            start = time.perf_counter()
-            for _ in range(steps):
-                work()
-            seconds[name].append((time.perf_counter() - start) / steps)
+            seconds[name].append(clock.seconds(work)[0])
     return {name: median(values) for name, values in seconds.items()}
 
 
@@ -88,7 +80,7 @@ class Cohort:
             member.step(images, Batch(labels, index, 0, self.progress, member.generator), supplied)
 
 
-def loops(material: Material, workers: int, rounds: int, steps: int) -> dict[str, Any]:
+def loops(material: Material, workers: int, rounds: int, clock: Clock) -> dict[str, Any]:
     """Seconds of a step: of the reference loop and of the suite, each method alone, and of the suite's cohort."""
     plain = material.recipe.model_copy(
         update={"precision": "float32", "teacher_precision": "float32", "channels_last": False}
@@ -110,7 +102,7 @@ def loops(material: Material, workers: int, rounds: int, steps: int) -> dict[str
     works["suite teacher"] = lambda: cohort.teacher.outputs(images, cohort.recipe)
     pictured = next(iter(DataLoader(pictures, plain.batch_size)))[0]
     works["reference teacher"] = lambda: taught.outputs(pictured, plain)
-    seconds = interleaved(works, rounds, steps)
+    seconds = interleaved(works, rounds, clock)
     slope, constant = np.polyfit(sizes, [seconds[f"cohort {size}"] for size in sizes], 1)
     with FlopCounterMode(display=False) as flops:
         cohort.step(cohort.members)
@@ -130,50 +122,26 @@ def ratios(labels: Sequence[str], seconds: dict[str, float]) -> dict[str, float]
     return {**found, "grid": whole / seconds[f"cohort {len(labels)}"], "ceiling_of_sharing": whole / shared}
 
 
-def peak_flops(rounds: int, size: int = 1024) -> float:
+def peak_flops(rounds: int, clock: Clock, size: int = 1024) -> float:
     """FLOP/s of a float32 matrix product, the best of several rounds."""
     a, b = torch.randn(size, size), torch.randn(size, size)
-    fastest = np.inf
-    for _ in range(rounds + 1):
-        start = time.perf_counter()
-        a @ b
-        fastest = min(fastest, time.perf_counter() - start)
-    return 2 * size**3 / float(fastest)
+    return 2 * size**3 / min(clock.seconds(lambda: a @ b)[0] for _ in range(rounds + 1))
 
 
-def augmentation(material: Material, rounds: int) -> dict[str, float]:
+def augmentation(material: Material, rounds: int, clock: Clock) -> dict[str, float]:
     """Images per second made training batches by one process: by torchvision's transforms of PIL, and by one gather."""
     recipe = material.recipe
     data = TrainingSet(material.images, recipe, torch.device("cpu"))
     views = data.views(0, 0)
     loader = DataLoader(Pictures(material.images.pixels, material.images.labels, recipe), recipe.batch_size)  # type: ignore[arg-type]
     works = {"pil": lambda: next(iter(loader)), "gather": lambda: data.training_batch(views, 0)}
-    return {name: recipe.batch_size / seconds for name, seconds in interleaved(works, 4 * rounds).items()}
+    return {name: recipe.batch_size / seconds for name, seconds in interleaved(works, rounds, clock).items()}
 
 
-def losses(rounds: int, sizes: Sequence[int] = (64, 128, 256), width: int = 256) -> dict[str, dict[str, float]]:
-    """Seconds of RKD-A, forward and backward, by batch size; as the textbook has it and as the suite."""
-    found: dict[str, dict[str, float]] = {}
-    for size in sizes:
-        teacher = torch.randn(size, width)
-
-        def textbook_form(size: int = size, teacher: Tensor = teacher) -> None:
-            x = torch.randn(size, width, requires_grad=True)
-            empty = torch.empty(size, 0)
-            student, taught = (Outputs(empty, each, (), empty) for each in (x, teacher))
-            textbook.rkd_angle(student, taught).backward()
-
-        def suite_form(size: int = size, teacher: Tensor = teacher) -> None:
-            rkd_angle_loss(torch.randn(size, width, requires_grad=True), teacher).backward()
-
-        found[str(size)] = interleaved({"textbook": textbook_form, "suite": suite_form}, rounds)
-    return found
-
-
-def planning(grid: Grid, runs: int = 10_000) -> dict[str, float]:
+def planning(grid: Grid, clock: Clock, runs: int = 10_000) -> dict[str, float]:
     """Seconds to plan a grid of at least that many runs, by adding seeds."""
     cells = len(grid.datasets) * len(grid.pairs) * len(grid.methods)
     large = grid.model_copy(update={"seeds": tuple(range(-(-runs // cells)))})
-    start = time.perf_counter()
+    start = clock.now()
     plan = make_plan(large, Folder(Path("/nonexistent") / grid.name))
-    return {"runs": len(plan.runs), "seconds": time.perf_counter() - start}
+    return {"runs": len(plan.runs), "seconds": clock.now() - start}
