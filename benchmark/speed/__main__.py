@@ -143,7 +143,8 @@ def notes(found: dict[str, Any]) -> Iterator[str]:
     peak, fit, images = (
         found[key] for key in ("peak_flops_per_second", "cohort_fit", "augmentation_images_per_second")
     )
-    yield f"sharing the teacher alone allows {found['ratios']['ceiling_of_sharing']:.2f} times"
+    sharing, ceiling = (found["ratios"][key] for key in ("ceiling_of_sharing", "ceiling"))
+    yield f"sharing the teacher alone allows {sharing:.2f} times; with the suite's student and teacher, {ceiling:.2f}"
     yield f"{found['share_of_peak']:.0%} of a matrix product's rate, {peak / 1e9:.0f} GFLOP/s, is reached"
     yield f"cohort: {1e3 * fit['constant']:.0f} ms + {1e3 * fit['per_student']:.0f} ms a student"
     ratio = images["gather"] / images["pil"]

@@ -114,12 +114,17 @@ def loops(material: Material, workers: int, rounds: int, clock: Clock) -> dict[s
 
 
 def ratios(labels: Sequence[str], seconds: dict[str, float]) -> dict[str, float]:
-    """How many times as fast the suite is: each method alone, the grid as one cohort, and what sharing allows: the
-    reference's own times with the teacher's forward spent once."""
+    """How many times as fast the suite is: each method alone, and the grid as one cohort.
+
+    Beside it, what its parts allow: `ceiling_of_sharing`, the reference's own times with the teacher's forward spent
+    once; `ceiling`, the suite's teacher once and its student alone for every method, losses costing nothing.
+    """
     found = {label: seconds[f"reference {label}"] / seconds[f"suite {label}"] for label in labels}
     whole = sum(seconds[f"reference {label}"] for label in labels)
     shared = whole - (sum(label != "student" for label in labels) - 1) * seconds["reference teacher"]
-    return {**found, "grid": whole / seconds[f"cohort {len(labels)}"], "ceiling_of_sharing": whole / shared}
+    least = seconds["suite teacher"] + len(labels) * seconds["suite student"]
+    ceilings = {"ceiling_of_sharing": whole / shared, "ceiling": whole / least}
+    return {**found, "grid": whole / seconds[f"cohort {len(labels)}"], **ceilings}
 
 
 def peak_flops(rounds: int, clock: Clock, size: int = 1024) -> float:
