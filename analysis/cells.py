@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.load import CELL, SETTINGS
+from analysis.load import CELL, SETTINGS, Row, plain
+from analysis.measured import ORIGIN
 from analysis.statistics import summarise
 from analysis.style import CONTROL, TEACHER, listing_order
 
@@ -20,28 +21,18 @@ LONGEST_REASON = 140
 WORDS = {"diverged": "diverged", "failed": "failed", "stale": "stale", "missing": "missing", "not_applicable": "n/a"}
 """What a cell without a result is called: the first of these states that any of its runs is in."""
 
-COSTS = ("parameters", "macs", "training_flops", "student_seconds", "teacher_seconds")
-
-
-TEACHERS = (
-    "teacher_id",
-    "teacher_seed",
-    "teacher_top1",
-    "teacher_weights_sha256",
-    "teacher_parameters",
-    "teacher_macs",
+COSTS = (
+    *("parameters", "macs", "latency_seconds", "memory_bytes"),
+    *("student_seconds", "teacher_seconds", "training_flops", "energy_joules"),
 )
-
-KEY = ("teacher", "student", "seed", "status", "reason", "diverged_epoch", "top1")
-
-READ = list(dict.fromkeys([*CELL, *KEY, *COSTS, *TEACHERS, *POOLED]))
-"""The columns that cells are made of: each of hundreds of cells copies its rows, and need not copy more."""
+"""Columns of the runs, some of which nothing may have measured."""
 
 
 @dataclass(frozen=True)
 class Cell:
     """A method (or the teacher) on one pair. Accuracies are over the `n` of `seeds` runs that finished
-    (for a teacher: over its n distinct runs); None where there is nothing to pool. Costs are means over the same runs.
+    (for a teacher: over its n distinct runs); None where there is nothing to pool. Costs are means over the same runs;
+    `measured_on` is the device of those that runs cannot tell (`analysis.measured`).
 
     `state` is done; incomplete, where some seeds have no result; one of WORDS, where none has; or mixed, where the runs
     were not made alike and must not be pooled. `note` says why. `apart` says what a method was trained with otherwise
@@ -67,6 +58,10 @@ class Cell:
     training_flops: float | None = None
     student_seconds: float | None = None
     teacher_seconds: float | None = None
+    latency_seconds: float | None = None
+    memory_bytes: float | None = None
+    energy_joules: float | None = None
+    measured_on: str | None = None
 
     def row(self, *columns: str) -> dict[str, Any]:
         """A row of a CSV file: which cell it is, then these fields."""
@@ -76,19 +71,20 @@ class Cell:
 def pool(runs: pd.DataFrame) -> list[Cell]:
     """The teacher's and every method's cell, by data set and pair, methods in listing order."""
     cells = []
-    for _, rows in runs[READ].groupby(CELL[:2]):
-        done = rows[rows.status == "done"]
-        alone = done[done.method == CONTROL]
-        comparable = not alone.empty and not unlike(POOLED, alone)
+    # Plain values, because hundreds of tiny tables take a data frame seconds.
+    for rows in _grouped(plain(runs), *CELL[:2]):
+        done = _done(rows)
+        alone = [row for row in done if row["method"] == CONTROL]
+        comparable = bool(alone) and not unlike(POOLED, alone)
         caveat = "" if comparable else unlike(SETTINGS, done)
         members = []
-        for _, group in rows.groupby("method"):
-            apart = unlike(SETTINGS, alone, group[group.status == "done"]) if comparable else ""
+        for group in _grouped(rows, "method"):
+            apart = unlike(SETTINGS, alone, _done(group)) if comparable else ""
             members.append(_cell(group, caveat=caveat, apart=apart))
         # A control may have another teacher; the pair's own is that of the student alone.
-        taught = alone if comparable else rows
-        if not (known := taught[taught.teacher_top1.notna()]).empty:
-            members.append(_teacher_cell(known, caveat))
+        taught = [row for row in (alone if comparable else rows) if row["teacher_top1"] is not None]
+        if taught:
+            members.append(_teacher_cell(taught, caveat))
         cells += sorted(members, key=lambda cell: listing_order(cell.method))
     return cells
 
@@ -105,69 +101,82 @@ def poolable(runs: pd.DataFrame) -> pd.DataFrame:
     return done[~mixed]
 
 
-def _cell(rows: pd.DataFrame, *, caveat: str, apart: str) -> Cell:
-    done, holes = rows[rows.status == "done"], rows[rows.status != "done"]
-    state = "done" if holes.empty else "incomplete"
-    notes = [_hole(group) for _, group in holes.groupby(["status", "reason", "diverged_epoch"], dropna=False)]
-    if done.empty:
-        state = next(word for status, word in WORDS.items() if status in set(holes.status))
+def _done(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["status"] == "done"]
+
+
+def _grouped(rows: Sequence[Row], *columns: str) -> list[list[Row]]:
+    """Rows that agree in these columns, in the order of what they agree in; what is not known comes last."""
+    found: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple((row[name] is None, row[name]) for name in columns), []).append(row)
+    return [found[key] for key in sorted(found)]
+
+
+def _cell(rows: Sequence[Row], *, caveat: str, apart: str) -> Cell:
+    done, holes = _done(rows), [row for row in rows if row["status"] != "done"]
+    state = "incomplete" if holes else "done"
+    notes = [_hole(group) for group in _grouped(holes, "status", "reason", "diverged_epoch")]
+    if not done:
+        state = next(word for status, word in WORDS.items() if status in {row["status"] for row in holes})
     elif differences := unlike(POOLED, done):
         state, notes = "mixed", [f"not pooled, because its runs differ in {differences}", *notes]
-        done = done.iloc[:0]
-    method, seeds = str(rows.method.iloc[0]), rows.seed.nunique()
-    numbers = {**_pooled(done.top1), **_mean_costs(done, {name: name for name in COSTS})}
+        done = []
+    numbers = {**_pooled(done, "top1"), **_mean_costs(done, {name: name for name in COSTS})}
     text: dict[str, Any] = {"state": state, "note": "; ".join(notes), "caveat": caveat, "apart": apart}
-    return Cell(**_place(rows), method=method, seeds=seeds, **text, **numbers)
+    seeds = len({row["seed"] for row in rows})
+    measured_on = next((row[ORIGIN] for row in done if row.get(ORIGIN)), None)
+    return Cell(**_place(rows), method=rows[0]["method"], seeds=seeds, measured_on=measured_on, **text, **numbers)
 
 
-def _teacher_cell(rows: pd.DataFrame, caveat: str) -> Cell:
+def _teacher_cell(rows: Sequence[Row], caveat: str) -> Cell:
     """The distinct teachers of a pair; their budgets are those of inference."""
-    teachers = rows.drop_duplicates("teacher_id")
+    teachers = list({row["teacher_id"]: row for row in reversed(rows)}.values())[::-1]
     state, note = "done", ""
     if differences := unlike({"teacher_hash": SETTINGS["teacher_hash"]}, rows):
-        state, note, teachers = "mixed", f"not pooled, because runs differ in {differences}", teachers.iloc[:0]
+        state, note, teachers = "mixed", f"not pooled, because runs differ in {differences}", []
     costs = _mean_costs(teachers, {"parameters": "teacher_parameters", "macs": "teacher_macs"})
-    text: dict[str, Any] = {"state": state, "note": note, "caveat": caveat}
-    return Cell(**_place(rows), method=TEACHER, seeds=len(teachers), **text, **_pooled(teachers.teacher_top1), **costs)
+    numbers: dict[str, Any] = {"seeds": len(teachers), **_pooled(teachers, "teacher_top1"), **costs}
+    return Cell(**_place(rows), method=TEACHER, state=state, note=note, caveat=caveat, **numbers)
 
 
-def _place(rows: pd.DataFrame) -> dict[str, Any]:
-    return {name: str(rows[name].iloc[0]) for name in ("dataset", "pair", "teacher", "student")}
+def _place(rows: Sequence[Row]) -> dict[str, Any]:
+    return {name: rows[0][name] for name in ("dataset", "pair", "teacher", "student")}
 
 
-def _pooled(shares: "pd.Series[Any]") -> dict[str, Any]:
+def _pooled(rows: Sequence[Row], column: str) -> dict[str, Any]:
     """Accuracies, shares of 1 in seed order, in percent."""
-    summary = summarise([100 * float(share) for share in shares])
+    summary = summarise([100 * float(row[column]) for row in rows])
     return {"n": summary.n, "top1_percent": summary.mean, "std_percent": summary.std}
 
 
-def _mean_costs(rows: pd.DataFrame, columns: Mapping[str, str]) -> dict[str, Any]:
-    return {name: summarise([float(value) for value in rows[column].dropna()]).mean for name, column in columns.items()}
+def _mean_costs(rows: Sequence[Row], columns: Mapping[str, str]) -> dict[str, Any]:
+    known = {
+        name: [float(row[column]) for row in rows if row.get(column) is not None] for name, column in columns.items()
+    }
+    return {name: summarise(values).mean for name, values in known.items()}
 
 
-def unlike(settings: Mapping[str, str], *parts: pd.DataFrame) -> str:
+def unlike(settings: Mapping[str, str], *parts: Sequence[Row]) -> str:
     """What runs that should differ in their seed only (and, where seeds are paired, their teacher's) differ in."""
-    found = [title for column, title in settings.items() if len(_values(column, parts)) > 1]
-    seeds = {(teacher, own) for part in parts for teacher, own in zip(part.teacher_seed, part.seed, strict=True)}
+    rows = [row for part in parts for row in part]
+    found = [title for name, title in settings.items() if len({row[name] for row in rows} - {None}) > 1]
+    seeds = {(row["teacher_seed"], row["seed"]) for row in rows}
     if len({teacher for teacher, _ in seeds}) > 1 and any(teacher != own for teacher, own in seeds):
         found.append("teacher seed")
-    taught = {pair for part in parts for pair in zip(part.teacher_id, part.teacher_weights_sha256, strict=True)}
-    known = [teacher for teacher, weights in taught if isinstance(weights, str)]
+    known = [
+        teacher for teacher, weights in {(row["teacher_id"], row["teacher_weights_sha256"]) for row in rows} if weights
+    ]
     if len(known) > len(set(known)):
         found.append("teacher weights")
     return " and ".join(found)
 
 
-def _values(column: str, parts: Sequence[pd.DataFrame]) -> set[Any]:
-    """What is in a column; a value that is not known differs from none."""
-    return {value for part in parts for value in part[column].tolist() if value is not None and value == value}
-
-
-def _hole(rows: pd.DataFrame) -> str:
+def _hole(rows: Sequence[Row]) -> str:
     """Runs that have no result for one reason: `seeds 0 and 2 diverged in epoch 3 (loss is not finite)`."""
-    seeds = [str(seed) for seed in rows.seed]
+    seeds = [str(row["seed"]) for row in rows]
     which = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(seeds[:-1])} and {seeds[-1]}"
-    first = rows.iloc[0]
-    epoch = "" if pd.isna(first.diverged_epoch) else f" in epoch {first.diverged_epoch:.0f}"
-    reason = "" if pd.isna(first.reason) else f" ({shorten(first.reason, LONGEST_REASON, placeholder=' ...')})"
-    return f"{which} {first.status.replace('_', ' ')}{epoch}{reason}"
+    first = rows[0]
+    epoch = "" if first["diverged_epoch"] is None else f" in epoch {first['diverged_epoch']:.0f}"
+    reason = "" if first["reason"] is None else f" ({shorten(first['reason'], LONGEST_REASON, placeholder=' ...')})"
+    return f"{which} {first['status'].replace('_', ' ')}{epoch}{reason}"

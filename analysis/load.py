@@ -28,10 +28,10 @@ class Results:
     """What one or several results folders hold.
 
     `runs` has one row a run: its key (`dataset`, `pair`, `teacher`, `student`, `method`, `seed`), every field of its
-    result and cost, `device`, hashes of what it was trained with (`SETTINGS`), and `status`: done, diverged or
-    not_applicable as recorded; failed or missing for a run that should have a record and has none; stale for one of an
-    older revision that is left out; `reason` says why. A run that several pairs share (`analysis.shared`) has a row for
-    each. `records` are the valid ones of each folder.
+    result and cost, what was measured of its cell (`analysis.measured`), `device`, hashes of what it was trained with
+    (`SETTINGS`), and `status`: done, diverged or not_applicable as recorded; failed or missing for a run that should
+    have a record and has none; stale for one of an older revision that is left out; `reason` says why. A run that
+    several pairs share (`analysis.shared`) has a row for each. `records` are the valid ones of each folder.
     """
 
     runs: pd.DataFrame
@@ -64,8 +64,17 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
             absent += _product_holes([key_columns(each.run, each.run_id) for each in members if each.run.teacher])
     pairs = pairs_of(folders)
     current = repeated(current, pairs)
-    runs = joined(pd.DataFrame([*current, *_still_absent(repeated(absent, pairs), current)]), folders)
+    holes = _still_absent(repeated(absent, pairs), current)
+    runs, left_out = joined(pd.DataFrame([*current, *holes]), folders)
+    problems += left_out
     return Results(runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True), tuple(problems), records)
+
+
+def plain(frame: pd.DataFrame) -> list[Row]:
+    """A frame's rows as plain values, None for what is not known."""
+    names = list(map(str, frame))
+    known = frame.astype(object).where(frame.notna(), None)
+    return [dict(zip(names, row, strict=True)) for row in known.itertuples(index=False, name=None)]
 
 
 def _first(problems: list[str]) -> str:

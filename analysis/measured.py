@@ -1,5 +1,6 @@
 """Isolated measurements (`python -m benchmark.cost`) beside the runs they belong to."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,22 +9,47 @@ import pandas as pd
 from benchmark.measurements import read_all
 from benchmark.records import Folder
 
-KEY = ["dataset", "pair", "method", "device"]
+CELL = ["dataset", "pair", "method", "parameters", "macs"]
+"""What a measurement and a run agree in. The counts are there because a name may have got another network since."""
+
 COLUMNS = ["latency_seconds", "memory_bytes"]
-"""What a packed run cannot tell; columns of the runs wherever something was measured."""
+"""What a run cannot tell that shares its device with others."""
+
+ORIGIN = "measured_on"
 
 
-def joined(runs: pd.DataFrame, folders: Sequence[Path]) -> pd.DataFrame:
-    """The runs with COLUMNS, as measured on the device that trained them; without them if nothing was measured.
+def joined(runs: pd.DataFrame, folders: Sequence[Path]) -> tuple[pd.DataFrame, list[str]]:
+    """The runs with COLUMNS and ORIGIN, a device and its number of threads, if anything was measured of them; and a
+    line for each device that is left out.
 
-    Of several numbers of threads the first file counts. Raises UsageError for a file that cannot be used.
+    Devices are never mixed: the numbers of a data set are those of the one that measured most of its cells; of several
+    such, of the one that trained most of its runs. Raises UsageError for a file that cannot be used.
     """
-    found = [
-        {**each.model_dump(include={*KEY, *COLUMNS}), "device": measured.provenance.device}
+    found = _measured(folders).merge(runs[CELL].drop_duplicates(), on=CELL)
+    kept, left_out = [], []
+    for dataset, rows in found.groupby("dataset"):
+        (chosen, most), *others = _best_first(rows, Counter(runs.device[runs.dataset == dataset]))
+        kept.append(rows[rows[ORIGIN] == chosen].drop(columns="device"))
+        left_out += [
+            f"latency and memory on {dataset} are those measured on {chosen} ({most} cells), not on {origin} ({count})"
+            for origin, count in others
+        ]
+    return (runs.merge(pd.concat(kept), how="left", on=CELL) if kept else runs), left_out
+
+
+def _best_first(rows: pd.DataFrame, trained: Counter[str]) -> list[tuple[str, int]]:
+    """Origins and how many cells they measured; `trained` counts runs by device."""
+    cells = Counter(zip(rows[ORIGIN], rows.device, strict=True))
+    order = sorted(cells, key=lambda each: (-cells[each], -trained[each[1]], each))
+    return [(each[0], cells[each]) for each in order]
+
+
+def _measured(folders: Sequence[Path]) -> pd.DataFrame:
+    """A row for each cell and device; of several folders the first counts."""
+    rows = [
+        {**each.model_dump(include={*CELL, *COLUMNS}), ORIGIN: measured.origin, "device": measured.provenance.device}
         for path in folders
         for measured in read_all(Folder(path))
         for each in measured.measurements
     ]
-    if not found:
-        return runs
-    return runs.merge(pd.DataFrame(found).drop_duplicates(KEY), how="left", on=KEY)
+    return pd.DataFrame(rows, columns=[*CELL, *COLUMNS, ORIGIN, "device"]).drop_duplicates([*CELL, ORIGIN])

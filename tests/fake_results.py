@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from benchmark.measurements import Measured, Measurement
+from benchmark.measurements import write as write_measured
 from benchmark.records import Cost, Folder, Provenance, Record, Result
 from benchmark.spec import Architecture, Dataset, Recipe, Run
 
@@ -86,3 +88,50 @@ def full_grid(path: Path, *, dataset: str = "digits") -> Path:
     """Two pairs x eight methods x three seeds, all done."""
     runs = [run(method, seed, pair, dataset=dataset) for pair in PAIRS for method in METHODS for seed in range(3)]
     return write(path, *map(record, runs), planned=tuple(runs))
+
+
+def measure(path: Path, device: str = "2-core CPU", *, methods: tuple[str, ...] = METHODS, times: float = 1.0) -> None:
+    """What `benchmark.cost` might have measured of a folder's cells; `times` slower than the device that needs 1 ns for
+    a MAC.
+    """
+    folder = Folder(path)
+    cells = {(each.run.pair, each.run.label): each for each in folder.records()[0] if each.run.label in methods}
+    [first, *_] = cells.values()
+    found = Measured(
+        grid=path.name,
+        provenance=first.provenance.model_copy(update={"device": device}),
+        clock="processor",
+        measurements=tuple(_measurement(each, times) for each in cells.values()),
+    )
+    write_measured(folder, found)
+
+
+def _measurement(record: Record, times: float) -> Measurement:
+    run, cost = record.run, record.cost
+    assert run.teacher
+    assert cost.parameters
+    assert cost.macs
+    step = 6e-9 * times * cost.macs * run.recipe.batch_size
+    return Measurement(
+        dataset=run.dataset.name,
+        pair=run.pair,
+        teacher=run.teacher.student.name,
+        student=run.student.name,
+        method=run.label,
+        kind="",
+        batch_size=run.recipe.batch_size,
+        step_seconds=step,
+        teacher_seconds=0.0,
+        images_per_second=run.recipe.batch_size / step,
+        phase_epochs=0,
+        phase_step_seconds=0.0,
+        step_flops=6 * cost.macs * run.recipe.batch_size,
+        memory_bytes=12 * cost.parameters + 1_000 * (METHODS.index(run.label) + 1),
+        parameters=cost.parameters,
+        macs=cost.macs,
+        latency_seconds=1e-9 * times * cost.macs,
+        inference_batch_size=128,
+        inference_images_per_second=1e9 / times / cost.macs,
+        rounds=3,
+        busy=0.0,
+    )

@@ -8,7 +8,6 @@ import tiny
 import torch
 from torch import nn
 
-from analysis.load import load
 from benchmark.cost.__main__ import main
 from benchmark.cost.measure import Allocations, Measurer
 from benchmark.forecast import forecasts, kind, total, training_images
@@ -177,18 +176,3 @@ def test_the_command_measures_a_grid_and_says_what_it_cannot(
     assert "unknown pair 'a_b'" in capsys.readouterr().err
     assert main(["--rounds", "0"]) == 2
     assert main(["--methods", "kdd"]) == 2
-
-
-def test_analysis_finds_latency_and_memory_on_the_device_of_a_run(results: Path) -> None:
-    run = tiny.run("kd")
-    assert tiny.train(results / "grid", run)
-    assert "latency_seconds" not in load([results / "grid"]).runs
-    keep(Folder(results / "grid"), row(run))
-    runs = load([results / "grid"]).runs
-    assert runs.latency_seconds.tolist() == runs.memory_bytes.tolist() == [1.0]
-    elsewhere = provenance(tiny.CPU, True, 0).model_copy(update={"device": "another"})
-    (path,) = (results / "grid" / "measured").iterdir()
-    path.unlink()
-    other = Measured(grid="grid", provenance=elsewhere, clock="wall", measurements=(row(run),))
-    write(Folder(results / "grid"), other)
-    assert load([results / "grid"]).runs.latency_seconds.isna().all()

@@ -43,7 +43,8 @@ def drawings(runs: pd.DataFrame, cells: Sequence[Cell], look: Mapping[str, Style
 
 def data(runs: pd.DataFrame, cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """A row for each cell with a result: which it is, `n` of `seeds`, `state`, mean accuracy with its sample standard
-    deviation and its interval (Student's t over seeds), and the mean of each of BUDGETS, None where it is not known.
+    deviation and its interval (Student's t over seeds), the mean of each of BUDGETS, None where it is not known, and
+    the device that latency and memory were measured on.
     """
     done = poolable(runs)
     groups = {key: rows for key, rows in done.groupby(CELL)}
@@ -55,23 +56,19 @@ def data(runs: pd.DataFrame, cells: Sequence[Cell]) -> list[dict[str, Any]]:
         interval = t_interval([100 * float(value) for value in group.top1])
         row = cell.row("seeds", "n", "state", "top1_percent", "std_percent")
         row |= {"low": interval.low if interval else None, "high": interval.high if interval else None}
-        rows.append(row | {budget.column: _budget(cell, group, budget.column) for budget in BUDGETS})
+        row |= {budget.column: _budget(cell, budget.column) for budget in BUDGETS}
+        rows.append(row | {"measured_on": cell.measured_on})
     return rows
 
 
-def _budget(cell: Cell, runs: pd.DataFrame, column: str) -> float | None:
+def _budget(cell: Cell, column: str) -> float | None:
     """A run alone takes its own steps and, unless it learns from labels alone, the teacher's."""
-    if column == "device_seconds":
-        seconds = cell.student_seconds
-        if seconds is None or base_method(cell.method) == CONTROL:
-            return seconds
-        return None if cell.teacher_seconds is None else seconds + cell.teacher_seconds
-    if hasattr(cell, column):
+    if column != "device_seconds":
         value: float | None = getattr(cell, column)
         return value
-    if column not in runs or runs[column].isna().all():
-        return None
-    return float(runs[column].mean())
+    if cell.student_seconds is None or base_method(cell.method) == CONTROL:
+        return cell.student_seconds
+    return None if cell.teacher_seconds is None else cell.student_seconds + cell.teacher_seconds
 
 
 def _caption(rows: Sequence[Row], dataset: str) -> str:
@@ -89,8 +86,19 @@ def _caption(rows: Sequence[Row], dataset: str) -> str:
         f"Test top-1 accuracy after the last epoch versus budget on {dataset}: {spread}. "
         "Methods of a pair that share a budget stand side by side around it; marks that would lie over each other give "
         "way sideways, and a thin line joins a pair. The stepped line is the Pareto front of the means; teachers are "
-        f"dashed. Training costs are those of a run made alone, the teacher's own training left out.{holes}"
+        f"dashed. Training costs are those of a run made alone, the teacher's own training left out."
+        f"{_sources(students)}{holes}"
     )
+
+
+def _sources(students: Sequence[Row]) -> str:
+    """Which device was measured, and which budgets nobody knows."""
+    devices = sorted({row["measured_on"] for row in students if row["measured_on"]})
+    measured = f" Latency and memory were measured on {', '.join(devices)}." if devices else ""
+    unknown = [budget.label.lower() for budget in BUDGETS if not any(row[budget.column] for row in students)]
+    if not unknown:
+        return measured
+    return f"{measured} Not measured here: {', '.join(unknown)}."
 
 
 def _alt(rows: Sequence[Row], dataset: str) -> str:
