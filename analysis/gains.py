@@ -5,9 +5,8 @@ student alone of the same data set, pair and seed, which saw the same batches fr
 of a pair share one teacher (unless seeds are paired with teachers'), so that claims are about that teacher.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from statistics import fmean
 
 import pandas as pd
@@ -102,13 +101,18 @@ def paired_gains(runs: pd.DataFrame, over: str = CONTROL) -> pd.DataFrame:
     """A row for each finished run that has a counterpart of method `over`: the cell's key, `seed`, `top1_percent`,
     `over_percent`, `gain` in percentage points, and `differs`. Cells whose runs must not be pooled have no rows.
     """
-    pairs = _paired(poolable(runs))
-    return pairs[pairs.over == over].reset_index(drop=True)
+    done = poolable(runs)
+    return _paired(done, done[done.method == over])
 
 
-def _paired(done: pd.DataFrame) -> pd.DataFrame:
-    """Every two runs of different methods that share data set, pair and seed."""
-    both = done.merge(done, on=[*BLOCK, "seed"], suffixes=("", "_over"))
+COMPARED = [*CELL, "seed", "top1", *SETTINGS, "teacher_seed", "teacher_id", "teacher_weights_sha256"]
+"""Columns of runs that a comparison of two needs: joining all of them takes several times as long."""
+
+
+def _paired(done: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
+    """Every two runs of different methods, one of each, that share data set, pair and seed."""
+    named = done[[*COMPARED, "teacher", "student"]]
+    both = named.merge(others[COMPARED], on=[*BLOCK, "seed"], suffixes=("", "_over"))
     same = pd.DataFrame({name: both[name] == both[f"{name}_over"] for name in (*SAME, "method")})
     both = both[same[list(SAME)].all(axis=1) & ~same.method].copy()
     both["gain"] = 100 * (both.top1.astype(float) - both.top1_over.astype(float))
@@ -159,34 +163,41 @@ def cell_gains(gains: pd.DataFrame) -> list[CellGain]:
     ]
 
 
-def method_gains(gains: pd.DataFrame, over: str = CONTROL) -> list[Comparison]:
-    """Every method of `paired_gains` against `over`, one family of tests, in listing order."""
-    found = {str(method): rows for method, rows in gains.groupby("method")}
-    return _family([(method, over, found[method]) for method in sorted(found, key=listing_order)])
+def method_gains(gains: pd.DataFrame) -> list[Comparison]:
+    """Every method of `paired_gains` against what it is compared with, one family of tests, in listing order."""
+    return _family(gains)
 
 
 def between_methods(runs: pd.DataFrame) -> list[Comparison]:
     """Each two methods other than the student alone, one family of tests."""
     done = poolable(runs)
-    methods = sorted(set(done.method) - {CONTROL}, key=listing_order)
-    found = {tuple(map(str, key)): rows for key, rows in _paired(done).groupby(["method", "over"])}
-    return _family([(*key, found[key]) for key in combinations(methods, 2) if key in found])
+    done = done[done.method != CONTROL]
+    place = {method: listing_order(method) for method in set(done.method)}
+    both = _paired(done, done)
+    return _family(both[both.method.map(place) < both.over.map(place)])
 
 
-def _family(compared: Sequence[tuple[str, str, pd.DataFrame]]) -> list[Comparison]:
-    cells = [[[float(g) for g in rows.gain] for _, rows in gains.groupby(BLOCK)] for _, _, gains in compared]
-    tests = [sign_flip(each) for each in cells]
+def _family(gains: pd.DataFrame) -> list[Comparison]:
+    """A comparison for each two methods of `_paired` rows, all tested together, in listing order."""
+    if gains.empty:
+        return []
+    two = ["method", "over"]
+    found = gains.groupby([*two, *BLOCK], sort=False).gain.agg(list).groupby(level=two).agg(list)
+    differs = gains.groupby(two).differs.unique()
+    order = sorted(found.index, key=lambda names: tuple(map(listing_order, names)))
+    tests = [sign_flip(found[names]) for names in order]
     return [
-        _comparison(method, over, gains, each, p or 1.0, adjusted or 1.0, len(tests))
-        for (method, over, gains), each, p, adjusted in zip(compared, cells, tests, holm(tests), strict=True)
+        _comparison(names, found[names], differs[names], p or 1.0, adjusted or 1.0, len(tests))
+        for names, p, adjusted in zip(order, tests, holm(tests), strict=True)
     ]
 
 
 def _comparison(
-    method: str, over: str, gains: pd.DataFrame, cells: list[list[float]], p: float, p_holm: float, tests: int
+    names: tuple[str, str], cells: list[list[float]], differs: Iterable[str], p: float, p_holm: float, tests: int
 ) -> Comparison:
-    n = sum(map(len, cells))
-    wins = float((gains.gain > 0).sum() + 0.5 * (gains.gain == 0).sum())
+    method, over = names
+    gains = [gain for cell in cells for gain in cell]
+    n, wins = len(gains), sum((gain > 0) + 0.5 * (gain == 0) for gain in gains)
     return Comparison(
         method=method,
         over=over,
@@ -204,7 +215,7 @@ def _comparison(
         p_holm=p_holm,
         smallest=min(1.0, tests * smallest_p(n)),
         tests=tests,
-        differs=" and ".join(dict.fromkeys(text for text in gains.differs if text)),
+        differs=" and ".join(filter(None, differs)),
     )
 
 

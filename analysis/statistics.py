@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from math import floor, log2, sqrt
-from statistics import fmean, stdev
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,12 +47,12 @@ class Interval:
 
 def summarise(values: Sequence[float]) -> Summary:
     n = len(values)
-    return Summary(n, fmean(values) if n else None, stdev(values) if n > 1 else None)
+    return Summary(n, fmean(values) if n else None, spread(values) if n > 1 else None)
 
 
 def spread(values: Sequence[float]) -> float:
     """Sample standard deviation; 0 where values differ by rounding alone, which must not pass for certainty."""
-    std = stdev(values)
+    std = float(np.std(values, ddof=1))
     return std if std > ROUNDING * max(map(abs, values)) else 0.0
 
 

@@ -37,7 +37,9 @@ def _bytes(value: float) -> str:
 
 
 def _seconds(value: float) -> str:
-    return EngFormatter(unit="s", sep=" ")(float(f"{value:.3g}")) if value < 1000 else f"{value / 3600:.3g} h"
+    if value < 120:
+        return EngFormatter(unit="s", sep=" ")(float(f"{value:.3g}"))
+    return f"{value / 60:.3g} min" if value < 7200 else f"{value / 3600:.3g} h"
 
 
 def _joules(value: float) -> str:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from analysis.style import Style
 from benchmark.records import atomic, write_rows
 
 ONE_COLUMN, TWO_COLUMNS = 3.25, 6.875
@@ -36,6 +36,8 @@ DASHED = (0, (5, 2))
 DOTTED = (0, (1, 1.5))
 
 MARK: dict[str, Any] = {"markersize": 4.8, "markeredgecolor": "black", "markeredgewidth": 0.4, "linestyle": "none"}
+SMALL_MARK: dict[str, Any] = {**MARK, "markersize": 3.4}
+"""Where there are many."""
 INCOMPLETE: dict[str, Any] = {**MARK, "fillstyle": "bottom", "markerfacecoloralt": "white"}
 """Half filled: some of the cell's seeds have no result."""
 
@@ -137,14 +139,6 @@ def stem(name: str, dataset: str, datasets: Iterable[str]) -> str:
     return name if set(datasets) == {dataset} else f"{name}-{re.sub(r'[^A-Za-z0-9_-]', '_', dataset)}"
 
 
-def rows(frame: pd.DataFrame) -> Rows:
-    """Of a CSV file, unknown numbers left empty."""
-    return [
-        {str(name): None if pd.isna(value) else value for name, value in row.items()}
-        for row in frame.to_dict("records")
-    ]
-
-
 def sheet(width: float, height: float) -> Figure:
     """An empty figure that can measure its texts."""
     figure = Figure(figsize=(width, height))
@@ -157,6 +151,15 @@ def panel(figure: Figure, left: float, top: float, width: float, height: float, 
     sheet_width, sheet_height = figure.get_size_inches()
     place = (left / sheet_width, 1 - (top + height) / sheet_height, width / sheet_width, height / sheet_height)
     return figure.add_axes(place, **options)
+
+
+def draw_marks(axes: Axes, marks: Iterable[tuple[float, float, Style]], form: Mapping[str, Any] = MARK) -> None:
+    """Marks at their places; those of one look together, because hundreds of artists take long to draw."""
+    found: dict[Style, list[tuple[float, float]]] = {}
+    for x, y, style in marks:
+        found.setdefault(style, []).append((x, y))
+    for style, places in found.items():
+        axes.plot(*zip(*places, strict=True), color=style.colour, marker=style.marker, zorder=3, **form)
 
 
 def size(axes: Axes) -> tuple[float, float]:

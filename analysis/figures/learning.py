@@ -27,6 +27,7 @@ from analysis.figures.canvas import (
     Drawing,
     NotDrawnError,
 )
+from analysis.load import plain
 from analysis.style import CONTROL, Style, listing_order
 from benchmark.records import Folder
 
@@ -66,7 +67,7 @@ def drawings(runs: pd.DataFrame, folders: Sequence[Path], look: Mapping[str, Sty
                 f"Learning curves on {dataset}",
                 _caption(bands, measure),
                 _alt(bands, measure, look),
-                {"": canvas.rows(bands)},
+                {"": plain(bands)},
                 figure,
             )
         )
@@ -79,7 +80,7 @@ def read(runs: pd.DataFrame, folders: Sequence[Path]) -> pd.DataFrame:
     """The curves of runs, from the first folder that has each, as `draw` takes them. A run without one has no rows."""
     columns = ["pair", "teacher", "student", "method", "seed"]
     rows: list[dict[str, Any]] = []
-    for run in canvas.rows(runs[["run_id", *columns]]):
+    for run in plain(runs[["run_id", *columns]]):
         run_id = str(run.pop("run_id"))
         paths = (Folder(folder).curve_path(run_id) for folder in folders)
         found = next((path for path in paths if path.is_file()), None)

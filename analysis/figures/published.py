@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -94,13 +95,13 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], look: Mapping[str, Style]) -> N
     low, high = min(ends) - margin, max(ends) + margin
     axes.set(xlim=(low, high), ylim=(low, high))
     axes.plot([low, high], [low, high], color=GREY, linewidth=0.7, linestyle=DASHED, zorder=1)
-    form = canvas.MARK if len(rows) <= CROWD else {**canvas.MARK, "markersize": 3.4}
-    for row in rows:
-        style, x, y = look[str(row["method"])], row["published"], row["reproduced"]
-        across, up = row["published_std"] or 0.0, row["reproduced_std"] or 0.0
-        axes.hlines(y, x - across, x + across, colors=LIGHT, linewidth=0.7, zorder=1.5)
-        axes.vlines(x, y - up, y + up, colors=LIGHT, linewidth=0.7, zorder=1.5)
-        axes.plot(x, y, color=style.colour, marker=style.marker, zorder=3, **form)
+    x, y = [row["published"] for row in rows], [row["reproduced"] for row in rows]
+    across, up = [row["published_std"] or 0.0 for row in rows], [row["reproduced_std"] or 0.0 for row in rows]
+    axes.hlines(y, np.subtract(x, across), np.add(x, across), colors=LIGHT, linewidth=0.7, zorder=1.5)
+    axes.vlines(x, np.subtract(y, up), np.add(y, up), colors=LIGHT, linewidth=0.7, zorder=1.5)
+    styles = [look[str(row["method"])] for row in rows]
+    form = canvas.MARK if len(rows) <= CROWD else canvas.SMALL_MARK
+    canvas.draw_marks(axes, zip(x, y, styles, strict=True), form)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     _name_far(axes, rows)

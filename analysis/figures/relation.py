@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.figures import canvas, words
 from analysis.figures.canvas import LIGHT, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.gains import RELATIONS, relation_gains
-from analysis.load import CELL
+from analysis.load import CELL, plain
 from analysis.statistics import spearman
 from analysis.style import Style, listing_order
 
@@ -33,7 +33,7 @@ def drawings(runs: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
         "over cells, which are not independent: cells of a pair share a control, those of a method its loss."
     )
     alt = f"Scatter of accuracy gain against relation gained. Rank correlations: {words or 'none could be computed'}."
-    data = {"": canvas.rows(table)}
+    data = {"": plain(table)}
     return [Drawing("relation_vs_gain", "Relation transferred and accuracy gained", caption, alt, data, figure)]
 
 
@@ -77,13 +77,14 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, name: str, look: Mapping[str, S
     known = table[table[name].notna()]
     axes.axhline(0, color=LIGHT, linewidth=0.6, zorder=0)
     axes.axvline(0, color=LIGHT, linewidth=0.6, zorder=0)
-    for row in canvas.rows(known):
-        x, y, style = row[name], row["gain"], look[row["method"]]
-        if len(known) <= MOST_CROSSED:
-            axes.hlines(y, *_ends(x, row[f"{name}_std"]), colors=LIGHT, linewidth=0.6, zorder=1)
-            axes.vlines(x, *_ends(y, row["gain_std"]), colors=LIGHT, linewidth=0.6, zorder=1)
-        size = canvas.MARK if len(known) <= MOST_CROSSED else {**canvas.MARK, "markersize": 3.4}
-        axes.plot(x, y, color=style.colour, marker=style.marker, zorder=3, **size)
+    x, y = known[name], known.gain
+    crossed = len(known) <= MOST_CROSSED
+    if crossed:
+        across, up = known[f"{name}_std"].fillna(0.0), known.gain_std.fillna(0.0)
+        axes.hlines(y, x - across, x + across, colors=LIGHT, linewidth=0.6, zorder=1)
+        axes.vlines(x, y - up, y + up, colors=LIGHT, linewidth=0.6, zorder=1)
+    styles = [look[method] for method in known.method]
+    canvas.draw_marks(axes, zip(x, y, styles, strict=True), canvas.MARK if crossed else canvas.SMALL_MARK)
     axes.margins(0.08)
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -96,8 +97,3 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, name: str, look: Mapping[str, S
 def _correlation(table: pd.DataFrame, name: str) -> float | None:
     known = table[table[name].notna()]
     return spearman([float(x) for x in known[name]], [float(y) for y in known.gain])
-
-
-def _ends(middle: float, spread: float) -> tuple[float, float]:
-    half = 0.0 if pd.isna(spread) else spread
-    return middle - half, middle + half
