@@ -8,7 +8,7 @@ from itertools import groupby
 from rich.table import Table as TerminalTable
 from rich.text import Text
 
-from analysis.tables import Column, Field, Table
+from analysis.tables import Column, Field, Group, Table
 
 GREEK = dict(
     zip("αβγδλμρστχ", ["alpha", "beta", "gamma", "delta", "lambda", "mu", "rho", "sigma", "tau", "chi"], strict=True)
@@ -98,27 +98,68 @@ def _terminal_field(field: Field) -> Text:
     return text.append(f" [{field.note}]") if field.note else text
 
 
+LONGEST, MOST_HEADINGS = 50, 4
+"""Lines of a table that a page holds beside its caption, and how many of them headings may take."""
+
+
 def latex(table: Table) -> str:
-    """A table over the width of the page, by the packages booktabs and graphicx."""
-    starts = range(0, len(table.columns), table.widest)
-    blocks = "\n\n\\medskip\n".join(_tabular(table, slice(start, start + table.widest)) for start in starts)
+    """A table over the width of the page, by the packages booktabs and graphicx; what one page does not hold is
+    continued on further ones, because LaTeX cuts off a float that is too tall.
+    """
     notes = "".join(f"\\textsuperscript{{{letter}}} {escape(text)}.\\par\n" for letter, text in table.notes)
-    return (
-        "% \\usepackage{booktabs,graphicx}\n\\begin{table*}\n\\centering\n\\setlength{\\belowcaptionskip}{6pt}\n"
-        f"\\caption{{{escape(table.caption)}}}\n\\label{{tab:{table.name}}}\n\\small\n{blocks}\n"
-        + (f"\n\\medskip\n{{\\footnotesize\\raggedright\n{notes}}}\n" if notes else "")
-        + "\\end{table*}\n"
-    )
+    foot = f"\n\\medskip\n{{\\footnotesize\\raggedright\n{notes}}}\n" if notes else ""
+    head = f"\\caption{{{escape(table.caption)}}}\n\\label{{tab:{table.name}}}\n\\small\n"
+    continued = f"Table~\\ref{{tab:{table.name}}}, continued\\par\\smallskip\n\\small\n"
+    sheets = ["\n\n\\medskip\n".join(blocks) + "\n" for blocks in _sheets(table)]
+    floats = [(continued if i else head) + sheet for i, sheet in enumerate(sheets)]
+    floats[-1] += foot
+    start = "\\begin{table*}\n\\centering\n\\setlength{\\belowcaptionskip}{6pt}\n"
+    return "% \\usepackage{booktabs,graphicx}\n" + "\n".join(f"{start}{each}\\end{{table*}}\n" for each in floats)
 
 
-def _tabular(table: Table, part: slice) -> str:
+def _sheets(table: Table) -> list[list[str]]:
+    """Blocks of columns and groups, as many below each other as a page holds."""
+    sheets: list[list[str]] = []
+    room = 0
+    for start in range(0, len(table.columns), table.widest):
+        for groups in _pages(table.groups):
+            lines = len(table.stub) + _lines(groups)
+            if lines > room:
+                sheets.append([])
+                room = LONGEST
+            sheets[-1].append(_tabular(table, slice(start, start + table.widest), groups))
+            room -= lines + 1
+    return sheets
+
+
+def _pages(groups: Sequence[Group]) -> list[list[Group]]:
+    """Groups in portions that a page holds below its headings; only a group that no page holds is broken."""
+    page = LONGEST - MOST_HEADINGS
+    portions: list[list[Group]] = [[]]
+    for group in groups:
+        rows, title = group.rows, bool(group.heading)
+        while rows:
+            room = page - _lines(portions[-1]) - title
+            if len(rows) > room and (room < 1 or (portions[-1] and len(rows) + title <= page)):
+                portions.append([])
+                continue
+            portions[-1].append(Group(group.heading, rows[:room]))
+            rows = rows[room:]
+    return portions
+
+
+def _lines(groups: Sequence[Group]) -> int:
+    return sum(len(group.rows) + bool(group.heading) for group in groups)
+
+
+def _tabular(table: Table, part: slice, groups: Sequence[Group]) -> str:
     columns = table.columns[part]
     # Names of any length: what is wider than the page is shrunk to it.
     fit = "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%"
     lines = [fit, f"\\begin{{tabular}}{{@{{}}l{'r' * len(columns)}@{{}}}}", "\\toprule"]
     for i, name in enumerate(table.stub):
         lines += _heading(name, columns, i, innermost=i == len(table.stub) - 1)
-    for group in table.groups:
+    for group in groups:
         lines.append("\\midrule")
         if group.heading:
             lines.append(

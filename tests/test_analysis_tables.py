@@ -229,6 +229,10 @@ def test_the_summary_says_when_nothing_could_have_been_established(tmp_path: Pat
 # The paper
 
 
+UNWANTED = r"undefined|multiply defined|Missing character|Float too large|Overfull \\hbox \((?:[2-9]\d|\d{3})"
+"""What LaTeX's log must not say."""
+
+
 def test_latex_sets_the_paper_with_any_names_and_holes(tmp_path: Path) -> None:
     if not shutil.which("latexmk"):
         pytest.skip("latexmk is not installed: apt-get install latexmk texlive-latex-recommended")
@@ -248,7 +252,7 @@ def test_latex_sets_the_paper_with_any_names_and_holes(tmp_path: Path) -> None:
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace")
     assert result.returncode == 0, result.stdout[-2000:]
     log = (folder / "paper.log").read_text(encoding="latin-1")
-    assert not re.findall(r"undefined|multiply defined|Missing character|Overfull \\hbox \((?:[2-9]\d|\d{3})", log)
+    assert not re.findall(UNWANTED, log)
 
 
 def test_every_table_and_figure_is_in_the_paper_and_referred_to(tmp_path: Path) -> None:
@@ -276,3 +280,23 @@ def test_a_control_under_another_teacher_leaves_the_pairs_own_teacher_alone(tmp_
     [teacher] = lines_of(text, "| Teacher")
     assert teacher.split("|")[2].strip() == "96.39"
     assert "differs from the student alone in teacher seed and is not ranked" in text
+
+
+def test_a_table_taller_than_a_page_is_continued(tmp_path: Path) -> None:
+    gains = {f"method {chr(65 + i)}": i / 10 for i in range(60)}
+    table = main_table(evidence_of(tmp_path, *graded(gains, seeds=1)))
+    text = markup.latex(table)
+    floats = text.split(r"\begin{table*}")[1:]
+    assert len(floats) == 2
+    assert all(each.count(r" \\") <= markup.LONGEST for each in floats)
+    assert text.count(r"\caption{") == text.count(r"\label{tab:main}") == 1
+    assert text.count(r"Table~\ref{tab:main}, continued") == 1
+    assert all(text.count(f"{markup.escape(method)} & ") == 1 for method in gains)
+
+
+def test_blocks_of_columns_share_a_page_as_long_as_it_holds_them(tmp_path: Path) -> None:
+    pairs = tuple((teacher, student) for teacher in ("resnet_l", "vit_l") for student in ("a", "b", "c", "d"))
+    table = main_table(evidence_of(tmp_path, *graded({"kd": 1.0}, seeds=1, pairs=pairs)))
+    text = markup.latex(table)
+    assert text.count(r"\begin{table*}") == 1
+    assert text.count(r"\begin{tabular}") == 2

@@ -59,14 +59,15 @@ BUDGETS = (
 
 def set_axes(axes: Axes, values: Sequence[float], budget: Budget) -> None:
     """A logarithmic axis with the budgets that occur as its ticks, because marks stand beside theirs; a number that
-    would print over another is left out.
+    would print over another, or like another, is left out.
     """
     unit = np.ptp(axes.get_xlim()) / canvas.size(axes)[0]
     distinct = sorted(set(values))
     halves = [(words.text_width(budget.text(10**value), SMALL) / 2 + 0.04) * unit for value in distinct]
     starts = [value - half for value, half in zip(distinct, halves, strict=True)]
     ends = [value + half for value, half in zip(distinct, halves, strict=True)]
-    numbered = [value for value, lane in zip(distinct, lanes(starts, ends), strict=True) if lane == 0]
+    roomy = [value for value, lane in zip(distinct, lanes(starts, ends), strict=True) if lane == 0]
+    numbered = list({budget.text(10**value): value for value in reversed(roomy)}.values())
     axes.xaxis.set_major_locator(FixedLocator(numbered))
     axes.xaxis.set_minor_locator(
         FixedLocator(sorted(set(distinct) - set(numbered))) if len(distinct) < MOST_TICKS else NullLocator()

@@ -21,6 +21,9 @@ from analysis.style import CONTROL, TEACHER, Style, listing_order
 CROWD = 60
 """More marks than this in a panel are drawn smaller."""
 
+LEAST_MARGIN = 0.01
+"""On either side of the logarithms of budgets, so that budgets that hardly differ do not look as if they did."""
+
 LEFT, GUTTER, UNDER = 0.52, 0.14, 0.42
 """Inches for the accuracy axis, between panels, and for a budget's axis and label."""
 PANEL_HEIGHT, NAME_HEIGHT = 1.9, 0.17
@@ -73,7 +76,7 @@ def _draw_panel(
 ) -> None:
     known = [row for row in rows if row.get(budget.column)]
     values = [log10(row[budget.column]) for row in known]
-    margin = 0.09 * (max(values) - min(values)) or 0.1
+    margin = max(0.09 * (max(values) - min(values)), LEAST_MARGIN)
     axes.set_xlim(min(values) - margin, max(values) + margin)
     marks = 3.6 if len(known) > CROWD else 4.8
     side_by_side = budget.deployment and len(known) * SLOT < 0.85 * canvas.size(axes)[0]
