@@ -49,7 +49,7 @@ def budget_table(evidence: Evidence) -> Table:
     ]
     data = tuple(cell.row("n", *HEADINGS) for cell in cells)
     stub = ("Method", "")
-    return Table("cost", _caption(evidence), stub, tuple(columns), tuple(groups), (), data)
+    return Table("cost", _caption(evidence), stub, tuple(columns), tuple(groups), (), data, widest=len(HEADINGS))
 
 
 def _caption(evidence: Evidence) -> str:

@@ -154,9 +154,11 @@ def _tests(evidence: Evidence) -> list[str]:
     if evidence.ranking:
         sentences.append(f"Rank: average over {count(len(evidence.ranking.blocks), 'pair')}{_dropped(evidence)}.")
     if evidence.over_alone:
+        known = any(each.interval for each in evidence.over_alone)
+        half = ", ± half of the 95 % interval over seeds for these pairs and teachers" if known else ""
         sentences.append(
-            "Mean gain: percentage points over the student alone of the same seed, each pair counting alike, ± half "
-            "of the 95 % interval over seeds for these pairs and teachers; marked by the sign-flip test over all runs."
+            "Mean gain: percentage points over the student alone of the same seed, each pair counting alike"
+            f"{half}; marked by the sign-flip test over all runs."
         )
     return sentences
 

@@ -243,6 +243,13 @@ def test_one_seed_and_one_method_have_no_spread(tmp_path: Path) -> None:
     assert "**90.00** |" in text
 
 
+def test_one_seed_of_two_methods_has_a_gain_without_an_interval(tmp_path: Path) -> None:
+    records = [fake.record(fake.run("student"), 0.9), fake.record(fake.run("kd"), 0.92)]
+    table = table_of(fake.write(tmp_path / "grid", *records))
+    assert "each pair counting alike; marked by the sign-flip test" in table.caption
+    assert "interval" not in table.caption
+
+
 def test_all_diverged_is_tabled_and_not_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     records = [fake.record(fake.run("kd", seed), status="diverged", reason="loss is inf") for seed in range(3)]
     folder = fake.write(tmp_path / "grid", *records)
