@@ -7,14 +7,26 @@ from typing import Any
 
 import pandas as pd
 
+from benchmark.errors import UsageError
 from benchmark.spec import Pair
 
 
 def pairs_of(folders: Sequence[Path]) -> list[Pair]:
-    """What the folders' grid.toml list; of a grid file nothing else is read, so that it may be of any version."""
-    files = [folder / "grid.toml" for folder in folders]
-    grids = [tomllib.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
-    return [Pair(teacher=pair["teacher"], student=pair["student"]) for grid in grids for pair in grid.get("pairs", ())]
+    """What the folders' grid.toml list; of a grid file nothing else is read, so that it may be of any version.
+
+    Raises UsageError for a file that cannot be used.
+    """
+    return [pair for folder in folders if (folder / "grid.toml").is_file() for pair in _pairs(folder / "grid.toml")]
+
+
+def _pairs(file: Path) -> list[Pair]:
+    try:
+        listed = tomllib.loads(file.read_text(encoding="utf-8")).get("pairs", [])
+        return [Pair(teacher=pair["teacher"], student=pair["student"]) for pair in listed]
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{file} cannot be read: {error}") from None
+    except KeyError as error:
+        raise UsageError(f"{file}: a pair has no {error}") from None
 
 
 def repeated(rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair]) -> list[dict[str, Any]]:

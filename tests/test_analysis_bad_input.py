@@ -179,3 +179,18 @@ def test_many_records_that_cannot_be_used_are_still_one_short_line(
     assert message.count("\n") == 1
     assert message.count(".json") == 1
     assert "and so for 48 in all" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"), [("pairs = [{t", "cannot be read"), ('pairs = [{teacher = "a"}]', "a pair has no 'student'")]
+)
+def test_a_grid_file_that_cannot_be_used_is_named(
+    text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = fake.full_grid(tmp_path / "grid")
+    (folder / "grid.toml").write_text(text, encoding="utf-8")
+    assert main([str(folder)]) == 2
+    message = capsys.readouterr().err
+    assert f"{folder / 'grid.toml'}" in message
+    assert complaint in message
+    assert message.count("\n") == 1
