@@ -13,10 +13,13 @@ from analysis.figures import canvas, words
 from analysis.figures.budget_axis import BUDGETS, Budget, set_axes
 from analysis.figures.budget_names import name_below, name_starts, pair_names
 from analysis.figures.budget_spots import SLOT, Row, Spot, beside, swarmed
-from analysis.figures.canvas import DASHED, DOTTED, GREY, INK, LIGHT, SMALL, TWO_COLUMNS
+from analysis.figures.canvas import DASHED, DOTTED, GREY, INK, LIGHT, SMALL, TALLEST, TWO_COLUMNS
 from analysis.figures.layout import apart
 from analysis.statistics import pareto
 from analysis.style import CONTROL, TEACHER, Style, listing_order
+
+MOST_NARROW = 15
+"""Marks that stand beside each other in a third of the sheet."""
 
 CROWD = 60
 """More marks than this in a panel are drawn smaller."""
@@ -40,10 +43,11 @@ def draw(rows: Sequence[Row], look: Mapping[str, Style]) -> Figure:
     across = _columns(len(budgets), len(students))
     right = max((words.text_width(_teacher_name(*teacher), SMALL) + 0.1 for teacher in teachers), default=0.1)
     width = (TWO_COLUMNS - LEFT - right - GUTTER * (across - 1)) / across
-    height = PANEL_HEIGHT * (1.25 if len(students) > CROWD else 1.0)
     names, key = pair_names(students, width)
     legend = words.legend_lines([*_legend(rows, look), *key], TWO_COLUMNS - 0.1)
     lines = ceil(len(budgets) / across)
+    tallest = (TALLEST - 0.14 - len(legend) * words.LINE) / lines - UNDER
+    height = min(PANEL_HEIGHT * (1.25 if len(students) > CROWD else 1.0), tallest)
     under = 0.08 + lines * (height + UNDER)
     figure = canvas.sheet(TWO_COLUMNS, under + len(legend) * words.LINE + 0.06)
     low, high = _accuracy_range(rows)
@@ -61,8 +65,8 @@ def draw(rows: Sequence[Row], look: Mapping[str, Style]) -> Figure:
 
 
 def _columns(panels: int, marks: int) -> int:
-    """Panels side by side: two where many marks need width, else up to three, as evenly filled as can be."""
-    return min(panels, 2 if marks > 40 or panels == 4 else 3)
+    """Panels side by side: two where the marks need width, else up to three, as evenly filled as can be."""
+    return min(panels, 2 if marks > MOST_NARROW or panels == 4 else 3)
 
 
 def _accuracy_range(rows: Sequence[Row]) -> tuple[float, float]:
