@@ -1,19 +1,13 @@
-"""Statistics against published worked examples, against scipy, and by simulation; gains, tests and ranks of runs."""
+"""Statistics and ranks of numbers: against published worked examples, against scipy, and by simulation."""
 
 from itertools import product
-from pathlib import Path
 
-import fake_results as fake
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.cells import pool, poolable
-from analysis.gains import Comparison, between_methods, cell_gains, method_gains, paired_gains, ranking, relation_gains
-from analysis.load import load
 from analysis.ranks import complete, friedman, iman_davenport_p, nemenyi, rank, signed_rank
 from analysis.statistics import (
     ALPHA,
@@ -31,17 +25,12 @@ from analysis.statistics import (
     smallest_p,
     t_interval,
 )
-from benchmark.records import Record
 
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 """Student's own example (1908): extra hours of sleep under one drug minus those under another."""
 
 MAIZE = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 """Darwin's crossed minus self-fertilised plants, the example of Fisher's permutation test (1935)."""
-
-
-def frame(tmp_path: Path, *records: Record) -> pd.DataFrame:
-    return load([fake.write(tmp_path / "grid", *records)]).runs
 
 
 # Worked examples
@@ -233,168 +222,6 @@ BLOCKS = st.tuples(st.just("d"), st.text(max_size=2))
 def test_what_remains_has_no_holes(scores: dict[tuple[str, str], dict[str, float]]) -> None:
     blocks, methods, _ = complete(scores)
     assert all(method in scores[block] for block in blocks for method in methods)
-
-
-# Of runs
-
-
-def grid(gains: dict[str, tuple[float, ...]], pair: tuple[str, str] = fake.PAIRS[0]) -> list[Record]:
-    """Runs whose gains over a student alone of 80 + seed % are these percentage points, a seed each."""
-    seeds = range(max(map(len, gains.values())))
-    alone = [fake.record(fake.run("student", seed, pair), 0.80 + seed / 100) for seed in seeds]
-    return alone + [
-        fake.record(fake.run(method, seed, pair), 0.80 + (seed + gain) / 100)
-        for method, values in gains.items()
-        for seed, gain in enumerate(values)
-    ]
-
-
-def against_alone(runs: pd.DataFrame) -> dict[str, Comparison]:
-    return {each.method: each for each in method_gains(paired_gains(runs))}
-
-
-def test_gains_are_paired_by_seed(tmp_path: Path) -> None:
-    runs = frame(tmp_path, *grid({"kd": (1.0, 2.0, 4.5)}))
-    gains = paired_gains(runs)
-    assert list(gains.gain) == pytest.approx([1.0, 2.0, 4.5])
-    assert list(gains.seed) == [0, 1, 2]
-    [cell] = cell_gains(gains)
-    assert (cell.n, cell.gain) == (3, pytest.approx(2.5))
-    assert cell.p == pytest.approx(stats.ttest_rel([1.0, 2.0, 4.5], [0, 0, 0]).pvalue)
-    assert cell.p_holm == cell.p
-
-
-def test_every_cell_is_in_one_family_of_tests(tmp_path: Path) -> None:
-    cells = cell_gains(paired_gains(frame(tmp_path, *grid({"kd": (1.0, 1.1, 1.2), "sp": (-1.0, 0.5, 2.0)}))))
-    assert [cell.p_holm for cell in cells] == pytest.approx(holm([cell.p for cell in cells]))
-    assert cells[0].p_holm == pytest.approx(2 * (cells[0].p or 0))
-
-
-def test_a_method_over_two_pairs(tmp_path: Path) -> None:
-    records = grid({"kd": (1.0, 2.0, 3.0)}) + grid({"kd": (3.0, 4.0, 5.0)}, fake.PAIRS[1])
-    kd = against_alone(frame(tmp_path, *records))["kd"]
-    assert (kd.pairs, kd.n, kd.tests) == (2, 6, 1)
-    assert (kd.gain, kd.iqm) == pytest.approx((3.0, 3.0))
-    assert kd.p == kd.smallest == 2 / 2**6
-    assert kd.established
-    assert (kd.improvement, kd.effect) == pytest.approx((1.0, 3 * (1 - 3 / 15)))
-    assert kd.interval is not None
-    assert kd.elsewhere is not None
-    # Standard error of the mean of two means of three values with variance 1: sqrt(1/6); t with 4 degrees of freedom.
-    assert kd.interval.high - kd.gain == pytest.approx(stats.t.ppf(0.975, 4) / 6**0.5)
-    # Two pairs' means of 2 and 4, t with 1 degree of freedom.
-    assert kd.elsewhere.high - kd.gain == pytest.approx(stats.t.ppf(0.975, 1))
-
-
-def test_three_seeds_of_one_pair_establish_nothing(tmp_path: Path) -> None:
-    kd = against_alone(frame(tmp_path, *grid({"kd": (5.0, 5.1, 5.2)})))["kd"]
-    assert (kd.p, kd.smallest, kd.established) == (0.25, 0.25, False)
-
-
-def test_a_hole_takes_only_its_own_pair_of_runs_along(tmp_path: Path) -> None:
-    records = [
-        record for record in grid({"kd": (1.0, 2.0, 3.0)}) if (record.run.label, record.run.seed) != ("student", 1)
-    ]
-    assert list(paired_gains(frame(tmp_path, *records)).gain) == pytest.approx([1.0, 3.0])
-
-
-def test_other_teacher_weights_are_never_compared_silently(tmp_path: Path) -> None:
-    kd = [fake.record(fake.run("kd", seed), 0.9, teacher_weights_sha256="bb") for seed in range(3)]
-    alone = [fake.record(fake.run("student", seed), 0.8) for seed in range(3)]
-    runs = frame(tmp_path, *kd, *alone)
-    assert against_alone(runs)["kd"].differs == "teacher weights"
-    assert ranking(runs) is None
-
-
-def test_a_control_with_another_recipe_is_compared_and_named_but_not_ranked(tmp_path: Path) -> None:
-    records = []
-    for pair in fake.PAIRS:
-        records += grid({"kd": (1.0, 2.0, 3.0), "sp": (1.0, 2.0, 2.0)}, pair)
-        longer = [fake.run("student", seed, pair, label="student (longer)", epochs=60) for seed in range(3)]
-        records += [fake.record(run, 0.85) for run in longer]
-    runs = frame(tmp_path, *records)
-    assert against_alone(runs)["student (longer)"].differs == "recipe"
-    found = ranking(runs)
-    assert found is not None
-    assert found.methods == ("kd", "sp", "student")
-
-
-def test_other_data_or_protocol_is_not_compared(tmp_path: Path) -> None:
-    alone = [fake.record(fake.run("student", seed), 0.8) for seed in range(3)]
-    kd = [fake.record(fake.run("kd", seed), 0.9, data_sha256="other") for seed in range(3)]
-    assert paired_gains(frame(tmp_path, *alone, *kd)).empty
-
-
-def test_two_methods_are_compared_on_the_runs_that_both_have(tmp_path: Path) -> None:
-    runs = frame(tmp_path, *grid({"kd": (1.0, 2.0), "sp": (0.5, 1.0, 9.0), "gkd": (0.0, 0.0, 0.0)}))
-    found = {(each.method, each.over): each for each in between_methods(runs)}
-    assert list(found) == [("kd", "sp"), ("kd", "gkd"), ("sp", "gkd")]
-    assert (found["kd", "sp"].n, found["kd", "sp"].gain, found["kd", "sp"].tests) == (2, pytest.approx(0.75), 3)
-
-
-def test_relations_are_measured_against_the_student_alone(tmp_path: Path) -> None:
-    measured = dict(distance_correlation=0.5, angle_correlation=0.4, cka=0.3, neighbour_overlap=0.2)
-    better = {name: value + 0.25 for name, value in measured.items()}
-    runs = frame(
-        tmp_path, fake.record(fake.run("student"), 0.8, **measured), fake.record(fake.run("kd"), 0.9, **better)
-    )
-    [row] = relation_gains(runs).to_dict("records")
-    assert [row[name] for name in measured] == pytest.approx([0.25] * 4)
-    assert row["gain"] == pytest.approx(10)
-
-
-def test_what_may_be_pooled_is_what_the_tables_pool(tmp_path: Path) -> None:
-    records = [
-        *(fake.record(fake.run("kd", seed, epochs=30 + seed)) for seed in range(2)),
-        *(fake.record(fake.run("sp", seed), teacher_weights_sha256=str(seed)) for seed in range(2)),
-        *(fake.record(fake.run("gkd", seed, teacher_seed=seed), teacher_weights_sha256=str(seed)) for seed in range(2)),
-        *(fake.record(fake.run("rkd_d", seed, teacher_seed=1 - seed)) for seed in range(2)),
-        *(fake.record(fake.run("rkd_a", seed, options={"rkd_a": {"angle": seed}})) for seed in range(2)),
-        fake.record(fake.run("fitnet"), status="diverged"),
-    ]
-    runs = frame(tmp_path, *records)
-    pooled = {cell.method for cell in pool(runs) if cell.n and cell.method != "teacher"}
-    assert pooled == set(poolable(runs).method) == {"gkd"}
-
-
-# Stale records
-
-
-def revised(record: Record, revision: int) -> Record:
-    """The same run by a later revision of its method."""
-    run = record.run.model_copy(update={"revisions": {record.run.method: revision}})
-    return record.model_copy(update={"run": run, "run_id": run.id})
-
-
-def test_records_of_an_older_revision_are_left_out_and_named(tmp_path: Path) -> None:
-    old = [fake.record(fake.run("kd", seed), 0.5) for seed in range(3)]
-    records = [revised(old[0], 1), revised(old[0], 7), revised(old[1], 1), revised(old[2], 7)]
-    path = fake.write(tmp_path / "grid", *records)
-    results = load([path])
-    assert list(results.runs.status) == ["done", "stale", "done"]
-    assert "1 record is left out as stale (kd revision 1, now 7)" in results.problems[0]
-    included = load([path], include_stale=True)
-    assert list(included.runs.status) == ["done"] * 3
-    assert list(included.runs.stale) == ["", "kd revision 1, now 7", ""]
-    # Two revisions are not pooled, asked for or not.
-    assert pool(included.runs)[1].state == "mixed"
-
-
-def test_a_student_under_a_stale_teacher_is_stale(tmp_path: Path) -> None:
-    newer = fake.run("sp", teacher_seed=0)
-    assert newer.teacher is not None
-    teacher = newer.teacher.model_copy(update={"protocol": newer.protocol + 1})
-    newer = newer.model_copy(update={"protocol": newer.protocol + 1, "teacher": teacher})
-    half = newer.model_copy(update={"teacher": fake.run().teacher, "method": "kd", "label": "kd"})
-    runs = load([fake.write(tmp_path / "grid", fake.record(newer), fake.record(half))]).runs
-    assert dict(zip(runs.method, runs.status, strict=True)) == {"kd": "stale", "sp": "done"}
-    assert runs.reason[runs.method == "kd"].item() == f"its teacher's protocol revision {newer.protocol - 1}, now 2"
-
-
-def test_the_suites_own_revisions_are_known_without_importing_it() -> None:
-    from analysis.revisions import Revisions
-
-    assert Revisions.newest([]).methods["rkd_da"] >= 1
 
 
 # Rounding
