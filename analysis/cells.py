@@ -116,7 +116,7 @@ def _grouped(rows: Sequence[Row], *columns: str) -> list[list[Row]]:
 def _cell(rows: Sequence[Row], *, caveat: str, apart: str) -> Cell:
     done, holes = _done(rows), [row for row in rows if row["status"] != "done"]
     state = "incomplete" if holes else "done"
-    notes = [_hole(group) for group in _grouped(holes, "status", "reason", "diverged_epoch")]
+    notes = [_hole(group) for group in _grouped(holes, "status", "reason")]
     if not done:
         state = next(word for status, word in WORDS.items() if status in {row["status"] for row in holes})
     elif differences := unlike(POOLED, done):
@@ -173,10 +173,9 @@ def unlike(settings: Mapping[str, str], *parts: Sequence[Row]) -> str:
 
 
 def _hole(rows: Sequence[Row]) -> str:
-    """Runs that have no result for one reason: `seeds 0 and 2 diverged in epoch 3 (loss is not finite)`."""
+    """Runs that have no result for one reason: `seeds 0 and 2 diverged (the loss was not finite in epoch 3)`."""
     seeds = [str(row["seed"]) for row in rows]
     which = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(seeds[:-1])} and {seeds[-1]}"
     first = rows[0]
-    epoch = "" if first["diverged_epoch"] is None else f" in epoch {first['diverged_epoch']:.0f}"
     reason = "" if first["reason"] is None else f" ({shorten(first['reason'], LONGEST_REASON, placeholder=' ...')})"
-    return f"{which} {first['status'].replace('_', ' ')}{epoch}{reason}"
+    return f"{which} {first['status'].replace('_', ' ')}{reason}"

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from rich.table import Table as TerminalTable
@@ -76,19 +76,31 @@ def _with_spread(field: Field) -> str:
     return f"{field.text} ± {field.spread}" if field.spread else field.text
 
 
-def terminal(table: Table) -> TerminalTable:
-    """For printing with rich; its footnotes are in the caption."""
-    notes = [f"[{letter}] {text}" for letter, text in table.notes]
-    caption = Text("\n".join([table.caption, *notes]), justify="left")
-    form = TerminalTable(caption=caption, caption_justify="left")
+NAME_CHARACTERS, FIELD_CHARACTERS = 16, 15
+"""Of a terminal's line, for a row's name and for each field."""
+
+
+def terminal(table: Table, width: int) -> Iterator[TerminalTable]:
+    """For printing with rich, in as many tables as a width in characters asks for; the caption holds the footnotes."""
+    most = max(1, (width - NAME_CHARACTERS) // FIELD_CHARACTERS)
+    for start in range(0, len(table.columns), most):
+        form = _terminal_form(table, slice(start, start + most))
+        if start + most >= len(table.columns):
+            notes = [f"[{letter}] {text}" for letter, text in table.notes]
+            form.caption = Text("\n".join([table.caption, *notes]), justify="left")
+        yield form
+
+
+def _terminal_form(table: Table, part: slice) -> TerminalTable:
+    form = TerminalTable(caption_justify="left")
     form.add_column("Method")
-    for column in table.columns:
+    for column in table.columns[part]:
         form.add_column(Text(f"{column.title} [{column.note}]" if column.note else column.title), justify="right")
     for group in table.groups:
         if group.heading:
             form.add_row(Text(group.heading, style="italic"))
         for name, fields in group.rows:
-            form.add_row(Text(name), *map(_terminal_field, fields))
+            form.add_row(Text(name), *map(_terminal_field, fields[part]))
         form.add_section()
     return form
 

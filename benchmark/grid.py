@@ -168,7 +168,7 @@ def conclude(plan: "Plan", folder: Folder, console: Console) -> int:
     folder.teachers.write_tables()
     states = {run.id: folder.state(run.id) for run in plan.runs}
     if any(state in ("done", "diverged", "not_applicable") for state in states.values()):
-        console.print(terminal(main_table(weigh(load([folder.path]).runs))))
+        console.print(*terminal(main_table(weigh(load([folder.path]).runs)), console.width), sep="\n")
     print_problems(states, folder, console)
     missing = sum(state == "missing" for state in states.values())
     if missing:

@@ -110,7 +110,7 @@ def test_names_and_messages_stay_text() -> None:
 
 def test_holes_provenance_and_hardware_are_told() -> None:
     words = " ".join(elements().words)
-    assert "seed 0 diverged in epoch 4 (loss is inf & <lost>)" in words
+    assert "seed 0 diverged (loss is inf & <lost>)" in words
     assert "seed 0 missing" in words
     assert "6 of 8 runs done, 1 diverged, 1 missing" in words
     assert "2-core CPU" in words
