@@ -105,8 +105,11 @@ def paired_gains(runs: pd.DataFrame, over: str = CONTROL) -> pd.DataFrame:
     return _paired(done, done[done.method == over])
 
 
-COMPARED = [*CELL, "seed", "top1", *SETTINGS, "teacher_seed", "teacher_id", "teacher_weights_sha256"]
+COMPARED = [*CELL, "seed", "top1", "weights_sha256", *SETTINGS, "teacher_seed", "teacher_id", "teacher_weights_sha256"]
 """Columns of runs that a comparison of two needs: joining all of them takes several times as long."""
+
+TRAININGS = ["weights_sha256", "weights_sha256_over"]
+"""Which two trainings a row compares."""
 
 
 def _paired(done: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
@@ -121,7 +124,7 @@ def _paired(done: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     both["place"] = both.method.map({name: listing_order(name) for name in set(both.method)})
     both = both.sort_values([*BLOCK, "place", "over", "seed"], ignore_index=True)
     columns = [*CELL, "over", "teacher", "student", "seed", "top1_percent", "over_percent", "gain", "differs"]
-    return both[columns]
+    return both[[*columns, *TRAININGS]]
 
 
 def _named_differences(both: pd.DataFrame) -> "pd.Series[str]":
@@ -178,10 +181,15 @@ def between_methods(runs: pd.DataFrame) -> list[Comparison]:
 
 
 def _family(gains: pd.DataFrame) -> list[Comparison]:
-    """A comparison for each two methods of `_paired` rows, all tested together, in listing order."""
+    """A comparison for each two methods of `_paired` rows, all tested together, in listing order.
+
+    Pairs with one student share what does not read the teacher: such a difference is one observation, of the first.
+    """
     if gains.empty:
         return []
     two = ["method", "over"]
+    known = gains[TRAININGS].notna().all(axis=1)
+    gains = gains[~(known & gains.duplicated(["dataset", "seed", *two, *TRAININGS]))]
     found = gains.groupby([*two, *BLOCK], sort=False).gain.agg(list).groupby(level=two).agg(list)
     differs = gains.groupby(two).differs.unique()
     order = sorted(found.index, key=lambda names: tuple(map(listing_order, names)))

@@ -66,6 +66,32 @@ def test_a_method_over_two_pairs(tmp_path: Path) -> None:
     assert kd.elsewhere.high - kd.gain == pytest.approx(stats.t.ppf(0.975, 1))
 
 
+def test_what_does_not_read_the_teacher_counts_once_however_many_pairs_share_it(tmp_path: Path) -> None:
+    """Two pairs of one student: longer training is the same training in both, distillation is not."""
+
+    def records(pair: tuple[str, str], distilled: float) -> list[Record]:
+        tops = {"student": 0.80, "student@longer": 0.82, "kd": distilled}
+        weights = {"kd": pair[0]}
+        runs = [fake.run(method, seed, pair) for method in tops for seed in range(3)]
+        return [
+            fake.record(
+                run,
+                tops[run.label] + 0.01 * run.seed,
+                weights_sha256=f"{weights.get(run.label, '')} {run.label} {run.seed}",
+            )
+            for run in runs
+        ]
+
+    runs = frame(tmp_path, *records(("resnet_l", "resnet_s"), 0.83), *records(("vit_l", "resnet_s"), 0.85))
+    found = against_alone(runs)
+    assert (found["student@longer"].pairs, found["student@longer"].n) == (1, 3)
+    assert (found["kd"].pairs, found["kd"].n) == (2, 6)
+    assert {gain.pair for gain in cell_gains(paired_gains(runs)) if gain.method == "student@longer"} == {
+        "resnet_l_resnet_s",
+        "vit_l_resnet_s",
+    }
+
+
 def test_three_seeds_of_one_pair_establish_nothing(tmp_path: Path) -> None:
     kd = against_alone(frame(tmp_path, *grid({"kd": (5.0, 5.1, 5.2)})))["kd"]
     assert (kd.p, kd.smallest, kd.established) == (0.25, 0.25, False)

@@ -74,7 +74,7 @@ def shortened(name: str, dataset: dict[str, Any], folder: Path) -> Path:
         raw.pop(table, None)
     for field in ("schedule", "milestones"):
         raw["recipe"].pop(field, None)
-    raw["recipe"] |= {"warmup_epochs": 0, "epochs": 1, "batch_size": 50}
+    raw["recipe"] |= {"warmup_epochs": 0, "epochs": 1, "batch_size": 50, "learning_rate": 0.001}
     raw.pop("teacher_recipe", None)
     raw["options"] = raw.get("options", {}) | {"mhgd": {"epochs": 1}}
     names = {pair[role] for pair in raw["pairs"] for role in ("teacher", "student")}

@@ -15,7 +15,7 @@ from analysis.evidence import Evidence
 from analysis.figures import canvas, words
 from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import swarm
-from analysis.gains import CellGain, Comparison, paired_gains
+from analysis.gains import TRAININGS, CellGain, Comparison, paired_gains
 from analysis.load import plain
 from analysis.style import Style
 
@@ -40,7 +40,7 @@ def drawings(runs: pd.DataFrame, evidence: Evidence, look: Mapping[str, Style]) 
     gains = paired_gains(runs)
     cells, comparisons = list(evidence.gains.values()), evidence.over_alone
     figure = draw(cells, comparisons, gains, look)
-    data = {"": [*map(_row, cells), *map(_row, comparisons)], "_paired": plain(gains)}
+    data = {"": [*map(_row, cells), *map(_row, comparisons)], "_paired": plain(gains.drop(columns=TRAININGS))}
     title = "Gain over the student alone"
     return [Drawing("gains", title, _caption(cells, comparisons), _alt(comparisons, look), data, figure)]
 
