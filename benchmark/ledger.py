@@ -29,6 +29,11 @@ class Entry:
     code: str | None = None
     submitted: str = field(default_factory=_now)
 
+    @property
+    def in_slurm(self) -> bool:
+        """Else its id is a process id, which may equal another job's."""
+        return self.executor == "slurm"
+
 
 def log_name(path: Path, folder: Folder) -> str:
     return str(path.resolve().relative_to(folder.path.resolve().parent))
@@ -61,3 +66,8 @@ def entries_beside(folder: Folder) -> list[Entry]:
     """Those of all grids in the same place, oldest first: they share their teachers."""
     found = [entry for path in folder.path.parent.glob(f"*/{NAME}") for entry in entries(Folder(path.parent))]
     return sorted(found, key=lambda entry: entry.submitted)
+
+
+def newest_jobs(folder: Folder) -> dict[str, Entry]:
+    """The last job that was started for each run here and beside."""
+    return {run_id: entry for entry in entries_beside(folder) for run_id in entry.run_ids}

@@ -22,14 +22,16 @@ LOG_BYTES = 20_000
 
 @dataclass(frozen=True)
 class Survey:
-    """Every run's standing, the newest job that was to train it, and the jobs that wait or run now.
+    """Every run's standing, the newest job that was to train it, the jobs that wait or run now, and how those ended
+    that are gone and left neither a record of a run nor the reason why.
 
-    A run is lost if its job is gone and left neither a record nor the reason why.
+    Such a run is lost, or failed if its job calls itself completed.
     """
 
     standings: dict[str, Standing]
     jobs: dict[str, ledger.Entry]
     live: dict[str, Queued]
+    left_by: dict[str, str]
 
     def having(self, standing: Standing) -> list[str]:
         return [run_id for run_id, each in self.standings.items() if each == standing]
@@ -40,27 +42,30 @@ def survey(folder: Folder, run_ids: Sequence[str]) -> Survey:
 
     Where SLURM cannot be asked, as at home with results moved there, nothing counts as queued or lost.
     """
-    states = {run_id: folder.state(run_id) for run_id in run_ids}
-    jobs = {run_id: entry for entry in ledger.entries_beside(folder) for run_id in entry.run_ids}
-    open_jobs = {jobs[run_id].job_id for run_id, state in states.items() if state == "missing" and run_id in jobs}
-    submitted = {entry.job_id for entry in jobs.values() if entry.executor == "slurm"} & open_jobs
+    standings: dict[str, Standing] = {run_id: folder.state(run_id) for run_id in run_ids}
+    jobs = ledger.newest_jobs(folder)
+    missing = [run_id for run_id, state in standings.items() if state == "missing"]
+    submitted = {run_id: jobs[run_id].job_id for run_id in missing if run_id in jobs and jobs[run_id].in_slurm}
     try:
-        live = scheduler.queue(submitted)
+        live = scheduler.queue(submitted.values())
     except UsageError:
-        live, submitted = {}, set()
-    standings: dict[str, Standing] = {}
-    for run_id, state in states.items():
-        standings[run_id] = state
-        if state != "missing":
+        live, submitted = {}, {}
+    ends = {job_id: "is gone" for job_id in submitted.values() if job_id not in live}
+    ends |= scheduler.endings(ends)
+    left_by: dict[str, str] = {}
+    for run_id in missing:
+        job_id = submitted.get(run_id, "")
+        standings[run_id] = folder.state(run_id)  # again: it may have ended just before its job was looked for
+        if standings[run_id] != "missing":
             continue
-        job_id = jobs[run_id].job_id if run_id in jobs else ""
         if is_claimed(folder.claim_path(run_id)):
             standings[run_id] = "running"
         elif job_id in live:
             standings[run_id] = "queued"
-        elif job_id in submitted:
-            standings[run_id] = "lost"
-    return Survey(standings, jobs, live)
+        elif job_id in ends:
+            left_by[run_id] = ends[job_id]
+            standings[run_id] = "failed" if ends[job_id] == "COMPLETED" else "lost"
+    return Survey(standings, jobs, live, left_by)
 
 
 def print_status(folder: Folder, console: Console) -> None:
@@ -80,8 +85,9 @@ def print_status(folder: Folder, console: Console) -> None:
         say(f"running: {entry['cohort']}: epoch {entry['epoch']}/{entry['epochs']} of {entry['runs']} runs")
     for part, home in ((teachers, folder.teachers), (found, folder)):
         _print_queued(part, console)
-        _print_lost(part, folder, console)
-        print_problems(part.standings, home, console)
+        _print_left(part, folder, console)
+        explained = {run_id: each for run_id, each in part.standings.items() if run_id not in part.left_by}
+        print_problems(explained, home, console)
         _print_logs(part, folder, console)
 
 
@@ -92,20 +98,19 @@ def _print_queued(found: Survey, console: Console) -> None:
         plain(console)(f"queued: job {job_id}, {len(run_ids)} runs: {why}")
 
 
-def _print_lost(found: Survey, folder: Folder, console: Console) -> None:
-    lost = _by_job(found, found.having("lost"))
-    ends = scheduler.endings(lost)
-    for job_id, run_ids in lost.items():
-        ended = ends.get(job_id, "is gone")
-        plain(console)(f"lost: job {job_id} {ended} without a record of {len(run_ids)} runs ({run_ids[0]} ...)")
-        _print_tail(folder.path.parent / found.jobs[run_ids[0]].log, console)
-    if lost:
-        plain(console)("run the same command again to submit lost runs once more, or with --retry lost only them")
+def _print_left(found: Survey, folder: Folder, console: Console) -> None:
+    for job_id, run_ids in _by_job(found, list(found.left_by)).items():
+        first, count = run_ids[0], len(run_ids)
+        ended = f"job {job_id} {found.left_by[first]} without a record of {count} runs ({first} ...)"
+        plain(console)(f"{found.standings[first]}: {ended}")
+        _print_tail(folder.path.parent / found.jobs[first].log, console)
+    if found.left_by:
+        plain(console)("run the same command again to submit these runs once more, or with --retry lost only them")
 
 
 def _print_logs(found: Survey, folder: Folder, console: Console) -> None:
     """The end of the log of every job in which runs failed."""
-    failed = [run_id for run_id in found.having("failed") if run_id in found.jobs]
+    failed = [run_id for run_id in found.having("failed") if run_id in found.jobs and run_id not in found.left_by]
     for run_ids in _by_job(found, failed).values():
         _print_tail(folder.path.parent / found.jobs[run_ids[0]].log, console)
 

@@ -137,7 +137,7 @@ def submitting(folder: Folder) -> Iterator[None]:
 
 def prepare(plan: Plan, folder: Folder, whole: Job, profile: Profile, profile_name: str | None) -> Submission:
     """What of a plan is neither queued nor running, as arrays of jobs."""
-    started = [entry for entry in ledger.entries_beside(folder) if entry.executor == "slurm"]
+    started = [entry for entry in ledger.entries_beside(folder) if entry.in_slurm]
     live = scheduler.queue(entry.job_id for entry in started)
     job_of = {run_id: entry.job_id for entry in started if entry.job_id in live for run_id in entry.run_ids}
     teachers = [teacher for teacher in plan.missing_teachers if teacher.id not in job_of]

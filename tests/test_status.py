@@ -34,9 +34,12 @@ def folder(tmp_path: Path) -> Folder:
     return folder
 
 
-def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, queue: str) -> None:
-    for name, text in (("squeue", queue), ("sacct", "8_1|OUT_OF_MEMORY")):
-        (tmp_path / name).write_text(f"#!/bin/sh\necho '{text}'\n")
+def scheduler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, queue: str, end: str = "OUT_OF_MEMORY", meanwhile: str = "true"
+) -> None:
+    """What the queue holds, how job 8_1 ended, and what happens while the queue is asked for."""
+    for name, text in (("squeue", queue), ("sacct", f"8_1|{end}")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{meanwhile}\necho '{text}'\n")
         (tmp_path / name).chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
 
@@ -70,6 +73,25 @@ def test_lost_with_the_end_of_its_log(folder: Folder, tmp_path: Path, monkeypatc
     assert printed.count(f"  log: {folder.path / 'logs' / '8'}") == 2  # the lost one's and the failed one's
     assert "line 93" not in printed
     assert "    line 94\n    line 95\n    line 96\n    line 97\n    line 98\n    line 99\n" in printed
+
+
+def test_completed_without_a_record_is_failed(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler(tmp_path, monkeypatch, "", end="COMPLETED")
+    found = survey(folder, folder.planned_ids())
+    assert (found.standings[OPEN], found.left_by) == ("failed", {OPEN: "COMPLETED"})
+    printed = status(folder)
+    assert "1 done, 2 failed, 1 missing" in printed
+    assert f"failed: job 8_1 COMPLETED without a record of 1 runs ({OPEN} ...)" in printed
+    assert "1 failed: ValueError: no" in printed
+
+
+def test_a_run_that_ends_while_the_queue_is_asked_for_is_done(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.write(tmp_path / "later", fake.record(RUNS[2]))
+    record = Folder(tmp_path / "later").record_path(OPEN)
+    scheduler(tmp_path, monkeypatch, "", end="COMPLETED", meanwhile=f"cp {record} {folder.record_path(OPEN)}")
+    assert survey(folder, folder.planned_ids()).standings[OPEN] == "done"
 
 
 def test_at_home_nothing_is_lost(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
