@@ -24,7 +24,8 @@ from benchmark.errors import UsageError
 from benchmark.grid_file import Grid, grid_names, load_grid
 from benchmark.pretrained import pin
 from benchmark.records import Folder, atomic
-from benchmark.status import print_status, survey
+from benchmark.retry import forget_failures, left_undone
+from benchmark.status import print_status
 from benchmark.terminal import plain, print_plan, print_problems
 from benchmark.tuning import choose, trial_grid, with_tuned, write_tuned
 from benchmark.value import Scalar
@@ -95,10 +96,10 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     freeze(grid, folder, write=False)
     plan = make_plan(grid, folder, overrides)
     if options.retry == "failed" and not options.dry_run:
-        forget_failures(plan, folder)
+        forget_failures(plan, folder, console)
         plan = make_plan(grid, folder, overrides)
     if options.retry == "lost":
-        plan = only(plan, survey(folder, [run.id for run in plan.runs]).having("lost"))
+        plan = only(plan, left_undone(plan, folder))
     executor = choose_executor(options.executor)
     not_applicable: dict[str, str] = {}
     if plan.cohorts:
@@ -239,13 +240,6 @@ def freeze(grid: Grid, folder: Folder, write: bool) -> None:
     if write:
         with atomic(path) as temporary:
             temporary.write_text(tomli_w.dumps(grid.as_toml()), encoding="utf-8")
-
-
-def forget_failures(plan: "Plan", folder: Folder) -> None:
-    for run in plan.runs:
-        folder.failure_path(run.id).unlink(missing_ok=True)
-    for teacher in plan.teachers:
-        folder.teachers.failure_path(teacher.id).unlink(missing_ok=True)
 
 
 def available(kind: str) -> list[str]:
