@@ -52,8 +52,12 @@ class Claims:
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
             return False
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(self._me, file)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(self._me, file)
+        except OSError:  # a full disk; nobody would know whose the empty file is
+            path.unlink()
+            raise
         self._held.add(path)
         return True
 

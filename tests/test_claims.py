@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -158,6 +159,21 @@ def test_of_who_knows_whom_by_the_heartbeat(text: str, age: float, stale: bool, 
 
 def test_a_claim_that_is_gone_is_not_stale(tmp_path: Path) -> None:
     assert not is_stale(tmp_path / "run.json")
+
+
+def test_on_a_full_disk_no_claim_is_left(tmp_path: Path) -> None:
+    """No file may grow: what a claim says of its holder cannot be written."""
+    path = tmp_path / "run.json"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with Claims() as mine, pytest.raises(OSError, match="File too large"):
+            mine.take(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not path.exists()
+    with Claims() as mine:
+        assert mine.take(path)
 
 
 def test_heartbeat_touches_what_is_held_and_survives_what_is_gone(
