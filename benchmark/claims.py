@@ -10,7 +10,6 @@ import os
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -48,16 +47,8 @@ class Claims:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and is_stale(path):
             self._clear(path)
-        try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        except FileExistsError:
+        if not self._made(path):
             return False
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(self._me, file)
-        except OSError:  # a full disk; nobody would know whose the empty file is
-            path.unlink()
-            raise
         self._held.add(path)
         return True
 
@@ -80,22 +71,31 @@ class Claims:
                 else:
                     self._held.discard(path)
 
-    @staticmethod
-    def _clear(path: Path) -> None:
-        """Take a stale claim away. Of several workers only one wins the rename, and it looks again at what it got: a
-        fresh claim may have taken the stale one's place in between, and then goes back.
+    def _clear(self, path: Path) -> None:
+        """Take a stale claim away. One worker at a time may, and looks again, lest it takes away the fresh claim that
+        has come in the stale one's place.
         """
-        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        turn = path.with_name(f".{path.name}.turn")
+        if self._made(turn):
+            if is_stale(path):
+                path.unlink(missing_ok=True)
+            turn.unlink()
+        elif is_stale(turn):  # its worker died at it; whoever asks next may
+            turn.unlink(missing_ok=True)
+
+    def _made(self, path: Path) -> bool:
+        """Write who this is to a file, unless it exists."""
         try:
-            os.rename(path, aside)
-        except FileNotFoundError:
-            return
-        if is_stale(aside):
-            aside.unlink()
-        else:
-            with suppress(FileExistsError):
-                os.link(aside, path)
-            aside.unlink()
+            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        except FileExistsError:
+            return False
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(self._me, file)
+        except OSError:  # a full disk; nobody would know whose the empty file is
+            path.unlink()
+            raise
+        return True
 
 
 def identity(pid: int) -> dict[str, str | int]:

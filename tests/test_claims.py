@@ -161,6 +161,25 @@ def test_a_claim_that_is_gone_is_not_stale(tmp_path: Path) -> None:
     assert not is_stale(tmp_path / "run.json")
 
 
+def test_who_died_at_taking_over_blocks_nobody(tmp_path: Path) -> None:
+    path = write_claim(tmp_path / "run.json", started="another time")
+    write_claim(tmp_path / ".run.json.turn", started="another time")
+    with Claims() as mine:
+        assert not mine.take(path)
+        assert mine.take(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fresh_claim_is_not_even_moved_by_who_saw_a_stale_one(
+    tmp_path: Path, holder: "subprocess.Popen[bytes]"
+) -> None:
+    path = write_claim(tmp_path / "run.json", **identity(holder.pid))
+    changed = path.stat().st_ctime_ns
+    with Claims() as mine:
+        mine._clear(path)
+    assert path.stat().st_ctime_ns == changed
+
+
 def test_on_a_full_disk_no_claim_is_left(tmp_path: Path) -> None:
     """No file may grow: what a claim says of its holder cannot be written."""
     path = tmp_path / "run.json"
