@@ -1,5 +1,6 @@
 """Checkpoints of one run: written atomically, two kept, a damaged one passed over."""
 
+import io
 import logging
 import pickle
 import shutil
@@ -17,8 +18,10 @@ log = logging.getLogger(__name__)
 
 def save(folder: Path, state: dict[str, Any]) -> None:
     """Write a run's state; the name is its step, which is below 0 in phases."""
+    serialised = io.BytesIO()
+    torch.save(state, serialised)
     with atomic(folder / f"{state['next_step']:09d}.pt") as temporary:
-        torch.save(state, temporary)
+        temporary.write_bytes(serialised.getbuffer())  # by Python's own means: a full disk has to be told as such
     for old in _files(folder)[:-KEPT]:
         old.unlink(missing_ok=True)
 

@@ -1,10 +1,13 @@
 """Errors that are the user's to mend: one line, naming the value and the valid ones. No torch here."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 MANY = 60
 """More valid names than this (timm's models) are not listed in a message."""
+
+DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}
 
 
 class UsageError(ValueError):
@@ -15,6 +18,15 @@ def one_line(error: Exception | None, most: int = 300) -> str:
     """A library's error for the inside of a message: its type and text without line breaks, no longer than `most`."""
     text = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+def is_disk_trouble(error: BaseException | None) -> bool:
+    """Whether an error comes from a disk that is full, over quota or gone: nothing that was computed is at fault."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:

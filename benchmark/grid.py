@@ -20,7 +20,7 @@ from rich.console import Console
 from benchmark import cluster
 from benchmark.choices import method_names, names
 from benchmark.command import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, parser
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, is_disk_trouble
 from benchmark.grid_file import Grid, grid_names, load_grid
 from benchmark.pretrained import pin
 from benchmark.records import Folder, atomic
@@ -42,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return run(options, console)
     except usage_errors() as error:
         print(f"error: {error}", file=sys.stderr)
+        return USAGE
+    except OSError as error:
+        if not is_disk_trouble(error):
+            raise
+        print(f"error: cannot write below {options.results_dir}: {error.strerror}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)

@@ -7,7 +7,6 @@ found out when it starts.
 import logging
 import os
 import signal
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.claims import STALE_SECONDS, Claims
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, is_disk_trouble
 from benchmark.grid_file import Grid, load_grid
 from benchmark.records import Folder, RecordError
 from benchmark.signals import Stop, stop_signals
@@ -29,9 +28,6 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 1.2 * STALE_SECONDS
 """How long a worker that is not patient waits for cohorts that others have claimed: they may be dead."""
-
-PROBE_BYTES = 1 << 20
-"""Less room than this is a full disk: a checkpoint would not fit."""
 
 Outcome = Literal["finished", "stopped", "busy"]
 
@@ -123,7 +119,7 @@ class Attempt:
     def train_or_fail(self, run_ids: Sequence[str]) -> bool:
         """Train; if one of the runs raises, try each alone, so that only that one fails. False if stopped.
 
-        A full disk is no run's fault: the error goes on to whoever started this worker.
+        A disk's trouble is no run's fault: the error goes on to whoever started this worker.
         """
         from benchmark.teacher import TeacherError
 
@@ -131,7 +127,7 @@ class Attempt:
             return self._train(run_ids)
         except Exception as error:
             log.exception("training failed: %s", ", ".join(run_ids))
-            if _disk_is_full(self.folder.path):
+            if is_disk_trouble(error):
                 raise
             if len(run_ids) > 1 and not isinstance(error, (TeacherError, UsageError)):  # those are the whole cohort's
                 return all([self.train_or_fail([run_id]) for run_id in run_ids])
@@ -153,18 +149,6 @@ class Attempt:
         device = _device(self.job.device)
         with Reporter(Path(self.job.grid_folder), runs) as reporter:
             return run_cohort(self.folder, runs, self.grid, device, data_dir, self.stop, reporter.report)
-
-
-def _disk_is_full(folder: Path) -> bool:
-    """Whether a checkpoint's worth of bytes cannot be written, for want of space, quota or permission."""
-    try:
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(bytes(PROBE_BYTES))
-            probe.flush()
-            os.fsync(probe.fileno())
-    except OSError:
-        return True
-    return False
 
 
 def _teacher_pending(folder: Folder, teacher_id: str | None) -> bool:

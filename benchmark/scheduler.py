@@ -60,14 +60,19 @@ def queue(job_ids: Iterable[str]) -> dict[str, Queued]:
 
 
 def endings(job_ids: Iterable[str]) -> dict[str, str]:
-    """How jobs ended, in SLURM's words, such as `TIMEOUT` or `CANCELLED by 1000`; empty without accounting."""
+    """How jobs ended, in SLURM's words, such as `TIMEOUT` or `CANCELLED by 1000`; empty without accounting.
+
+    What of an array never started is one row, with its tasks in brackets.
+    """
     wanted = set(job_ids)
     if not wanted or not shutil.which("sacct"):
         return {}
     bases = ",".join(sorted({job_id.partition("_")[0] for job_id in wanted}))
     answer = _ask("sacct", "--noheader", "--allocations", "--parsable2", f"--jobs={bases}", "--format=JobID,State")
-    rows = [line.split("|") for line in answer.stdout.splitlines()]
-    return {row[0]: row[1] for row in rows if len(row) == 2 and row[0] in wanted}
+    rows = dict(line.split("|") for line in answer.stdout.splitlines() if line.count("|") == 1)
+    never = {name.partition("_")[0]: end for name, end in rows.items() if "[" in name}
+    ends = {job_id: rows.get(job_id) or never.get(job_id.partition("_")[0]) for job_id in wanted}
+    return {job_id: end for job_id, end in ends.items() if end}
 
 
 def cancel(job_ids: Iterable[str]) -> None:

@@ -89,6 +89,8 @@ def print_status(folder: Folder, console: Console) -> None:
         explained = {run_id: each for run_id, each in part.standings.items() if run_id not in part.left_by}
         print_problems(explained, home, console)
         _print_logs(part, folder, console)
+    if teachers.left_by or found.left_by:
+        say("run the same command again to submit these runs once more, or with --retry lost only them")
 
 
 def _print_queued(found: Survey, console: Console) -> None:
@@ -104,8 +106,6 @@ def _print_left(found: Survey, folder: Folder, console: Console) -> None:
         ended = f"job {job_id} {found.left_by[first]} without a record of {count} runs ({first} ...)"
         plain(console)(f"{found.standings[first]}: {ended}")
         _print_tail(folder.path.parent / found.jobs[first].log, console)
-    if found.left_by:
-        plain(console)("run the same command again to submit these runs once more, or with --retry lost only them")
 
 
 def _print_logs(found: Survey, folder: Folder, console: Console) -> None:

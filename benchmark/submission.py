@@ -55,11 +55,19 @@ class Submission:
             except FailedJobError as error:
                 raise UsageError(f"SLURM refused {array.name}: {_reason(error)}") from None
             entries = [self._entry(job, bundle, code) for job, bundle in zip(started, array.bundles, strict=True)]
-            ledger.note(self.folder, entries)
+            self._note(entries)
             submitted += entries
             jobs |= {run_id: entry.job_id for entry in entries for run_id in entry.run_ids}
             sole |= {entry.run_ids[0] for entry in entries if len(entry.run_ids) == 1}
         return submitted
+
+    def _note(self, entries: Sequence[ledger.Entry]) -> None:
+        """What cannot be written down is cancelled: it would be submitted again, and --cancel would not find it."""
+        try:
+            ledger.note(self.folder, entries)
+        except OSError:
+            scheduler.cancel(entry.job_id for entry in entries)
+            raise
 
     def sbatch(self) -> list[tuple[Array, list[str]]]:
         """The parameters that sbatch gets, line by line; the ids of jobs that are not submitted yet are left open."""

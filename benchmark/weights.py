@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from benchmark.records import atomic
@@ -23,5 +23,6 @@ def weights_sha256(module: nn.Module) -> str:
 def save_weights(path: Path, module: nn.Module, run: Run) -> None:
     """Write a timm model's weights, with the run they come from as metadata: enough to build the model again."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    metadata = {"run_id": run.id, "run": json.dumps(run.model_dump(mode="json"))}
     with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={"run_id": run.id, "run": json.dumps(run.model_dump(mode="json"))})
+        temporary.write_bytes(save(tensors, metadata))  # by Python's own means: a full disk has to be told as such

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmark import checkpoints, records
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, is_disk_trouble
 
 CPU = torch.device("cpu")
 
@@ -91,22 +91,21 @@ def test_a_pickle_that_runs_code_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("instant", ["writing", "renaming"])
-def test_a_failed_save_leaves_no_trace(folder: Path, monkeypatch: pytest.MonkeyPatch, instant: str) -> None:
+def test_a_failed_save_leaves_no_trace(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, file_limit: Callable[[int], None], instant: str
+) -> None:
     before = names(folder)
-
-    def half(value: object, path: Path) -> None:
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
 
     def refuse(*args: object) -> None:
         raise OSError(5, "Input/output error")
 
     if instant == "writing":
-        monkeypatch.setattr(torch, "save", half)
+        file_limit(100)
     else:
         monkeypatch.setattr(records.os, "replace", refuse)
-    with pytest.raises(OSError, match=r"No space left|Input/output error"):
+    with pytest.raises(OSError, match=r"File too large|Input/output error") as caught:
         checkpoints.save(folder, state(13))
+    assert is_disk_trouble(caught.value)
     assert names(folder) == before
     assert step_of(checkpoints.newest(folder, "run", CPU)) == 12
 

@@ -510,6 +510,16 @@ def test_a_wrong_grid_file_is_one_line_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["wrong.toml"]
 
 
+def test_a_full_disk_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], file_limit: Callable[[int], None]
+) -> None:
+    grid = write_grid(tmp_path / "tiny.toml")
+    file_limit(10)
+    assert cli("--grid", grid) == USAGE
+    file_limit(-1)
+    assert one_line(capsys.readouterr().err) == "error: cannot write below results: File too large\n"
+
+
 def test_a_missing_data_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     grid = write_grid(tmp_path / "cifar.toml", datasets__0__name="cifar10")
     assert cli("--grid", grid, "--data-dir", tmp_path / "absent") == USAGE

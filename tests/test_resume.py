@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmark import cohort
+from benchmark import cohort, training
 from benchmark.members import Member
 from benchmark.records import Cost, Folder, Record
 from benchmark.spec import Run
@@ -121,6 +121,29 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_own_environment")
+@pytest.mark.parametrize(("room", "seconds"), [(0, 0.0), (1000, 0.0), (1000, 60.0)], ids=["claim", "state", "record"])
+def test_what_a_full_disk_stops_goes_on_when_there_is_room(
+    results: Path,
+    whole: dict[str, tuple[str, bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    file_limit: Callable[[int], None],
+    room: int,
+    seconds: float,
+) -> None:
+    """Whatever of it is too large for the disk first; and it is no run's fault."""
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", seconds)
+    runs = runs_of(*METHODS)
+    job, folder = tiny.job_for(results, runs), results / "grid"
+    file_limit(room)
+    with pytest.raises(OSError, match="File too large"):
+        job()
+    file_limit(-1)
+    assert not list(folder.glob("claims/*")) + list(folder.glob("failures/*")) + list(folder.glob("records/*"))
+    assert job() is True
+    assert tiny.bits(folder, *runs) == list(whole.values())
+
+
+@pytest.mark.usefixtures("_own_environment")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_at_the_next_step_boundary(
     results: Path, whole: dict[str, tuple[str, bytes]], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
@@ -147,22 +170,22 @@ def test_a_signal_stops_at_the_next_step_boundary(
 
 KILLED = """
 import os, signal, sys
-import torch
+from pathlib import Path
 from benchmark import training
 from benchmark.job import Job, Work
 
 grid, teacher, *run_ids = sys.argv[1:]
 training.CHECKPOINT_SECONDS = 0.0
-save, saves = torch.save, []
+write, checkpoints = Path.write_bytes, []
 
-def save_and_die(state, path):
-    save(state, path)
-    saves.append(path)
-    if len(saves) == 8:
-        os.truncate(path, os.path.getsize(path) // 2)
+def write_and_die(path, data):
+    checkpoints.append(path)
+    if len(checkpoints) == 8:
+        write(path, data[: len(data) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
+    return write(path, data)
 
-torch.save = save_and_die
+Path.write_bytes = write_and_die
 Job(grid, (Work(grid, tuple(run_ids), teacher),), device="cpu", threads=1)()
 """
 

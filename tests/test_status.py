@@ -35,10 +35,14 @@ def folder(tmp_path: Path) -> Folder:
 
 
 def scheduler(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, queue: str, end: str = "OUT_OF_MEMORY", meanwhile: str = "true"
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    queue: str,
+    ends: str = "8_1|OUT_OF_MEMORY",
+    meanwhile: str = "true",
 ) -> None:
-    """What the queue holds, how job 8_1 ended, and what happens while the queue is asked for."""
-    for name, text in (("squeue", queue), ("sacct", f"8_1|{end}")):
+    """What the queue holds, how jobs ended, and what happens while the queue is asked for."""
+    for name, text in (("squeue", queue), ("sacct", ends)):
         (tmp_path / name).write_text(f"#!/bin/sh\n{meanwhile}\necho '{text}'\n")
         (tmp_path / name).chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
@@ -75,8 +79,13 @@ def test_lost_with_the_end_of_its_log(folder: Folder, tmp_path: Path, monkeypatc
     assert "    line 94\n    line 95\n    line 96\n    line 97\n    line 98\n    line 99\n" in printed
 
 
+def test_of_an_array_that_never_started(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler(tmp_path, monkeypatch, "", ends="8_9|COMPLETED\n8_[0-4,7%2]|CANCELLED by 0")
+    assert survey(folder, folder.planned_ids()).left_by == {OPEN: "CANCELLED by 0"}
+
+
 def test_completed_without_a_record_is_failed(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scheduler(tmp_path, monkeypatch, "", end="COMPLETED")
+    scheduler(tmp_path, monkeypatch, "", ends="8_1|COMPLETED")
     found = survey(folder, folder.planned_ids())
     assert (found.standings[OPEN], found.left_by) == ("failed", {OPEN: "COMPLETED"})
     printed = status(folder)
@@ -90,7 +99,7 @@ def test_a_run_that_ends_while_the_queue_is_asked_for_is_done(
 ) -> None:
     fake.write(tmp_path / "later", fake.record(RUNS[2]))
     record = Folder(tmp_path / "later").record_path(OPEN)
-    scheduler(tmp_path, monkeypatch, "", end="COMPLETED", meanwhile=f"cp {record} {folder.record_path(OPEN)}")
+    scheduler(tmp_path, monkeypatch, "", ends="8_1|COMPLETED", meanwhile=f"cp {record} {folder.record_path(OPEN)}")
     assert survey(folder, folder.planned_ids()).standings[OPEN] == "done"
 
 
