@@ -59,6 +59,7 @@ configure() {
     chmod 400 "$home/munge.key"
     (umask 077 && write_slurmdbd_conf "${ports[0]}" "${ports[1]}" >"$home/slurmdbd.conf")
     write_slurm_conf "${ports[@]}" >"$home/slurm.conf"
+    echo "Name=gpu File=/dev/null" >"$home/gres.conf"
     echo "${ports[0]}" >"$home/mariadb.port"
 }
 
@@ -81,7 +82,8 @@ END
 }
 
 # Short waits everywhere: credentials expire soon, so that requeued jobs start at once; a dead node is noticed in half a
-# minute. Nodes may claim more cores than there are (config_overrides): these jobs are for trying, not for speed.
+# minute. Nodes may claim more cores than there are (config_overrides), and a GPU each that is none: these jobs are for
+# trying, not for speed.
 write_slurm_conf() {
     cat <<END
 ClusterName=trial
@@ -100,6 +102,7 @@ SlurmdLogFile=$home/log/%n.log
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MpiDefault=none
+GresTypes=gpu
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SlurmdParameters=config_overrides
@@ -124,7 +127,7 @@ AccountingStoragePass=$home/run/munge.socket
 AccountingStorageEnforce=associations,limits
 END
     for i in "${!nodes[@]}"; do
-        echo "NodeName=${nodes[i]} NodeHostname=$(hostname) NodeAddr=127.0.0.1 Port=${*:4+i:1} CPUs=4 RealMemory=16000"
+        echo "NodeName=${nodes[i]} NodeHostname=$(hostname) NodeAddr=127.0.0.1 Port=${*:4+i:1} CPUs=4 RealMemory=16000 Gres=gpu:1"
     done
     cat <<END
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE DefMemPerCPU=500 PriorityTier=1 PreemptMode=REQUEUE GraceTime=30
