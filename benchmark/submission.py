@@ -1,8 +1,9 @@
 """To SLURM through submitit: teachers first, then arrays of cohorts that wait for just the teachers they need."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -31,24 +32,43 @@ ENDLESS = 10**6
 """submitit counts time-outs and gives up; here the progress decides."""
 
 
+class Booked:
+    """Which job a run is in, and whether it is there alone."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, str] = {}
+        self._sole: set[str] = set()
+
+    def add(self, run_ids: Sequence[str], job_id: str) -> None:
+        self.jobs |= dict.fromkeys(run_ids, job_id)
+        if len(run_ids) == 1:
+            self._sole.add(job_id)
+
+    def dependency(self, teacher_ids: Sequence[str]) -> str | None:
+        """Start when these are trained. A job that has several may fail because of another one's; then the workers look
+        at the records.
+        """
+        jobs = dict.fromkeys(self.jobs[teacher_id] for teacher_id in teacher_ids)
+        return ",".join(f"{'afterok' if job in self._sole else 'afterany'}:{job}" for job in jobs) or None
+
+
 @dataclass(frozen=True)
 class Submission:
-    """A plan, less what is queued already, as arrays; `awaited` are jobs that train teachers already, by teacher."""
+    """A plan, less what is queued already, as arrays; and what that is."""
 
     whole: Job
     folder: Folder
     profile: Profile
     profile_name: str | None
     arrays: Sequence[Array]
-    awaited: Mapping[str, str]
+    queued: Booked
 
     def submit(self) -> list[ledger.Entry]:
         """Hand everything to SLURM and note it in the ledger. Raises UsageError if it is refused."""
         code = snapshot(self.folder.path.resolve() / "code")
-        jobs, sole, submitted = dict(self.awaited), set(self.awaited), []
+        booked, submitted = deepcopy(self.queued), []
         for array in self.arrays:
-            known = {teacher_id: jobs[teacher_id] for teacher_id in array.needs}
-            executor = self._executor(array, code, _dependency(known, sole))
+            executor = self._executor(array, code, booked.dependency(array.needs))
             try:
                 with redirect_stderr(StringIO()):  # submitit prints there what the error says as well
                     started = executor.submit_array([self._job(bundle) for bundle in array.bundles])
@@ -56,9 +76,9 @@ class Submission:
                 raise UsageError(f"SLURM refused {array.name}: {_reason(error)}") from None
             entries = [self._entry(job, bundle, code) for job, bundle in zip(started, array.bundles, strict=True)]
             self._note(entries)
+            for entry in entries:
+                booked.add(entry.run_ids, entry.job_id)
             submitted += entries
-            jobs |= {run_id: entry.job_id for entry in entries for run_id in entry.run_ids}
-            sole |= {entry.run_ids[0] for entry in entries if len(entry.run_ids) == 1}
         return submitted
 
     def _note(self, entries: Sequence[ledger.Entry]) -> None:
@@ -72,10 +92,11 @@ class Submission:
     def sbatch(self) -> list[tuple[Array, list[str]]]:
         """The parameters that sbatch gets, line by line; the ids of jobs that are not submitted yet are left open."""
         code = self.folder.path.resolve() / "code" / source_hash(ROOT)
-        described = []
+        booked, described = deepcopy(self.queued), []
         for array in self.arrays:
-            known = {teacher_id: self.awaited.get(teacher_id, f"JOB_OF_{teacher_id}") for teacher_id in array.needs}
-            executor = self._executor(array, code, _dependency(known, set(known)))
+            executor = self._executor(array, code, booked.dependency(array.needs))
+            for run_ids in map(_run_ids, array.bundles):
+                booked.add(run_ids, f"JOB_OF_{run_ids[0]}")
             if len(array.bundles) > 1:
                 executor.parameters["map_count"] = len(array.bundles)
             text = executor._make_submission_file_text(executor._submitit_command_str, "")
@@ -121,7 +142,7 @@ class Submission:
         return ledger.Entry(
             job_id=job.job_id,
             executor="slurm",
-            run_ids=tuple(run.id for cohort in bundle for run in cohort.runs),
+            run_ids=_run_ids(bundle),
             log=ledger.log_name(job.paths.stdout, self.folder),
             profile=self.profile_name,
             code=code.name,
@@ -147,20 +168,25 @@ def prepare(plan: Plan, folder: Folder, whole: Job, profile: Profile, profile_na
     """What of a plan is neither queued nor running, as arrays of jobs."""
     started = [entry for entry in ledger.entries_beside(folder) if entry.in_slurm]
     live = scheduler.queue(entry.job_id for entry in started)
-    job_of = {run_id: entry.job_id for entry in started if entry.job_id in live for run_id in entry.run_ids}
-    teachers = [teacher for teacher in plan.missing_teachers if teacher.id not in job_of]
-    awaited = {teacher.id: job_of[teacher.id] for teacher in plan.missing_teachers if teacher.id in job_of}
+    queued = Booked()
+    for entry in started:
+        if entry.job_id in live:
+            queued.add(entry.run_ids, entry.job_id)
     cohorts = [
-        Cohort(runs) for cohort in plan.cohorts if (runs := tuple(run for run in cohort.runs if run.id not in job_of))
+        Cohort(runs)
+        for cohort in plan.cohorts
+        if (runs := tuple(run for run in cohort.runs if run.id not in queued.jobs))
     ]
     wanted = [run for cohort in cohorts for run in cohort.runs]
     limits = scheduler.limits(_text(profile, "account"), _text(profile, "qos"))
     needed = {run.teacher.id for run in wanted if run.teacher}
-    teachers = [teacher for teacher in teachers if teacher.id in needed]
+    missing = [teacher for teacher in plan.missing_teachers if teacher.id in needed]
+    teachers = [teacher for teacher in missing if teacher.id not in queued.jobs]
+    awaited = [teacher.id for teacher in missing if teacher.id in queued.jobs]
     seconds = {run_id: cost.alone for run_id, cost in forecasts(wanted, folder).items()}
-    arrays = arrange(teachers, cohorts, tuple(awaited), seconds, profile, limits)
+    arrays = arrange(teachers, cohorts, awaited, seconds, profile, limits)
     work = tuple(_work(Cohort((teacher,)), folder) for teacher in teachers)
-    return Submission(replace(whole, work=work), folder, profile, profile_name, arrays, awaited)
+    return Submission(replace(whole, work=work), folder, profile, profile_name, arrays, queued)
 
 
 def _work(cohort: Cohort, folder: Folder) -> Work:
@@ -170,12 +196,8 @@ def _work(cohort: Cohort, folder: Folder) -> Work:
     )
 
 
-def _dependency(jobs: Mapping[str, str], sole: set[str]) -> str | None:
-    """Start when the teachers are trained. A job that has several of them may fail because of another one's; then the
-    workers look at the records.
-    """
-    kinds = {job_id: "afterok" if teacher_id in sole else "afterany" for teacher_id, job_id in sorted(jobs.items())}
-    return ",".join(f"{kind}:{job_id}" for job_id, kind in kinds.items()) or None
+def _run_ids(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(run.id for cohort in bundle for run in cohort.runs)
 
 
 def _notice(minutes: int) -> int:
