@@ -166,6 +166,10 @@ def submitting(folder: Folder) -> Iterator[None]:
 
 def prepare(plan: Plan, folder: Folder, whole: Job, profile: Profile, profile_name: str | None) -> Submission:
     """What of a plan is neither queued nor running, as arrays of jobs."""
+    if "%" in str(folder.path.resolve()):
+        raise UsageError(
+            f"results folder {str(folder.path.resolve())!r}: sbatch reads % in the path of a log as a pattern"
+        )
     started = [entry for entry in ledger.entries_beside(folder) if entry.in_slurm]
     live = scheduler.queue(entry.job_id for entry in started)
     queued = Booked()

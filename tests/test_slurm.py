@@ -223,14 +223,27 @@ def test_an_array_is_cut_where_the_cluster_wants_it_and_cancelled(
     assert f"{len(arrays)} lost" in place.status()
 
 
-def test_a_refused_option_is_one_line_and_nothing_is_left(
-    taught: Callable[[str], Place], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--slurm", "partition=nowhere"], "invalid partition specified: nowhere"),
+        (["--results-dir", "50%a"], "50%a/long': sbatch reads % in the path of a log as a pattern"),
+    ],
+)
+def test_what_is_refused_is_one_line_and_nothing_is_left(
+    arguments: list[str],
+    says: str,
+    taught: Callable[[str], Place],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     place = taught("refused")
-    assert place.grid("--slurm", "partition=nowhere") == USAGE
+    assert place.grid(*arguments) == USAGE
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert "invalid partition specified: nowhere" in error
+    assert says in error
     assert not place.jobs()
 
 
