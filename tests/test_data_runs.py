@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,32 @@ def test_a_folder_that_nobody_prepared_runs_to_a_table(birds: Path, tmp_path: Pa
     again.unlink()
     assert cli("--grid", grid, "--results-dir", results) == COMPLETE
     assert tiny.record(results / "own", records[0].run).result == records[0].result
+
+
+def test_a_transformer_teaches_a_mobilenet_on_a_folder_of_photographs(tmp_path: Path) -> None:
+    """Images of several sizes and formats; every method that does not need what the pair lacks."""
+    root = pictures.folder(
+        tmp_path / "photographs", {"train": {"ant": 8, "cat": 8}, "test": {"ant": 3, "cat": 3}}, 40, 52
+    )
+    for number, (split, name) in enumerate([("train", "ant"), ("test", "cat")]):
+        pictures.picture(90 + number, 61, 37).save(root / split / name / "tall.jpg", quality=95)
+    own = grid_file(tmp_path / "own.toml", {"name": "photographs"}, input_size=32, learning_rate=0.001)
+    raw = tomllib.loads(own.read_text())
+    raw |= {
+        "methods": ["student", "kd", "rkd_da", "sp"],
+        "pairs": [{"teacher": "vit", "student": "mobilenet"}],
+        "architectures": {
+            "vit": {"model": "test_vit", "options": {"patch_size": 8}},
+            "mobilenet": {"model": "cifar_mobilenetv2"},
+        },
+        "expected_accuracy": {"photographs": {"vit": 0.0}},
+    }
+    own.write_text(tomli_w.dumps(raw))
+    arguments = ("--grid", own, "--data-dir", tmp_path, "--results-dir", tmp_path / "results")
+    assert cli(*arguments, "--offline") == COMPLETE
+    records, _ = Folder(tmp_path / "results" / "own").records()
+    assert {record.run.method: record.status for record in records} == dict.fromkeys(raw["methods"], "done")
+    assert {record.result.test_images for record in records} == {7}
 
 
 def test_problems_are_told_before_anything_is_trained(
