@@ -68,7 +68,7 @@ def _gain_caption(evidence: Evidence) -> str:
         "over seeds within pairs, so that they are about these pairs and teachers. Runs: pairs × seeds. Mean gain: "
         "each pair counts alike. IQM: interquartile mean of all paired gains. Improvement: share of paired runs that "
         "the method wins, a tie counting half, with Wilson's interval. Effect size: Hedges' g of the paired gains. "
-        "p: exact sign-flip test over all paired runs, which assumes no distribution; Holm p: corrected for "
+        "p: sign-flip test over all paired runs, which assumes no distribution; Holm p: corrected for "
         f"{count(len(evidence.over_alone), 'method')}."
     ]
     if evidence.over_alone:

@@ -69,7 +69,7 @@ class Comparison:
 
     `interval` (over seeds within pairs) is about these pairs; `elsewhere` (Student's t over the pairs' means)
     about pairs like them. `iqm` is the interquartile mean of all paired gains, `improvement` the share of paired runs
-    that the method wins (a tie is half a win), `effect` is Hedges' g. `p` is the exact sign-flip test's over all paired
+    that the method wins (a tie is half a win), `effect` is Hedges' g. `p` is the sign-flip test's over all paired
     runs, `p_holm` corrected for all comparisons of its family (`tests` of them), `smallest` the least `p_holm` that so
     few runs allow.
     """

@@ -98,7 +98,7 @@ def _against_alone(evidence: Evidence, cite: Mapping[tuple[str, ...], str]) -> s
     items = [f"\\item {escape(display_name(each.method))}: {_sentence(each, cite)}" for each in ordered]
     introduction = (
         "Mean gain over all pairs in percentage points, with its 95\\,\\% interval over seeds, the share of paired "
-        "runs won, and $p$ of the exact sign-flip test after Holm's correction:"
+        "runs won, and $p$ of the sign-flip test after Holm's correction:"
     )
     return "\n".join([introduction, "\\begin{itemize}", *items, "\\end{itemize}"])
 

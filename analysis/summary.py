@@ -140,7 +140,7 @@ def _ranks(evidence: Evidence) -> str:
 def _rules() -> str:
     return (
         "The unit of replication is a run: one seed of one method on one pair. *Established* means p < 0.05 after "
-        "Holm's correction, over all pairs by the exact sign-flip test, which assumes no distribution, and in a single "
+        "Holm's correction, over all pairs by the sign-flip test, which assumes no distribution, and in a single "
         "cell by the paired t-test, which assumes normal differences because a few seeds cannot tell. Intervals hold "
         "for one method at a time and are not corrected, so that one may leave out 0 where nothing is established. "
         "Whether a gain carries over to other pairs is another question: gains.csv gives the interval over pairs, "

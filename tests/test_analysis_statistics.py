@@ -119,10 +119,13 @@ def test_sign_flip_counts_every_assignment(values: list[float]) -> None:
 
 def test_many_differences_agree_with_the_exact_test_where_both_are_near() -> None:
     random = np.random.default_rng(4)
-    values = random.normal(0.3, 1, 17)
-    extended = sign_flip([values])
-    exact = stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
-    assert extended == pytest.approx(exact, rel=0.1)
+    values = random.normal(0.3, 1, 22)
+    halves = [np.array(list(product((1, -1), repeat=11))) @ half for half in (values[:11], values[11:])]
+    exact = np.mean(np.abs(np.add.outer(*halves)) >= abs(values.sum()) - 1e-9)
+    assert sign_flip([values[:20]]) != pytest.approx(
+        2 * stats.norm.sf(abs(values[:20].sum()) / np.linalg.norm(values[:20]))
+    )
+    assert sign_flip([values]) == pytest.approx(exact, rel=0.1)
     assert sign_flip([[1.0] * 40]) == pytest.approx(smallest_p(40))
 
 
