@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_grid import contents
+from command_line import contents
 
 from benchmark import ledger, scheduler
 from benchmark.grid import main

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-from test_grid import cli, contents, write_grid
+from command_line import cli, contents, write_grid
 from torch import Tensor
 
 import methods

@@ -13,8 +13,8 @@ import pictures
 import pytest
 import tiny
 import tomli_w
+from command_line import cli
 from pydantic import ValidationError
-from test_grid import cli
 
 from benchmark import cohort
 from benchmark.cohort import run_cohort

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import tomli_w
-from test_grid import cli, contents
+from command_line import cli, contents
 
 from benchmark.grid import COMPLETE
 from benchmark.grid_file import GRIDS, Grid, grid_names, load_grid

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import contents, write_grid
 from slurm_places import MEMORY, ROOT, Place, own, restarts, run_home, said, shown, start, wait_until
-from test_grid import contents, write_grid
 
 from benchmark import ledger, scheduler
 from benchmark.grid import COMPLETE, FAILED, INCOMPLETE, USAGE, main

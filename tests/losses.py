@@ -1,0 +1,75 @@
+"""What the tests of losses have in common: random outputs of two networks, and every loss of two tensors."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from hypothesis import settings
+from torch import Tensor
+
+from methods.base import Batch, Outputs, Shapes, Task
+from methods.gkd import gkd_loss
+from methods.kd import kd_loss
+from methods.rkd import rkd_angle_loss, rkd_distance_loss
+from methods.sp import sp_loss
+
+NAMES = ["fitnet", "gkd", "kd", "rkd_a", "rkd_d", "rkd_da", "sp"]
+CLASSES = 5
+STUDENT = Shapes(CLASSES, 6, ((3, 8, 8), (3, 8, 8), (4, 4, 4), (6, 2, 2)), (6, 2, 2), stem=1)
+TEACHER = Shapes(CLASSES, 9, ((5, 16, 16), (5, 16, 16), (7, 8, 8), (9, 4, 4)), (9, 4, 4), stem=1)
+
+settings.register_profile("suite", deadline=None, max_examples=30, derandomize=True)
+settings.load_profile("suite")
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def task() -> Task:
+    return Task(STUDENT, TEACHER, torch.arange(20) % CLASSES, epochs=2)
+
+
+def batch_of(labels: Tensor) -> Batch:
+    return Batch(labels, torch.arange(len(labels)), 0, torch.zeros(()), torch.Generator())
+
+
+def network(shapes: Shapes, size: int, seed: int, dtype: torch.dtype = torch.float64) -> Outputs:
+    """Random outputs of a network, all of them leaves that ask for a gradient."""
+
+    def leaf(*shape: int) -> Tensor:
+        nonlocal seed
+        seed += 1
+        return normal(size, *shape, seed=seed, dtype=dtype).requires_grad_()
+
+    maps = tuple(leaf(*shape) for shape in shapes.maps)
+    return Outputs(leaf(shapes.classes), leaf(shapes.embedding), maps, leaf(*shapes.pooled_map), shapes.stem)
+
+
+def tensors(outputs: Outputs) -> tuple[Tensor, ...]:
+    return (outputs.logits, outputs.embedding, *outputs.maps, outputs.pooled_map)
+
+
+def loss_and_gradient(
+    loss: Callable[[Tensor, Tensor], Tensor], student: Tensor, teacher: Tensor
+) -> tuple[Tensor, Tensor]:
+    student = student.detach().clone().requires_grad_()
+    value = loss(student, teacher)
+    (gradient,) = torch.autograd.grad(value, student)
+    return value.detach(), gradient
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "kd": kd_loss,
+    "rkd distance": rkd_distance_loss,
+    "rkd angle": rkd_angle_loss,
+    "sp": sp_loss,
+    "gkd": gkd_loss,
+    "gkd, 2 neighbours": partial(gkd_loss, neighbours=2),
+}
+RELATIONAL = {name: loss for name, loss in LOSSES.items() if name != "kd"}
+
+
+def each(losses: dict[str, Callable[[Tensor, Tensor], Tensor]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("loss", [pytest.param(loss, id=name) for name, loss in losses.items()])
