@@ -117,15 +117,16 @@ def measure(
 
     measurer = Measurer(device, options.rounds)
     folder = Folder(options.results_dir / grid.name)
-    named: dict[str, list[Run]] = {}
+    named: dict[tuple[str, int], list[Run]] = {}  # a kind knows nothing of the classifier's width
     for each in runs:
-        named.setdefault(kind(each), []).append(each)
+        named.setdefault((kind(each), classes[each.dataset.name]), []).append(each)
     groups: dict[tuple[str, str], list[Run]] = {}
     for first, *_ in named.values():
         groups.setdefault((first.pair, first.cohort_key), []).append(first)
     for number, group in enumerate(groups.values(), 1):
-        measured, reasons = measurer.measure(group, classes[group[0].dataset.name])
-        rows = [renamed(each, other) for each in measured for other in named[each.kind]]
+        count = classes[group[0].dataset.name]
+        measured, reasons = measurer.measure(group, count)
+        rows = [renamed(each, other) for each in measured for other in named[each.kind, count]]
         path = write(folder, described(grid, rows, measurer.clock.processor, device))
         show(rows, f"{number} of {len(groups)}: {group[0].dataset.name} {group[0].pair or 'teacher'}", console)
         for label, reason in reasons.items():
