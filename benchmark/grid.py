@@ -73,7 +73,12 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 
 def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
-    """Train the trials of a grid's [tuning] section and keep each method's best as its control `tuned`."""
+    """Train the trials of a grid's [tuning] section and keep each method's best as its control `tuned`.
+
+    Records of what the trials were before, under another revision of a method or with other seeds, do not count.
+    """
+    from benchmark.plan import cells
+
     for flag in ("methods", "seeds", "option"):
         if getattr(options, flag):
             raise UsageError(f"--tune takes no --{flag}: the grid's [tuning] section says what is tried")
@@ -82,7 +87,8 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
     code = execute(trials, folder, options, console)
     if code != COMPLETE or options.dry_run or options.prepare:
         return code
-    chosen = choose(trials, folder.records()[0])
+    tried = {run.id for run in cells(pin(trials))}
+    chosen = choose(trials, [record for record in folder.records()[0] if record.run_id in tried])
     write_tuned(Folder(options.results_dir / grid.name), chosen)
     for method, values in chosen.items():
         plain(console)(f"{method}: {', '.join(f'{name} = {value}' for name, value in values.items())}")

@@ -126,6 +126,10 @@ def test_tuning_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     trials = Folder(tmp_path / "tuned-tuning").records()[0]
     assert {record.run.label for record in trials} == {"kd@trial1", "kd@trial2", "sp@trial1", "sp@trial2"}
     best = max((r for r in trials if r.run.method == "sp"), key=lambda r: r.result.validation_top1 or 0)
+    stale = best.run.model_copy(update={"protocol": best.run.protocol - 1})
+    old = best.model_copy(update={"run": stale, "run_id": stale.id})
+    Folder(tmp_path / "tuned-tuning").finish(old, [])
+    assert cli(*arguments, "--tune") == COMPLETE  # what the trials were before is no trial
     capsys.readouterr()
     assert cli(*arguments, "--methods", "all", "tuned") == COMPLETE
     runs = {run["label"]: run for run, _, _ in contents(tmp_path / "tuned").values()}
