@@ -119,6 +119,11 @@ def test_tuning_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "unknown control 'tuned'" in capsys.readouterr().err
     assert cli(*arguments, "--tune", "--methods", "sp") == USAGE
     assert "--tune takes no --methods" in capsys.readouterr().err
+    twice = TUNING | {"ranges": {"sp": [{"weight": 3000.0}, {}]}}
+    same = write_grid(tmp_path / "same.toml", tuning=twice, methods=["student", "sp"], seeds=[0])
+    assert cli("--grid", same, "--results-dir", tmp_path, "--tune") == USAGE
+    assert "sp@trial2 is sp@trial1" in capsys.readouterr().err
+    assert not (tmp_path / "same-tuning").exists()
     assert cli(*arguments, "--tune", "--dry-run") == COMPLETE
     assert "4 runs in" in capsys.readouterr().out
     assert not (tmp_path / "tuned").exists()
