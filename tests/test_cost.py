@@ -177,6 +177,19 @@ def test_data_sets_of_other_classes_are_measured_apart(tmp_path: Path) -> None:
         assert parameters[student, "cifar100"] - parameters[student, "cifar10"] == 90 * (width + 1)
 
 
+def test_options_that_cost_are_measured_and_controls_that_do_not_are_not(tmp_path: Path) -> None:
+    smoke = load_grid("smoke").as_toml()
+    deep = {"name": "deep", "methods": ["sp"], "options": {"sp": {"stages": 3}}}
+    longer = {"name": "longer", "methods": ["sp"], "recipe": {"epochs": 9}}
+    smoke |= {"name": "deep", "methods": ["sp"], "control": [deep, longer]}
+    (tmp_path / "deep.toml").write_text(tomli_w.dumps(smoke))
+    assert main(["--grid", str(tmp_path / "deep.toml"), "--rounds", "1", "--results-dir", str(tmp_path)]) == 0
+    (path,) = (tmp_path / "deep" / "measured").glob("*.json")
+    found = {each.method: each for each in read(path).measurements}
+    assert found["sp@deep"].step_flops > found["sp"].step_flops
+    assert found["sp@longer"] == found["sp"].model_copy(update={"method": "sp@longer"})
+
+
 def test_the_command_measures_a_grid_and_says_what_it_cannot(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
