@@ -60,7 +60,8 @@ def train(
             if not due:
                 continue
             images, labels, index = data.training_batch(views, step)
-            progress = torch.full((), max(0, now) / (recipe.epochs * data.steps), device=data.device)
+            share = now / (recipe.epochs * data.steps) if now > 0 else 0.0
+            progress = torch.full((), share, device=data.device)
             tick = time.perf_counter()
             supplied = teacher.outputs(images, recipe) if teacher and any(member.reads for member in due) else None
             teacher_seconds = time.perf_counter() - tick
