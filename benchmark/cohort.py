@@ -63,6 +63,8 @@ def run_cohort(
     recipe = runs[0].recipe
     settle(recipe, device)
     bench = _bench(folder, runs[0], grid, device, data_dir)
+    if device.type == "cuda":  # this worker's earlier cohorts may have needed more
+        torch.cuda.reset_peak_memory_stats(device)
     members = [member for run in runs if (member := _member(run, bench))]
     if not members:
         return True

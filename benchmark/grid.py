@@ -73,16 +73,25 @@ def run(options: argparse.Namespace, console: Console) -> int:
 
 
 def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
-    """Train the trials of a grid's [tuning] section and keep each method's best as its control `tuned`."""
+    """Train the trials of a grid's [tuning] section and keep each method's best as its control `tuned`.
+
+    Records of what the trials were before, under another revision of a method or with other seeds, do not count.
+    """
+    from benchmark.plan import cells, twins
+
     for flag in ("methods", "seeds", "option"):
         if getattr(options, flag):
             raise UsageError(f"--tune takes no --{flag}: the grid's [tuning] section says what is tried")
-    trials = trial_grid(grid)
+    trials = pin(trial_grid(grid))
+    runs = cells(trials)
+    for label, other in twins(runs).items():
+        raise UsageError(f"[tuning] names a trial twice: {label} is {other}")
     folder = Folder(options.results_dir / trials.name)
     code = execute(trials, folder, options, console)
     if code != COMPLETE or options.dry_run or options.prepare:
         return code
-    chosen = choose(trials, folder.records()[0])
+    tried = {run.id for run in runs}
+    chosen = choose(trials, [record for record in folder.records()[0] if record.run_id in tried])
     write_tuned(Folder(options.results_dir / grid.name), chosen)
     for method, values in chosen.items():
         plain(console)(f"{method}: {', '.join(f'{name} = {value}' for name, value in values.items())}")
@@ -100,6 +109,8 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
     plan = make_plan(grid, folder, overrides)
+    for label, other in plan.twins.items():
+        plain(console)(f"{label} is {other}: the same runs, trained once and tabled by that name")
     if options.retry == "failed" and not options.dry_run:
         forget_failures(plan, folder, console)
         plan = make_plan(grid, folder, overrides)

@@ -1,8 +1,8 @@
 """A grid minus what is finished: teachers to train, then cohorts. Imports torch for the method registry, not timm."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any, TypeVar
 
@@ -48,7 +48,7 @@ class Plan:
     """Every wanted run with its state, and what is to be done about the missing ones.
 
     forecast_seconds: device time of what is missing, one cohort after another; None if unknown. forecast_basis: what it
-    was computed from.
+    was computed from. twins: labels of runs that are another label's, which stands for both.
     """
 
     runs: tuple[Run, ...]
@@ -58,6 +58,7 @@ class Plan:
     cohorts: tuple[Cohort, ...]
     forecast_seconds: float | None = None
     forecast_basis: tuple[str, ...] = ()
+    twins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def missing_teachers(self) -> tuple[Run, ...]:
@@ -164,7 +165,8 @@ def _teacher(grid: Grid, dataset: Dataset, name: str, born_again: bool, seed: in
 
 def make_plan(grid: Grid, folder: Folder, overrides: Options = {}) -> Plan:
     """Compare the wanted runs with the records. What is the same run under two names is one, by the first."""
-    runs = tuple({run.id: run for run in reversed(cells(grid, overrides))}.values())[::-1]
+    named = cells(grid, overrides)
+    runs = tuple({run.id: run for run in reversed(named)}.values())[::-1]
     teachers = tuple({run.teacher.id: run.teacher for run in runs if run.teacher}.values())
     states = {run.id: folder.state(run.id) for run in runs}
     open_runs = [run for run in runs if states[run.id] == "missing"]
@@ -173,11 +175,17 @@ def make_plan(grid: Grid, folder: Folder, overrides: Options = {}) -> Plan:
         grouped.setdefault(run.cohort_key, []).append(run)
     cohorts = tuple(Cohort(tuple(members)) for members in grouped.values())
     teacher_states = {teacher.id: folder.teachers.state(teacher.id) for teacher in teachers}
-    plan = Plan(runs, states, teachers, teacher_states, cohorts)
+    plan = Plan(runs, states, teachers, teacher_states, cohorts, twins=twins(named))
     known = forecasts((*plan.missing_teachers, *open_runs), folder)
     seconds = total((*((teacher,) for teacher in plan.missing_teachers), *(c.runs for c in cohorts)), known)
     basis = () if seconds is None else tuple(dict.fromkeys(cost.origin for cost in known.values()))
     return replace(plan, forecast_seconds=seconds, forecast_basis=basis)
+
+
+def twins(runs: Sequence[Run]) -> dict[str, str]:
+    """Labels of runs that were there before under another label, and that one."""
+    first: dict[str, str] = {}
+    return {run.label: first[run.id] for run in runs if first.setdefault(run.id, run.label) != run.label}
 
 
 def only(plan: Plan, run_ids: Sequence[str]) -> Plan:
@@ -188,14 +196,14 @@ def only(plan: Plan, run_ids: Sequence[str]) -> Plan:
 
 def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:
     """Raise UsageError if a results folder was begun with another protocol: its tables would mix the two."""
-    for field in ("recipe", "teacher_recipe", "recipes", "teacher_seed"):
-        if getattr(grid, field) != getattr(frozen, field):
-            raise _other_grid(folder, _difference(field, getattr(frozen, field), getattr(grid, field)))
-    for field in ("datasets", "architectures", "control"):
-        ours, theirs = (_by_name(getattr(g, field)) for g in (grid, frozen))
+    for key in ("recipe", "teacher_recipe", "recipes", "teacher_seed"):
+        if getattr(grid, key) != getattr(frozen, key):
+            raise _other_grid(folder, _difference(key, getattr(frozen, key), getattr(grid, key)))
+    for key in ("datasets", "architectures", "control"):
+        ours, theirs = (_by_name(getattr(g, key)) for g in (grid, frozen))
         for name in sorted(ours.keys() & theirs.keys()):
             if ours[name].identity() != theirs[name].identity():  # a data set may lie elsewhere now
-                raise _other_grid(folder, _difference(f"{field}.{name}", theirs[name], ours[name]))
+                raise _other_grid(folder, _difference(f"{key}.{name}", theirs[name], ours[name]))
 
 
 def merge(frozen: Grid, grid: Grid) -> Grid:

@@ -14,6 +14,7 @@ from benchmark.errors import UsageError, unknown
 from benchmark.grid_file import Grid
 from benchmark.models import check, is_model, model_names
 from benchmark.spec import Architecture, Dataset, Recipe, Run
+from benchmark.teacher import IMAGE_FIELDS, other_images
 from methods.base import Shapes, Task
 
 
@@ -24,6 +25,9 @@ def check_runs(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download:
     """
     classes = _check_data(runs, grid, data_dir, download)
     distinct = {(run.dataset.name, run.pair, run.label): run for run in runs}
+    for run in distinct.values():
+        if run.teacher and (difference := other_images(run)):
+            raise UsageError(f"{run.label} on {run.pair}: {difference}")
     networks = {_network(run, classes): run for run in distinct.values()}
     networks |= {_network(run.teacher, classes): run.teacher for run in distinct.values() if run.teacher}
     _check_models([run.student for run in networks.values()], grid.architectures)
@@ -35,9 +39,11 @@ def check_runs(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download:
     return {run.id: reason for run in runs if (reason := reasons[run.dataset.name, run.pair, run.label])}
 
 
-def _network(run: Run, classes: Mapping[str, int]) -> tuple[str, int]:
-    """What tells the networks of a grid apart: the architecture's name and the number of classes."""
-    return run.student.name, classes[run.dataset.name]
+def _network(run: Run, classes: Mapping[str, int]) -> tuple[str, int, *tuple[object, ...]]:
+    """What tells the networks of a grid apart: the architecture's name, the number of classes, and what images they
+    have to take."""
+    seen = tuple(getattr(run.recipe, field) for field in (*IMAGE_FIELDS, "channels_last"))
+    return run.student.name, classes[run.dataset.name], *seen
 
 
 def _check_models(architectures: Sequence[Architecture], named: Mapping[str, Architecture]) -> None:
@@ -59,7 +65,18 @@ def _check_data(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download
         classes[dataset.name] = splits.classes
         for images, recipe in product((splits.train, splits.test), used):
             check_images(images, recipe)
+        for recipe in used:
+            _check_crops(dataset, recipe)
     return classes
+
+
+def _check_crops(dataset: Dataset, recipe: Recipe) -> None:
+    """A field that nothing reads would still make another run of it."""
+    if dataset.storage == "resident" and recipe.crop_scale != Recipe.model_fields["crop_scale"].default:
+        raise UsageError(
+            f"crop_scale = {list(recipe.crop_scale)} is for storage = 'streamed'; images of {dataset.name!r} are "
+            "resident, and cropped by crop_padding"
+        )
 
 
 def check_device(device: str, executor: str) -> None:

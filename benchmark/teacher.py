@@ -20,6 +20,10 @@ TOLERATED_IMAGES = 2
 """How many test images a teacher may classify otherwise than its record says; devices and libraries differ in bits."""
 
 
+IMAGE_FIELDS = ("input_size", "mean", "std")
+"""Fields of a recipe that a student has to share with its teacher, which sees the student's images."""
+
+
 class TeacherError(RuntimeError):
     """A teacher that no student should learn from, and why."""
 
@@ -75,10 +79,8 @@ def admit(run: Run, folder: Folder, splits: Splits, device: torch.device, expect
         raise TeacherError(f"teacher {teacher_run.id} has no record: {why}")
     if record.status != "done" or record.result.top1 is None:
         raise TeacherError(f"teacher {teacher_run.id} is {record.status}: {record.result.reason}")
-    for field in ("input_size", "mean", "std"):
-        ours, its = getattr(run.recipe, field), getattr(teacher_run.recipe, field)
-        if ours != its:
-            raise TeacherError(f"teacher {teacher_run.id} was trained with {field} = {its}, its students get {ours}")
+    if difference := other_images(run):
+        raise TeacherError(f"{run.student.name}: {difference}")
     if record.result.data_sha256 != splits.sha256:
         raise TeacherError(f"teacher {teacher_run.id} was trained on other images than {run.dataset.name!r} holds now")
     _check_accuracy(record, splits.classes, expected)
@@ -90,6 +92,16 @@ def admit(run: Run, folder: Folder, splits: Splits, device: torch.device, expect
     if round(abs(measured - record.result.top1) * len(test)) > TOLERATED_IMAGES:
         raise TeacherError(f"teacher {teacher_run.id} has top-1 {measured:.4f} here, {record.result.top1:.4f} recorded")
     return teacher
+
+
+def other_images(run: Run) -> str | None:
+    """What a run's teacher sees otherwise than the student, None if it sees the same images."""
+    assert run.teacher is not None
+    for field in IMAGE_FIELDS:
+        ours, its = getattr(run.recipe, field), getattr(run.teacher.recipe, field)
+        if ours != its:
+            return f"its teacher {run.teacher.student.name} gets {field} = {its}, it gets {ours}"
+    return None
 
 
 def _check_accuracy(record: Record, classes: int, expected: float | None) -> None:

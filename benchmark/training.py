@@ -60,7 +60,8 @@ def train(
             if not due:
                 continue
             images, labels, index = data.training_batch(views, step)
-            progress = torch.full((), max(0, now) / (recipe.epochs * data.steps), device=data.device)
+            share = now / (recipe.epochs * data.steps) if now > 0 else 0.0
+            progress = torch.full((), share, device=data.device)
             tick = time.perf_counter()
             supplied = teacher.outputs(images, recipe) if teacher and any(member.reads for member in due) else None
             teacher_seconds = time.perf_counter() - tick
@@ -71,11 +72,19 @@ def train(
                     member.close_epoch(epoch, validation)
             stopping = watch.stop()
             if stopping or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                started = _charge(active, started)  # what a checkpoint leaves out is never counted
                 watch.save(active)
                 saved = time.monotonic()
             if stopping:
                 return False
-        for member in active:
-            member.cohort_seconds += time.perf_counter() - started
+        _charge(active, started)
         watch.report(epoch, members)
     return True
+
+
+def _charge(members: Sequence[Member], since: float) -> float:
+    """Add the time since then to what the cohort has cost each of these; returns now."""
+    now = time.perf_counter()
+    for member in members:
+        member.cohort_seconds += now - since
+    return now

@@ -131,7 +131,9 @@ def _options(name: str, composed: bool, overrides: Mapping[str, Scalar]) -> dict
     for key, value in overrides.items():
         if key not in values:
             raise MethodError(f"method {name!r} has no option {key!r}; valid: {', '.join(sorted(values)) or 'none'}")
-        values[key] = _typed(f"{name}.{key}", value, values[key])
+        typed = _typed(f"{name}.{key}", value, values[key])
+        if not (composed and key in known.method.alone):
+            values[key] = typed
     return values
 
 

@@ -145,6 +145,9 @@ class Method(nn.Module):
     """Another: memory grows with this power of the batch size at most."""
     composed: ClassVar[dict[str, Scalar]] = {}
     """Defaults that differ when the method is one term of a composition such as `kd+rkd_da`."""
+    alone: ClassVar[frozenset[str]] = frozenset()
+    """Options that mean nothing in a composition, such as the weight of cross-entropy, which is 1 there. What is said
+    of them is for the method by itself."""
     ce_weight: float = 1.0
     """Weight of the classification loss; may be 0."""
     phases: tuple[Phase, ...] = ()

@@ -119,6 +119,7 @@ class TwoStageFitNet(Method):
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"logits", "maps"})
     memory_order: ClassVar[int] = 1
+    alone: ClassVar[frozenset[str]] = frozenset({"ce"})
 
     def __init__(
         self,

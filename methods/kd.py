@@ -41,6 +41,7 @@ class KnowledgeDistillation(Method):
     vanishes_at_teacher: ClassVar[bool] = True
     memory_order: ClassVar[int] = 1
     composed: ClassVar[dict[str, Scalar]] = {"ce": 1.0, "weight": 1.0}
+    alone: ClassVar[frozenset[str]] = frozenset({"ce"})
 
     def __init__(
         self, task: Task, *, temperature: float = 4.0, ce: float = 0.1, weight: float = 0.9, t_squared: bool = True

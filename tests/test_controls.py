@@ -119,6 +119,11 @@ def test_tuning_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "unknown control 'tuned'" in capsys.readouterr().err
     assert cli(*arguments, "--tune", "--methods", "sp") == USAGE
     assert "--tune takes no --methods" in capsys.readouterr().err
+    twice = TUNING | {"ranges": {"sp": [{"weight": 3000.0}, {}]}}
+    same = write_grid(tmp_path / "same.toml", tuning=twice, methods=["student", "sp"], seeds=[0])
+    assert cli("--grid", same, "--results-dir", tmp_path, "--tune") == USAGE
+    assert "sp@trial2 is sp@trial1" in capsys.readouterr().err
+    assert not (tmp_path / "same-tuning").exists()
     assert cli(*arguments, "--tune", "--dry-run") == COMPLETE
     assert "4 runs in" in capsys.readouterr().out
     assert not (tmp_path / "tuned").exists()
@@ -126,6 +131,10 @@ def test_tuning_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     trials = Folder(tmp_path / "tuned-tuning").records()[0]
     assert {record.run.label for record in trials} == {"kd@trial1", "kd@trial2", "sp@trial1", "sp@trial2"}
     best = max((r for r in trials if r.run.method == "sp"), key=lambda r: r.result.validation_top1 or 0)
+    stale = best.run.model_copy(update={"protocol": best.run.protocol - 1})
+    old = best.model_copy(update={"run": stale, "run_id": stale.id})
+    Folder(tmp_path / "tuned-tuning").finish(old, [])
+    assert cli(*arguments, "--tune") == COMPLETE  # what the trials were before is no trial
     capsys.readouterr()
     assert cli(*arguments, "--methods", "all", "tuned") == COMPLETE
     runs = {run["label"]: run for run, _, _ in contents(tmp_path / "tuned").values()}

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 import tiny
+import tomli_w
 import torch
 from torch import nn
 
 from benchmark.cost.__main__ import main
 from benchmark.cost.measure import Allocations, Measurer
 from benchmark.forecast import forecasts, kind, total, training_images
+from benchmark.grid_file import load_grid
 from benchmark.measurements import Measured, Measurement, read, read_all, write
 from benchmark.provenance import provenance
 from benchmark.records import Folder
@@ -161,6 +163,31 @@ def test_kinds_are_told_apart_by_what_a_step_costs() -> None:
     assert len({kind(run) for run in (kd, *other)}) == 7
     alone = tiny.TEACHER.model_copy(update={"recipe": tiny.RECIPE, "student": tiny.RESNET})
     assert kind(tiny.run("student")) == kind(alone)  # labels alone: who would teach does not matter
+
+
+def test_data_sets_of_other_classes_are_measured_apart(tmp_path: Path) -> None:
+    """Their networks have other classifiers."""
+    smoke = load_grid("smoke").as_toml()
+    smoke |= {"name": "two", "methods": ["student"], "datasets": [{"name": "cifar10"}, {"name": "cifar100"}]}
+    (tmp_path / "two.toml").write_text(tomli_w.dumps(smoke))
+    assert main(["--grid", str(tmp_path / "two.toml"), "--rounds", "1", "--results-dir", str(tmp_path)]) == 0
+    (path,) = (tmp_path / "two" / "measured").glob("*.json")
+    parameters = {(each.student, each.dataset): each.parameters for each in read(path).measurements}
+    for student, width in (("resnet_s", 8), ("resnet_m", 32)):
+        assert parameters[student, "cifar100"] - parameters[student, "cifar10"] == 90 * (width + 1)
+
+
+def test_options_that_cost_are_measured_and_controls_that_do_not_are_not(tmp_path: Path) -> None:
+    smoke = load_grid("smoke").as_toml()
+    deep = {"name": "deep", "methods": ["sp"], "options": {"sp": {"stages": 3}}}
+    longer = {"name": "longer", "methods": ["sp"], "recipe": {"epochs": 9}}
+    smoke |= {"name": "deep", "methods": ["sp"], "control": [deep, longer]}
+    (tmp_path / "deep.toml").write_text(tomli_w.dumps(smoke))
+    assert main(["--grid", str(tmp_path / "deep.toml"), "--rounds", "1", "--results-dir", str(tmp_path)]) == 0
+    (path,) = (tmp_path / "deep" / "measured").glob("*.json")
+    found = {each.method: each for each in read(path).measurements}
+    assert found["sp@deep"].step_flops > found["sp"].step_flops
+    assert found["sp@longer"] == found["sp"].model_copy(update={"method": "sp@longer"})
 
 
 def test_the_command_measures_a_grid_and_says_what_it_cannot(

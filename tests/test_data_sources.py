@@ -278,6 +278,17 @@ def test_tiny_imagenets_own_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         load(Dataset(name="tiny_imagenet"), tmp_path)
 
 
+def test_a_corrected_annotation_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though no image has changed, nor their order by class."""
+    small(monkeypatch, "tiny_imagenet", 2, 2, 3)
+    root = pictures.folder(tmp_path / "tiny_imagenet", {"train": {"a": 1, "b": 1}, "val": {"images": 3}})
+    for labels in ("aab", "abb"):
+        lines = [f"{number}.png\t{label}\n" for number, label in enumerate(labels)]
+        (root / "val" / "val_annotations.txt").write_text("".join(lines))
+        test = load(Dataset(name="tiny_imagenet"), tmp_path).test
+        assert test.labels.tolist() == ["ab".index(label) for label in labels]
+
+
 def test_a_published_name_stands_for_the_published_images(tmp_path: Path) -> None:
     pictures.parquet(tmp_path / "cifar10" / "train-0.parquet", [0, 1])
     pictures.parquet(tmp_path / "cifar10" / "test-0.parquet", [0, 1], first=2)

@@ -14,6 +14,7 @@ from torch import Tensor
 import methods
 from benchmark.data import TrainingSet, load
 from benchmark.members import Member, build_student
+from benchmark.records import Folder
 from benchmark.spec import Run
 from benchmark.weights import weights_sha256
 from methods.base import REGISTRY, Batch, Method, Outputs, Task, register
@@ -124,6 +125,13 @@ def test_the_curve_tells_phases_from_the_main_schedule(results: Path) -> None:
     assert [row["epoch"] for row in member.curve] == [-3, -2, -1, 0, 1]
     assert [row["train_top1"] is None for row in member.curve] == [True, False, False, False, False]
     assert [row["validation_top1"] is None for row in member.curve] == [True, True, True, True, False]
+
+
+def test_a_main_schedule_of_no_epochs_leaves_the_phases(results: Path) -> None:
+    run = tiny.run("fitnet_two_stage", epochs=0, options={"fitnet_two_stage": {"epochs": 1}})
+    assert tiny.train(results / "grid", run)
+    curve = Folder(results / "grid").curve_path(run.id).read_text().splitlines()
+    assert [line.partition(",")[0] for line in curve] == ["epoch", "-1"]
 
 
 def test_company_does_not_change_a_bit(results: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,15 @@ def test_files_that_hold_no_weights(tmp_path: Path) -> None:
     for name in ("garbage.pth", "garbage.safetensors"):
         (tmp_path / name).write_bytes(b"\xff" * 5000)
         refused(f"'resnet': .*{name} holds no weights: ", with_weights(name))
+
+
+def test_no_version_of_timm_runs_what_a_file_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its reader takes any pickle unless told otherwise up to some version, tensors alone from then on."""
+    reader = timm().models.load_state_dict
+    monkeypatch.setattr(timm().models, "load_state_dict", partial(reader, weights_only=False))
+    torch.save({"model": Exploit()}, "exploit.pth")
+    refused("exploit.pth holds no weights", with_weights("exploit.pth"))
+    assert not Path("exploited").exists()
 
 
 @pytest.mark.parametrize(("field", "values"), [("mean", (0.5,)), ("std", (0.377,)), ("mean", (0.305,) * 3)])

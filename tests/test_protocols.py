@@ -66,6 +66,17 @@ def test_the_protocol_of_graph_distillation() -> None:
     assert kinds["kd"]["kd"] == {"temperature": 4.0, "ce": 1.0, "weight": 1.0, "t_squared": True}
 
 
+def test_the_protocol_of_multi_head_graph_distillation() -> None:
+    grid = all_of("cifar100_mhgd")
+    rates = [round(learning_rate(grid.recipe, epoch), 9) for epoch in (0, 29, 30, 59, 60, 79, 80, 99)]
+    assert rates == [0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3, 1e-4, 1e-4]
+    kinds = {run.label: run.options for run in cells(grid)}
+    assert kinds["kd"]["kd"] == {"temperature": 4.0, "ce": 0.7, "weight": 0.3, "t_squared": False}
+    assert kinds["rkd_da"]["rkd_da"] == {"distance": 25.0, "angle": 50.0, "normalize": True}
+    assert kinds["rkd_d"]["rkd_d"]["normalize"]
+    assert kinds["rkd_a"]["rkd_a"]["normalize"]
+
+
 def shortened(name: str, dataset: dict[str, Any], folder: Path) -> Path:
     """The grid with a step or two for everything: a few images, one epoch, phases of one epoch, any teacher."""
     raw = tomllib.loads((GRIDS / f"{name}.toml").read_text(encoding="utf-8"))

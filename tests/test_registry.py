@@ -170,6 +170,19 @@ def test_an_override_wins_over_the_composed_default() -> None:
     assert resolved["kd"] == {"temperature": 4.0, "ce": 1.0, "weight": 1.0, "t_squared": False}
 
 
+@pytest.mark.parametrize("name", ["kd", "fitnet_two_stage"])
+def test_the_share_of_cross_entropy_is_a_methods_own_and_not_a_compositions(name: str) -> None:
+    """It would be said in the record, the label and the run id, and change nothing."""
+    overrides: dict[str, dict[str, Scalar]] = {name: {"ce": 0.5}}
+    assert methods.load(name, task(), overrides).ce_weight == 0.5
+    together = f"{name}+sp"
+    assert methods.resolve(together, overrides) == methods.resolve(together)
+    assert methods.label(together, methods.resolve(together, overrides)) == together
+    assert methods.load(together, task(), overrides).ce_weight == 1
+    with pytest.raises(methods.MethodError, match="ce"):
+        methods.resolve(together, {name: {"ce": "much"}})
+
+
 def test_composition_reads_what_its_terms_read() -> None:
     assert methods.reads("kd") == {"logits"}
     assert methods.reads("kd+rkd_da+sp") == {"logits", "embedding", "maps"}

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmark import cohort, training
+from benchmark import checkpoints, cohort, training
 from benchmark.members import Member
 from benchmark.records import Cost, Folder, Record
 from benchmark.spec import Run
@@ -50,6 +50,15 @@ def whole(taught: Path, test_methods: None) -> dict[str, tuple[str, bytes]]:
 
 def checkpointed_steps(folder: Path, run: Run) -> list[int]:
     return [int(path.stem) for path in sorted(Folder(folder).checkpoints_path(run.id).glob("*.pt"))]
+
+
+def test_a_checkpoint_within_an_epoch_keeps_what_the_cohort_has_cost(results: Path) -> None:
+    run, folder = tiny.run(), results / "grid"
+    assert not tiny.train(folder, run, stop=tiny.stop_after(1))
+    state = checkpoints.newest(Folder(folder).checkpoints_path(run.id), run.id, tiny.CPU)
+    assert state is not None
+    own, cohort_seconds, _ = state["seconds"]
+    assert 0 < own < cohort_seconds
 
 
 @pytest.mark.parametrize("steps", range(1, TOTAL + 1))

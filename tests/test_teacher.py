@@ -200,7 +200,7 @@ def test_the_gate(results: Path, failure: str) -> None:
 @pytest.mark.parametrize(("field", "value"), [("mean", (0.5,)), ("std", (1.0,)), ("input_size", 16)])
 def test_the_gate_refuses_students_that_are_shown_other_images(results: Path, field: str, value: Any) -> None:
     run = tiny.run("kd", **{field: value})
-    with pytest.raises(TeacherError, match=f"was trained with {field} = .*, its students get"):
+    with pytest.raises(TeacherError, match=f"resnet: its teacher teacher gets {field} = .*, it gets"):
         admit(run, Folder(results / "teachers"), load(tiny.DATA), tiny.CPU, None)
 
 

@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmark import cohort
 from benchmark.data import Resident, TrainingSet, load
 from benchmark.members import build_student
+from benchmark.records import Folder
 from methods.base import Batch
 
 pytestmark = pytest.mark.usefixtures("test_methods")
@@ -53,6 +55,17 @@ def test_a_run_is_what_a_plain_loop_gives(results: Path) -> None:
     top1 = float((model.eval()(images).argmax(1) == labels).double().mean())
     assert [row["validation_top1"] is None for row in member.curve] == [True] * 4 + [False] * 2
     assert tiny.record(results / "grid", run).result.validation_top1 == member.curve[-1]["validation_top1"] == top1
+
+
+def test_a_cohorts_most_memory_on_a_gpu_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not that of a larger one which its worker trained before."""
+    forgotten: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", forgotten.append)
+    for name in ("settle", "_bench", "_member"):
+        monkeypatch.setattr(cohort, name, lambda *args: None)
+    for device in ("cuda", "cpu"):
+        assert cohort.run_cohort(Folder(tmp_path), [tiny.run()], tiny.GRID, torch.device(device), None)
+    assert forgotten == [torch.device("cuda")]
 
 
 @pytest.mark.parametrize(("method", "weight"), [("student", 1.0), ("kd", 0.1), ("kd+sp", 1.0), ("replaced", 0.0)])

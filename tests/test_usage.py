@@ -127,6 +127,14 @@ def test_wrong_usage_is_one_line_and_nothing_is_written(
         ({"datasets__0__train": 5000}, "'digits'"),
         ({"architectures__resnet_s__model": "resnet19"}, "unknown model 'resnet19': did you mean resnet1"),
         ({"architectures__resnet_s__options": {"depth": 3}}, "architecture 'resnet_s'"),
+        (
+            {"recipes": {"resnet_s": {"input_size": 16}}},
+            "student on resnet_m_resnet_s: its teacher resnet_m gets input_size = 8, it gets 16",
+        ),
+        (
+            {"recipe__crop_scale": [0.5, 1.0]},
+            "crop_scale = [0.5, 1.0] is for storage = 'streamed'; images of 'digits' are resident",
+        ),
     ],
     ids=str,
 )

@@ -22,6 +22,7 @@ from benchmark.grid_file import Grid, load_grid
 from benchmark.measurements import Measured, Measurement, write
 from benchmark.records import Folder
 from benchmark.spec import Dataset, Run
+from benchmark.value import digest
 
 if TYPE_CHECKING:
     import torch
@@ -113,19 +114,19 @@ def measure(
     console: Console,
 ) -> None:
     from benchmark.cost.measure import Measurer
-    from benchmark.forecast import kind
 
     measurer = Measurer(device, options.rounds)
     folder = Folder(options.results_dir / grid.name)
     named: dict[str, list[Run]] = {}
     for each in runs:
-        named.setdefault(kind(each), []).append(each)
+        named.setdefault(work(each, classes), []).append(each)
     groups: dict[tuple[str, str], list[Run]] = {}
     for first, *_ in named.values():
         groups.setdefault((first.pair, first.cohort_key), []).append(first)
     for number, group in enumerate(groups.values(), 1):
         measured, reasons = measurer.measure(group, classes[group[0].dataset.name])
-        rows = [renamed(each, other) for each in measured for other in named[each.kind]]
+        alike = {each.label: named[work(each, classes)] for each in group}
+        rows = [renamed(each, other) for each in measured for other in alike[each.method]]
         path = write(folder, described(grid, rows, measurer.clock.processor, device))
         show(rows, f"{number} of {len(groups)}: {group[0].dataset.name} {group[0].pair or 'teacher'}", console)
         for label, reason in reasons.items():
@@ -133,8 +134,16 @@ def measure(
     console.print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
 
 
+def work(run: Run, classes: dict[str, int]) -> str:
+    """Hash of what a run's cost depends on. A forecast's kind leaves out options, which may be of no consequence or of
+    much, and the number of classes."""
+    from benchmark.forecast import kind
+
+    return digest([kind(run), run.options, classes[run.dataset.name]])
+
+
 def renamed(measurement: Measurement, run: Run) -> Measurement:
-    """What was measured once, under the name of another cell of the same kind."""
+    """What was measured once, under the name of another cell of the same work."""
     teacher = run.teacher.student.name if run.teacher else ""
     names = {"dataset": run.dataset.name, "pair": run.pair, "teacher": teacher}
     return measurement.model_copy(update={**names, "student": run.student.name, "method": run.label})

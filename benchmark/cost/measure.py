@@ -230,7 +230,8 @@ class Measurer:
         """Seconds for one image, and images per second in a large batch; one measurement for all methods that deploy
         the student as it is."""
         own = member.run.method if member.method.deployed() else None
-        key = digest([member.run.student.model_dump(mode="json"), member.run.recipe.identity(), own])
+        student = member.run.student.model_dump(mode="json")
+        key = digest([student, deployed_parameters(member), member.run.recipe.identity(), own])
         if key not in self._inference:
             size = (member.run.recipe.channels, member.run.recipe.input_size, member.run.recipe.input_size)
             self._inference[key] = (

@@ -26,9 +26,10 @@ def find(folder: Path) -> Source | None:
     if not any(files for listing in listings.values() for files in listing.values()):
         return None
     numbers = {name: number for number, name in enumerate(sorted(listings["train"]))}
+    images = (file for listing in listings.values() for files in listing.values() for file in files)
     return Source(
         location=folder,
-        files=tuple(file for listing in listings.values() for files in listing.values() for file in files),
+        files=(*images, *folder.glob(f"val/{ANNOTATIONS}")),
         splits={split: partial(_items, folder, listing, numbers) for split, listing in listings.items()},
         classes=len(numbers),
         problems=tuple(_problems(listings)),

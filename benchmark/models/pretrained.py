@@ -83,7 +83,7 @@ def _close(a: float, b: float) -> bool:
 
 def _read(path: Path, architecture: Architecture) -> Mapping[str, Any]:
     try:
-        state: Mapping[str, Any] = timm().models.load_state_dict(str(path), use_ema=False)
+        state: Mapping[str, Any] = timm().models.load_state_dict(str(path), use_ema=False, weights_only=True)
     except Exception as error:  # a damaged or hostile file fails in many ways; none of them runs its code
         raise UsageError(f"architecture {architecture.name!r}: {path} holds no weights: {one_line(error)}") from None
     return state
