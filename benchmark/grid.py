@@ -19,7 +19,7 @@ from rich.console import Console
 
 from benchmark import cluster
 from benchmark.choices import method_names, names
-from benchmark.command import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, parser
+from benchmark.command import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, parser, usage_errors
 from benchmark.errors import UsageError, is_disk_trouble
 from benchmark.grid_file import Grid, grid_names, load_grid
 from benchmark.pretrained import pin
@@ -286,12 +286,6 @@ def export(run_id: str, results: Path) -> int:
     shutil.copyfile(found[0], target)
     print(f"wrote {target}; its metadata describes the run, its tensors load into the timm model named there")
     return COMPLETE
-
-
-def usage_errors() -> tuple[type[Exception], ...]:
-    """The errors that are the user's to mend; the method registry's only once it has been imported."""
-    registry = sys.modules.get("methods")
-    return (UsageError, registry.MethodError) if registry else (UsageError,)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,15 @@ def test_a_damaged_entry_is_made_again(data: Path, decoded: list[str], file: str
     assert len(decoded) == 14
 
 
+def test_a_damaged_entry_of_other_files_is_left_alone(data: Path) -> None:
+    load(BIRDS, data)
+    (entry,) = entries(data / ".cache")
+    (entry / "about.json").write_text("{")
+    pictures.picture(99).save(data / "birds" / "train" / "ant" / "new.png")
+    load(BIRDS, data)
+    assert entry in entries(data / ".cache")
+
+
 def test_a_cut_entry_of_several_sizes_is_made_again(data: Path, decoded: list[str]) -> None:
     pictures.picture(50, 9, 4).save(data / "birds" / "train" / "ant" / "0.png")
     load(BIRDS, data)

@@ -213,6 +213,13 @@ def test_a_folder_of_images(tmp_path: Path) -> None:
     np.testing.assert_array_equal(splits.train.pixels, np.stack([pictures.pixels(n) for n in (3, 4, 0, 1, 2)]))
 
 
+@pytest.mark.parametrize("name", ["Train", "training"])
+def test_a_split_of_another_name_is_no_class(tmp_path: Path, name: str) -> None:
+    (pictures.folder(tmp_path / "birds", SPLITS) / "train").rename(tmp_path / "birds" / name)
+    with pytest.raises(UsageError, match=f"has '{name}', 'val', which look like splits, but no 'train'; valid: train"):
+        load(Dataset(name="birds"), tmp_path)
+
+
 def test_the_test_folder_is_preferred_to_the_validation_folder(tmp_path: Path) -> None:
     pictures.folder(tmp_path / "birds", {**SPLITS, "test": {"ant": 2, "cat": 2}})
     assert len(load(birds(), tmp_path).test) == 4

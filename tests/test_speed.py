@@ -188,3 +188,4 @@ def test_the_command_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "grid, as one cohort" in capsys.readouterr().out
     assert main(["--pair", "a_b"]) == 2
     assert main(["--rounds", "0"]) == 2
+    assert main(["--workers", "-1"]) == 2

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.choices import method_names, names
+from benchmark.command import USAGE, usage_errors
 from benchmark.errors import UsageError
 from benchmark.grid_file import Grid, load_grid
 from benchmark.measurements import Measured, Measurement, write
@@ -27,18 +28,12 @@ from benchmark.value import digest
 if TYPE_CHECKING:
     import torch
 
-USAGE = 2
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         run(options, Console())
-    except ValueError as error:
-        import methods
-
-        if not isinstance(error, UsageError | methods.MethodError):
-            raise
+    except usage_errors() as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
     return 0

@@ -135,9 +135,17 @@ def _clear(name: str, entry: Path, origin: list[object]) -> None:
         log.warning("%s is damaged", entry)
         shutil.rmtree(entry)
     for other in entry.parent.glob(f"{name}-*/about.json"):
-        if json.loads(other.read_bytes())["source"] == origin:
+        if _source(other) == origin:
             log.warning("%s: files in %s have changed since they were decoded", name, origin[0])
             shutil.rmtree(other.parent)
+
+
+def _source(about: Path) -> object:
+    """Where an entry says that it comes from; None if it is damaged, which who asks for it will find out."""
+    try:
+        return json.loads(about.read_bytes())["source"]
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _build(name: str, source: Source, entry: Path, keep_pixels: bool) -> None:

@@ -6,11 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from benchmark.data.source import Item, Source
+from benchmark.errors import UsageError
 
 log = logging.getLogger(__name__)
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 ANNOTATIONS = "val_annotations.txt"
+SPLITS = ("train", "training", "test", "testing", "val", "valid", "validation")
 
 Listing = dict[str, list[Path]]
 """Image files by the name of their class."""
@@ -38,6 +40,7 @@ def find(folder: Path) -> Source | None:
 
 def _listings(folder: Path) -> dict[str, Listing]:
     if not (folder / "train").is_dir():
+        _check_no_split(folder)
         return {"train": _classes(folder)}
     train = {"train": _classes(folder / "train")}
     if (folder / "val" / ANNOTATIONS).is_file():
@@ -46,6 +49,13 @@ def _listings(folder: Path) -> dict[str, Listing]:
     if len(held_out) > 1:
         log.info("%s: the images of 'val' are not used; a validation split is drawn from 'train'", folder)
     return train | ({"test": _classes(folder / held_out[0])} if held_out else {})
+
+
+def _check_no_split(folder: Path) -> None:
+    """Raise UsageError where a split's folder has an unknown name: it would become a class."""
+    if misnamed := sorted(place.name for place in folder.iterdir() if place.is_dir() and place.name.lower() in SPLITS):
+        named = ", ".join(map(repr, misnamed))
+        raise UsageError(f"{folder} has {named}, which look like splits, but no 'train'; valid: train, val, test")
 
 
 def _classes(folder: Path) -> Listing:

@@ -17,13 +17,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmark.command import USAGE, usage_errors
 from benchmark.errors import UsageError
 from benchmark.grid_file import load_grid
 from benchmark.measurements import device_slug
 from benchmark.records import write_json
 from benchmark.spec import Run
 
-USAGE = 2
 BATCHES = 8
 
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         run(options, Console())
-    except UsageError as error:
+    except usage_errors() as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
     return 0
@@ -57,6 +57,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     for flag in ("rounds", "threads"):
         if getattr(options, flag) is not None and getattr(options, flag) < 1:
             raise UsageError(f"--{flag} {getattr(options, flag)} is not a number above 0")
+    if options.workers < 0:
+        raise UsageError(f"--workers {options.workers} is below 0")
     import torch
 
     from benchmark.cost.clock import Clock
@@ -67,6 +69,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     grid = load_grid(options.grid)
+    if "student" not in grid.methods:
+        raise UsageError(f"grid {grid.name!r} has no method 'student', which the others are compared with")
     pair = options.pair or grid.pairs[0].name
     chosen = select(grid, Selection(pairs=(pair,), seeds=grid.seeds[:1]))
     runs = cells(chosen)
