@@ -22,12 +22,23 @@ def test_the_table_is_the_reference_table() -> None:
     assert "\n".join(table) in README
 
 
-@pytest.mark.parametrize("name", ["runs.csv", "costs.csv", "tables/main.md", "tables/main.tex", "tables/cost.md"])
+@pytest.mark.parametrize("grid", ["digits", "digits_precision"])
 @pytest.mark.usefixtures("unsaved")
-def test_the_committed_tables_come_from_the_committed_records(name: str, tmp_path: Path) -> None:
-    shutil.copytree(REFERENCE, tmp_path / "digits", ignore=shutil.ignore_patterns("tables", "figures", "*.csv"))
-    assert main([str(tmp_path / "digits")]) == 0
-    assert (tmp_path / "digits" / name).read_bytes() == (REFERENCE / name).read_bytes()
+def test_the_committed_tables_come_from_the_committed_records(grid: str, tmp_path: Path) -> None:
+    committed = REFERENCE.with_name(grid)
+    shutil.copytree(
+        committed, tmp_path / grid, ignore=shutil.ignore_patterns("tables", "figures", "runs.csv", "costs.csv", "*.md")
+    )
+    assert main([str(tmp_path / grid)]) == 0
+    names = [
+        "runs.csv",
+        "costs.csv",
+        "summary.md",
+        "paper.tex",
+        *(f"tables/{t.name}" for t in committed.glob("tables/*")),
+    ]
+    assert len(names) > 12
+    assert [name for name in names if (tmp_path / grid / name).read_bytes() != (committed / name).read_bytes()] == []
 
 
 def test_linked_files_exist() -> None:
