@@ -20,6 +20,7 @@ from benchmark.errors import UsageError
 from benchmark.job import Job, Work
 from benchmark.plan import Plan
 from benchmark.records import Folder
+from benchmark.signals import heeded, stop_signals
 
 Executor = Literal["slurm", "local", "inline"]
 
@@ -73,7 +74,8 @@ class Launched:
     """Workers under way."""
 
     def wait(self, tick: Callable[[], None], seconds: float = 0.5) -> None:
-        """Block until they end, calling `tick` now and then; an interrupt asks them to stop and waits for that."""
+        """Block until they end, calling `tick` now and then. An interrupt, or a signal that asks this process to end,
+        asks them to stop, which is waited for; then KeyboardInterrupt is raised."""
 
     def complaints(self) -> list[str]:
         """What to say of workers that ended without a word."""
@@ -114,17 +116,18 @@ class Local(Launched):
     def wait(self, tick: Callable[[], None], seconds: float = 0.5) -> None:
         interrupted = False
         running = self.jobs
-        while running:
-            try:
-                tick()
-                time.sleep(seconds)
-            except KeyboardInterrupt:
-                interrupted = True
-            running = [job for job in self.jobs if not job.done()]
-            if interrupted:  # again and again: a worker that is just starting does not listen yet
-                _ask_to_stop(running)
+        with stop_signals(*heeded(signal.SIGTERM, signal.SIGHUP)) as stop:
+            while running:
+                try:
+                    tick()
+                    time.sleep(seconds)
+                except KeyboardInterrupt:
+                    interrupted = True
+                running = [job for job in self.jobs if not job.done()]
+                if interrupted or stop.asked:  # again and again: a worker that is just starting does not listen yet
+                    _ask_to_stop(running)
         tick()
-        if interrupted:
+        if interrupted or stop.asked:
             raise KeyboardInterrupt
 
     def complaints(self) -> list[str]:

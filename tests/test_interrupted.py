@@ -81,12 +81,22 @@ def test_a_signal_to_all_processes_costs_no_numbers(
     assert [len(job["run_ids"]) for job in jobs] == [2] * (1 + (again == "local"))
 
 
-@pytest.mark.parametrize("executor", ["local", "inline"])
+@pytest.mark.parametrize(
+    ("executor", "number"),
+    [
+        ("local", signal.SIGINT),
+        ("inline", signal.SIGINT),
+        ("local", signal.SIGTERM),
+        ("inline", signal.SIGTERM),
+        ("local", signal.SIGHUP),
+    ],
+)
 def test_an_interrupt_of_the_command_alone_costs_no_numbers(
-    executor: str, undisturbed: Path, begun: Path, capsys: pytest.CaptureFixture[str]
+    executor: str, number: signal.Signals, undisturbed: Path, begun: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Nobody works on behind its back."""
     grid = undisturbed / "long.toml"
-    with during_training(begun / "long", lambda: os.kill(os.getpid(), signal.SIGINT)):
+    with during_training(begun / "long", lambda: os.kill(os.getpid(), number)):
         assert cli("--grid", grid, "--results-dir", begun, executor=executor) == INTERRUPTED
     assert "run the same command again" in one_line(capsys.readouterr().err)
     assert_stopped_cleanly(begun / "long")
