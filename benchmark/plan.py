@@ -199,6 +199,10 @@ def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:
     for key in ("recipe", "teacher_recipe", "recipes", "teacher_seed"):
         if getattr(grid, key) != getattr(frozen, key):
             raise _other_grid(folder, _difference(key, getattr(frozen, key), getattr(grid, key)))
+    for part in {part for name in frozen.methods for part in methods.components(name.partition("@")[0])}:
+        before, now = frozen.options.get(part, {}), grid.options.get(part, {})
+        if before != now:
+            raise _other_grid(folder, f"options.{part} = {before} there, {now} now")
     for key in ("datasets", "architectures", "control"):
         ours, theirs = (_by_name(getattr(g, key)) for g in (grid, frozen))
         for name in sorted(ours.keys() & theirs.keys()):
@@ -216,7 +220,7 @@ def merge(frozen: Grid, grid: Grid) -> Grid:
             "pairs": tuple({pair.name: pair for g in both for pair in g.pairs}.values()),
             "methods": tuple(dict.fromkeys(name for g in both for name in g.methods)),
             "seeds": tuple(sorted({seed for g in both for seed in g.seeds})),
-            "options": frozen.options,
+            "options": {**grid.options, **frozen.options},
             "control": tuple({control.name: control for g in both for control in g.control}.values()),
         }
     )

@@ -1,9 +1,8 @@
 """Shared fixtures. benchmark.models comes first: it makes timm and torchvision importable beside any build of torch."""
 
-import resource
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -38,14 +37,6 @@ def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
             target.write_bytes(b"")
 
     monkeypatch.setattr(Figure, "savefig", save)
-
-
-@pytest.fixture
-def file_limit() -> Iterator[Callable[[int], None]]:
-    """Sets how many bytes a file may have, which is what a full disk looks like to who writes; -1 lifts it."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 import logging
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
+from full_disk import files_end_at
 
 from benchmark import checkpoints, records
 from benchmark.errors import UsageError, is_disk_trouble
@@ -91,19 +93,15 @@ def test_a_pickle_that_runs_code_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("instant", ["writing", "renaming"])
-def test_a_failed_save_leaves_no_trace(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, file_limit: Callable[[int], None], instant: str
-) -> None:
-    before = names(folder)
+def test_a_failed_save_leaves_no_trace(folder: Path, monkeypatch: pytest.MonkeyPatch, instant: str) -> None:
+    before, full = names(folder), files_end_at(100) if instant == "writing" else nullcontext()
 
     def refuse(*args: object) -> None:
         raise OSError(5, "Input/output error")
 
-    if instant == "writing":
-        file_limit(100)
-    else:
+    if instant == "renaming":
         monkeypatch.setattr(records.os, "replace", refuse)
-    with pytest.raises(OSError, match=r"File too large|Input/output error") as caught:
+    with full, pytest.raises(OSError, match=r"File too large|Input/output error") as caught:
         checkpoints.save(folder, state(13))
     assert is_disk_trouble(caught.value)
     assert names(folder) == before

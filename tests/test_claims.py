@@ -5,11 +5,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from full_disk import files_end_at
 
 from benchmark import claims
 from benchmark.claims import STALE_SECONDS, Claims, identity, is_stale
@@ -179,15 +180,13 @@ def test_a_fresh_claim_is_not_even_moved_by_who_saw_a_stale_one(
     assert path.stat().st_ctime_ns == changed
 
 
-def test_on_a_full_disk_no_claim_is_left(tmp_path: Path, file_limit: Callable[[int], None]) -> None:
+def test_on_a_full_disk_no_claim_is_left(tmp_path: Path) -> None:
     """Nobody could tell whose an empty one is."""
     path = tmp_path / "run.json"
     with Claims() as mine:
-        file_limit(0)
-        with pytest.raises(OSError, match="File too large"):
+        with files_end_at(0), pytest.raises(OSError, match="File too large"):
             mine.take(path)
         assert not path.exists()
-        file_limit(-1)
         assert mine.take(path)
 
 

@@ -206,7 +206,6 @@ def test_a_folder_keeps_one_protocol(changes: dict[str, Any], difference: str, f
         {"seeds": (7,)},
         {"pairs": [Pair(teacher="m", student="t")]},
         {"datasets": [Dataset(name="cifar10")]},
-        {"options": {"kd": {"temperature": 2.0}}},
         {"description": "other"},
         {},
     ],
@@ -217,8 +216,7 @@ def test_another_selection_is_the_same_protocol_and_adds_up(changes: dict[str, A
     both = merge(grid(), grid(**changes))
     ids = {run.id for run in cells(both)}
     assert {run.id for run in cells(grid())} <= ids
-    if "options" not in changes:
-        assert {run.id for run in cells(grid(**changes))} <= ids
+    assert {run.id for run in cells(grid(**changes))} <= ids
     assert merge(both, grid(**changes)) == both
 
 
@@ -302,6 +300,18 @@ def test_a_folder_keeps_to_its_controls(folder: Folder) -> None:
     assert merge(begun, grid()).control == begun.control
     with pytest.raises(UsageError, match=r"control.longer.recipe = \{'epochs': 60\} there, \{'epochs': 90\} now"):
         check_frozen(grid(control=(Control(name="longer", recipe={"epochs": 90}),)), begun, folder)
+
+
+def test_a_folder_keeps_to_the_options_of_the_methods_it_has(folder: Folder) -> None:
+    """The table has one row for a method."""
+    begun = grid(methods=("student", "kd"), options={"kd": {"ce": 0.5}})
+    wider = grid(methods=("sp",), options={"kd": {"ce": 0.5}, "sp": {"weight": 30.0}})
+    check_frozen(wider, begun, folder)
+    assert merge(begun, wider).options == wider.options
+    with pytest.raises(UsageError, match=r"options.kd = \{'ce': 0.5\} there, \{'ce': 0.7\} now"):
+        check_frozen(grid(options={"kd": {"ce": 0.7}}), begun, folder)
+    with pytest.raises(UsageError, match=r"options.kd = \{'ce': 0.5\} there, \{\} now"):
+        check_frozen(grid(), begun, folder)
 
 
 def test_the_same_run_under_two_names_is_one(folder: Folder) -> None:

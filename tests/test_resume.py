@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tiny
 import torch
+from full_disk import files_end_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -135,7 +136,6 @@ def test_what_a_full_disk_stops_goes_on_when_there_is_room(
     results: Path,
     whole: dict[str, tuple[str, bytes]],
     monkeypatch: pytest.MonkeyPatch,
-    file_limit: Callable[[int], None],
     room: int,
     seconds: float,
 ) -> None:
@@ -143,10 +143,8 @@ def test_what_a_full_disk_stops_goes_on_when_there_is_room(
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", seconds)
     runs = runs_of(*METHODS)
     job, folder = tiny.job_for(results, runs), results / "grid"
-    file_limit(room)
-    with pytest.raises(OSError, match="File too large"):
+    with files_end_at(room), pytest.raises(OSError, match="File too large"):
         job()
-    file_limit(-1)
     assert not list(folder.glob("claims/*")) + list(folder.glob("failures/*")) + list(folder.glob("records/*"))
     assert job() is True
     assert tiny.bits(folder, *runs) == list(whole.values())

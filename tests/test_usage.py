@@ -1,11 +1,11 @@
 """The arguments of the command line, and every kind of wrong usage."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import METHODS, cli, files, one_line, runs, write_grid
+from full_disk import files_end_at
 
 from benchmark.grid import COMPLETE, USAGE, main, method_options, seed_list
 from benchmark.grid_file import load_grid
@@ -148,13 +148,10 @@ def test_a_wrong_grid_file_is_one_line_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["wrong.toml"]
 
 
-def test_a_full_disk_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], file_limit: Callable[[int], None]
-) -> None:
+def test_a_full_disk_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     grid = write_grid(tmp_path / "tiny.toml")
-    file_limit(10)
-    assert cli("--grid", grid) == USAGE
-    file_limit(-1)
+    with files_end_at(10):
+        assert cli("--grid", grid) == USAGE
     assert one_line(capsys.readouterr().err) == "error: cannot write below results: File too large\n"
 
 
