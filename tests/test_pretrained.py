@@ -8,12 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import tiny
 import tomli_w
 import torch
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -356,44 +354,6 @@ def test_a_misspelt_architecture_is_answered_with_the_grids_own(capsys: pytest.C
     assert run_grid(write_grid("g", pairs=pairs), "results") == USAGE
     assert "unknown model 'resnet_z': did you mean resnet_m or resnet_s" in capsys.readouterr().err.replace(
         "resnet_s or resnet_m", "resnet_m or resnet_s"
-    )
-
-
-def photograph(folder: Path) -> None:
-    """A folder nobody prepared: images of many sizes, modes and formats, no two classes alike."""
-    draw = np.random.default_rng(0)
-    kinds = [("RGB", "jpg"), ("L", "png"), ("RGBA", "webp"), ("P", "png"), ("CMYK", "jpeg")]
-    for split, count in (("train", 15), ("val", 10)):
-        for shade, name in enumerate(("a heron", "größe", "owl")):
-            place = folder / split / name
-            place.mkdir(parents=True)
-            for i in range(count):
-                mode, suffix = kinds[i % len(kinds)]
-                height, width = draw.integers(20, 60, 2)
-                pixels = draw.integers(0, 80, (height, width, 3), dtype=np.uint8) + np.uint8(80 * shade)
-                Image.fromarray(pixels).convert(mode).save(place / f"{i}.{suffix}")
-
-
-def test_a_transformer_teaches_a_mobile_student_on_a_folder_of_images() -> None:
-    photograph(Path("data/birds"))
-    vit = {"model": "test_vit", "options": {"patch_size": 8, "depth": 3, "embed_dim": 32, "num_heads": 2}}
-    mobile = {"model": "cifar_mobilenetv2", "options": {"width": 0.25}}
-    grid = write_grid(
-        "vit",
-        pairs=[{"teacher": "vit", "student": "mobile"}],
-        architectures={"vit": vit, "mobile": mobile},
-        methods=["student", "fitnet", "rkd_da", "sp"],
-        expected_accuracy={"birds": {"vit": 0.0}},
-        datasets=[{"name": "birds"}],
-        recipe__input_size=32,
-        recipe__mean=[0.4, 0.4, 0.4],
-        recipe__std=[0.3, 0.3, 0.3],
-    )
-    arguments = ["--grid", grid, "--data-dir", "data", "--executor", "inline", "--threads", "1", "--offline"]
-    assert main(arguments) == COMPLETE
-    records = Folder(Path("results/vit")).records()[0]
-    assert {record.run.method: record.status for record in records} == dict.fromkeys(
-        ("student", "fitnet", "rkd_da", "sp"), "done"
     )
 
 
