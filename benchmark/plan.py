@@ -203,9 +203,10 @@ def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:
         before, now = frozen.options.get(part, {}), grid.options.get(part, {})
         if before != now:
             raise _other_grid(folder, f"options.{part} = {before} there, {now} now")
+    used = {name.partition("@")[2] for name in grid.methods}
     for key in ("datasets", "architectures", "control"):
         ours, theirs = (_by_name(getattr(g, key)) for g in (grid, frozen))
-        for name in sorted(ours.keys() & theirs.keys()):
+        for name in sorted(ours.keys() & theirs.keys() & (used if key == "control" else ours.keys())):
             if ours[name].identity() != theirs[name].identity():  # a data set may lie elsewhere now
                 raise _other_grid(folder, _difference(f"{key}.{name}", theirs[name], ours[name]))
 
@@ -221,7 +222,7 @@ def merge(frozen: Grid, grid: Grid) -> Grid:
             "methods": tuple(dict.fromkeys(name for g in both for name in g.methods)),
             "seeds": tuple(sorted({seed for g in both for seed in g.seeds})),
             "options": {**grid.options, **frozen.options},
-            "control": tuple({control.name: control for g in both for control in g.control}.values()),
+            "control": tuple({control.name: control for g in (*both, frozen) for control in g.control}.values()),
         }
     )
 

@@ -298,8 +298,12 @@ def test_a_folder_keeps_to_its_controls(folder: Folder) -> None:
     check_frozen(begun, begun, folder)
     check_frozen(grid(), begun, folder)
     assert merge(begun, grid()).control == begun.control
+    other = grid(methods=("student@longer",), control=(Control(name="longer", recipe={"epochs": 90}),))
     with pytest.raises(UsageError, match=r"control.longer.recipe = \{'epochs': 60\} there, \{'epochs': 90\} now"):
-        check_frozen(grid(control=(Control(name="longer", recipe={"epochs": 90}),)), begun, folder)
+        check_frozen(other, begun, folder)
+    unused = other.model_copy(update={"methods": METHODS})
+    check_frozen(unused, begun, folder)  # as after a second tuning, of which nothing is run
+    assert merge(begun, unused).control == begun.control
 
 
 def test_a_folder_keeps_to_the_options_of_the_methods_it_has(folder: Folder) -> None:
