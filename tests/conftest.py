@@ -40,6 +40,12 @@ def unsaved(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoded images are kept apart from the test's data and from every other test's."""
+    monkeypatch.setenv("RELATIONAL_DISTILLATION_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands and their workers run in the test's folder, on this tree and one thread, without a GPU."""
     monkeypatch.chdir(tmp_path)

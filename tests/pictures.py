@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from PIL import Image
+
+from benchmark import known
+from benchmark.known import KNOWN
+from benchmark.spec import Dataset
 
 
 def pixels(number: int, height: int = 6, width: int = 6, channels: int = 3) -> np.ndarray:
@@ -66,3 +71,13 @@ def folder(root: Path, splits: dict[str, dict[str, int]], *shape: int) -> Path:
                 picture(number, *shape).save(place / f"{file}.png")
                 number += 1
     return root
+
+
+def birds(**fields: Any) -> Dataset:
+    return Dataset.model_validate({"name": "birds", **fields})
+
+
+def small(monkeypatch: pytest.MonkeyPatch, name: str, classes: int, train: int, test: int) -> None:
+    """Let a published set be of another size."""
+    values = {**vars(KNOWN[name]), "classes": classes, "train": train, "test": test}
+    monkeypatch.setitem(KNOWN, name, known.Known(**values))
