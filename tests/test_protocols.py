@@ -110,6 +110,7 @@ def assert_everything_trained(name: str, results: Path, *pairs: str) -> None:
         ("cifar10_gkd", "wrn-28-1_wrn-28-0.5"),
         ("cifar100_mhgd", "VGG16_VGG7"),
         ("fashion_mnist", "resnet14_efficientnet_half"),
+        ("cifar100_cpu", "resnet14_resnet8_half"),
     ],
 )
 def test_a_step_of_every_method(name: str, pair: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
