@@ -60,6 +60,11 @@ def _caption(evidence: Evidence) -> str:
         if measured
         else ""
     )
+    if any(cell.energy_joules for cell in evidence.cells):
+        apart += (
+            "Training energy is the device's, as it counts it, during the isolated steps, carried over to a run's "
+            "FLOPs. "
+        )
     return (
         "Cost of a run, mean over its finished seeds. Parameters and MACs (multiply-accumulates) are those of one "
         f"image's inference. {apart}Training FLOPs count two per multiply-accumulate over all steps, the teacher's "

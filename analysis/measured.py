@@ -1,12 +1,13 @@
 """Isolated measurements (`python -m benchmark.cost`) beside the runs they belong to."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from benchmark.measurements import read_all
+from benchmark.measurements import Measured, Measurement, read_all
 from benchmark.records import Folder
 
 CELL = ["dataset", "pair", "method", "parameters", "macs"]
@@ -15,12 +16,15 @@ CELL = ["dataset", "pair", "method", "parameters", "macs"]
 COLUMNS = ["latency_seconds", "memory_bytes"]
 """What a run cannot tell that shares its device with others."""
 
+RATE = "joules_per_flop"
+"""Of a training step, where the device counts its energy; a run takes as much for each of its FLOPs."""
+
 ORIGIN = "measured_on"
 
 
 def joined(runs: pd.DataFrame, folders: Sequence[Path]) -> tuple[pd.DataFrame, list[str]]:
-    """The runs with COLUMNS and ORIGIN, a device and its number of threads, if anything was measured of them; and a
-    line for each device that is left out.
+    """The runs with COLUMNS, `energy_joules` and ORIGIN, a device and its number of threads, if anything was measured
+    of them; and a line for each device that is left out.
 
     Devices are never mixed: the numbers of a data set are those of the one that measured most of its cells; of several
     such, of the one that trained most of its runs. Raises UsageError for a file that cannot be used.
@@ -34,7 +38,10 @@ def joined(runs: pd.DataFrame, folders: Sequence[Path]) -> tuple[pd.DataFrame, l
             f"latency and memory on {dataset} are those measured on {chosen} ({most} cells), not on {origin} ({count})"
             for origin, count in others
         ]
-    return (runs.merge(pd.concat(kept), how="left", on=CELL) if kept else runs), left_out
+    if not kept:
+        return runs, left_out
+    runs = runs.merge(pd.concat(kept), how="left", on=CELL)
+    return runs.assign(energy_joules=runs.pop(RATE) * runs.training_flops), left_out
 
 
 def _best_first(rows: pd.DataFrame, trained: Counter[str]) -> list[tuple[str, int]]:
@@ -47,9 +54,18 @@ def _best_first(rows: pd.DataFrame, trained: Counter[str]) -> list[tuple[str, in
 def _measured(folders: Sequence[Path]) -> pd.DataFrame:
     """A row for each cell and device; of several folders the first counts."""
     rows = [
-        {**each.model_dump(include={*CELL, *COLUMNS}), ORIGIN: measured.origin, "device": measured.provenance.device}
+        {**each.model_dump(include={*CELL, *COLUMNS}), RATE: _rate(each), **_origin(measured)}
         for path in folders
         for measured in read_all(Folder(path))
         for each in measured.measurements
     ]
-    return pd.DataFrame(rows, columns=[*CELL, *COLUMNS, ORIGIN, "device"]).drop_duplicates([*CELL, ORIGIN])
+    columns = [*CELL, *COLUMNS, RATE, ORIGIN, "device"]
+    return pd.DataFrame(rows, columns=columns).drop_duplicates([*CELL, ORIGIN])
+
+
+def _rate(measurement: Measurement) -> float:
+    return math.nan if measurement.step_joules is None else measurement.step_joules / measurement.step_flops
+
+
+def _origin(measured: Measured) -> dict[str, str]:
+    return {ORIGIN: measured.origin, "device": measured.provenance.device}

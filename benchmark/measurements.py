@@ -35,6 +35,7 @@ class Measurement(Value):
     phase_epochs: int
     phase_step_seconds: float
     step_flops: int
+    step_joules: float | None = None
     memory_bytes: int
     parameters: int
     macs: int

@@ -90,7 +90,14 @@ def full_grid(path: Path, *, dataset: str = "digits") -> Path:
     return write(path, *map(record, runs), planned=tuple(runs))
 
 
-def measure(path: Path, device: str = "2-core CPU", *, methods: tuple[str, ...] = METHODS, times: float = 1.0) -> None:
+def measure(
+    path: Path,
+    device: str = "2-core CPU",
+    *,
+    methods: tuple[str, ...] = METHODS,
+    times: float = 1.0,
+    joules_per_flop: float | None = None,
+) -> None:
     """What `benchmark.cost` might have measured of a folder's cells; `times` slower than the device that needs 1 ns for
     a MAC.
     """
@@ -101,17 +108,18 @@ def measure(path: Path, device: str = "2-core CPU", *, methods: tuple[str, ...] 
         grid=path.name,
         provenance=first.provenance.model_copy(update={"device": device}),
         clock="processor",
-        measurements=tuple(_measurement(each, times) for each in cells.values()),
+        measurements=tuple(_measurement(each, times, joules_per_flop) for each in cells.values()),
     )
     write_measured(folder, found)
 
 
-def _measurement(record: Record, times: float) -> Measurement:
+def _measurement(record: Record, times: float, joules_per_flop: float | None) -> Measurement:
     run, cost = record.run, record.cost
     assert run.teacher
     assert cost.parameters
     assert cost.macs
-    step = 6e-9 * times * cost.macs * run.recipe.batch_size
+    flops = 6 * cost.macs * run.recipe.batch_size
+    step = 1e-9 * times * flops
     return Measurement(
         dataset=run.dataset.name,
         pair=run.pair,
@@ -125,7 +133,8 @@ def _measurement(record: Record, times: float) -> Measurement:
         images_per_second=run.recipe.batch_size / step,
         phase_epochs=0,
         phase_step_seconds=0.0,
-        step_flops=6 * cost.macs * run.recipe.batch_size,
+        step_flops=flops,
+        step_joules=None if joules_per_flop is None else joules_per_flop * flops,
         memory_bytes=12 * cost.parameters + 1_000 * (METHODS.index(run.label) + 1),
         parameters=cost.parameters,
         macs=cost.macs,

@@ -59,13 +59,15 @@ def test_measured_budgets_have_panels_and_the_caption_names_the_device() -> None
     assert {row["measured_on"] for row in figure.data[""] if row["method"] != "teacher"} == {"2-core CPU, 2 threads"}
 
 
-def test_energy_has_a_panel_where_runs_know_it(tmp_path: Path) -> None:
-    runs = load([fake.full_grid(tmp_path / "grid")]).runs
-    cells = pool(runs.assign(energy_joules=runs.training_flops * 1e-9))
-    [figure] = drawings(runs, cells, styles(cell.method for cell in cells))
+def test_energy_has_a_panel_where_the_device_counted_it(tmp_path: Path) -> None:
+    folder = fake.full_grid(tmp_path / "grid")
+    fake.measure(folder, joules_per_flop=1e-9)
+    figure = drawn(folder)
     axes = figure.figure.axes[-1]
     assert axes.get_xlabel() == "Energy of training"
     assert "944 J" in [tick.get_text() for tick in axes.get_xticklabels()]
+    assert "Latency, memory and energy were measured on 2-core CPU, 2 threads." in figure.caption
+    assert "Not measured here" not in figure.caption
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(3e-4, "300 µs"), (90, "90 s"), (1900, "31.7 min"), (9000, "2.5 h")])

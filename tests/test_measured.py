@@ -79,6 +79,18 @@ def test_the_budget_table_has_latency_and_memory_where_they_are_known(tmp_path: 
     assert [field.strip() for field in line.split("|")[4:6]] == ["310", "151"]
 
 
+def test_a_runs_energy_is_that_of_its_flops(tmp_path: Path) -> None:
+    folder = grid(tmp_path / "grid")
+    fake.measure(folder, methods=("kd", "sp"), joules_per_flop=2e-9)
+    found = load([folder]).runs
+    known = found[found.method != "student"]
+    assert known.energy_joules.tolist() == pytest.approx((2e-9 * known.training_flops).tolist())
+    assert found.energy_joules[found.method == "student"].isna().all()
+    text = markup.markdown(budget_table(weigh(found)))
+    assert "Training energy (" in text
+    assert "Training energy is the device's" in text
+
+
 def test_a_folder_of_another_machine_adds_its_measurements(tmp_path: Path) -> None:
     here, there = grid(tmp_path / "a"), grid(tmp_path / "b")
     fake.measure(there)

@@ -44,7 +44,7 @@ def drawings(runs: pd.DataFrame, cells: Sequence[Cell], look: Mapping[str, Style
 def data(runs: pd.DataFrame, cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """A row for each cell with a result: which it is, `n` of `seeds`, `state`, mean accuracy with its sample standard
     deviation and its interval (Student's t over seeds), the mean of each of BUDGETS, None where it is not known, and
-    the device that latency and memory were measured on.
+    the device that latency, memory and energy were measured on.
     """
     done = poolable(runs)
     groups = {key: rows for key, rows in done.groupby(CELL)}
@@ -94,7 +94,9 @@ def _caption(rows: Sequence[Row], dataset: str) -> str:
 def _sources(students: Sequence[Row]) -> str:
     """Which device was measured, and which budgets nobody knows."""
     devices = sorted({row["measured_on"] for row in students if row["measured_on"]})
-    measured = f" Latency and memory were measured on {', '.join(devices)}." if devices else ""
+    metered = any(row["energy_joules"] for row in students)
+    what = "Latency, memory and energy" if metered else "Latency and memory"
+    measured = f" {what} were measured on {', '.join(devices)}." if devices else ""
     unknown = [budget.label.lower() for budget in BUDGETS if not any(row[budget.column] for row in students)]
     if not unknown:
         return measured

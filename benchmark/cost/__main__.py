@@ -1,4 +1,4 @@
-"""Measure what every method of a grid costs on this device: time and memory of a training step, latency, FLOPs.
+"""Measure what every method of a grid costs on this device: time, memory, energy, FLOPs of a training step; latency.
 
 python -m benchmark.cost --grid cifar100
 
@@ -8,6 +8,7 @@ where forecasts and figures find them.
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -158,12 +159,17 @@ def described(grid: Grid, rows: Sequence[Measurement], processor: bool, device: 
 def show(rows: Sequence[Measurement], title: str, console: Console) -> None:
     table = Table(title=title, title_justify="left", box=None)
     table.add_column("method", no_wrap=True)
-    for head in ("step ms", "teacher ms", "images/s", "memory MB", "GFLOP", "latency ms"):
+    heads = ["step ms", "teacher ms", "images/s", "memory MB", "GFLOP", "latency ms"]
+    metered = any(row.step_joules is not None for row in rows)
+    for head in (*heads, *(["step J"] if metered else [])):
         table.add_column(head, justify="right")
     for row in rows:
         values = (1e3 * row.step_seconds, 1e3 * row.teacher_seconds, row.images_per_second)
         more = (row.memory_bytes / 1e6, row.step_flops / 1e9, 1e3 * row.latency_seconds)
-        table.add_row(row.method, *(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in (*values, *more)))
+        joules = [row.step_joules or math.nan] if metered else []
+        table.add_row(
+            row.method, *(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in (*values, *more, *joules))
+        )
     console.print(table)
 
 

@@ -1,5 +1,6 @@
 """Isolated cost of training steps and of inference on this device: each method of a pair alone, round by round."""
 
+import math
 import time
 import weakref
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import methods
 from benchmark.cost.clock import Clock
 from benchmark.cost.count import deployed_macs, deployed_parameters
+from benchmark.cost.energy import MEASURED_SECONDS, EnergyMeter
 from benchmark.data import Images, TrainingSet
 from benchmark.forecast import kind
 from benchmark.measurements import Measurement
@@ -134,6 +136,18 @@ class Bench:
             self.phase_steps.append(seconds / self.phase_epochs)
             member.enter(0)
 
+    def joules(self, meter: EnergyMeter, seconds: float) -> float | None:
+        """Of a step of the main schedule, which takes `seconds`, the teacher's forward included."""
+        for group in self.member.optimizer.param_groups:
+            group["lr"] = 0.0  # on one batch for seconds, training would diverge
+
+        def step() -> None:
+            images, batch = self.batch(0)
+            supplied = self.teacher.outputs(images, self.run.recipe) if self.teacher else None
+            self.member.step(images, batch, supplied)
+
+        return meter.joules(step, math.ceil(MEASURED_SECONDS / seconds))
+
 
 class NotApplicableError(ValueError):
     """Why a method cannot serve a pair."""
@@ -149,6 +163,7 @@ class Measurer:
     def __init__(self, device: torch.device, rounds: int) -> None:
         self.device, self.rounds = device, rounds
         self.clock = Clock(device)
+        self.energy = EnergyMeter(device)
         self._inference: dict[str, tuple[float, float]] = {}
 
     def measure(self, runs: Sequence[Run], classes: int) -> tuple[list[Measurement], dict[str, str]]:
@@ -216,6 +231,7 @@ class Measurer:
             phase_epochs=bench.phase_epochs,
             phase_step_seconds=batch + supply + median(bench.phase_steps) if bench.phase_steps else 0.0,
             step_flops=flops,
+            step_joules=bench.joules(self.energy, step),
             memory_bytes=memory,
             parameters=deployed_parameters(member),
             macs=deployed_macs(member, bench.data.batch(0, 1)[0]),
