@@ -75,14 +75,17 @@ def test_the_trap_catches(wait: Any) -> None:
     assert found
 
 
-def bench(method: str) -> Bench:
+def bench(method: str, device: torch.device = tiny.CPU) -> Bench:
     run = tiny.run(method)
-    data = noise(run.recipe, 10, tiny.CPU)
+    data = noise(run.recipe, 10, device)
     assert run.teacher is not None
     return Bench(run, data, 10, untrained(run.teacher, data, 10))
 
 
-@pytest.mark.parametrize("method", [*NINE, "fitnet_two_stage", "kd+rkd_da"])
+WITHOUT_A_WAIT = [*NINE, "fitnet_two_stage", "kd+rkd_da"]
+
+
+@pytest.mark.parametrize("method", WITHOUT_A_WAIT)
 def test_a_step_waits_for_no_value(method: str) -> None:
     made = bench(method)
     for start in {0, made.member.first_step}:
@@ -92,6 +95,24 @@ def test_a_step_waits_for_no_value(method: str) -> None:
             supplied = made.teacher.outputs(images, made.run.recipe) if made.teacher else None
             made.member.step(images, batch, supplied)
         assert not found
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("method", WITHOUT_A_WAIT)
+def test_a_step_does_not_wait_for_the_gpu(method: str) -> None:
+    made = bench(method, torch.device("cuda"))
+    member, data = made.member, made.data
+    for start in {0, member.first_step}:
+        member.enter(start)
+        views, progress = data.views(0, 0), torch.zeros((), device=data.device)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for step in range(data.steps):
+                images, labels, index = data.training_batch(views, step)
+                supplied = made.teacher.outputs(images, made.run.recipe) if made.teacher else None
+                member.step(images, Batch(labels, index, 0, progress, member.generator), supplied)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 def plain_step(

@@ -167,9 +167,8 @@ def show(rows: Sequence[Measurement], title: str, console: Console) -> None:
         values = (1e3 * row.step_seconds, 1e3 * row.teacher_seconds, row.images_per_second)
         more = (row.memory_bytes / 1e6, row.step_flops / 1e9, 1e3 * row.latency_seconds)
         joules = [row.step_joules or math.nan] if metered else []
-        table.add_row(
-            row.method, *(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in (*values, *more, *joules))
-        )
+        numbers = (*values, *more, *joules)
+        table.add_row(row.method, *(f"{number:.3g}" if number < 100 else f"{number:.0f}" for number in numbers))
     console.print(table)
 
 
