@@ -1,6 +1,9 @@
 """Streamed images: ImageNet's crops, the same batches whoever asks, the same records as any other run."""
 
+import multiprocessing
+import pickle
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +82,38 @@ def test_batches_are_a_pure_function_of_seed_epoch_and_step(birds: Path) -> None
     assert not same(epoch(batches, seed=2, number=3), first)
 
 
-def test_worker_processes_change_nothing(birds: Path) -> None:
-    alone = epoch(training(birds))
+@pytest.fixture
+def started(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Processes start in this way."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method(request.param, force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
+@pytest.mark.parametrize("started", ["fork", "spawn"], indirect=True)
+@pytest.mark.usefixtures("started")
+def test_worker_processes_change_nothing(tmp_path: Path) -> None:
+    """Nor the way in which they start, which depends on the system and on Python's version."""
+    pictures.parquet(tmp_path / "birds" / "train.parquet", [0] * 6 + [1] * 4)
+    pictures.parquet(tmp_path / "birds" / "test.parquet", [0, 1], first=10)
+    alone = epoch(training(tmp_path))
     torch.set_num_threads(3)
-    helped = epoch(training(birds))
-    torch.set_num_threads(1)
+    try:
+        helped = epoch(training(tmp_path))
+    finally:
+        torch.set_num_threads(1)
     assert same(alone, helped)
+
+
+def test_worker_processes_are_not_sent_the_images(tmp_path: Path) -> None:
+    pictures.parquet(tmp_path / "birds" / "train.parquet", [0] * 150 + [1] * 150)
+    pictures.parquet(tmp_path / "birds" / "test.parquet", [0, 1], first=300)
+    images = load(STREAMED, tmp_path).train.pixels
+    assert isinstance(images, Encoded)
+    sent = pickle.dumps(images)
+    assert len(sent) < sum(len(images.contents[i]) for i in range(300)) / 2
+    assert np.array_equal(pickle.loads(sent)[299], images[299])
 
 
 def test_streaming_leaves_the_random_states_alone(birds: Path) -> None:

@@ -100,10 +100,10 @@ def _open_split(entry: Path, split: str, source: Source, keep_pixels: bool, size
     kept = entry / f"{split}.images"
     if kept.stat().st_size != size:
         raise ValueError(f"{kept.name} has {kept.stat().st_size} bytes, not {size}")
-    flat = np.memmap(kept, np.uint8, mode="c")  # copy on write: torch has no arrays that cannot be written
     starts = lengths.cumsum() - lengths
     if not keep_pixels:
-        return Images(Encoded(Packed(flat, starts, lengths), shapes), labels, digests)
+        return Images(Encoded(Packed(kept, starts, lengths), shapes), labels, digests)
+    flat = np.memmap(kept, np.uint8, mode="c")  # copy on write: torch has no arrays that cannot be written
     if (shapes == shapes[0]).all():
         return Images(torch.from_numpy(flat.reshape(len(shapes), *shapes[0])), labels, digests)
     return Images(Varied(flat, starts, shapes), labels, digests)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,20 +34,25 @@ class Varied:
 
 
 class Packed:
-    """The bytes of image files, one after another in a flat array."""
+    """Image files, one after another in one file."""
 
-    def __init__(self, flat: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> None:
-        """flat: uint8 [bytes]; starts and lengths: [N]."""
-        self.flat, self.starts, self.lengths = flat, starts, lengths
+    def __init__(self, path: Path, starts: np.ndarray, lengths: np.ndarray) -> None:
+        """starts and lengths, in bytes: [N]."""
+        self.path, self.starts, self.lengths = path, starts, lengths
+        self._bytes = np.memmap(path, np.uint8, mode="r")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A process that does not inherit this one's memory maps the file itself."""
+        return Packed, (self.path, self.starts, self.lengths)
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def __getitem__(self, position: int) -> bytes:
-        return self.flat[self.starts[position] :][: self.lengths[position]].tobytes()
+        return self._bytes[self.starts[position] :][: self.lengths[position]].tobytes()
 
     def take(self, index: np.ndarray) -> "Packed":
-        return Packed(self.flat, self.starts[index], self.lengths[index])
+        return Packed(self.path, self.starts[index], self.lengths[index])
 
 
 class Encoded:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -90,20 +91,30 @@ class StreamedTrainingSet(Streamed):
             self._augmented,
             batch_sampler=(list(zip(views.index[p].tolist(), views.seeds[p].tolist(), strict=True)) for p in parts),
             num_workers=torch.get_num_threads() - 1,
-            collate_fn=timm().data.loader.fast_collate,
+            collate_fn=_collate,
             pin_memory=self.device.type == "cuda",
             generator=torch.Generator(),  # or it would draw from the state that dropout is drawn from
         )
         return (images for images, _ in loader)
 
 
+def _collate(images: list[tuple[np.ndarray, int]]) -> tuple[Tensor, Tensor]:
+    stacked: tuple[Tensor, Tensor] = timm().data.loader.fast_collate(images)
+    return stacked
+
+
 class _Augmented(torch.utils.data.Dataset[Any]):
     """Training images by (position, seed), cropped and flipped from that seed: uint8 [C, S, S]."""
 
     def __init__(self, encoded: Encoded, recipe: Recipe) -> None:
-        self.encoded = encoded
+        self.encoded, self.recipe = encoded, recipe
         self.mode = "L" if recipe.channels == 1 else "RGB"
-        self.augment: Callable[[Image.Image], np.ndarray] = timm().data.create_transform(
+
+    @cached_property
+    def augment(self) -> Callable[[Image.Image], np.ndarray]:
+        """Made where it is used: a process that starts afresh could not unpickle timm's before it has imported timm."""
+        recipe = self.recipe
+        transform: Callable[[Image.Image], np.ndarray] = timm().data.create_transform(
             (recipe.channels, recipe.input_size, recipe.input_size),
             is_training=True,
             scale=recipe.crop_scale,
@@ -112,6 +123,7 @@ class _Augmented(torch.utils.data.Dataset[Any]):
             interpolation="bilinear",
             use_prefetcher=True,  # leaves pixels as they are
         )
+        return transform
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, int]:
         position, seed = key
