@@ -118,7 +118,7 @@ class Submission:
             array_parallelism=profile.max_parallel or len(array.bundles),
             stderr_to_stdout=True,
             wckey=None,
-            setup=[*profile.setup, f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}"],
+            setup=[*profile.setup, *_environment(code)],
             srun_args=[f"--cpus-per-task={options['cpus-per-task']}"],  # since 22.05 srun does not inherit it
             additional_parameters={**options, **again},
             **wide,
@@ -217,3 +217,11 @@ def _reason(error: Exception) -> str:
         line.removeprefix("sbatch: error: ") for line in str(error).splitlines() if line.startswith("sbatch: error")
     ]
     return "; ".join(said) or " ".join(str(error).split())
+
+
+def _environment(code: Path) -> list[str]:
+    """Lines of shell. Workers keep no bytecode beside the code: a full disk may cut such a file short, and no later job
+    could import it.
+    """
+    path = f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}"
+    return [path, "export PYTHONDONTWRITEBYTECODE=1"]

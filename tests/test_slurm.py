@@ -455,6 +455,7 @@ def test_a_full_disk_fails_nothing_for_good(mended: dict[str, Mended], undisturb
     disk = mended["disk"]
     assert disk.status.count(": 1 lost") == 2  # the teacher and its student
     assert disk.failures == [None]
+    assert not list(disk.place.folder.glob("code/**/*.pyc"))  # one that is cut short ends every later job
     disk.place.assert_as(undisturbed, 0)
     assert contents(disk.place.results / "teachers") == contents(undisturbed.results / "teachers")
 
