@@ -121,8 +121,9 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     if plan.cohorts:
         from benchmark.preflight import check_device, check_runs
 
-        check_device(options.device, executor)
         missing = [run for cohort in plan.cohorts for run in cohort.runs]
+        if executor != "slurm":
+            check_device(options.device, missing)
         download = not (options.offline or options.dry_run)
         not_applicable = check_runs(missing, grid, options.data_dir, download)
     data_dir = str(options.data_dir.resolve()) if options.data_dir else None

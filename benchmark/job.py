@@ -21,7 +21,7 @@ from benchmark.records import Folder, RecordError
 from benchmark.signals import Stop, stop_signals
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +139,7 @@ class Attempt:
 
     def _train(self, run_ids: Sequence[str]) -> bool:
         from benchmark.cohort import run_cohort
+        from benchmark.device import device_named
         from benchmark.progress import Reporter
 
         still_open = [run_id for run_id in run_ids if not self.folder.record_path(run_id).exists()]
@@ -146,7 +147,7 @@ class Attempt:
             return True
         runs = [self.folder.planned(run_id) for run_id in still_open]
         data_dir = Path(self.job.data_dir) if self.job.data_dir else None
-        device = _device(self.job.device)
+        device = device_named(self.job.device)
         with Reporter(Path(self.job.grid_folder), runs) as reporter:
             return run_cohort(self.folder, runs, self.grid, device, data_dir, self.stop, reporter.report)
 
@@ -165,9 +166,3 @@ def _set_threads(threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-
-
-def _device(name: str) -> "torch.device":
-    import torch
-
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)

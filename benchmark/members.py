@@ -11,6 +11,7 @@ from torch import Tensor
 
 import methods
 from benchmark.data import EvaluationData, TrainingData
+from benchmark.device import autocast, in_float32
 from benchmark.evaluation import accuracy
 from benchmark.models import Network, create
 from benchmark.schedule import learning_rate
@@ -236,20 +237,6 @@ def build_method(run: Run, task: Task) -> Method:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(derive_seed("method", run.seed, run.method))
         return methods.load(run.method, task, run.options)
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
-
-
-def in_float32(outputs: Outputs) -> Outputs:
-    return replace(
-        outputs,
-        logits=outputs.logits.float(),
-        embedding=outputs.embedding.float(),
-        maps=tuple(m.float() for m in outputs.maps),
-        pooled_map=outputs.pooled_map.float(),
-    )
 
 
 def misaligned(outputs: Outputs) -> Outputs:

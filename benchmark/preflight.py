@@ -10,6 +10,7 @@ from torch import nn
 import methods
 from benchmark.data import check as check_images
 from benchmark.data import load
+from benchmark.device import check_precision, device_named
 from benchmark.errors import UsageError, unknown
 from benchmark.grid_file import Grid
 from benchmark.models import check, is_model, model_names
@@ -79,10 +80,11 @@ def _check_crops(dataset: Dataset, recipe: Recipe) -> None:
         )
 
 
-def check_device(device: str, executor: str) -> None:
-    """Raise UsageError if a GPU is asked for where the work is done here and there is none."""
-    if device == "cuda" and executor != "slurm" and not torch.cuda.is_available():
-        raise UsageError("device 'cuda' is not to be had on this machine; valid here: auto, cpu")
+def check_device(name: str, runs: Sequence[Run]) -> None:
+    """Raise UsageError if this machine has not the device, or that cannot compute as the runs want."""
+    device = device_named(name)
+    for recipe in {each.recipe for run in runs for each in (run, run.teacher) if each}:
+        check_precision(recipe, device)
 
 
 def _check_method(run: Run, student: Shapes, teacher: Shapes | None) -> str | None:

@@ -12,6 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from benchmark.value import Count, Name, Options, Scalar, Size, Value, digest
 
+Precision = Literal["float32", "tf32", "bfloat16"]
+
 PROTOCOL_REVISION = 1
 """Raised when the training or evaluation code changes what every run's numbers are."""
 
@@ -123,8 +125,9 @@ class Recipe(Value):
     flip: bool = False
     mean: tuple[float, ...]
     std: tuple[Annotated[float, Field(gt=0)], ...]
-    precision: Literal["float32", "bfloat16"] = "float32"
-    teacher_precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
+    """float32, as IEEE has it, also on a GPU; tf32: of convolutions, on a GPU; bfloat16: by torch's autocast."""
+    teacher_precision: Precision = "float32"
     channels_last: bool = False
     deterministic: bool = False
     """On a GPU, ask for deterministic kernels; on a CPU they always are."""

@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmark.data import Splits, evaluation_data
+from benchmark.device import in_float32, inference_in
 from benchmark.evaluation import accuracy
-from benchmark.members import autocast, in_float32
 from benchmark.models import Network, create
 from benchmark.records import Folder, Record
 from benchmark.spec import Recipe, Run
@@ -35,10 +35,9 @@ class Frozen:
         self.device = device
         self.network = network.to(device).eval().requires_grad_(False)
 
-    @torch.no_grad()
     def outputs(self, images: Tensor, recipe: Recipe) -> Outputs:
         """Outputs for images [B, C, H, W], at the student recipe's teacher precision, then in float32."""
-        with autocast(self.device, recipe.teacher_precision):
+        with inference_in(self.device, recipe.teacher_precision):
             return in_float32(self.network(images))
 
 

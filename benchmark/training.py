@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from benchmark.data import EvaluationData, TrainingData
+from benchmark.device import settle_precision
 from benchmark.members import Member
 from benchmark.spec import Recipe
 from benchmark.teacher import Frozen
@@ -16,7 +17,8 @@ CHECKPOINT_SECONDS = 60.0
 
 
 def settle(recipe: Recipe, device: torch.device) -> None:
-    """Set torch's process-wide switches as a recipe wants them."""
+    """Set torch's process-wide switches as a recipe wants them. Raises UsageError for a device that cannot."""
+    settle_precision(recipe, device)
     torch.use_deterministic_algorithms(recipe.deterministic or device.type == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
 

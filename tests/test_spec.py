@@ -74,8 +74,8 @@ CHANGES: dict[str, list[Any]] = {
     "recipe.flip": [True],
     "recipe.mean": [(0.2,), (0.3, 0.3, 0.3)],
     "recipe.std": [(0.3,)],
-    "recipe.precision": ["bfloat16"],
-    "recipe.teacher_precision": ["bfloat16"],
+    "recipe.precision": ["bfloat16", "tf32"],
+    "recipe.teacher_precision": ["bfloat16", "tf32"],
     "recipe.channels_last": [True],
     "recipe.deterministic": [not RECIPE.deterministic],
 }

@@ -74,21 +74,22 @@ def run(options: argparse.Namespace, console: Console) -> None:
     grid = select(grid, wanted)
     runs = cells(grid)
     teachers = {teacher.id: teacher for each in runs if (teacher := each.teacher)}
-    device = prepare(options.device, options.threads or grid.threads)
+    device = prepare(options.device, options.threads or grid.threads, runs)
     classes = {dataset.name: class_count(dataset, grid, options.data_dir) for dataset in grid.datasets}
     measure((*teachers.values(), *runs), classes, device, options, grid, console)
 
 
-def prepare(name: str, threads: int | None) -> "torch.device":
-    """Raises UsageError for a GPU that is not there."""
+def prepare(name: str, threads: int | None, runs: Sequence[Run]) -> "torch.device":
+    """Raises UsageError for a GPU that is not there, or cannot compute as the runs want."""
     import torch
 
+    from benchmark.device import device_named
     from benchmark.preflight import check_device
 
-    check_device(name, "inline")
+    check_device(name, runs)
     if threads:
         torch.set_num_threads(threads)
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    return device_named(name)
 
 
 def class_count(dataset: Dataset, grid: Grid, data_dir: Path | None) -> int:

@@ -20,9 +20,10 @@ from benchmark.cost.clock import Clock
 from benchmark.cost.count import deployed_macs, deployed_parameters
 from benchmark.cost.energy import MEASURED_SECONDS, EnergyMeter
 from benchmark.data import Images, TrainingSet
+from benchmark.device import inference_in
 from benchmark.forecast import kind
 from benchmark.measurements import Measurement
-from benchmark.members import Member, autocast, build_task
+from benchmark.members import Member, build_task
 from benchmark.models import create
 from benchmark.spec import Recipe, Run
 from benchmark.teacher import Frozen
@@ -261,7 +262,7 @@ class Measurer:
         images = torch.randn(count, *size, device=self.device).to(memory_format=layout)
         member.network.eval()
         member.method.eval()
-        with torch.no_grad(), autocast(self.device, member.run.recipe.precision):
+        with inference_in(self.device, member.run.recipe.precision):
             member.method.predict(member.network(images))
             seconds = median(
                 self.clock.seconds(lambda: member.method.predict(member.network(images)))[0] for _ in range(self.rounds)
