@@ -73,12 +73,15 @@ def _too_few(compared: Sequence[Comparison]) -> list[str]:
     short = [each for each in compared if each.smallest >= ALPHA]
     if not short:
         return []
-    fewest = min(short, key=lambda each: each.n)
-    seeds = -(-differences_needed(fewest.tests) // fewest.pairs)
+    most = max(short, key=lambda each: each.n)
+    at_most = " at most" if any(each.n < most.n for each in short) else ""
+    names = ", ".join(display_name(each.method) for each in short)
+    who = "nothing" if len(short) == len(compared) else f"no gain of {names}"
+    seeds = -(-differences_needed(most.tests) // most.pairs)
     return [
-        f"With {count(fewest.n, 'paired run')} and {count(fewest.tests, 'method')} tested at once, the smallest p "
-        f"that the test can give is {p_value(smallest_p(fewest.n))}, after correction {p_value(fewest.smallest)}: "
-        "nothing could have been established, whatever the gain. "
+        f"With {count(most.n, 'paired run')}{at_most} and {count(most.tests, 'method')} tested at once, the smallest p "
+        f"that the test can give is {p_value(smallest_p(most.n))}, after correction {p_value(most.smallest)}: "
+        f"{who} could have been established, whatever the gain. "
         f"{count(seeds, 'seed')} a pair would be the least that could."
     ]
 

@@ -16,13 +16,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = ROOT / "results" / "reference" / "digits"
 
 
-def test_the_table_is_the_reference_table() -> None:
-    table = [line for line in (REFERENCE / "tables" / "main.md").read_text().splitlines() if line.startswith("|")]
+@pytest.mark.parametrize("grid", ["digits", "fashion_mnist"])
+def test_the_tables_are_the_reference_tables(grid: str) -> None:
+    text = (REFERENCE.with_name(grid) / "tables" / "main.md").read_text(encoding="utf-8")
+    table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) > 8
     assert "\n".join(table) in README
 
 
-@pytest.mark.parametrize("grid", ["digits", "digits_precision"])
+@pytest.mark.parametrize("grid", ["digits", "digits_precision", "fashion_mnist"])
 @pytest.mark.usefixtures("unsaved")
 def test_the_committed_tables_come_from_the_committed_records(grid: str, tmp_path: Path) -> None:
     committed = REFERENCE.with_name(grid)
