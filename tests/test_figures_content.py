@@ -89,6 +89,23 @@ def test_bands_are_mean_and_standard_deviation() -> None:
     assert found.low[1] == found.high[1] == pytest.approx(50)
 
 
+@pytest.mark.parametrize("epochs", [2, 3, 4, 5, 30])
+def test_epochs_have_numbers_however_few(epochs: int) -> None:
+    names = {"pair": "p", "teacher": "t", "student": "s"}
+    rows = [
+        {**names, "method": method, "seed": 0, "epoch": epoch, "train_top1": 0.8 + 0.1 * epoch / epochs}
+        for method in ("student", "kd", "sp")
+        for epoch in range(epochs)
+    ]
+    frame = pd.DataFrame(rows).assign(validation_top1=float("nan"))
+    for axes in learning.draw(frame, styles(["student", "kd", "sp"])).axes:
+        if axes.get_xaxis().get_visible() and axes.lines:
+            low, high = axes.get_xlim()
+            ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+            assert ticks
+            assert all(tick == int(tick) for tick in ticks)
+
+
 def test_curves_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
     path = grids.write(tmp_path / "grid", grids.PAIRS[:1], ["student", "kd"], 2)
     curves = sorted((path / "curves").iterdir())

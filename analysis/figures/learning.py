@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from analysis.cells import poolable
 from analysis.figures import canvas, words
@@ -220,7 +220,9 @@ def _draw_panel(
     if rows[rows.method == method].empty:
         axes.text(0.5, 0.5, "no curve", ha="center", va="center", fontsize=TINY, color=GREY, transform=axes.transAxes)
     axes.set(xlim=(0, last), ylim=(low, high))
-    axes.xaxis.set_major_locator(MaxNLocator(3 if canvas.size(axes)[0] > 0.7 else 2, integer=True, prune="both"))
+    # At the ends numbers would meet the neighbours'; of two epochs there are no others.
+    inner = MaxNLocator(3 if canvas.size(axes)[0] > 0.7 else 2, integer=True, prune="both")
+    axes.xaxis.set_major_locator(inner if last > 1 else FixedLocator([last]))
     axes.yaxis.set_major_locator(MaxNLocator(max(2, int(canvas.size(axes)[1] / 0.25)), steps=[1, 2, 5, 10]))
     axes.grid(axis="y", color=canvas.GRID, linewidth=0.4)
     axes.tick_params(labelsize=TINY)
