@@ -12,16 +12,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from benchmark.claims import STALE_SECONDS, Claims
 from benchmark.errors import UsageError, is_disk_trouble
 from benchmark.grid_file import Grid, load_grid
 from benchmark.records import Folder, RecordError
 from benchmark.signals import Stop, stop_signals
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 

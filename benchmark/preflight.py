@@ -80,11 +80,12 @@ def _check_crops(dataset: Dataset, recipe: Recipe) -> None:
         )
 
 
-def check_device(name: str, runs: Sequence[Run]) -> None:
-    """Raise UsageError if this machine has not the device, or that cannot compute as the runs want."""
+def check_device(name: str, runs: Sequence[Run]) -> torch.device:
+    """The device; UsageError if this machine has not got it, or it cannot compute as the runs want."""
     device = device_named(name)
     for recipe in {each.recipe for run in runs for each in (run, run.teacher) if each}:
         check_precision(recipe, device)
+    return device
 
 
 def _check_method(run: Run, student: Shapes, teacher: Shapes | None) -> str | None:

@@ -83,13 +83,11 @@ def prepare(name: str, threads: int | None, runs: Sequence[Run]) -> "torch.devic
     """Raises UsageError for a GPU that is not there, or cannot compute as the runs want."""
     import torch
 
-    from benchmark.device import device_named
     from benchmark.preflight import check_device
 
-    check_device(name, runs)
     if threads:
         torch.set_num_threads(threads)
-    return device_named(name)
+    return check_device(name, runs)
 
 
 def class_count(dataset: Dataset, grid: Grid, data_dir: Path | None) -> int:
