@@ -54,7 +54,7 @@ def run_cohort(
     device: torch.device,
     data_dir: Path | None,
     stop: Callable[[], bool] = lambda: False,
-    report: Callable[[int, Sequence[Member]], None] = lambda epoch, members: None,
+    report: Callable[[Sequence[Member]], None] = lambda members: None,
 ) -> bool:
     """Bring every run to a record; False if stopped before, with checkpoints to go on from.
 

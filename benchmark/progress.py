@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -11,12 +11,13 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from benchmark.claims import is_claimed
 from benchmark.records import Folder, write_json
 from benchmark.spec import Run
 
-WRITE_SECONDS = 0.3
+WRITE_SECONDS = 1.0
 LINE_SECONDS = 15.0
 
 
@@ -26,6 +27,9 @@ class Trained(Protocol):
     run: Run
     curve: list[dict[str, Any]]
     diverged_epoch: int | None
+    first_step: int
+    next_step: int
+    steps: int
 
 
 class Reporter:
@@ -38,33 +42,29 @@ class Reporter:
         self._written = 0.0
 
     def __enter__(self) -> "Reporter":
-        self._write(0, ())
+        self._write(())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._path.unlink(missing_ok=True)
 
-    def report(self, epoch: int, members: Sequence[Trained]) -> None:
-        """Called after every epoch, counted from 0."""
+    def report(self, members: Sequence[Trained]) -> None:
+        """Called after every step; most of the time it does nothing."""
         if time.monotonic() - self._written > WRITE_SECONDS:
-            self._write(epoch + 1, members)
+            self._write(members)
 
-    def _write(self, epochs_done: int, members: Iterable[Trained]) -> None:
+    def _write(self, members: Sequence[Trained]) -> None:
         first = self._runs[0]
-        top1 = {}
-        for member in members:
-            name = f"{member.run.pair or member.run.student.name} {member.run.label}"
-            top1[name] = _training_top1(member)
         teacher = first.teacher.student.name if first.teacher else f"teacher {first.student.name}"
         write_json(
             self._path,
             {
                 "cohort": f"{first.dataset.name} · {teacher} · seed {first.seed}",
-                "epoch": epochs_done,
+                "epoch": min((member.next_step / member.steps for member in members if _goes_on(member)), default=0.0),
                 "epochs": first.recipe.epochs,
-                "runs": len(self._runs),
                 "run_ids": self._run_ids,
-                "train_top1": top1,
+                "shares": {member.run.id: _share(member) for member in members},
+                "train_top1": {_name(member.run): _training_top1(member) for member in members},
             },
         )
         self._written = time.monotonic()
@@ -75,10 +75,12 @@ class Display:
 
     def __init__(self, folder: Folder, run_ids: Sequence[str], console: Console) -> None:
         self._folder = folder
-        self._run_ids = set(run_ids)
         self._console = console
         self._started = time.monotonic()
-        self._at_start = self._finished()
+        self._total = len(run_ids)
+        self._open = set(run_ids)
+        self._not_applicable = 0
+        self._first_sight: tuple[float, float] | None = None  # when these runs were seen training, and how far along
         self._last_line = -LINE_SECONDS
         self._shown = -1
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
@@ -94,49 +96,62 @@ class Display:
 
     def tick(self) -> None:
         """Look at the files and show what has changed."""
-        finished, current = self._finished(), under_way(self._folder)
+        current = under_way(self._folder)
+        self._look_for_records()
+        done = self._done(current)
+        if self._first_sight is None and any(self._open & entry["shares"].keys() for entry in current):
+            self._first_sight = time.monotonic(), done - self._not_applicable
         if self._live:
-            self._live.update(self._panel(finished, current), refresh=True)
+            self._live.update(self._panel(done, current), refresh=True)
             return
-        if time.monotonic() - self._last_line > LINE_SECONDS or finished == len(self._run_ids) != self._shown:
-            for line in self._lines(finished, current):
+        if time.monotonic() - self._last_line > LINE_SECONDS or self._finished == self._total != self._shown:
+            for line in self._lines(done, current):
                 self._console.print(line, soft_wrap=True, highlight=False, markup=False)
-            self._shown, self._last_line = finished, time.monotonic()
+            self._shown, self._last_line = self._finished, time.monotonic()
 
+    @property
     def _finished(self) -> int:
-        return sum(self._folder.record_path(run_id).exists() for run_id in self._run_ids)
+        return self._total - len(self._open)
 
-    def _share(self, finished: int, current: list[dict[str, Any]]) -> float:
-        """Runs done, the ones under way counted by their epochs."""
-        return finished + sum(entry["runs"] * max(0, entry["epoch"]) / max(1, entry["epochs"]) for entry in current)
+    def _look_for_records(self) -> None:
+        for run_id in [run_id for run_id in self._open if self._folder.record_path(run_id).exists()]:
+            self._open.remove(run_id)
+            self._not_applicable += self._folder.state(run_id) == "not_applicable"
 
-    def _time_left(self, finished: int, current: list[dict[str, Any]]) -> str:
-        done = self._share(finished, current) - self._at_start
-        if done <= 0:
+    def _done(self, current: list[dict[str, Any]]) -> float:
+        """Runs done, the ones under way counted by their steps."""
+        shares = (share for entry in current for run_id, share in entry["shares"].items() if run_id in self._open)
+        return self._finished + sum(shares)
+
+    def _time_left(self, done: float) -> str:
+        """From the pace since training was first seen; a run that needs no training tells nothing of it."""
+        if self._first_sight is None:
             return "time left unknown"
-        seconds = (time.monotonic() - self._started) / done * (len(self._run_ids) - self._share(finished, current))
-        return f"{clock(max(0.0, seconds))} left"
+        since, at_first = self._first_sight
+        trained = done - self._not_applicable - at_first
+        if trained <= 0:
+            return "time left unknown"
+        return f"{clock((time.monotonic() - since) / trained * (self._total - done))} left"
 
-    def _lines(self, finished: int, current: list[dict[str, Any]]) -> list[str]:
+    def _lines(self, done: float, current: list[dict[str, Any]]) -> list[str]:
         elapsed = clock(time.monotonic() - self._started)
-        lines = [f"[{elapsed}] {finished}/{len(self._run_ids)} runs done, {self._time_left(finished, current)}"]
+        lines = [f"[{elapsed}] {self._finished}/{self._total} runs done, {self._time_left(done)}"]
         for entry in current:
-            lines.append(f"  {entry['cohort']}: epoch {entry['epoch']}/{entry['epochs']}, training top-1 %:")
+            lines.append(f"  {entry['cohort']}: {position(entry)}, training top-1 %:")
             for pair, row in _by_pair(entry).items():
                 accuracies = ", ".join(f"{label} {top1}" for label, top1 in row.items())
                 lines.append(f"    {pair}: {accuracies}")
         return lines
 
-    def _panel(self, finished: int, current: list[dict[str, Any]]) -> RenderableType:
-        total = len(self._run_ids)
+    def _panel(self, done: float, current: list[dict[str, Any]]) -> RenderableType:
         head = Table.grid(padding=(0, 1))
         head.add_row(
-            f"{finished}/{total} runs",
-            ProgressBar(total=total, completed=self._share(finished, current), width=40),
+            f"{self._finished}/{self._total} runs",
+            ProgressBar(total=self._total, completed=done, width=40),
             f"{clock(time.monotonic() - self._started)} elapsed",
-            self._time_left(finished, current),
+            self._time_left(done),
         )
-        return Group(head, *(_cohort_table(entry) for entry in current))
+        return Group(head, *(_cohort_panel(entry) for entry in current))
 
 
 def under_way(folder: Folder) -> list[dict[str, Any]]:
@@ -154,9 +169,9 @@ def under_way(folder: Folder) -> list[dict[str, Any]]:
     return entries
 
 
-def _cohort_table(entry: dict[str, Any]) -> Table:
-    """Training accuracy of every run of a cohort, a row per pair."""
-    table = Table(title=f"{entry['cohort']}: epoch {entry['epoch']}/{entry['epochs']}", title_justify="left")
+def _cohort_panel(entry: dict[str, Any]) -> RenderableType:
+    """Where a cohort is, and the training accuracy of each of its runs, a row per pair."""
+    table = Table()
     rows = _by_pair(entry)
     labels = list(dict.fromkeys(label for row in rows.values() for label in row))
     table.add_column("training top-1 %")
@@ -164,7 +179,7 @@ def _cohort_table(entry: dict[str, Any]) -> Table:
         table.add_column(label, justify="right")
     for pair, row in rows.items():
         table.add_row(pair, *(row.get(label, "") for label in labels))
-    return table
+    return Group(Text(f"{entry['cohort']}: {position(entry)}"), table)
 
 
 def _by_pair(entry: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -176,12 +191,34 @@ def _by_pair(entry: dict[str, Any]) -> dict[str, dict[str, str]]:
     return rows
 
 
+def position(entry: dict[str, Any]) -> str:
+    """Where a cohort's slowest member is, in epochs of the main schedule."""
+    if entry["epoch"] < 0:
+        return f"{-entry['epoch']:.1f} epochs before the main schedule"
+    return f"epoch {entry['epoch']:.1f}/{entry['epochs']}"
+
+
+def _goes_on(member: Trained) -> bool:
+    return member.diverged_epoch is None
+
+
+def _share(member: Trained) -> float:
+    """How much of a run's training is behind it, phases counted like other epochs; all of it if it diverged."""
+    if not _goes_on(member):
+        return 1.0
+    return (member.next_step - member.first_step) / (member.run.recipe.epochs * member.steps - member.first_step)
+
+
+def _name(run: Run) -> str:
+    return f"{run.pair or run.student.name} {run.label}"
+
+
 def _training_top1(member: Trained) -> str:
-    """What is shown of a run: its latest training accuracy in percent, or why there is none."""
-    if member.diverged_epoch is not None:
+    """What is shown of a run: the training accuracy of its latest whole epoch in percent, or why there is none."""
+    if not _goes_on(member):
         return "diverged"
     if not member.curve:
-        return "waits"
+        return "waits" if member.next_step == member.first_step else "begins"
     top1 = member.curve[-1]["train_top1"]
     return "teacher only" if top1 is None else f"{100 * top1:.1f}"
 

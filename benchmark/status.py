@@ -10,7 +10,7 @@ from rich.console import Console
 from benchmark import ledger, scheduler
 from benchmark.claims import is_claimed
 from benchmark.errors import UsageError
-from benchmark.progress import under_way
+from benchmark.progress import position, under_way
 from benchmark.records import Folder, State
 from benchmark.scheduler import Queued
 from benchmark.terminal import counts, plain, print_problems
@@ -82,7 +82,7 @@ def print_status(folder: Folder, console: Console) -> None:
     if submitted:
         say(f"{len(submitted)} teachers in {folder.teachers.path}: {counts(teachers.standings.values())}")
     for entry in under_way(folder):
-        say(f"running: {entry['cohort']}: epoch {entry['epoch']}/{entry['epochs']} of {entry['runs']} runs")
+        say(f"running: {entry['cohort']}: {position(entry)} of {len(entry['run_ids'])} runs")
     for part, home in ((teachers, folder.teachers), (found, folder)):
         _print_queued(part, console)
         _print_left(part, folder, console)

@@ -29,7 +29,7 @@ class Watch:
 
     stop: Callable[[], bool] = lambda: False
     save: Callable[[Sequence[Member]], None] = lambda members: None
-    report: Callable[[int, Sequence[Member]], None] = lambda epoch, members: None
+    report: Callable[[Sequence[Member]], None] = lambda members: None
 
 
 def train(
@@ -72,6 +72,7 @@ def train(
                 member.teacher_seconds += teacher_seconds if member.reads else 0.0
                 if step == data.steps - 1:
                     member.close_epoch(epoch, validation)
+            watch.report(members)
             stopping = watch.stop()
             if stopping or time.monotonic() - saved > CHECKPOINT_SECONDS:
                 started = _charge(active, started)  # what a checkpoint leaves out is never counted
@@ -80,7 +81,6 @@ def train(
             if stopping:
                 return False
         _charge(active, started)
-        watch.report(epoch, members)
     return True
 
 

@@ -53,9 +53,9 @@ def test_a_diverging_student_leaves_its_cohort(
 
 def test_a_cohort_that_diverges_whole_is_recorded(results: Path) -> None:
     run = tiny.run("bad_loss", options={"bad_loss": {"epoch": 0}}, epochs=3)
-    seen: list[int] = []
-    assert tiny.train(results / "grid", run, report=lambda epoch, members: seen.append(epoch))
-    assert seen == [0]
+    made: list[int] = []
+    assert tiny.train(results / "grid", run, report=lambda members: made.append(members[0].next_step))
+    assert made == list(range(1, tiny.STEPS + 1))  # one epoch of three
     assert tiny.record(results / "grid", run).status == "diverged"
 
 

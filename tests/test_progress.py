@@ -26,6 +26,9 @@ class Trainee:
     run: Run
     curve: list[dict[str, Any]] = field(default_factory=lambda: [{"train_top1": 0.25}])
     diverged_epoch: int | None = None
+    first_step: int = 0
+    next_step: int = 140
+    steps: int = 10
 
 
 @pytest.fixture
@@ -41,9 +44,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", -1.0)
 
 
-def report(reporter: Reporter, epoch: int) -> None:
+def report(reporter: Reporter, steps: int) -> None:
     """One member trains, one has diverged, one is not heard of yet."""
-    reporter.report(epoch, [Trainee(RUNS[0]), Trainee(RUNS[1], diverged_epoch=3)])
+    reporter.report([Trainee(RUNS[0], next_step=steps), Trainee(RUNS[1], diverged_epoch=3, next_step=40)])
 
 
 def test_lines_for_a_pipe(tmp_path: Path, claims: Claims) -> None:
@@ -53,14 +56,65 @@ def test_lines_for_a_pipe(tmp_path: Path, claims: Claims) -> None:
     claims.take(folder.claim_path(RUNS[0].id))
     with Display(folder, [run.id for run in RUNS], console) as display, Reporter(folder.path, RUNS) as reporter:
         display.tick()
-        report(reporter, 14)
+        report(reporter, 144)
         display.tick()
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert lines[0] == "[0:00] 1/3 runs done, time left unknown"
-    assert lines[-2] == "  digits · resnet_l · seed 0: epoch 15/30, training top-1 %:"
+    assert lines[-2] == "  digits · resnet_l · seed 0: epoch 14.4/30, training top-1 %:"
     assert lines[-1] == "    resnet_l_resnet_s: kd 25.0, sp diverged"
     assert "\x1b" not in "".join(lines)
     assert not list((folder.path / "progress").iterdir())  # gone with the worker
+
+
+@pytest.fixture
+def time_passes(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock of what is shown; tests turn it."""
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_time_left_is_told_from_steps_within_an_epoch(tmp_path: Path, claims: Claims, time_passes: list[float]) -> None:
+    """Neither the wait before nor runs that no method can serve count as training."""
+    console = Console(file=io.StringIO(), width=80)
+    folder = Folder(tmp_path / "grid")
+    claims.take(folder.claim_path(RUNS[0].id))
+    with Display(folder, [run.id for run in RUNS], console) as display, Reporter(folder.path, RUNS) as reporter:
+        time_passes[0] += 1000.0  # say, a teacher is trained
+        display.tick()
+        fake.write(folder.path, fake.record(RUNS[2], status="not_applicable"))
+        two = [Trainee(RUNS[0], [], next_step=3), Trainee(RUNS[1], [], next_step=3)]
+        reporter.report(two)
+        display.tick()
+        time_passes[0] += 60.0
+        for member in two:
+            member.next_step = 9  # of 300
+        reporter.report(two)
+        display.tick()
+    heads = [line for line in console.file.getvalue().splitlines() if line.startswith("[")]  # type: ignore[attr-defined]
+    assert heads[:2] == ["[16:40] 0/3 runs done, time left unknown", "[16:40] 1/3 runs done, time left unknown"]
+    assert heads[2] == "[17:40] 1/3 runs done, 48:30 left"
+
+
+@pytest.mark.parametrize(
+    ("next_step", "position", "shown"),
+    [
+        (-20, "2.0 epochs before the main schedule", "waits"),
+        (-13, "1.3 epochs before the main schedule", "begins"),
+        (5, "epoch 0.5/30", "begins"),
+    ],
+)
+def test_a_run_without_a_whole_epoch_says_whether_it_has_begun(
+    tmp_path: Path, claims: Claims, next_step: int, position: str, shown: str
+) -> None:
+    folder = Folder(tmp_path / "grid")
+    claims.take(folder.claim_path(RUNS[0].id))
+    with Reporter(folder.path, RUNS) as reporter:
+        reporter.report([Trainee(RUNS[0], [], first_step=-20, next_step=next_step)])
+        (entry,) = progress.under_way(folder)
+    assert list(entry["train_top1"].values()) == [shown]
+    assert progress.position(entry) == position
+    assert entry["shares"] == {RUNS[0].id: (next_step + 20) / 320}
 
 
 def test_a_panel_for_a_terminal(tmp_path: Path, claims: Claims) -> None:
@@ -70,13 +124,13 @@ def test_a_panel_for_a_terminal(tmp_path: Path, claims: Claims) -> None:
         console = Console(file=terminal, width=100, force_terminal=None, legacy_windows=False)
         claims.take(folder.claim_path(RUNS[0].id))
         with Display(folder, [run.id for run in RUNS], console) as display, Reporter(folder.path, RUNS) as reporter:
-            report(reporter, 14)
+            report(reporter, 144)
             display.tick()
         terminal.flush()
         shown = os.read(leader, 1 << 20).decode()
     os.close(leader)
     assert "\x1b[" in shown
-    for part in ("0/3 runs", "epoch 15/30", "resnet_l_resnet_s", "25.0", "diverged"):
+    for part in ("0/3 runs", "epoch 14.4/30", "resnet_l_resnet_s", "25.0", "diverged"):
         assert part in shown
 
 
@@ -87,7 +141,7 @@ def test_a_teacher_is_named_by_its_architecture(tmp_path: Path, claims: Claims) 
     labelled = teacher.model_copy(update={"label": "teacher"})
     claims.take(Folder(tmp_path).teachers.claim_path(labelled.id))
     with Reporter(tmp_path, [labelled]) as reporter:
-        reporter.report(0, [Trainee(labelled)])
+        reporter.report([Trainee(labelled)])
         Display(Folder(tmp_path), [RUNS[0].id], console).tick()
     assert "    resnet_l: teacher 25.0" in console.file.getvalue()  # type: ignore[attr-defined]
 
@@ -108,9 +162,9 @@ def test_clock(seconds: float, text: str) -> None:
 
 def test_what_a_dead_worker_left_behind_is_not_shown(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "grid")
-    report(Reporter(folder.path, RUNS), 14)
+    report(Reporter(folder.path, RUNS), 144)
     assert list((folder.path / "progress").iterdir())
     assert progress.under_way(folder) == []
     with Claims() as held:
         held.take(folder.claim_path(RUNS[0].id))
-        assert [entry["epoch"] for entry in progress.under_way(folder)] == [15]
+        assert [entry["epoch"] for entry in progress.under_way(folder)] == [14.4]

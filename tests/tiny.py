@@ -89,7 +89,7 @@ def train(
     *runs: Run,
     grid: Grid = GRID,
     stop: Callable[[], bool] = lambda: False,
-    report: Callable[..., None] = lambda epoch, members: None,
+    report: Callable[[Sequence[Member]], None] = lambda members: None,
 ) -> bool:
     """Train runs as one cohort; their teacher lies in the folder `teachers` beside."""
     return run_cohort(Folder(folder), runs, grid, CPU, None, stop, report)
@@ -130,7 +130,7 @@ def bits(folder: Path, *runs: Run) -> list[tuple[str, bytes]]:
 def trained_members(folder: Path, *runs: Run) -> list[Member]:
     """Train a cohort and give its members as they are after the last epoch."""
     last: list[Member] = []
-    assert train(folder, *runs, report=lambda epoch, members: last.__setitem__(slice(None), members))
+    assert train(folder, *runs, report=lambda members: last.__setitem__(slice(None), members))
     return last
 
 
