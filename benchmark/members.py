@@ -91,6 +91,8 @@ class Member:
         if teacher is not None and self.run.shuffled:
             teacher = misaligned(teacher)
         loss, logits = self.backward(images, batch, teacher)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(self.next_step)
         self.optimizer.step()
         correct = torch.zeros_like(batch.labels[0]) if logits is None else (logits.argmax(1) == batch.labels).sum()
         self._sums += torch.stack([loss * len(images), correct, torch.full_like(correct, len(images))])
@@ -149,22 +151,19 @@ class Member:
     def _method_precision(self) -> torch.autocast:
         return autocast(self.device, self.run.recipe.precision if self.method.precision == "autocast" else "float32")
 
-    def learning_rate(self, epoch: int) -> float:
-        phase = self.phase_at(epoch * self.steps)
+    def learning_rate(self, step: int) -> float:
+        phase = self.phase_at(step)
         if phase is None:
-            return learning_rate(self.run.recipe, epoch)
+            return learning_rate(self.run.recipe, step, self.steps)
         return phase.learning_rate or self.run.recipe.learning_rate
-
-    def open_epoch(self, epoch: int) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(epoch)
 
     def close_epoch(self, epoch: int, validation: EvaluationData) -> None:
         """Move the epoch's sums off the device, once, and add a row to the curve."""
         loss, correct, images = self._sums.tolist()
         self._sums.zero_()
-        row: dict[str, Any] = {"epoch": epoch, "learning_rate": self.learning_rate(epoch), "train_loss": loss / images}
-        phase = self.phase_at(epoch * self.steps)
+        first = epoch * self.steps
+        row: dict[str, Any] = {"epoch": epoch, "learning_rate": self.learning_rate(first), "train_loss": loss / images}
+        phase = self.phase_at(first)
         row["train_top1"] = None if phase and phase.trains == "own" else correct / images
         due = epoch >= 0 and ((epoch + 1) % VALIDATION_EPOCHS == 0 or epoch + 1 == self.run.recipe.epochs)
         row["validation_top1"] = accuracy(self.predict, validation) if due and len(validation) else None

@@ -117,6 +117,9 @@ class Recipe(Value):
     milestones: tuple[Size, ...] = ()
     decay: Annotated[float, Field(gt=0, le=1)] = 0.1
     warmup_epochs: Count = 0
+    rate_changes: Literal["epoch", "step"] = "epoch"
+    """How often warm-up and cosine move on: with the epoch, as most published code of this field does it, or with every
+    step, which suits few epochs."""
     input_size: Size
     crop_padding: Count = 0
     padding: Literal["zero", "reflect"] = "zero"

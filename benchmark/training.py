@@ -54,8 +54,6 @@ def train(
         active = [member for member in remaining if member.next_step // data.steps == epoch]
         started = time.perf_counter()
         views = data.views(seed, epoch)
-        for member in active:
-            member.open_epoch(epoch)
         for step in range(data.steps):
             now = epoch * data.steps + step
             due = [member for member in active if member.next_step == now]

@@ -1,5 +1,6 @@
 """Training in phases and under gradient rules."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ class Step:
         self.number, self.epoch, self.index, self.images = member.next_step, batch.epoch, batch.index, images.clone()
         self.progress = float(batch.progress)
         self.optimizer = id(member.optimizer)
-        self.learning_rate = member.optimizer.param_groups[0]["lr"]
+        self.learning_rate = math.nan
         self.fresh = not member.optimizer.state_dict()["state"]
         self.before = weights_sha256(member.network), weights_sha256(member.method)
 
@@ -67,8 +68,10 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     step = Member.step
 
     def spy(self: Member, images: Tensor, batch: Batch, teacher: Outputs | None) -> None:
-        steps.setdefault(self.run.method, []).append(Step(self, images, batch))
+        seen, optimizer = Step(self, images, batch), self.optimizer
+        steps.setdefault(self.run.method, []).append(seen)
         step(self, images, batch, teacher)
+        seen.learning_rate = optimizer.param_groups[0]["lr"]
 
     monkeypatch.setattr(Member, "step", spy)
     return steps

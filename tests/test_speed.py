@@ -76,7 +76,7 @@ def test_the_trap_catches(wait: Any) -> None:
 
 
 def bench(method: str, device: torch.device = tiny.CPU) -> Bench:
-    run = tiny.run(method)
+    run = tiny.run(method, schedule="constant")
     data = noise(run.recipe, 10, device)
     assert run.teacher is not None
     return Bench(run, data, 10, untrained(run.teacher, data, 10))

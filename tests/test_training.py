@@ -21,20 +21,25 @@ EPOCHS = 6
 """One more than pass between two looks at the validation split, which must leave no trace."""
 
 
-def test_a_run_is_what_a_plain_loop_gives(results: Path) -> None:
+@pytest.mark.parametrize("rate_changes", ["epoch", "step"])
+def test_a_run_is_what_a_plain_loop_gives(results: Path, rate_changes: str) -> None:
     """Dropout is off: a plain loop draws other numbers."""
-    run = tiny.run("kd", epochs=EPOCHS, nesterov=True, weight_decay=1e-3, warmup_epochs=1)
+    run = tiny.run("kd", epochs=EPOCHS, nesterov=True, weight_decay=1e-3, warmup_epochs=1, rate_changes=rate_changes)
     (member,) = tiny.trained_members(results / "grid", run)
     splits = load(tiny.DATA)
     data, teacher = TrainingSet(splits.train, run.recipe, tiny.CPU), tiny.teacher(results).network.model
     model = build_student(run, 10, tiny.CPU).model
     optimizer = torch.optim.SGD(model.parameters(), 1.0, 0.9, weight_decay=1e-3, nesterov=True)
-    rates = [0.05] + [0.05 * (1 + math.cos(math.pi * epoch / 5)) / 2 for epoch in range(5)]
-    for epoch, rate in enumerate(rates):
-        optimizer.param_groups[0]["lr"] = rate
+    steps = data.steps
+    rates = [0.05] * steps + [0.05 * (1 + math.cos(math.pi * (step // steps) / 5)) / 2 for step in range(5 * steps)]
+    if rate_changes == "step":
+        rates = [0.05 * (step + 1) / steps for step in range(steps)]
+        rates += [0.05 * (1 + math.cos(math.pi * step / (5 * steps))) / 2 for step in range(5 * steps)]
+    for epoch in range(EPOCHS):
         total, correct = 0.0, 0
         views = data.views(0, epoch)
-        for step in range(data.steps):
+        for step in range(steps):
+            optimizer.param_groups[0]["lr"] = rates[epoch * steps + step]
             images, labels, _ = data.training_batch(views, step)
             logits = model.train()(images)
             soft, target = (logits / 4).log_softmax(1), (teacher(images).detach() / 4).softmax(1)
@@ -46,7 +51,7 @@ def test_a_run_is_what_a_plain_loop_gives(results: Path) -> None:
             total += float(loss.detach()) * len(labels)
             correct += int((logits.argmax(1) == labels).sum())
         row = member.curve[epoch]
-        assert (row["epoch"], row["learning_rate"]) == (epoch, pytest.approx(rate))
+        assert (row["epoch"], row["learning_rate"]) == (epoch, pytest.approx(rates[epoch * steps]))
         assert (row["train_loss"], row["train_top1"]) == (pytest.approx(total / 100, rel=1e-3), correct / 100)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(member.network.model.state_dict()[name], value, rtol=1e-3, atol=1e-4, msg=name)
