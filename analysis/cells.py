@@ -101,6 +101,12 @@ def poolable(runs: pd.DataFrame) -> pd.DataFrame:
     return done[~mixed]
 
 
+def with_several_options(runs: pd.DataFrame) -> list[str]:
+    """Methods that have other options, or another revision, on one pair than on another, in listing order."""
+    hashes = poolable(runs).groupby("method").method_hash.nunique()
+    return sorted(hashes[hashes > 1].index, key=listing_order)
+
+
 def _done(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["status"] == "done"]
 

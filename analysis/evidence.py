@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.cells import Cell, pool
+from analysis.cells import Cell, pool, with_several_options
 from analysis.gains import CellGain, Comparison, between_methods, cell_gains, method_gains, paired_gains, ranking
 from analysis.published import Key, Match, Published, compare
 from analysis.ranks import Ranking
@@ -17,7 +17,8 @@ Place = tuple[str, str, str]
 @dataclass(frozen=True)
 class Evidence:
     """`cells` in listing order by data set and pair; `gains` each cell's gain over the student alone; `over_alone` each
-    method against it over all pairs; `between` each two other methods; `matches` published numbers beside these.
+    method against it over all pairs; `between` each two other methods; `several_options` methods that have not the same
+    ones on all pairs; `matches` published numbers beside these.
     """
 
     cells: Sequence[Cell]
@@ -25,6 +26,7 @@ class Evidence:
     over_alone: Sequence[Comparison]
     between: Sequence[Comparison]
     ranking: Ranking | None
+    several_options: Sequence[str]
     matches: Sequence[Match]
     devices: Sequence[str]
 
@@ -38,6 +40,7 @@ def weigh(runs: pd.DataFrame, published: Mapping[Key, list[Published]] | None = 
         over_alone=method_gains(gains),
         between=between_methods(runs),
         ranking=ranking(runs),
+        several_options=with_several_options(runs),
         matches=compare(cells, published or {}),
         devices=sorted(set(runs.device.dropna())),
     )

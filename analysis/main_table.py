@@ -136,6 +136,9 @@ def _caption(evidence: Evidence, most: int) -> str:
         among = ", among those with the most seeds" if uneven else ""
         sentences.append(f"Best student of a column in bold, the second underlined{among}.")
     sentences += _tests(evidence)
+    if evidence.several_options:
+        names = ", ".join(map(display_name, evidence.several_options))
+        sentences.append(f"Not with the same options on all pairs: {names}.")
     if any(cell.state != "done" for cell in students):
         sentences.append("Cells without a result say why and are left out of every mean, test and rank.")
     return " ".join(sentences)

@@ -35,7 +35,8 @@ def joined(runs: pd.DataFrame, folders: Sequence[Path]) -> tuple[pd.DataFrame, l
         (chosen, most), *others = _best_first(rows, Counter(runs.device[runs.dataset == dataset]))
         kept.append(rows[rows[ORIGIN] == chosen].drop(columns="device"))
         left_out += [
-            f"latency, memory and energy on {dataset} are those measured on {chosen} ({most} cells), not on {origin} ({count})"
+            f"latency, memory and energy on {dataset} are those measured on {chosen} ({most} cells), "
+            f"not on {origin} ({count})"
             for origin, count in others
         ]
     if not kept:

@@ -36,10 +36,12 @@ def _extent(evidence: Evidence) -> str:
     pairs = len({(cell.dataset, cell.pair) for cell in students})
     datasets = len({cell.dataset for cell in students})
     methods = len({cell.method for cell in students})
+    varied = ", ".join(map(display_name, evidence.several_options))
     return (
         f"{count(done, 'usable run')} of {asked}: {count(methods, 'method')} on {count(pairs, 'pair')} of "
         f"{count(datasets, 'data set')}. All claims are about these pairs and teachers. Gains are in percentage "
         "points of test top-1 accuracy after the last epoch, each run against the student alone of its pair and seed."
+        + (f" Not with the same options, or of the same revision, on all pairs: {varied}." if varied else "")
     )
 
 

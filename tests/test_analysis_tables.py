@@ -112,6 +112,25 @@ def test_a_mean_gain_over_fewer_pairs_says_so(tmp_path: Path) -> None:
     assert "a complete table after leaving out, emptiest first, with so many holes: SP (1)" in text
 
 
+def test_a_method_of_other_options_on_another_data_set_is_said_to_be(tmp_path: Path) -> None:
+    """Its mean gain is over what are, strictly, two methods."""
+    records = [
+        fake.record(
+            fake.run(method, seed, dataset=dataset, options={"kd": {"weight": weight}} if method == "kd" else {})
+        )
+        for dataset, weight in (("digits", 0.3), ("cifar100", 0.9))
+        for method in ("student", "kd", "sp")
+        for seed in range(2)
+    ]
+    evidence = evidence_of(tmp_path, *records)
+    assert evidence.several_options == ["kd"]
+    assert "Not with the same options on all pairs: KD." in main_table(evidence).caption
+    assert "on all pairs: KD.\n" in summary(evidence)
+    alike = evidence_of(tmp_path / "alike", *(each for each in records if each.run.dataset.name == "digits"))
+    assert not alike.several_options
+    assert "same options" not in main_table(alike).caption + summary(alike)
+
+
 def test_states_of_cells_are_told_apart(tmp_path: Path) -> None:
     records = graded({"kd": 1.0}, seeds=2)
     records += [fake.record(fake.run("sp", seed), status="diverged", reason="loss is inf") for seed in range(2)]
