@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from benchmark import cohort
+from benchmark import teacher as teacher_module
 from benchmark.cost.count import training_flops
 from benchmark.data import TrainingSet, load
 from benchmark.job import Job, Work
 from benchmark.records import Folder
-from benchmark.spec import Run
+from benchmark.spec import Precision, Run
 from benchmark.teacher import Teacher, TeacherError, admit
 from benchmark.weights import weights_sha256
 from methods.base import Outputs
@@ -195,6 +196,24 @@ def test_the_gate(results: Path, failure: str) -> None:
     with pytest.raises(TeacherError, match=message):
         tiny.train(results / "grid", tiny.run("kd"))
     assert not Folder(results / "grid").records()[0]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_it_is_checked_as_it_was_evaluated_when_it_was_trained(
+    results: Path, monkeypatch: pytest.MonkeyPatch, precision: Precision
+) -> None:
+    """In another precision some predictions change: of 10,000 more than are tolerated."""
+    recipe = tiny.TEACHER.recipe.model_copy(update={"precision": precision})
+    own = tiny.TEACHER.model_copy(update={"recipe": recipe})
+    assert tiny.train(results / "teachers", own)
+    asked: list[str] = []
+    plain = teacher_module.inference_in
+    monkeypatch.setattr(
+        teacher_module, "inference_in", lambda device, precision: asked.append(precision) or plain(device, precision)
+    )
+    run = tiny.run("kd").model_copy(update={"teacher": own})
+    admit(run, Folder(results / "teachers"), load(tiny.DATA), tiny.CPU, expected=None)
+    assert set(asked) == {precision}
 
 
 @pytest.mark.parametrize(("field", "value"), [("mean", (0.5,)), ("std", (1.0,)), ("input_size", 16)])
