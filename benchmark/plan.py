@@ -74,8 +74,16 @@ def select(grid: Grid, selection: Selection) -> Grid:
     """The grid with only what is wanted. Raises UsageError for a pair or data set that it lacks."""
     pairs = _chosen("pair", {pair.name: pair for pair in grid.pairs}, selection.pairs)
     datasets = _chosen("dataset", {dataset.name: dataset for dataset in grid.datasets}, selection.datasets)
-    wanted = {"pairs": pairs, "datasets": datasets, "methods": selection.methods or grid.methods}
-    return grid.model_copy(update={**wanted, "seeds": grid.seeds if selection.seeds is None else selection.seeds})
+    names = {dataset.name for dataset in datasets}
+    return grid.model_copy(
+        update={
+            "pairs": pairs,
+            "datasets": datasets,
+            "methods": selection.methods or grid.methods,
+            "seeds": grid.seeds if selection.seeds is None else selection.seeds,
+            "expected_accuracy": {name: each for name, each in grid.expected_accuracy.items() if name in names},
+        }
+    )
 
 
 def _chosen(kind: str, known: dict[str, T], names: tuple[str, ...] | None) -> tuple[T, ...]:
@@ -212,7 +220,8 @@ def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:
 
 
 def merge(frozen: Grid, grid: Grid) -> Grid:
-    """What two selections of one grid cover together."""
+    """What two selections of one grid cover together. Options are the second's: as `check_frozen` has seen to, those of
+    methods that the first has are the same."""
     both = (frozen, grid)
     return grid.model_copy(
         update={
@@ -221,7 +230,7 @@ def merge(frozen: Grid, grid: Grid) -> Grid:
             "pairs": tuple({pair.name: pair for g in both for pair in g.pairs}.values()),
             "methods": tuple(dict.fromkeys(name for g in both for name in g.methods)),
             "seeds": tuple(sorted({seed for g in both for seed in g.seeds})),
-            "options": {**grid.options, **frozen.options},
+            "expected_accuracy": frozen.expected_accuracy | grid.expected_accuracy,
             "control": tuple({control.name: control for g in (*both, frozen) for control in g.control}.values()),
         }
     )

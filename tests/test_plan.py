@@ -312,6 +312,9 @@ def test_a_folder_keeps_to_the_options_of_the_methods_it_has(folder: Folder) -> 
     wider = grid(methods=("sp",), options={"kd": {"ce": 0.5}, "sp": {"weight": 30.0}})
     check_frozen(wider, begun, folder)
     assert merge(begun, wider).options == wider.options
+    changed = wider.model_copy(update={"options": {"kd": {"ce": 0.5}, "sp": {"weight": 40.0}}})
+    check_frozen(changed, merge(begun, wider.model_copy(update={"methods": ("kd",)})), folder)  # sp was never run
+    assert merge(begun.model_copy(update={"options": wider.options}), changed).options == changed.options
     with pytest.raises(UsageError, match=r"options.kd = \{'ce': 0.5\} there, \{'ce': 0.7\} now"):
         check_frozen(grid(options={"kd": {"ce": 0.7}}), begun, folder)
     with pytest.raises(UsageError, match=r"options.kd = \{'ce': 0.5\} there, \{\} now"):
@@ -355,3 +358,16 @@ def test_the_published_protocol_has_a_forecast_before_anything_was_run(tmp_path:
     assert plan.forecast_seconds is not None
     assert plan.forecast_seconds > 0
     assert plan.forecast_basis == ("AMD EPYC (AVX2), 1 thread",)
+
+
+def test_a_selection_of_data_sets_expects_accuracies_of_these_alone() -> None:
+    """What is written for workers to read must be a grid."""
+    both = grid(
+        datasets=[Dataset(name="digits"), Dataset(name="cifar10")],
+        expected_accuracy={"digits": {"l": 0.9}, "cifar10": {"l": 0.8}},
+    )
+    first, second = (select(both, Selection(datasets=(name,))) for name in ("digits", "cifar10"))
+    assert first.expected_accuracy == {"digits": {"l": 0.9}}
+    for written in (first, merge(first, second)):
+        assert Grid.model_validate(written.as_toml()) == written
+    assert merge(first, second).expected_accuracy == both.expected_accuracy
