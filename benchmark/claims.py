@@ -6,12 +6,12 @@ suspended job) sees that when it wakes up, and lets go.
 """
 
 import json
+import math
 import os
 import socket
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,7 +29,7 @@ class Claims:
 
     def __init__(self) -> None:
         self._me = {**identity(os.getpid()), **slurm_job()}
-        self._held: set[Path] = set()
+        self._held: dict[Path, float] = {}  # when each was last known to be held
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -49,27 +49,41 @@ class Claims:
             self._clear(path)
         if not self._made(path):
             return False
-        self._held.add(path)
+        self._held[path] = time.monotonic()
         return True
 
     def hold(self, paths: Iterable[Path]) -> bool:
-        """Whether all of these are still held, as far as the last heartbeat saw."""
-        return all(path in self._held for path in paths)
+        """Whether all of these are still held, as far as the last heartbeat saw; where that was too long ago, for this
+        process or its file server having slept, it looks again."""
+        return all(self._is_fresh(path) or self._refresh(path) for path in paths)
+
+    def _is_fresh(self, path: Path) -> bool:
+        return time.monotonic() - self._held.get(path, -math.inf) < STALE_SECONDS
 
     def release(self, paths: Iterable[Path]) -> None:
         for path in paths:
-            self._held.discard(path)
+            self._held.pop(path, None)
             if _holder(path) == self._me:
                 path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
             for path in tuple(self._held):
-                if _holder(path) == self._me:
-                    with suppress(FileNotFoundError):
-                        os.utime(path)
-                else:
-                    self._held.discard(path)
+                self._refresh(path)
+
+    def _refresh(self, path: Path) -> bool:
+        """Touch a claim that is this worker's, forget one that is not; False as well if the disk gives no answer, which
+        it may give to the next heartbeat."""
+        try:
+            if _holder(path) != self._me:
+                self._held.pop(path, None)
+                return False
+            os.utime(path)
+        except OSError:
+            return False
+        if path in self._held:
+            self._held[path] = time.monotonic()
+        return path in self._held
 
     def _clear(self, path: Path) -> None:
         """Take a stale claim away. One worker at a time may, and looks again, lest it takes away the fresh claim that

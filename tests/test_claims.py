@@ -1,5 +1,6 @@
 """Claims: exclusive, kept alive, and taken over from the dead alone."""
 
+import errno
 import json
 import os
 import subprocess
@@ -188,6 +189,26 @@ def test_on_a_full_disk_no_claim_is_left(tmp_path: Path) -> None:
             mine.take(path)
         assert not path.exists()
         assert mine.take(path)
+
+
+def test_a_file_server_that_stumbles_stops_no_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And who cannot tell for too long whether a run is still its own lets go of it."""
+    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.001)
+    touched, path = Path.read_bytes, tmp_path / "run.json"
+
+    def stale(self: Path) -> bytes:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with Claims() as mine:
+        assert mine.take(path)
+        monkeypatch.setattr(Path, "read_bytes", stale)
+        time.sleep(0.05)
+        assert mine._thread.is_alive()
+        assert mine.hold([path])
+        monkeypatch.setattr(claims, "STALE_SECONDS", 0.0)
+        assert not mine.hold([path])
+        monkeypatch.setattr(Path, "read_bytes", touched)
+        assert mine.hold([path])  # nobody came in between
 
 
 def test_heartbeat_touches_what_is_held_and_survives_what_is_gone(
