@@ -40,7 +40,8 @@ class Work:
 
 @dataclass(frozen=True)
 class Job:
-    """Cohorts for one worker, and the teachers they need. `deadline` is in seconds since the epoch.
+    """Cohorts for one worker, and the teachers they need. `deadline` is in seconds since the epoch; `gpu` the one GPU
+    that it is to see, by index or UUID.
 
     A patient worker stays until all of its work is done, by whomever; another one leaves what others are at to them.
     """
@@ -52,6 +53,7 @@ class Job:
     data_dir: str | None = None
     deadline: float | None = None
     patient: bool = True
+    gpu: str | None = None
 
     def __call__(self) -> bool:
         """Bring all work to records; False if stopped before. A cohort that fails leaves the others alone."""
@@ -60,6 +62,8 @@ class Job:
 
     def work_off(self, stop: Stop) -> bool:
         """The same, stopped by whatever asks for it through `stop`."""
+        if self.gpu is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu  # submitit's local executor takes indices alone
         _set_threads(self.threads)
         grid = load_grid(str(Path(self.grid_folder) / "grid.toml"))
         waiting, idle_since = list(self.work), time.monotonic()

@@ -1,6 +1,7 @@
 """From a plan to workers on this machine: local processes through submitit, or this very process."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -140,15 +142,16 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def visible_gpus() -> list[int]:
-    """Indices of the GPUs that this process sees, without importing torch."""
+def visible_gpus() -> list[str]:
+    """The GPUs that this process sees, by index or UUID, without importing torch."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
-        return [int(index) for index in listed.split(",") if index.strip().isdigit()]
+        named = (name.strip() for name in listed.split(","))
+        return list(takewhile(re.compile(r"\d+|(GPU|MIG)-.+").fullmatch, named))  # as CUDA, up to the first it ignores
     if not shutil.which("nvidia-smi"):
         return []
     answer = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
-    return list(range(len(answer.stdout.splitlines()))) if answer.returncode == 0 else []
+    return [str(index) for index in range(len(answer.stdout.splitlines()))] if answer.returncode == 0 else []
 
 
 def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit.Job[Any]]:
@@ -166,12 +169,8 @@ def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit
     try:
         for worker in range(workers):
             executor = submitit.LocalExecutor(folder.path / "logs")
-            executor.update_parameters(
-                timeout_min=LOCAL_TIMEOUT_MINUTES,
-                gpus_per_node=1 if gpus else 0,
-                visible_gpus=gpus[worker : worker + 1],
-            )
-            job = executor.submit(replace(whole, threads=threads))
+            executor.update_parameters(timeout_min=LOCAL_TIMEOUT_MINUTES)
+            job = executor.submit(replace(whole, threads=threads, gpu=gpus[worker] if gpus else None))
             ledger.note(folder, [_entry(job, whole)])
             jobs.append(job)
     finally:

@@ -49,10 +49,20 @@ def test_with_a_cluster(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "gpus"), [("", []), ("0", [0]), ("1,3", [1, 3]), ("0, 2", [0, 2]), ("-1", []), ("NoDevFiles", [])]
+    ("value", "gpus"),
+    [
+        ("", []),
+        ("0", ["0"]),
+        ("1,3", ["1", "3"]),
+        ("0, 2", ["0", "2"]),
+        ("0,-1,1", ["0"]),
+        ("-1", []),
+        ("NoDevFiles", []),
+        ("GPU-8f2c1d,MIG-ab/1/0", ["GPU-8f2c1d", "MIG-ab/1/0"]),
+    ],
 )
 def test_visible_gpus_are_the_ones_of_the_environment(
-    value: str, gpus: list[int], path: Path, monkeypatch: pytest.MonkeyPatch
+    value: str, gpus: list[str], path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command(path, "nvidia-smi", "echo GPU 0; echo GPU 1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
@@ -60,10 +70,10 @@ def test_visible_gpus_are_the_ones_of_the_environment(
 
 
 @pytest.mark.parametrize(
-    ("script", "gpus"), [(None, []), ("exit 9", []), ("echo GPU 0: A; echo GPU 1: B", [0, 1]), ("exit 0", [])]
+    ("script", "gpus"), [(None, []), ("exit 9", []), ("echo GPU 0: A; echo GPU 1: B", ["0", "1"]), ("exit 0", [])]
 )
 def test_visible_gpus_are_else_the_ones_of_the_driver(
-    script: str | None, gpus: list[int], path: Path, monkeypatch: pytest.MonkeyPatch
+    script: str | None, gpus: list[str], path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if script:
@@ -99,6 +109,7 @@ class Recorder:
         ("", "auto", 9, 1, 9),
         ("0,1,5", "auto", None, 3, 2),
         ("0,1", "cuda", None, 2, 4),
+        ("GPU-8f2c1d,MIG-ab", "auto", None, 2, 4),
         ("0,1", "cpu", None, 1, 8),
     ],
 )
@@ -124,6 +135,6 @@ def test_workers_share_the_machine(
     assert all(job.work == jobs[0].work for job in jobs)  # the whole list, which claims share out
     cohort = len(plan.runs) // 3
     assert [len(work.run_ids) for work in jobs[0].work] == [1, cohort, cohort, cohort]  # the teacher, then a seed each
-    shown = [gpu for _, parameters in Recorder.submitted for gpu in parameters["visible_gpus"]]
-    assert shown == ([] if device == "cpu" else [int(gpu) for gpu in gpus.split(",") if gpu])
+    shown = [job.gpu for job in jobs]
+    assert shown == ([None] * workers if device == "cpu" or not gpus else gpus.split(","))
     assert len((folder.path / "jobs.jsonl").read_text().splitlines()) == workers
