@@ -11,7 +11,7 @@ import torch
 
 from benchmark.cost import energy
 from benchmark.cost.energy import EnergyMeter
-from benchmark.cost.measure import Measurer
+from benchmark.cost.measure import Bench, Measurer, noise, untrained
 
 
 def zone(powercap: Path, name: str, kind: str, microjoules: int = 0) -> Path:
@@ -101,3 +101,16 @@ def test_a_steps_energy_is_measured_where_the_device_counts_it(tmp_path: Path, m
         assert each.step_joules is not None
         # Half a joule between two readings, shared by as many steps as take a second.
         assert each.step_joules == pytest.approx(0.5 / (1 / each.step_seconds), rel=0.5)
+
+
+def test_what_is_measured_for_seconds_does_not_train(tmp_path: Path) -> None:
+    """On one batch of noise, again and again, training would diverge."""
+    zone(tmp_path, "intel-rapl:0", "package-0")
+    run = tiny.run("rkd_d", learning_rate=1e3)
+    assert run.teacher
+    data = noise(run.recipe, 10, tiny.CPU)
+    bench = Bench(run, data, 10, untrained(run.teacher, data, 10))
+    before = {name: value.clone() for name, value in bench.member.network.named_parameters()}
+    assert bench.joules(EnergyMeter(tiny.CPU, tmp_path), seconds=0.5) == 0
+    for name, value in bench.member.network.named_parameters():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=1e-20)

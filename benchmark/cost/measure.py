@@ -33,6 +33,9 @@ from methods.base import Batch, Outputs
 
 T = TypeVar("T")
 
+STANDSTILL = 1e-30
+"""A learning rate at which weights stay: at the run's own, training for seconds on one batch of noise would diverge."""
+
 BATCHES = 4
 """How many batches of noise there are to train on."""
 INFERENCE_BATCH = 128
@@ -139,8 +142,8 @@ class Bench:
 
     def joules(self, meter: EnergyMeter, seconds: float) -> float | None:
         """Of a step of the main schedule, which takes `seconds`, the teacher's forward included."""
-        for group in self.member.optimizer.param_groups:
-            group["lr"] = 0.0  # on one batch for seconds, training would diverge
+        recipe = self.run.recipe.model_copy(update={"learning_rate": STANDSTILL})
+        self.member.run = self.run.model_copy(update={"recipe": recipe})
 
         def step() -> None:
             images, batch = self.batch(0)
