@@ -29,7 +29,7 @@ def method_names(values: Sequence[str] | None, grid: Grid) -> tuple[str, ...]:
         if name in ("all", "installed"):
             chosen.extend(grid.all_methods)
         if name == "installed":
-            chosen.extend(set(methods.names()) - set(methods.names(installed=False)))
+            chosen.extend(sorted(set(methods.names()) - set(methods.names(installed=False))))
         if name == TUNED:
             chosen.extend(f"{method}@{TUNED}" for method in grid.control_named(TUNED).methods)
         if name not in ("all", "installed", TUNED):

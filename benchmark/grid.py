@@ -215,7 +215,7 @@ def wanted(grid: Grid, options: argparse.Namespace) -> Grid:
 def seed_list(text: str | None) -> tuple[int, ...] | None:
     if text is None:
         return None
-    if not re.fullmatch(r"\d+(,\d*)*", text) or text == "0":
+    if not re.fullmatch(r"\d+(,\d*)*", text) or not text.strip("0"):
         raise UsageError(f"--seeds {text!r} is neither a number of seeds above 0 nor seeds such as 0,3,7")
     if "," not in text:
         return tuple(range(int(text)))

@@ -155,7 +155,7 @@ class Member:
         phase = self.phase_at(step)
         if phase is None:
             return learning_rate(self.run.recipe, step, self.steps)
-        return phase.learning_rate or self.run.recipe.learning_rate
+        return self.run.recipe.learning_rate if phase.learning_rate is None else phase.learning_rate
 
     def close_epoch(self, epoch: int, validation: EvaluationData) -> None:
         """Move the epoch's sums off the device, once, and add a row to the curve."""

@@ -201,9 +201,12 @@ class Folder:
     def plan(self, run: Run) -> None:
         """Keep a run's full description, so that a job needs only its id. What is not part of the id, such as where
         weights lie, may have changed since."""
-        path = self.planned_path(run.id)
-        if not path.exists() or self.planned(run.id) != run:
-            write_json(path, run.model_dump(mode="json"))
+        try:
+            known = self.planned(run.id) == run
+        except (FileNotFoundError, ValueError):
+            known = False
+        if not known:
+            write_json(self.planned_path(run.id), run.model_dump(mode="json"))
 
     def planned(self, run_id: str) -> Run:
         return Run.model_validate_json(self.planned_path(run_id).read_bytes())

@@ -215,3 +215,12 @@ def test_a_failure_by_the_teachers_fault_stands_until_its_files_change(folder: F
     assert folder.failure("student") == "TeacherError: still bad"
     path.unlink()
     assert folder.failure("student") is None
+
+
+@pytest.mark.parametrize("text", ["", "{}", "{", "null"])
+def test_a_plan_that_cannot_be_read_is_written_anew(text: str, tmp_path: Path) -> None:
+    folder, run = Folder(tmp_path / "grid"), fake.run()
+    folder.plan(run)
+    folder.planned_path(run.id).write_text(text)
+    folder.plan(run)
+    assert folder.planned(run.id) == run

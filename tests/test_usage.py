@@ -69,6 +69,7 @@ def test_option_values(text: str, value: object) -> None:
         (["--pairs", ""], "--pairs"),
         (["--datasets", "digit"], "did you mean digits?"),
         (["--seeds", "0"], "--seeds '0'"),
+        (["--seeds", "00"], "--seeds '00'"),
         (["--seeds", "-1"], "--seeds"),
         (["--seeds", "1.5"], "--seeds '1.5'"),
         (["--seeds", "0;3"], "--seeds '0;3'"),
