@@ -79,6 +79,7 @@ def _gain_caption(evidence: Evidence) -> str:
 def comparison_row(each: Comparison) -> dict[str, Any]:
     """A row of gains.csv or comparisons.csv."""
     row: dict[str, Any] = {"method": each.method, "over": each.over, "pairs": each.pairs, "n": each.n}
+    row["independent"] = each.independent
     for name, value, interval in (
         ("gain_points", each.gain, each.interval),
         ("iqm_points", each.iqm, each.iqm_interval),

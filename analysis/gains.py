@@ -5,7 +5,7 @@ student alone of the same data set, pair and seed, which saw the same batches fr
 of a pair share one teacher (unless seeds are paired with teachers'), so that claims are about that teacher.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -71,13 +71,15 @@ class Comparison:
     about pairs like them. `iqm` is the interquartile mean of all paired gains, `improvement` the share of paired runs
     that the method wins (a tie is half a win), `effect` is Hedges' g. `p` is the sign-flip test's over all paired
     runs, `p_holm` corrected for all comparisons of its family (`tests` of them), `smallest` the least `p_holm` that so
-    few runs allow.
+    few runs allow. Of the `n` paired runs, those that share a training are one of the `independent` observations, for
+    tests and intervals alike.
     """
 
     method: str
     over: str
     pairs: int
     n: int
+    independent: int
     gain: float
     interval: Interval | None
     elsewhere: Interval | None
@@ -183,27 +185,52 @@ def between_methods(runs: pd.DataFrame) -> list[Comparison]:
 def _family(gains: pd.DataFrame) -> list[Comparison]:
     """A comparison for each two methods of `_paired` rows, all tested together, in listing order.
 
-    Pairs with one student share what does not read the teacher: such a difference is one observation, of the first.
+    Pairs with one student share what does not read the teacher. Where that is both sides of a difference, it counts
+    once, for the first of them; where it is one, the student alone as a rule, differences are one observation.
     """
     if gains.empty:
         return []
     two = ["method", "over"]
     known = gains[TRAININGS].notna().all(axis=1)
     gains = gains[~(known & gains.duplicated(["dataset", "seed", *two, *TRAININGS]))]
-    found = gains.groupby([*two, *BLOCK], sort=False).gain.agg(list).groupby(level=two).agg(list)
+    gains = gains.assign(unit=_observations(gains))
+    found = gains.groupby([*two, *BLOCK], sort=False)[["gain", "unit"]].agg(list).groupby(level=two).agg(list)
     differs = gains.groupby(two).differs.unique()
     order = sorted(found.index, key=lambda names: tuple(map(listing_order, names)))
-    tests = [sign_flip(found[names]) for names in order]
+    samples = [(found.gain[names], found.unit[names]) for names in order]
+    tests = [sign_flip(cells, units) for cells, units in samples]
     return [
-        _comparison(names, found[names], differs[names], p or 1.0, adjusted or 1.0, len(tests))
-        for names, p, adjusted in zip(order, tests, holm(tests), strict=True)
+        _comparison(names, *sample, differs[names], _known(p), _known(adjusted), len(tests))
+        for names, sample, p, adjusted in zip(order, samples, tests, holm(tests), strict=True)
     ]
 
 
+def _known(p: float | None) -> float:
+    """A p; one that cannot be told speaks for nothing."""
+    return 1.0 if p is None else p
+
+
+def _observations(gains: pd.DataFrame) -> "pd.Series[int]":
+    """For each row, which observation it belongs to: rows of one seed that have a training in common are one."""
+    shared = pd.Series(range(len(gains)), index=gains.index)
+    for training in TRAININGS:
+        keys = ["dataset", "seed", "method", "over", training]
+        again = gains[training].notna() & gains.duplicated(keys, keep=False)
+        shared[again] = shared[again].groupby([gains.loc[again, key] for key in keys]).transform("min")
+    return shared
+
+
 def _comparison(
-    names: tuple[str, str], cells: list[list[float]], differs: Iterable[str], p: float, p_holm: float, tests: int
+    names: tuple[str, str],
+    cells: list[list[float]],
+    units: list[list[Hashable]],
+    differs: Iterable[str],
+    p: float,
+    p_holm: float,
+    tests: int,
 ) -> Comparison:
     method, over = names
+    independent = len({unit for own in units for unit in own})
     gains = [gain for cell in cells for gain in cell]
     n, wins = len(gains), sum((gain > 0) + 0.5 * (gain == 0) for gain in gains)
     return Comparison(
@@ -211,17 +238,18 @@ def _comparison(
         over=over,
         pairs=len(cells),
         n=n,
+        independent=independent,
         gain=fmean(fmean(cell) for cell in cells),
-        interval=mean_interval(cells),
+        interval=mean_interval(cells, units),
         elsewhere=t_interval([fmean(cell) for cell in cells]),
         iqm=estimate(cells, interquartile_mean),
-        iqm_interval=bootstrap_interval(cells, interquartile_mean),
+        iqm_interval=bootstrap_interval(cells, interquartile_mean, units),
         improvement=wins / n,
         improvement_interval=share_interval(wins, n),
         effect=effect_size(cells),
         p=p,
         p_holm=p_holm,
-        smallest=min(1.0, tests * smallest_p(n)),
+        smallest=min(1.0, tests * smallest_p(independent)),
         tests=tests,
         differs=" and ".join(filter(None, differs)),
     )

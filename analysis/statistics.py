@@ -3,7 +3,7 @@
 Every interval is a 95 % one, every test two-sided, every random draw seeded: the same numbers give the same result.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import floor, log2, sqrt
@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 from scipy.stats import norm, spearmanr, t
 
 Array = NDArray[np.float64]
+
+Units = Sequence[Sequence[Hashable]]
+"""Beside cells of values: which observation each value belongs to, once per cell at most. Values of different
+observations are independent; those of one, in several cells, have something random in common. Without units every value
+is an observation of its own.
+"""
 
 LEVEL = 0.95
 ALPHA = 0.05
@@ -60,19 +66,56 @@ def t_interval(values: Sequence[float]) -> Interval | None:
     return mean_interval([values])
 
 
-def mean_interval(cells: Sequence[Sequence[float]]) -> Interval | None:
-    """Of the mean over cells of their mean, for these cells: Student's t with sum(n - 1) degrees of freedom. It is what
-    `bootstrap_interval` comes to without its randomness, because a mean's standard error is known in closed form. None
-    without cells, where one has a single value, and where nothing varies.
+def mean_interval(cells: Sequence[Sequence[float]], units: Units | None = None) -> Interval | None:
+    """Of the mean over cells of their mean, for these cells: Student's t. It is what `bootstrap_interval` comes to
+    without its randomness, because a mean's standard error is known in closed form. None without cells, where one has a
+    single value, and where nothing varies.
     """
     if not cells or min(map(len, cells)) < 2:
         return None
-    variance = sum(spread(cell) ** 2 / len(cell) for cell in cells) / len(cells) ** 2
+    variance, freedom = _variance_of_sum(cells, units or _apart(cells))
     if variance == 0:
         return None
-    half = _t(sum(len(cell) - 1 for cell in cells)) * sqrt(variance)
+    half = _t(freedom) * sqrt(variance) / len(cells)
     middle = fmean(fmean(cell) for cell in cells)
     return Interval(middle - half, middle + half)
+
+
+def _apart(cells: Sequence[Sequence[float]]) -> Units:
+    return [[(i, j) for j in range(len(cell))] for i, cell in enumerate(cells)]
+
+
+def _variance_of_sum(cells: Sequence[Sequence[float]], units: Units) -> tuple[float, float]:
+    """Of the sum over cells of their means, with its degrees of freedom by Welch (1947) and Satterthwaite, since cells
+    may vary by different amounts.
+
+    Cells that share observations are one part of the sum, whose observations are as many summands of it. Of cells that
+    share none, each part is the mean's usual variance.
+    """
+    parts = []
+    for members in _linked(units):
+        summands: dict[Hashable, float] = {}
+        for i in members:
+            middle = fmean(cells[i])
+            for unit, value in zip(units[i], cells[i], strict=True):
+                summands[unit] = summands.get(unit, 0.0) + (value - middle) / len(cells[i])
+        n = len(summands)
+        variance = n / (n - 1) * sum(summand**2 for summand in summands.values())
+        largest = max(abs(value) for i in members for value in cells[i])
+        if sqrt(n * variance) > ROUNDING * largest:
+            parts.append((variance, n - 1))
+    total = sum(variance for variance, _ in parts)
+    return total, total**2 / sum(variance**2 / freedom for variance, freedom in parts) if parts else 0.0
+
+
+def _linked(units: Units) -> list[list[int]]:
+    """Numbers of the cells, those together that share observations, also by way of others."""
+    found: list[tuple[set[Hashable], list[int]]] = []
+    for i, own in enumerate(units):
+        joined = [group for group in found if group[0] & set(own)]
+        found = [group for group in found if group not in joined]
+        found.append((set(own).union(*(g[0] for g in joined)), [*(j for g in joined for j in g[1]), i]))
+    return [members for _, members in found]
 
 
 def mean_half_width(std: float, n: int) -> float:
@@ -81,7 +124,7 @@ def mean_half_width(std: float, n: int) -> float:
 
 
 @cache
-def _t(freedom: int) -> float:
+def _t(freedom: float) -> float:
     """How many standard errors a two-sided interval reaches."""
     return float(t.ppf((1 + LEVEL) / 2, freedom))
 
@@ -100,13 +143,17 @@ def paired_t(differences: Sequence[float]) -> float | None:
     return float(2 * t.sf(abs(mean) / std * sqrt(n), n - 1))
 
 
-def sign_flip(cells: Sequence[Sequence[float]]) -> float | None:
-    """p that the mean over cells of their mean difference is 0, where under that hypothesis every difference might as
+def sign_flip(cells: Sequence[Sequence[float]], units: Units | None = None) -> float | None:
+    """p that the mean over cells of their mean difference is 0, where under that hypothesis every observation might as
     well have had the other sign: the share of sign assignments that give a mean at least as far from 0. Exact up to
-    EXACT_SIGNS differences, beyond them by the normal distribution, whose tails are the heavier. Assumes no
+    EXACT_SIGNS observations, beyond them by the normal distribution, whose tails are the heavier. Assumes no
     distribution of the differences. None without any.
     """
-    weighted = np.array([value / len(cell) for cell in cells for value in cell])
+    summands: dict[Hashable, float] = {}
+    for cell, own in zip(cells, units or _apart(cells), strict=True):
+        for value, unit in zip(cell, own, strict=True):
+            summands[unit] = summands.get(unit, 0.0) + value / len(cell)
+    weighted = np.array(list(summands.values()))
     n, total = len(weighted), abs(float(weighted.sum()))
     if n == 0:
         return None
@@ -185,25 +232,34 @@ def estimate(cells: Sequence[Sequence[float]], statistic: Statistic) -> float:
     return float(statistic([np.array([cell], dtype=float) for cell in cells])[0])
 
 
-def bootstrap_interval(cells: Sequence[Sequence[float]], statistic: Statistic) -> Interval | None:
-    """Of a statistic over several cells, each with its own runs, which are resampled within their cell only.
+def bootstrap_interval(
+    cells: Sequence[Sequence[float]], statistic: Statistic, units: Units | None = None
+) -> Interval | None:
+    """Of a statistic over several cells, each with its own runs, which are resampled within their cell only; cells of
+    the same observations are resampled alike.
 
     The interval is the estimate ± Student's t times the bootstrap's standard error. The usual percentiles are too
     narrow for three runs a cell (alone, they hold the truth three times in four), for two reasons that are mended here:
     resampled deviations are too small by the square root of (n - 1) / n, and three runs know their spread badly, which
-    is what t with sum(n - 1) degrees of freedom is for (Hesterberg 2015, arXiv:1411.5279, discusses both). None
+    is what t is for (Hesterberg 2015, arXiv:1411.5279, discusses both), with the mean's degrees of freedom. None
     without cells, where one has a single run, whose spread is not known, and where nothing varies.
     """
     if not cells or min(map(len, cells)) < 2:
         return None
+    units = units or _apart(cells)
     random = np.random.default_rng(0)
-    drawn = []
-    for cell in cells:
+    drawn, chosen = [], {}
+    for cell, own in zip(cells, map(tuple, units), strict=True):
         values, n = np.array(cell, dtype=float), len(cell)
         deviations = (values - values.mean()) * sqrt(n / (n - 1))
-        drawn.append(values.mean() + deviations[random.integers(0, n, (DRAWS, n))])
+        if own not in chosen:
+            chosen[own] = random.integers(0, n, (DRAWS, n))
+        drawn.append(values.mean() + deviations[chosen[own]])
+    _, freedom = _variance_of_sum(cells, units)
+    if not freedom:
+        return None
     middle = estimate(cells, statistic)
-    half = _t(sum(len(cell) - 1 for cell in cells)) * float(statistic(drawn).std())
+    half = _t(freedom) * float(statistic(drawn).std())
     return Interval(middle - half, middle + half) if half > ROUNDING * abs(middle) else None
 
 

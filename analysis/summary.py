@@ -75,15 +75,16 @@ def _too_few(compared: Sequence[Comparison]) -> list[str]:
     short = [each for each in compared if each.smallest >= ALPHA]
     if not short:
         return []
-    most = max(short, key=lambda each: each.n)
-    at_most = " at most" if any(each.n < most.n for each in short) else ""
+    most = max(short, key=lambda each: each.independent)
+    at_most = " at most" if any(each.independent < most.independent for each in short) else ""
+    alike = ", those with a training in common counted once," if most.independent < most.n else ""
     names = ", ".join(display_name(each.method) for each in short)
     who = "nothing" if len(short) == len(compared) else f"no gain of {names}"
-    seeds = -(-differences_needed(most.tests) // most.pairs)
+    seeds = -(-differences_needed(most.tests) * most.n // (most.independent * most.pairs))
     return [
-        f"With {count(most.n, 'paired run')}{at_most} and {count(most.tests, 'method')} tested at once, the smallest p "
-        f"that the test can give is {p_value(smallest_p(most.n))}, after correction {p_value(most.smallest)}: "
-        f"{who} could have been established, whatever the gain. "
+        f"With {count(most.independent, 'paired run')}{at_most}{alike} and {count(most.tests, 'method')} tested at "
+        f"once, the smallest p that the test can give is {p_value(smallest_p(most.independent))}, after correction "
+        f"{p_value(most.smallest)}: {who} could have been established, whatever the gain. "
         f"{count(seeds, 'seed')} a pair would be the least that could."
     ]
 

@@ -138,19 +138,57 @@ def test_how_many_differences_a_claim_needs() -> None:
 # By simulation
 
 
-@pytest.mark.parametrize("shape", [(1, 3), (2, 3), (4, 5)])
-def test_intervals_hold_the_truth_as_often_as_they_say(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("spreads", "runs", "shared"),
+    [
+        ([1], 3, 0),
+        ([1, 1], 3, 0),
+        ([1, 1, 1, 1], 5, 0),
+        ([1, 5], 3, 0),
+        ([1, 1], 5, 1),
+        ([1, 1, 1], 3, 1),
+        ([1, 1, 1, 3], 5, 2),
+    ],
+)
+def test_intervals_hold_the_truth_as_often_as_they_say(spreads: list[int], runs: int, shared: int) -> None:
+    """Also where cells vary by different amounts, and where all of a seed have a baseline in common."""
     random = np.random.default_rng(5)
-    trials, cells, runs = 300, *shape
+    trials, cells = 400, len(spreads)
     held = {"mean": 0, "interquartile mean": 0}
+    seeds = [list(range(runs))] * cells if shared else None
     for _ in range(trials):
-        drawn = [list(map(float, row)) for row in random.normal(0, 1, (cells, runs))]
-        intervals = (mean_interval(drawn), bootstrap_interval(drawn, interquartile_mean))
+        values = random.normal(0, 1, (cells, runs)) * np.array(spreads)[:, None] - shared * random.normal(0, 1, runs)
+        drawn = [list(map(float, row)) for row in values]
+        intervals = (mean_interval(drawn, seeds), bootstrap_interval(drawn, interquartile_mean, seeds))
         for name, interval in zip(held, intervals, strict=True):
             assert interval is not None
             held[name] += interval.low <= 0 <= interval.high
-    # Three standard errors of a share of 0.95 are 0.038.
-    assert all(0.91 < count / trials < 0.99 for count in held.values()), held
+    # Three standard errors of a share of 0.95 are 0.033; with few degrees of freedom t errs to the safe side.
+    assert all(0.917 < count / trials < (0.99 if len(set(spreads)) == 1 else 1) for count in held.values()), held
+
+
+def test_values_of_one_observation_count_as_one() -> None:
+    """Two cells of the same seeds say what their mean over cells says, a value for each seed."""
+    random = np.random.default_rng(7)
+    first, second = ([float(value) for value in random.normal(0.5, 1, 6)] for _ in range(2))
+    means = [(a + b) / 2 for a, b in zip(first, second, strict=True)]
+    seeds = [list("abcdef")] * 2
+    assert sign_flip([first, second], seeds) == sign_flip([means])
+    shared, alone = mean_interval([first, second], seeds), t_interval(means)
+    assert shared is not None
+    assert alone is not None
+    assert (shared.low, shared.high) == pytest.approx((alone.low, alone.high))
+
+
+def test_cells_that_share_some_observations_are_one_part() -> None:
+    """A run is missing: what is left of its seed still belongs together, and cells apart stay apart."""
+    cells = [[1.0, 2.0, 4.0], [2.0, 5.0], [0.0, 3.0, 1.0]]
+    whole = mean_interval(cells, [["a", "b", "c"], ["b", "c"], ["d", "e", "f"]])
+    apart = mean_interval(cells)
+    assert whole is not None
+    assert apart is not None
+    # Both cells rise from b to c.
+    assert whole.high - whole.low > apart.high - apart.low
 
 
 def test_pairs_may_lie_apart_without_widening_what_is_said_of_them() -> None:
@@ -161,12 +199,13 @@ def test_pairs_may_lie_apart_without_widening_what_is_said_of_them() -> None:
     assert apart.high - apart.low == pytest.approx(together.high - together.low)
 
 
-def test_false_alarms_are_as_rare_as_promised_whatever_the_distribution() -> None:
+@pytest.mark.parametrize("shared", [0, 1])
+def test_false_alarms_are_as_rare_as_promised_whatever_the_distribution(shared: int) -> None:
     random = np.random.default_rng(6)
     alarms = 0
     for _ in range(400):
-        values = random.standard_t(2, (2, 5))
-        p = sign_flip([list(map(float, row)) for row in values])
+        values = random.standard_t(2, (2, 5)) - shared * random.standard_t(2, 5)
+        p = sign_flip([list(map(float, row)) for row in values], [list(range(5))] * 2 if shared else None)
         alarms += p is not None and p < ALPHA
     assert alarms / 400 < 0.085
 

@@ -84,8 +84,12 @@ def test_what_does_not_read_the_teacher_counts_once_however_many_pairs_share_it(
 
     runs = frame(tmp_path, *records(("resnet_l", "resnet_s"), 0.83), *records(("vit_l", "resnet_s"), 0.85))
     found = against_alone(runs)
-    assert (found["student@longer"].pairs, found["student@longer"].n) == (1, 3)
-    assert (found["kd"].pairs, found["kd"].n) == (2, 6)
+    longer, kd = found["student@longer"], found["kd"]
+    assert (longer.pairs, longer.n, longer.independent) == (1, 3, 3)
+    assert (kd.pairs, kd.n, kd.independent) == (2, 6, 3)  # all of a seed are over one training of the student alone
+    assert kd.p == kd.smallest / kd.tests == 2 / 2**3
+    (between,) = between_methods(runs)
+    assert (between.n, between.independent) == (6, 3)
     assert {gain.pair for gain in cell_gains(paired_gains(runs)) if gain.method == "student@longer"} == {
         "resnet_l_resnet_s",
         "vit_l_resnet_s",
