@@ -5,6 +5,7 @@ from typing import Any
 
 from analysis.evidence import Evidence
 from analysis.gains import Comparison
+from analysis.main_table import incomplete
 from analysis.published import Match
 from analysis.statistics import Interval
 from analysis.style import display_name
@@ -35,16 +36,20 @@ def gain_table(evidence: Evidence) -> Table:
         "Holm p",
     )
     notes = Footnotes()
-    rows = [(display_name(each.method), _gain_fields(each, notes)) for each in evidence.over_alone]
+    rows = [
+        (display_name(each.method), _gain_fields(each, incomplete(each, evidence.cells), notes))
+        for each in evidence.over_alone
+    ]
     columns = tuple(Column(title, (title,)) for title in titles)
     data = tuple(comparison_row(each) for each in evidence.over_alone)
     groups = (Group("", tuple(rows)),) if rows else ()
     return Table("gains", _gain_caption(evidence), ("Method",), columns, groups, notes.listed(), data, len(titles))
 
 
-def _gain_fields(each: Comparison, notes: Footnotes) -> tuple[Field, ...]:
+def _gain_fields(each: Comparison, runs: str, notes: Footnotes) -> tuple[Field, ...]:
     mark = ("*" if each.gain > 0 else "†") if each.established else ""
-    note = f"differs from the student alone in {each.differs}" if each.differs else ""
+    differs = f"differs from the student alone in {each.differs}" if each.differs else ""
+    note = "; ".join(filter(None, [f"over {runs}" if runs else "", differs]))
     share = each.improvement_interval
     return (
         Field(f"{each.pairs} × {each.n / each.pairs:g}", note=notes.mark(note)),

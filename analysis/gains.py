@@ -33,6 +33,7 @@ from analysis.statistics import (
 from analysis.style import CONTROL, listing_order
 
 BLOCK = ["dataset", "pair"]
+CAME_TO_NOTHING = ("diverged", "failed", "not_applicable")
 SAME = ("dataset_hash", "data_sha256", "student_hash", "protocol")
 """Settings without which a difference of two runs means nothing; recipe and teacher may differ, and are then named."""
 
@@ -256,11 +257,13 @@ def _comparison(
 
 
 def ranking(runs: pd.DataFrame) -> Ranking | None:
-    """Methods ranked by their mean accuracy on each pair of each data set. Cells whose runs must not be pooled, and
-    those trained otherwise than the student alone, are no candidates.
+    """Methods ranked by their mean accuracy on each pair of each data set. Cells whose runs must not be pooled, those
+    trained otherwise than the student alone, and those of which a run came to nothing are no candidates: the mean over
+    the seeds that did not diverge is not the method's.
     """
     gains = paired_gains(runs)
-    apart = set(gains.loc[gains.differs != "", CELL].itertuples(index=False, name=None))
+    out = pd.concat([gains.loc[gains.differs != "", CELL], runs.loc[runs.status.isin(CAME_TO_NOTHING), CELL]])
+    apart = set(out.itertuples(index=False, name=None))
     means = poolable(runs).groupby(CELL, as_index=False).top1.mean()
     rows = [(str(d), str(p), str(m), float(top1)) for d, p, m, top1 in means.itertuples(index=False, name=None)]
     scores: dict[tuple[str, str], dict[str, float]] = {}

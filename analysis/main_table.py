@@ -110,14 +110,24 @@ def _summaries(evidence: Evidence, pairs: int, notes: Footnotes) -> list[tuple[s
             method: Field(f"{average:.1f}")
             for method, average in zip(evidence.ranking.methods, evidence.ranking.average, strict=True)
         }
-    gains = {each.method: _mean_gain(each, pairs, notes) for each in evidence.over_alone}
+    gains = {
+        each.method: _mean_gain(each, pairs, incomplete(each, evidence.cells), notes) for each in evidence.over_alone
+    }
     return [("Rank", ranks), ("Mean gain", gains)]
 
 
-def _mean_gain(each: Comparison, pairs: int, notes: Footnotes) -> Field:
+def incomplete(each: Comparison, cells: Sequence[Cell]) -> str:
+    """How many of a method's runs its mean gain is over, where its pairs lack some."""
+    own = [cell for cell in cells if cell.method == each.method and cell.n]
+    done, asked = sum(cell.n for cell in own), sum(cell.seeds for cell in own)
+    return f"{done} of {asked} runs" if done < asked else ""
+
+
+def _mean_gain(each: Comparison, pairs: int, runs: str, notes: Footnotes) -> Field:
     spread = f"{each.interval.high - each.gain:.2f}" if each.interval else ""
     mark = (BETTER if each.gain > 0 else WORSE) if each.established else ""
-    note = f"over {each.pairs} of {pairs} pairs" if each.pairs < pairs else ""
+    over = [f"{each.pairs} of {pairs} pairs"] if each.pairs < pairs else []
+    note = f"over {' and '.join([*over, *filter(None, [runs])])}" if over or runs else ""
     return Field(signed(each.gain), spread, mark=mark, note=notes.mark(note))
 
 

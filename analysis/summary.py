@@ -135,7 +135,7 @@ def _ranks(evidence: Evidence) -> str:
         f"{display_name(method)} {rank:.1f}" for method, rank in zip(found.methods, found.average, strict=True)
     )
     verdict = "do not rank alike" if found.p < ALPHA else "may all rank alike: no order is established"
-    left_out = ", ".join(f"{display_name(name)} ({holes} holes)" for name, holes in found.left_out.items())
+    left_out = ", ".join(f"{display_name(name)} ({count(holes, 'hole')})" for name, holes in found.left_out.items())
     text = (
         f"Average ranks over {count(len(found.blocks), 'pair')}: {order}. By Friedman's test (permutation "
         f"p {_equals(found.p)}) the methods {verdict}."

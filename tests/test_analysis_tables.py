@@ -131,6 +131,25 @@ def test_a_method_of_other_options_on_another_data_set_is_said_to_be(tmp_path: P
     assert "same options" not in main_table(alike).caption + summary(alike)
 
 
+def test_seeds_that_diverged_are_not_averaged_away(tmp_path: Path) -> None:
+    """Who finished the one seed that went well is not the best of all."""
+    records = graded({"kd": 1.0, "sp": 2.0}, seeds=3)
+    survivors = [
+        fake.record(each.run, status="diverged", reason="the training loss was not finite")
+        if (each.run.label, each.run.pair) == ("sp", "vit_l_mixer_s") and each.run.seed
+        else each
+        for each in records
+    ]
+    evidence = evidence_of(tmp_path, *survivors)
+    assert evidence.ranking is not None
+    assert evidence.ranking.methods == ("kd", "student")
+    assert evidence.ranking.left_out == {"sp": 1}
+    text = markup.markdown(main_table(evidence))
+    note = lines_of(text, "| SP")[0].rpartition("[")[2].partition("]")[0]
+    assert f"[{note}] over 4 of 6 runs" in text
+    assert "over 4 of 6 runs" in markup.markdown(gain_table(evidence))
+
+
 def test_states_of_cells_are_told_apart(tmp_path: Path) -> None:
     records = graded({"kd": 1.0}, seeds=2)
     records += [fake.record(fake.run("sp", seed), status="diverged", reason="loss is inf") for seed in range(2)]

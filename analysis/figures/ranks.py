@@ -11,7 +11,7 @@ from analysis.figures.canvas import GREY, INK, ONE_COLUMN, SMALL, TWO_COLUMNS, D
 from analysis.figures.layout import lanes
 from analysis.ranks import Ranking
 from analysis.statistics import ALPHA
-from analysis.style import Style
+from analysis.style import Style, display_name
 
 STEP, BAR = 0.145, 0.075
 """Inches between two methods' names, and between two bars."""
@@ -67,7 +67,7 @@ def _test(found: Ranking) -> str:
 
 
 def _caption(found: Ranking) -> str:
-    left_out = f" Left out for their holes: {', '.join(found.left_out)}." if found.left_out else ""
+    left_out = f" Left out for their holes: {', '.join(map(display_name, found.left_out))}." if found.left_out else ""
     return (
         f"Average ranks of methods by mean test accuracy over n = {len(found.blocks)} (data set, pair) blocks; 1 is "
         f"best. Friedman's test that all rank alike, by permutation within blocks: p = {found.p:.2g} (chi-square "
