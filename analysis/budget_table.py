@@ -14,13 +14,14 @@ HEADINGS = {
     "memory_bytes": "Peak memory",
     "training_flops": "Training FLOPs",
     "energy_joules": "Training energy",
+    "alone_seconds": "Seconds alone",
     "student_seconds": "Student seconds",
     "teacher_seconds": "Teacher seconds",
 }
 UNITS = {"latency_seconds": "s", "memory_bytes": "B", "energy_joules": "J"}
 """Of those whose headings name none."""
 
-MEASURED_APART = ("latency_seconds", "memory_bytes", "energy_joules")
+MEASURED_APART = ("latency_seconds", "memory_bytes", "energy_joules", "alone_seconds")
 """Columns that are left out where nothing measured them."""
 
 PREFIXES = {-3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G", 4: "T", 5: "P", 6: "E"}
@@ -60,16 +61,16 @@ def _caption(evidence: Evidence) -> str:
         if measured
         else ""
     )
+    if measured:
+        apart += "Seconds alone are those of the isolated steps, carried over to a run's FLOPs. "
     if any(cell.energy_joules for cell in evidence.cells):
-        apart += (
-            "Training energy is the device's, as it counts it, during the isolated steps, carried over to a run's "
-            "FLOPs. "
-        )
+        apart += "Training energy likewise, as the device counts it. "
+    devices = ", ".join(evidence.devices) or "no device"
     return (
         "Cost of a run, mean over its finished seeds. Parameters and MACs (multiply-accumulates) are those of one "
         f"image's inference. {apart}Training FLOPs count two per multiply-accumulate over all steps, the teacher's "
-        "forward included, the teacher's own training not. Seconds are device seconds measured in a packed cohort, the "
-        f"teacher's spent once for all its runs; measured on {', '.join(evidence.devices) or 'no device'}."
+        "forward included, the teacher's own training not. Student and teacher seconds are device seconds of "
+        f"runs that trained together, the teacher's spent once for all of them, on {devices}."
     )
 
 

@@ -23,7 +23,7 @@ WORDS = {"diverged": "diverged", "failed": "failed", "stale": "stale", "missing"
 
 COSTS = (
     *("parameters", "macs", "latency_seconds", "memory_bytes"),
-    *("student_seconds", "teacher_seconds", "training_flops", "energy_joules"),
+    *("student_seconds", "teacher_seconds", "alone_seconds", "training_flops", "energy_joules"),
 )
 """Columns of the runs, some of which nothing may have measured."""
 
@@ -58,6 +58,7 @@ class Cell:
     training_flops: float | None = None
     student_seconds: float | None = None
     teacher_seconds: float | None = None
+    alone_seconds: float | None = None
     latency_seconds: float | None = None
     memory_bytes: float | None = None
     energy_joules: float | None = None

@@ -16,15 +16,16 @@ CELL = ["dataset", "pair", "method", "parameters", "macs"]
 COLUMNS = ["latency_seconds", "memory_bytes"]
 """What a run cannot tell that shares its device with others."""
 
-RATE = "joules_per_flop"
-"""Of a training step, where the device counts its energy; a run takes as much for each of its FLOPs."""
+RATES = {"step_joules": "energy_joules", "step_seconds": "alone_seconds"}
+"""Of a training step, and what it comes to in a run, which takes as much for each of its FLOPs; a device may not count
+its energy."""
 
 ORIGIN = "measured_on"
 
 
 def joined(runs: pd.DataFrame, folders: Sequence[Path]) -> tuple[pd.DataFrame, list[str]]:
-    """The runs with COLUMNS, `energy_joules` and ORIGIN, a device and its number of threads, if anything was measured
-    of them; and a line for each device that is left out.
+    """The runs with COLUMNS, what RATES come to and ORIGIN, a device and its number of threads, if anything was
+    measured of them; and a line for each device that is left out.
 
     Devices are never mixed: the numbers of a data set are those of the one that measured most of its cells; of several
     such, of the one that trained most of its runs. Raises UsageError for a file that cannot be used.
@@ -35,14 +36,14 @@ def joined(runs: pd.DataFrame, folders: Sequence[Path]) -> tuple[pd.DataFrame, l
         (chosen, most), *others = _best_first(rows, Counter(runs.device[runs.dataset == dataset]))
         kept.append(rows[rows[ORIGIN] == chosen].drop(columns="device"))
         left_out += [
-            f"latency, memory and energy on {dataset} are those measured on {chosen} ({most} cells), "
+            f"latency, memory, seconds and energy on {dataset} are those measured on {chosen} ({most} cells), "
             f"not on {origin} ({count})"
             for origin, count in others
         ]
     if not kept:
         return runs, left_out
     runs = runs.merge(pd.concat(kept), how="left", on=CELL)
-    return runs.assign(energy_joules=runs.pop(RATE) * runs.training_flops), left_out
+    return runs.assign(**{total: runs[total] * runs.training_flops for total in RATES.values()}), left_out
 
 
 def _best_first(rows: pd.DataFrame, trained: Counter[str]) -> list[tuple[str, int]]:
@@ -55,17 +56,19 @@ def _best_first(rows: pd.DataFrame, trained: Counter[str]) -> list[tuple[str, in
 def _measured(folders: Sequence[Path]) -> pd.DataFrame:
     """A row for each cell and device; of several folders the first counts."""
     rows = [
-        {**each.model_dump(include={*CELL, *COLUMNS}), RATE: _rate(each), **_origin(measured)}
+        {**each.model_dump(include={*CELL, *COLUMNS}), **_rates(each), **_origin(measured)}
         for path in folders
         for measured in read_all(Folder(path))
         for each in measured.measurements
     ]
-    columns = [*CELL, *COLUMNS, RATE, ORIGIN, "device"]
+    columns = [*CELL, *COLUMNS, *RATES.values(), ORIGIN, "device"]
     return pd.DataFrame(rows, columns=columns).drop_duplicates([*CELL, ORIGIN])
 
 
-def _rate(measurement: Measurement) -> float:
-    return math.nan if measurement.step_joules is None else measurement.step_joules / measurement.step_flops
+def _rates(measurement: Measurement) -> dict[str, float]:
+    """By what they come to: of a step, for each of its FLOPs."""
+    steps = {total: getattr(measurement, name) for name, total in RATES.items()}
+    return {total: math.nan if step is None else step / measurement.step_flops for total, step in steps.items()}
 
 
 def _origin(measured: Measured) -> dict[str, str]:

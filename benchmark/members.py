@@ -85,7 +85,7 @@ class Member:
         Random draws of the student (dropout, stochastic depth) and of the method start from a state of their own, so
         that they do not depend on who else trains in this process.
         """
-        started = time.perf_counter()
+        started = time.thread_time()
         torch.manual_seed(derive_seed(self._student_seed, self.next_step))
         self.generator.manual_seed(derive_seed(self._method_seed, self.next_step))
         if teacher is not None and self.run.shuffled:
@@ -99,7 +99,7 @@ class Member:
         self.next_step += 1
         if self.phase_at(self.next_step) is not self.phase:
             self.enter(self.next_step)
-        self.seconds += time.perf_counter() - started
+        self.seconds += time.thread_time() - started
 
     def backward(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> tuple[Tensor, Tensor | None]:
         """Put the gradients of the step's loss into the parameters; returns the loss, a scalar, and the logits [B, K],

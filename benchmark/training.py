@@ -62,9 +62,9 @@ def train(
             images, labels, index = data.training_batch(views, step)
             share = now / (recipe.epochs * data.steps) if now > 0 else 0.0
             progress = torch.full((), share, device=data.device)
-            tick = time.perf_counter()
+            tick = time.thread_time()
             supplied = teacher.outputs(images, recipe) if teacher and any(member.reads for member in due) else None
-            teacher_seconds = time.perf_counter() - tick
+            teacher_seconds = time.thread_time() - tick
             for member in due:
                 member.step(images, Batch(labels, index, epoch, progress, member.generator), supplied)
                 member.teacher_seconds += teacher_seconds if member.reads else 0.0

@@ -97,7 +97,7 @@ def test_cost_table_means_over_seeds_in_one_unit_a_column(tmp_path: Path) -> Non
     # 30,000 images x (6 x 310,000 + 2 x 14,800,000) FLOPs; seconds 10, 11, 12.
     assert [field.strip() for field in line.split("|")[1:-1]] == ["KD", "12.4", "310", "943.8", "11.0", "4.00"]
     assert "Training FLOPs (G)" in text
-    assert "measured in a packed cohort" in text
+    assert "runs that trained together" in text
     assert "2-core CPU" in text
 
 

@@ -55,7 +55,7 @@ def test_measured_budgets_have_panels_and_the_caption_names_the_device() -> None
     assert labels[2:4] == ["Latency of one image", "Peak memory of training"]
     ticks = {tick.get_text() for tick in figure.figure.axes[2].get_xticklabels()}
     assert ticks == {"310 µs", "640 µs"}
-    assert "Latency and memory were measured on 2-core CPU, 2 threads." in figure.caption
+    assert "Latency, memory and device time were measured on 2-core CPU, 2 threads." in figure.caption
     assert {row["measured_on"] for row in figure.data[""] if row["method"] != "teacher"} == {"2-core CPU, 2 threads"}
 
 
@@ -66,7 +66,7 @@ def test_energy_has_a_panel_where_the_device_counted_it(tmp_path: Path) -> None:
     axes = figure.figure.axes[-1]
     assert axes.get_xlabel() == "Energy of training"
     assert "944 J" in [tick.get_text() for tick in axes.get_xticklabels()]
-    assert "Latency, memory and energy were measured on 2-core CPU, 2 threads." in figure.caption
+    assert "Latency, memory, device time and energy were measured on 2-core CPU, 2 threads." in figure.caption
     assert "Not measured here" not in figure.caption
 
 

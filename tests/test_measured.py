@@ -7,7 +7,9 @@ import pytest
 
 from analysis import markup
 from analysis.budget_table import budget_table
+from analysis.cells import pool
 from analysis.evidence import weigh
+from analysis.figures.budget import data
 from analysis.load import load
 from benchmark.errors import UsageError
 
@@ -88,7 +90,22 @@ def test_a_runs_energy_is_that_of_its_flops(tmp_path: Path) -> None:
     assert found.energy_joules[found.method == "student"].isna().all()
     text = markup.markdown(budget_table(weigh(found)))
     assert "Training energy (" in text
-    assert "Training energy is the device's" in text
+    assert "Training energy likewise" in text
+
+
+def test_a_runs_seconds_alone_are_those_of_isolated_steps(tmp_path: Path) -> None:
+    """Of runs that trained together others took their share of the machine."""
+    folder = grid(tmp_path / "grid")
+    fake.measure(folder, methods=("kd", "sp"))
+    found = load([folder]).runs
+    known = found[found.method != "student"]
+    assert known.alone_seconds.tolist() == pytest.approx((1e-9 * known.training_flops).tolist())  # as made up
+    rows = {row["method"]: row for row in data(found, pool(found))}
+    assert rows["kd"]["device_seconds"] == 10.5 + 4  # the student alone was not measured: an axis has seconds of a kind
+    fake.measure(folder, methods=("student", "kd", "sp"))
+    found = load([folder]).runs
+    rows = {row["method"]: row for row in data(found, pool(found))}
+    assert rows["kd"]["device_seconds"] == pytest.approx(found.alone_seconds[found.method == "kd"].mean())
 
 
 def test_a_folder_of_another_machine_adds_its_measurements(tmp_path: Path) -> None:

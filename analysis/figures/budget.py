@@ -44,9 +44,10 @@ def drawings(runs: pd.DataFrame, cells: Sequence[Cell], look: Mapping[str, Style
 def data(runs: pd.DataFrame, cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """A row for each cell with a result: which it is, `n` of `seeds`, `state`, mean accuracy with its sample standard
     deviation and its interval (Student's t over seeds), the mean of each of BUDGETS, None where it is not known, and
-    the device that latency, memory and energy were measured on.
+    the device that latency, memory, energy and, in data sets of which all was measured, device time were measured on.
     """
     done = poolable(runs)
+    packed = {cell.dataset for cell in cells if cell.n and cell.method != TEACHER and cell.alone_seconds is None}
     groups = {key: rows for key, rows in done.groupby(CELL)}
     rows = []
     for cell in cells:
@@ -56,16 +57,15 @@ def data(runs: pd.DataFrame, cells: Sequence[Cell]) -> list[dict[str, Any]]:
         interval = t_interval([100 * float(value) for value in group.top1])
         row = cell.row("seeds", "n", "state", "top1_percent", "std_percent")
         row |= {"low": interval.low if interval else None, "high": interval.high if interval else None}
-        row |= {budget.column: _budget(cell, budget.column) for budget in BUDGETS}
-        rows.append(row | {"measured_on": cell.measured_on})
+        row |= {budget.column: getattr(cell, budget.column, None) for budget in BUDGETS}
+        row["device_seconds"] = _packed_seconds(cell) if cell.dataset in packed else cell.alone_seconds
+        rows.append(row | {"measured_on": cell.measured_on, "packed": cell.dataset in packed})
     return rows
 
 
-def _budget(cell: Cell, column: str) -> float | None:
-    """A run alone takes its own steps and, unless it learns from labels alone, the teacher's."""
-    if column != "device_seconds":
-        value: float | None = getattr(cell, column)
-        return value
+def _packed_seconds(cell: Cell) -> float | None:
+    """As runs that trained together tell it: a run takes its own steps and, unless it learns from labels alone, the
+    teacher's."""
     if cell.student_seconds is None or base_method(cell.method) == CONTROL:
         return cell.student_seconds
     return None if cell.teacher_seconds is None else cell.student_seconds + cell.teacher_seconds
@@ -94,9 +94,13 @@ def _caption(rows: Sequence[Row], dataset: str) -> str:
 def _sources(students: Sequence[Row]) -> str:
     """Which device was measured, and which budgets nobody knows."""
     devices = sorted({row["measured_on"] for row in students if row["measured_on"]})
+    packed = any(row["packed"] for row in students)
     metered = any(row["energy_joules"] for row in students)
-    what = "Latency, memory and energy" if metered else "Latency and memory"
-    measured = f" {what} were measured on {', '.join(devices)}." if devices else ""
+    what = ["latency", "memory", *([] if packed else ["device time"]), *(["energy"] if metered else [])]
+    named = f"{', '.join(what[:-1])} and {what[-1]}".capitalize()
+    measured = f" {named} were measured on {', '.join(devices)}." if devices else ""
+    if packed and any(row["device_seconds"] for row in students):
+        measured += " Device time is that of runs that trained together."
     unknown = [budget.label.lower() for budget in BUDGETS if not any(row[budget.column] for row in students)]
     if not unknown:
         return measured
