@@ -8,7 +8,7 @@ from analysis.gains import Comparison
 from analysis.main_table import incomplete
 from analysis.published import Match
 from analysis.statistics import Interval
-from analysis.style import display_name
+from analysis.style import display_name, mark
 from analysis.tables import (
     NO_VALUE,
     Column,
@@ -47,13 +47,12 @@ def gain_table(evidence: Evidence) -> Table:
 
 
 def _gain_fields(each: Comparison, runs: str, notes: Footnotes) -> tuple[Field, ...]:
-    mark = ("*" if each.gain > 0 else "†") if each.established else ""
     differs = f"differs from the student alone in {each.differs}" if each.differs else ""
     note = "; ".join(filter(None, [f"over {runs}" if runs else "", differs]))
     share = each.improvement_interval
     return (
         Field(f"{each.pairs} × {each.n / each.pairs:g}", note=notes.mark(note)),
-        Field(_with(signed(each.gain), each.interval), mark=mark),
+        Field(_with(signed(each.gain), each.interval), mark=mark(each.established, each.gain)),
         Field(_with(signed(each.iqm), each.iqm_interval)),
         Field(f"{each.improvement:.2f}" + (f" [{share.low:.2f}, {share.high:.2f}]" if share else "")),
         Field(NO_VALUE if each.effect is None else signed(each.effect)),

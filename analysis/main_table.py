@@ -5,13 +5,11 @@ from collections.abc import Iterable, Sequence
 from analysis.cells import Cell
 from analysis.evidence import Evidence
 from analysis.gains import CellGain, Comparison
-from analysis.style import CONTROL, TEACHER, display_name, listing_order
+from analysis.style import BETTER, CONTROL, TEACHER, WORSE, display_name, listing_order, mark
 from analysis.tables import NO_VALUE, Column, Field, Footnotes, Group, Table, by_pair, count, pair_title, signed
 
 ACCURACY = ("seeds", "n", "top1_percent", "std_percent", "state", "note", "apart", "caveat")
 """What main.csv says of a cell, beside its gain."""
-
-BETTER, WORSE = "*", "†"
 
 
 def main_table(evidence: Evidence) -> Table:
@@ -81,15 +79,9 @@ def _accuracy(cell: Cell, best: bool, second: bool, gain: CellGain | None, most:
         "" if cell.std_percent is None else f"{cell.std_percent:.2f}",
         best,
         second,
-        _mark(gain),
+        mark(gain.established, gain.gain) if gain else "",
         notes.mark(note),
     )
-
-
-def _mark(gain: CellGain | None) -> str:
-    if gain is None or not gain.established:
-        return ""
-    return BETTER if gain.gain > 0 else WORSE
 
 
 def _gain_row(gain: CellGain | None) -> dict[str, float | None]:
@@ -125,10 +117,9 @@ def incomplete(each: Comparison, cells: Sequence[Cell]) -> str:
 
 def _mean_gain(each: Comparison, pairs: int, runs: str, notes: Footnotes) -> Field:
     spread = f"{each.interval.high - each.gain:.2f}" if each.interval else ""
-    mark = (BETTER if each.gain > 0 else WORSE) if each.established else ""
     over = [f"{each.pairs} of {pairs} pairs"] if each.pairs < pairs else []
     note = f"over {' and '.join([*over, *filter(None, [runs])])}" if over or runs else ""
-    return Field(signed(each.gain), spread, mark=mark, note=notes.mark(note))
+    return Field(signed(each.gain), spread, mark=mark(each.established, each.gain), note=notes.mark(note))
 
 
 def _caption(evidence: Evidence, most: int) -> str:

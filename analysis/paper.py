@@ -77,7 +77,7 @@ PROTOCOL = (
 def _abstract(evidence: Evidence) -> str:
     sentences = [
         r"\Methods{} methods on \Pairs{} teacher--student pairs, up to \Seeds{} seeds each: "
-        r"\Runs{} of \PlannedRuns{} runs are finished."
+        r"\Runs{} of \PlannedRuns{} runs have a result."
     ]
     better = [display_name(each.method) for each in evidence.over_alone if each.established and each.gain > 0]
     worse = [display_name(each.method) for each in evidence.over_alone if each.established and each.gain < 0]
@@ -86,7 +86,7 @@ def _abstract(evidence: Evidence) -> str:
     if worse:
         sentences.append(f"Worse than it: {escape(', '.join(worse))}.")
     if not better and not worse:
-        sentences.append("No difference from the student alone is established.")
+        sentences.append("Over all pairs no difference from the student alone is established.")
     return " ".join(sentences)
 
 

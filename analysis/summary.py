@@ -108,7 +108,10 @@ def _cells(evidence: Evidence) -> list[str]:
         if gain.established
     ]
     cells = count(len(tested), "cell")
-    text = f"By paired t-tests over seeds, Holm-corrected for {cells}, {len(established)} of the gains are established."
+    text = (
+        f"By paired t-tests over seeds, Holm-corrected for {cells}, {len(established)} of the differences from the "
+        f"student alone {'is' if len(established) == 1 else 'are'} established."
+    )
     return [text, *(["Established:\n\n" + "\n".join(established)] if established else [])]
 
 

@@ -30,6 +30,8 @@ def method_names(values: Sequence[str] | None, grid: Grid) -> tuple[str, ...]:
             chosen.extend(grid.all_methods)
         if name == "installed":
             chosen.extend(sorted(set(methods.names()) - set(methods.names(installed=False))))
+        if name == TUNED and TUNED not in {control.name for control in grid.control}:
+            raise UsageError("--methods tuned: nothing was tuned for this grid yet; --tune does")
         if name == TUNED:
             chosen.extend(f"{method}@{TUNED}" for method in grid.control_named(TUNED).methods)
         if name not in ("all", "installed", TUNED):

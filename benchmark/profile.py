@@ -39,9 +39,9 @@ Option = bool | int | str
 class Profile(Value):
     """sbatch's own options, and four of the suite's.
 
-    `setup`: lines of shell before the worker starts. `max_parallel`: how many jobs may run at once. `workers`: how many
-    share a job and its GPU. `job_minutes`: small cohorts are packed into jobs of this length, as far as the forecast
-    is known.
+    `setup`: lines of shell before the worker starts. `max_parallel`: how many jobs of an array may run at once; a grid
+    has an array for each teacher. `workers`: how many share a job and its GPU. `job_minutes`: small cohorts are packed
+    into jobs of this length, as far as the forecast is known.
     """
 
     sbatch: dict[str, Option]

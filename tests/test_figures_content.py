@@ -83,13 +83,13 @@ def test_bands_are_mean_and_standard_deviation() -> None:
         for seed, top1 in enumerate(values)
     ]
     found = learning.summarise(pd.DataFrame(rows), "train_top1")
-    assert list(found.epoch) == [0, 1]
+    assert list(found.epoch) == [1, 2]
     assert list(found.n) == [3, 1]
     assert (found["mean"][0], found.low[0], found.high[0]) == pytest.approx((92, 92 - 7**0.5, 92 + 7**0.5))
     assert found.low[1] == found.high[1] == pytest.approx(50)
 
 
-@pytest.mark.parametrize("epochs", [2, 3, 4, 5, 30])
+@pytest.mark.parametrize("epochs", [3, 4, 5, 30])
 def test_epochs_have_numbers_however_few(epochs: int) -> None:
     names = {"pair": "p", "teacher": "t", "student": "s"}
     rows = [
@@ -104,6 +104,16 @@ def test_epochs_have_numbers_however_few(epochs: int) -> None:
             ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
             assert ticks
             assert all(tick == int(tick) for tick in ticks)
+
+
+def test_two_epochs_are_no_curve() -> None:
+    """Two points, of which the axis would cut off the first."""
+    rows = [
+        {"pair": "p", "teacher": "t", "student": "s", "method": "kd", "seed": 0, "epoch": epoch, "train_top1": 0.8}
+        for epoch in range(2)
+    ]
+    with pytest.raises(NotDrawnError, match="no run has an accuracy after more than two epochs"):
+        learning.draw(pd.DataFrame(rows), styles(["kd"]))
 
 
 def test_curves_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawin
 from analysis.figures.layout import swarm
 from analysis.gains import TRAININGS, CellGain, Comparison, paired_gains
 from analysis.load import plain
-from analysis.style import Style
+from analysis.style import BETTER, WORSE, Style, mark
 
 Column = tuple[str, str]
 """Data set and pair."""
@@ -70,10 +70,11 @@ def _caption(cells: Sequence[CellGain], comparisons: Sequence[Comparison]) -> st
     differs = f" Not trained alike in {', '.join(unlike)}: see the data." if unlike else ""
     return (
         "Gain in test accuracy over the student alone of the same pair and seed, in percentage points. Left: mean "
-        f"over {over} paired seeds; bold with a star where a paired t-test, Holm-corrected over {len(cells)} cells, "
-        "gives p < 0.05; hatched where there is no result. Next, over all pairs, each counting alike: a star where the "
-        f"sign-flip test over all paired runs, Holm-corrected over {len(comparisons)} methods, does. Right: a dot for "
-        f"each pair and seed, and the mean with its 95 % interval over seeds.{differs}"
+        f"over {over} paired seeds; bold with {BETTER} (better) or {WORSE} (worse) where a paired t-test, "
+        f"Holm-corrected over {len(cells)} cells, gives p < 0.05; hatched where there is no result. Next, over all "
+        "pairs, each counting alike: marked where the sign-flip test over all paired runs, Holm-corrected over "
+        f"{len(comparisons)} methods, does. Right: a dot for each pair and seed, and the mean with its 95 % interval "
+        f"over seeds of these pairs, whose distance from each other does not widen it.{differs}"
     )
 
 
@@ -166,12 +167,11 @@ def _draw_cell(
         return
     axes.add_patch(Rectangle((x, y), 1, 1, facecolor=GAINING(norm(found.gain)), **edge))
     text = _signed(found.gain) if numbers else "−" if found.gain < 0 else ""
-    star = "*" if found.established else ""
     weight = "bold" if found.established else "normal"
     axes.text(
         x + 0.5,
         y + 0.5,
-        text + star,
+        text + mark(found.established, found.gain),
         ha="center",
         va="center_baseline",
         fontsize=TINY,

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from analysis.cells import poolable
 from analysis.figures import canvas, words
@@ -103,9 +103,10 @@ def _caption(bands: pd.DataFrame, measure: str) -> str:
     seeds = sorted(set(bands.n))
     over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     band = f"lines are means over {over} seeds, bands their standard deviation" if seeds[-1] > 1 else "one seed"
+    beginning = " The axis leaves out the steep beginning." if bands.epoch.min() <= FROM * bands.epoch.max() else ""
     return (
         f"{MEASURES[measure].removesuffix(' (%)')} accuracy over training, a row for each pair: {band}. Each panel has "
-        "its method in colour, the student alone dotted, all others in grey. The axis leaves out the steep beginning."
+        f"its method in colour, the student alone dotted, all others in grey.{beginning}"
     )
 
 
@@ -124,7 +125,7 @@ def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
     """
     measure = _measure(curves)
     if measure is None:
-        raise NotDrawnError("no run has a learning curve of more than one epoch")
+        raise NotDrawnError("no run has an accuracy after more than two epochs")
     bands = summarise(curves, measure)
     methods = sorted(set(bands.method), key=listing_order)
     shown = [method for method in methods if method != CONTROL] or methods
@@ -164,16 +165,17 @@ def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
 
 def _measure(curves: pd.DataFrame) -> str | None:
     for name in MEASURES:
-        if name in curves and curves[curves[name].notna()].epoch.nunique() > 1:
+        if name in curves and curves[curves[name].notna()].epoch.nunique() > 2:
             return name
     return None
 
 
 def summarise(curves: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """By pair, method and epoch: `mean`, `low` and `high` (the mean less and plus the standard deviation over seeds,
-    both the mean where there is one) in percent, and `n`.
+    """By pair, method and `epoch`, counted from 1: `mean`, `low` and `high` (the mean less and plus the standard
+    deviation over seeds, both the mean where there is one) in percent, and `n`.
     """
     known = curves[curves[measure].notna() & (curves.epoch >= 0)]
+    known = known.assign(epoch=known.epoch + 1)
     groups = known.assign(percent=100 * known[measure].astype(float)).groupby(
         ["pair", "teacher", "student", "method", "epoch"], sort=True
     )
@@ -185,7 +187,7 @@ def summarise(curves: pd.DataFrame, measure: str) -> pd.DataFrame:
 def _limits(rows: pd.DataFrame) -> tuple[float, float, float]:
     """Last epoch, and the accuracies between which a pair's curves are shown."""
     last = float(rows.epoch.max())
-    later = rows[rows.epoch >= FROM * last]
+    later = rows[rows.epoch > FROM * last]
     # One method that fails must not flatten all others, nor one seed's band.
     low = float(np.quantile(later["mean"], 0.02))
     low, high = max(float(later.low.min()), low - 3.0), float(later.high.max())
@@ -219,10 +221,9 @@ def _draw_panel(
             axes.plot(curve.epoch, curve["mean"], color=colour, linewidth=1.1, linestyle=dash, zorder=3)
     if rows[rows.method == method].empty:
         axes.text(0.5, 0.5, "no curve", ha="center", va="center", fontsize=TINY, color=GREY, transform=axes.transAxes)
-    axes.set(xlim=(0, last), ylim=(low, high))
-    # At the ends numbers would meet the neighbours'; of two epochs there are no others.
-    inner = MaxNLocator(3 if canvas.size(axes)[0] > 0.7 else 2, integer=True, prune="both")
-    axes.xaxis.set_major_locator(inner if last > 1 else FixedLocator([last]))
+    axes.set(xlim=(float(rows.epoch.min()), last), ylim=(low, high))
+    # At the ends numbers would meet the neighbours'.
+    axes.xaxis.set_major_locator(MaxNLocator(3 if canvas.size(axes)[0] > 0.7 else 2, integer=True, prune="both"))
     axes.yaxis.set_major_locator(MaxNLocator(max(2, int(canvas.size(axes)[1] / 0.25)), steps=[1, 2, 5, 10]))
     axes.grid(axis="y", color=canvas.GRID, linewidth=0.4)
     axes.tick_params(labelsize=TINY)
