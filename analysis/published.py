@@ -28,9 +28,12 @@ METHODS = {
     "kd+sp": ("SP+KD",),
     "kd+rkd_da": ("RKD+KD",),
 }
-"""What a method of the suite is called in the literature, where it is not by its own name. FitNet is the one-stage form
-and RKD the sum of its distance and angle terms, in every source of LAST_EPOCH.
+"""What a method of the suite is called in the literature, where it is not by its own name. RKD is the sum of its
+distance and angle terms in every source that is compared with, FitNet the one-stage form but where OTHERWISE says so.
 """
+
+OTHERWISE = {("MHGD", "FitNet"): "fitnet_two_stage"}
+"""What is meant by a name, by the first word of the paper: MHGD's authors train hints for 40 epochs before the rest."""
 
 SPELLINGS = {"wresnet": "wrn"}
 """Beginnings of architectures' names that mean the same."""
@@ -79,7 +82,8 @@ def read(file: Path = FILE) -> dict[Key, list[Published]]:
     try:
         for row in rows:
             if row["metric"] == "top1_acc_last" or (row["metric"] == "top1_acc" and row["paper"] in LAST_EPOCH):
-                key = (_name(row["dataset"]), _network(row["teacher"]), _network(row["student"]), _name(row["method"]))
+                method = OTHERWISE.get((row["paper"].partition(" ")[0], row["method"]), row["method"])
+                key = (_name(row["dataset"]), _network(row["teacher"]), _network(row["student"]), _name(method))
                 std = float(row["std"]) if row["std"] else None
                 found.setdefault(key, []).append(Published(row["paper"], row["source"], float(row["value"]), std))
     except KeyError as error:

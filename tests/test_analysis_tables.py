@@ -207,6 +207,14 @@ def test_cells_find_their_published_numbers_under_any_spelling(tmp_path: Path) -
     assert "CRD (Tian 2020)" in markup.markdown(table)
 
 
+def test_fitnet_of_who_trains_it_in_two_stages_is_not_that_of_one() -> None:
+    place = ("cifar100", "resnet32", "resnet8")
+    published = read()
+    assert (*place, "fitnet") not in published
+    assert {each.value for each in published[*place, "fitnettwostage"]} == {72.74}
+    assert (*place, "rkd") in published
+
+
 def test_best_epoch_numbers_are_never_compared_with() -> None:
     papers = {each.paper for entries in read().values() for each in entries}
     assert "DKD (Zhao 2022)" not in papers
