@@ -4,7 +4,7 @@ registry, nothing else of it."""
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from statistics import mean
+from statistics import median
 
 import methods
 from benchmark.known import DIGITS_IMAGES, KNOWN
@@ -85,7 +85,8 @@ def total(cohorts: Iterable[Sequence[Run]], known: dict[str, Seconds]) -> float 
 
 
 def _from_records(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, Seconds]:
-    """From runs of the same kind, on the same data set if there are any; a cohort's seconds are shared out evenly."""
+    """From runs of the same kind, on the same data set if there are any; a cohort's seconds are shared out evenly. Of
+    several the median, as some may have trained beside other work."""
     rates: dict[tuple[str, str | None], list[float]] = {}
     for record in records:
         run, cost = record.run, record.cost
@@ -99,9 +100,9 @@ def _from_records(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, S
     for run in runs if rates else ():
         images = training_images(run.dataset)
         if epoch_rates := rates.get((kind(run), digest(run.dataset.identified))):
-            found[run.id] = Seconds(run.recipe.epochs * mean(epoch_rates), 0.0, "earlier runs")
+            found[run.id] = Seconds(run.recipe.epochs * median(epoch_rates), 0.0, "earlier runs")
         elif images and (image_rates := rates.get((kind(run), None))):
-            found[run.id] = Seconds(run.recipe.epochs * images * mean(image_rates), 0.0, "earlier runs")
+            found[run.id] = Seconds(run.recipe.epochs * images * median(image_rates), 0.0, "earlier runs")
     return found
 
 

@@ -130,6 +130,8 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline)
     if options.dry_run or options.prepare:
         print_plan(plan, not_applicable, folder, console)
+        if options.prepare and plan.cohorts:
+            plain(console)("ready: data and networks are there")
         if executor == "slurm" and options.dry_run:
             cluster.show(cluster.submission(plan, folder, settings, options), console)
         return COMPLETE

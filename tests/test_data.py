@@ -110,7 +110,7 @@ def test_what_cannot_be_had_is_a_usage_error(fields: dict[str, Any], message: st
 
 @pytest.mark.parametrize("name", sorted(set(dataset_names()) - {"digits"}))
 def test_files_that_are_not_there_are_a_usage_error(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=f"'{name}' is not in {tmp_path}, or is damaged") as raised:
+    with pytest.raises(UsageError, match=f"'{name}' is not in '{tmp_path}', or is damaged") as raised:
         load(Dataset(name=name), tmp_path)
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.iterdir())

@@ -59,5 +59,8 @@ def _missing(dataset: Dataset, data_dir: Path | None, places: list[Path]) -> Usa
         return UsageError(f"dataset {dataset.name!r}: {places[0]} is not there or holds none of: {layouts}")
     wanted = f"{layouts} in {' or '.join(map(str, places))}"
     if known.torchvision:
-        wanted += f", or what torchvision.datasets.{known.torchvision}({str(data_dir)!r}, download=True) leaves there"
-    return UsageError(f"dataset {dataset.name!r} is not in {data_dir}, or is damaged: needed is {wanted}")
+        wanted += (
+            f", or what torchvision.datasets.{known.torchvision}({str(data_dir)!r}, download=True) leaves there, as "
+            "--prepare does"
+        )
+    return UsageError(f"dataset {dataset.name!r} is not in {str(data_dir)!r}, or is damaged: needed is {wanted}")
