@@ -6,12 +6,14 @@ from pathlib import Path
 import fake_results as fake
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from situations import figure_named, marks, texts
 
 from analysis.cells import pool
 from analysis.figures import Drawing
 from analysis.figures.budget import data, drawings
 from analysis.figures.budget_axis import BUDGETS
+from analysis.figures.budget_spots import beside
 from analysis.load import load
 from analysis.style import styles
 
@@ -30,6 +32,22 @@ def test_marks_do_not_hide_each_other_however_many() -> None:
             places = axes.transData.transform(marks(axes)) / axes.figure.dpi * 72
             nearest = min(np.hypot(*(a - b)) for a, b in combinations(places, 2))
             assert nearest >= 3.6
+
+
+@pytest.mark.parametrize(("inches", "methods"), [(2.0, 9), (3.2, 9), (3.2, 3)])
+def test_marks_of_a_pair_stand_around_the_budget_they_share(inches: float, methods: int) -> None:
+    """Also at the ends of an axis, which makes room for them: its ticks are where budgets are."""
+    figure = Figure(figsize=(inches, 2.0))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(4.3, 4.55)
+    pairs = {"a": 4.31, "b": 4.54}
+    rows = [{"pair": pair, "method": f"m{i}", "top1_percent": 90.0} for pair in pairs for i in range(methods)]
+    spots = beside(axes, rows, [pairs[str(row["pair"])] for row in rows])
+    low, high = axes.get_xlim()
+    for pair, budget in pairs.items():
+        places = [spot.place for spot in spots if spot.row["pair"] == pair]
+        assert (places[0] + places[-1]) / 2 == pytest.approx(budget, abs=0.01 * (high - low))
+        assert low < min(places) < max(places) < high
 
 
 def drawn(folder: Path) -> Drawing:

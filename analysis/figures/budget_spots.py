@@ -1,5 +1,6 @@
 """Where the marks of accuracy versus budget stand."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -39,6 +40,9 @@ class Spot:
 SLOT = 0.092
 """Inches that a mark with its interval takes beside others of its pair."""
 
+EDGE = 0.12
+"""Inches between such a mark and the end of its axis."""
+
 
 def beside(axes: Axes, rows: Sequence[Row], values: Sequence[float]) -> list[Spot]:
     """Marks of a pair stand beside each other around the budget they share, in listing order."""
@@ -47,12 +51,27 @@ def beside(axes: Axes, rows: Sequence[Row], values: Sequence[float]) -> list[Spo
         zip(values, rows, strict=True),
         key=lambda item: (middles[item[1]["pair"]], item[1]["pair"], listing_order(item[1]["method"])),
     )
+    _make_room(axes, middles, Counter(row["pair"] for row in rows))
     low, high = axes.get_xlim()
     unit = (high - low) / canvas.size(axes)[0]
     gaps = [SLOT * unit * (1 if a["pair"] == b["pair"] else 1.9) for (_, a), (_, b) in pairwise(order)]
     wanted = [middles[row["pair"]] for _, row in order]
-    places = apart(wanted, gaps, low + 0.12 * unit, high - 0.12 * unit)
+    places = apart(wanted, gaps, low + EDGE * unit, high - EDGE * unit)
     return [Spot(row, value, place) for (value, row), place in zip(order, places, strict=True)]
+
+
+def _make_room(axes: Axes, middles: Mapping[str, float], marks: Mapping[str, int]) -> None:
+    """Widen an axis at which the marks of the outer pairs would not have room around their budgets."""
+    first, last = min(middles, key=lambda pair: middles[pair]), max(middles, key=lambda pair: middles[pair])
+    before, after = (EDGE + SLOT * (marks[pair] - 1) / 2 for pair in (first, last))
+    inches, (low, high) = canvas.size(axes)[0], axes.get_xlim()
+    unit = (high - low) / inches
+    if middles[first] - before * unit >= low and middles[last] + after * unit <= high:
+        return
+    between = inches - before - after
+    if between > (before + after) / 2 and middles[last] > middles[first]:
+        unit = (middles[last] - middles[first]) / between
+        axes.set_xlim(middles[first] - before * unit, middles[last] + after * unit)
 
 
 def _middle(row: Row, rows: Sequence[Row], values: Sequence[float]) -> float:

@@ -4,7 +4,8 @@ python -m benchmark.speed --grid cifar100 --pair resnet32x4_resnet8x4
 
 Both train the same networks with the same batch size on this CPU, step by step in turn; medians over rounds. Images are
 noise of the data set's shape. With --threads 1 --workers 0 seconds are of processor time, which other work on the
-machine does not lengthen, otherwise of the wall. The numbers land in results/reference/speed/<device>.json.
+machine does not lengthen, otherwise of the wall. The numbers land in
+results/reference/speed/<pair>[-channels-last][-bfloat16]-<device>.json.
 """
 
 import argparse
