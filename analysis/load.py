@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.measured import joined
 from analysis.revisions import Revisions
-from analysis.shared import pairs_of, repeated
+from analysis.shared import pairs_of, place, repeated
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record, key_columns
 from benchmark.spec import Run
@@ -148,8 +148,8 @@ def _teacher(text: str) -> tuple[str, str]:
 def _split(rows: list[Row], include_stale: bool) -> tuple[list[Row], list[Row]]:
     """Rows that count, and those that are left out as stale, which become holes."""
     fresh = [row for row in rows if not row["stale"]]
-    taken = {_place(row) for row in fresh}
-    old = [row for row in rows if row["stale"] and _place(row) not in taken]
+    taken = {place(row) for row in fresh}
+    old = [row for row in rows if row["stale"] and place(row) not in taken]
     if include_stale:
         return fresh + old, []
     return fresh, [_left_out(row) for row in old]
@@ -224,15 +224,11 @@ def _product_holes(rows: list[Row]) -> Iterator[Row]:
 
 def _still_absent(absent: list[Row], recorded: list[Row]) -> Iterator[Row]:
     """Each hole once, and none where a record stands for the same cell and seed."""
-    seen = {_place(row) for row in recorded}
+    seen = {place(row) for row in recorded}
     for row in absent:
-        if _place(row) not in seen:
-            seen.add(_place(row))
+        if place(row) not in seen:
+            seen.add(place(row))
             yield row
-
-
-def _place(row: Row) -> tuple[str, ...]:
-    return tuple(str(row[name]) for name in (*CELL, "seed"))
 
 
 def _differ(record: Record, other: Record | None) -> bool:
