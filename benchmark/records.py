@@ -214,6 +214,10 @@ class Folder:
     def planned_ids(self) -> list[str]:
         return _stems(self.path / "planned")
 
+    def known_ids(self) -> list[str]:
+        """Of runs that were planned or made; where results were published, plans need not lie beside the records."""
+        return sorted({*self.planned_ids(), *_stems(self.path / "records")})
+
     def fail(self, run_id: str, error: str, log: str, teacher_id: str | None = None) -> None:
         """Note why a run failed; if it was its teacher's fault, that stands only until something changes about it."""
         blamed = {"teacher_id": teacher_id, "teacher": self._stamp_of_teacher(teacher_id)} if teacher_id else {}

@@ -74,7 +74,7 @@ def print_status(folder: Folder, console: Console) -> None:
     if not folder.path.is_dir():
         say(f"nothing was run yet: there is no folder {folder.path}")
         return
-    run_ids = folder.planned_ids()
+    run_ids = folder.known_ids()
     found = survey(folder, run_ids)
     say(f"{len(run_ids)} runs in {folder.path}: {counts(found.standings.values())}")
     submitted = {run_id for entry in ledger.entries(folder) for run_id in entry.run_ids} - set(run_ids)

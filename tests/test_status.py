@@ -131,3 +131,10 @@ def test_a_snapshot_is_made_once_and_not_used_when_it_was_changed(tmp_path: Path
     (copy / "methods" / "kd.py").write_text("changed")
     with pytest.raises(UsageError, match="changed after jobs were submitted"):
         snapshot.snapshot(tmp_path)
+
+
+def test_records_without_plans_are_counted(tmp_path: Path) -> None:
+    """As in results that were published."""
+    folder = Folder(fake.write(tmp_path / "grid", *(fake.record(fake.run("kd", seed)) for seed in range(2))))
+    shutil.rmtree(folder.path / "planned", ignore_errors=True)
+    assert f"2 runs in {folder.path}: 2 done" in status(folder)
