@@ -37,7 +37,7 @@ def gain_table(evidence: Evidence) -> Table:
     )
     notes = Footnotes()
     rows = [
-        (display_name(each.method), _gain_fields(each, incomplete(each, evidence.cells), notes))
+        (display_name(each.method), _gain_fields(each, incomplete(each.method, evidence), notes))
         for each in evidence.over_alone
     ]
     columns = tuple(Column(title, (title,)) for title in titles)

@@ -33,7 +33,7 @@ from analysis.statistics import (
 from analysis.style import CONTROL, listing_order
 
 BLOCK = ["dataset", "pair"]
-CAME_TO_NOTHING = ("diverged", "failed", "not_applicable")
+CAME_TO_NOTHING = ("diverged", "not_applicable")
 SAME = ("dataset_hash", "data_sha256", "student_hash", "protocol")
 """Settings without which a difference of two runs means nothing; recipe and teacher may differ, and are then named."""
 
@@ -246,7 +246,7 @@ def _comparison(
         iqm=estimate(cells, interquartile_mean),
         iqm_interval=bootstrap_interval(cells, interquartile_mean, units),
         improvement=wins / n,
-        improvement_interval=share_interval(wins, n),
+        improvement_interval=share_interval(wins * independent / n, independent),
         effect=effect_size(cells),
         p=p,
         p_holm=p_holm,

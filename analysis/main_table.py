@@ -103,15 +103,16 @@ def _summaries(evidence: Evidence, pairs: int, notes: Footnotes) -> list[tuple[s
             for method, average in zip(evidence.ranking.methods, evidence.ranking.average, strict=True)
         }
     gains = {
-        each.method: _mean_gain(each, pairs, incomplete(each, evidence.cells), notes) for each in evidence.over_alone
+        each.method: _mean_gain(each, pairs, incomplete(each.method, evidence), notes) for each in evidence.over_alone
     }
     return [("Rank", ranks), ("Mean gain", gains)]
 
 
-def incomplete(each: Comparison, cells: Sequence[Cell]) -> str:
-    """How many of a method's runs its mean gain is over, where its pairs lack some."""
-    own = [cell for cell in cells if cell.method == each.method and cell.n]
-    done, asked = sum(cell.n for cell in own), sum(cell.seeds for cell in own)
+def incomplete(method: str, evidence: Evidence) -> str:
+    """How many of its runs a method's mean gain is over, where on its pairs they or their counterparts lack some."""
+    seeds = {(cell.dataset, cell.pair): cell.seeds for cell in evidence.cells if cell.method == method}
+    own = [gain for gain in evidence.gains.values() if gain.method == method]
+    done, asked = sum(gain.n for gain in own), sum(seeds[gain.dataset, gain.pair] for gain in own)
     return f"{done} of {asked} runs" if done < asked else ""
 
 
@@ -172,4 +173,7 @@ def _dropped(evidence: Evidence) -> str:
     if not left_out:
         return ""
     named = ", ".join(f"{display_name(name)} ({holes})" for name, holes in left_out.items())
-    return f", a complete table after leaving out, emptiest first, with so many holes: {named}"
+    return (
+        f", a complete table after leaving out, emptiest first, with so many holes: {named}; a cell with a run that "
+        "diverged or was not applicable is one"
+    )

@@ -89,21 +89,20 @@ def _variance_of_sum(cells: Sequence[Sequence[float]], units: Units) -> tuple[fl
     """Of the sum over cells of their means, with its degrees of freedom by Welch (1947) and Satterthwaite, since cells
     may vary by different amounts.
 
-    Cells that share observations are one part of the sum, whose observations are as many summands of it. Of cells that
-    share none, each part is the mean's usual variance.
+    Cells that share observations are one part of the sum, whose observations are as many summands of it; its spread is
+    known as badly as that of the smallest of them. Of cells that share none, each part is the mean's usual variance.
     """
     parts = []
     for members in _linked(units):
         summands: dict[Hashable, float] = {}
         for i in members:
-            middle = fmean(cells[i])
+            middle, n = fmean(cells[i]), len(cells[i])
             for unit, value in zip(units[i], cells[i], strict=True):
-                summands[unit] = summands.get(unit, 0.0) + (value - middle) / len(cells[i])
-        n = len(summands)
-        variance = n / (n - 1) * sum(summand**2 for summand in summands.values())
+                summands[unit] = summands.get(unit, 0.0) + (value - middle) / sqrt(n * (n - 1))
+        variance = sum(summand**2 for summand in summands.values())
         largest = max(abs(value) for i in members for value in cells[i])
-        if sqrt(n * variance) > ROUNDING * largest:
-            parts.append((variance, n - 1))
+        if sqrt(len(summands) * variance) > ROUNDING * largest:
+            parts.append((variance, min(len(cells[i]) for i in members) - 1))
     total = sum(variance for variance, _ in parts)
     return total, total**2 / sum(variance**2 / freedom for variance, freedom in parts) if parts else 0.0
 
@@ -235,8 +234,8 @@ def estimate(cells: Sequence[Sequence[float]], statistic: Statistic) -> float:
 def bootstrap_interval(
     cells: Sequence[Sequence[float]], statistic: Statistic, units: Units | None = None
 ) -> Interval | None:
-    """Of a statistic over several cells, each with its own runs, which are resampled within their cell only; cells of
-    the same observations are resampled alike.
+    """Of a statistic over several cells, each with its own runs, which are resampled within their cell only. What cells
+    have in common widens the interval by as much as the mean's.
 
     The interval is the estimate ± Student's t times the bootstrap's standard error. The usual percentiles are too
     narrow for three runs a cell (alone, they hold the truth three times in four), for two reasons that are mended here:
@@ -246,20 +245,18 @@ def bootstrap_interval(
     """
     if not cells or min(map(len, cells)) < 2:
         return None
-    units = units or _apart(cells)
+    variance, freedom = _variance_of_sum(cells, units or _apart(cells))
+    if variance == 0:
+        return None
     random = np.random.default_rng(0)
-    drawn, chosen = [], {}
-    for cell, own in zip(cells, map(tuple, units), strict=True):
+    drawn = []
+    for cell in cells:
         values, n = np.array(cell, dtype=float), len(cell)
         deviations = (values - values.mean()) * sqrt(n / (n - 1))
-        if own not in chosen:
-            chosen[own] = random.integers(0, n, (DRAWS, n))
-        drawn.append(values.mean() + deviations[chosen[own]])
-    _, freedom = _variance_of_sum(cells, units)
-    if not freedom:
-        return None
+        drawn.append(values.mean() + deviations[random.integers(0, n, (DRAWS, n))])
+    wider = sqrt(variance / _variance_of_sum(cells, _apart(cells))[0])
     middle = estimate(cells, statistic)
-    half = _t(freedom) * float(statistic(drawn).std())
+    half = _t(freedom) * wider * float(statistic(drawn).std())
     return Interval(middle - half, middle + half) if half > ROUNDING * abs(middle) else None
 
 

@@ -78,7 +78,7 @@ class Display:
         self._console = console
         self._started = time.monotonic()
         self._total = len(run_ids)
-        self._open = set(run_ids)
+        self._open = {run_id for run_id in run_ids if not folder.record_path(run_id).exists()}
         self._not_applicable = 0
         self._first_sight: tuple[float, float] | None = None  # when these runs were seen training, and how far along
         self._last_line = -LINE_SECONDS
@@ -165,6 +165,7 @@ def under_way(folder: Folder) -> list[dict[str, Any]]:
         if any(
             is_claimed(home.claim_path(run_id)) for run_id in entry["run_ids"] for home in (folder, folder.teachers)
         ):
+            entry.setdefault("shares", {})  # jobs run a copy of the suite, which may be older than this
             entries.append(entry)
     return entries
 

@@ -180,6 +180,22 @@ def test_values_of_one_observation_count_as_one() -> None:
     assert (shared.low, shared.high) == pytest.approx((alone.low, alone.high))
 
 
+@pytest.mark.parametrize("shorter", [2, 3, 5])
+def test_intervals_hold_where_one_cell_of_shared_observations_is_short(shorter: int) -> None:
+    """A pair of which seeds diverged beside one that has more of them."""
+    random = np.random.default_rng(8)
+    trials, seeds = 400, [list(range(10)), list(range(shorter))]
+    held = {"mean": 0, "interquartile mean": 0}
+    for _ in range(trials):
+        values = random.normal(0, 1, (2, 10)) - random.normal(0, 1, 10)
+        drawn = [[float(value) for value in row[: len(own)]] for row, own in zip(values, seeds, strict=True)]
+        intervals = (mean_interval(drawn, seeds), bootstrap_interval(drawn, interquartile_mean, seeds))
+        for name, interval in zip(held, intervals, strict=True):
+            assert interval is not None
+            held[name] += interval.low <= 0 <= interval.high
+    assert all(count / trials > 0.917 for count in held.values()), held
+
+
 def test_cells_that_share_some_observations_are_one_part() -> None:
     """A run is missing: what is left of its seed still belongs together, and cells apart stay apart."""
     cells = [[1.0, 2.0, 4.0], [2.0, 5.0], [0.0, 3.0, 1.0]]

@@ -14,7 +14,7 @@ from analysis.__main__ import main
 from analysis.evidence import Evidence, weigh
 from analysis.gain_tables import gain_table, published_table
 from analysis.load import load
-from analysis.main_table import main_table
+from analysis.main_table import incomplete, main_table
 from analysis.published import LAST_EPOCH, METHODS, read
 from analysis.style import KNOWN
 from analysis.summary import summary
@@ -148,6 +148,15 @@ def test_seeds_that_diverged_are_not_averaged_away(tmp_path: Path) -> None:
     note = lines_of(text, "| SP")[0].rpartition("[")[2].partition("]")[0]
     assert f"[{note}] over 4 of 6 runs" in text
     assert "over 4 of 6 runs" in markup.markdown(gain_table(evidence))
+
+
+def test_a_gain_says_how_many_of_its_runs_have_a_counterpart(tmp_path: Path) -> None:
+    records = graded({"kd": 1.0}, seeds=3)
+    lonely = [
+        each for each in records if (each.run.label, each.run.pair, each.run.seed) != ("student", "vit_l_mixer_s", 1)
+    ]
+    assert incomplete("kd", evidence_of(tmp_path / "one", *records)) == ""
+    assert incomplete("kd", evidence_of(tmp_path / "two", *lonely)) == "5 of 6 runs"
 
 
 def test_states_of_cells_are_told_apart(tmp_path: Path) -> None:

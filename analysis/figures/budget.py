@@ -57,7 +57,7 @@ def data(runs: pd.DataFrame, cells: Sequence[Cell]) -> list[dict[str, Any]]:
         interval = t_interval([100 * float(value) for value in group.top1])
         row = cell.row("seeds", "n", "state", "top1_percent", "std_percent")
         row |= {"low": interval.low if interval else None, "high": interval.high if interval else None}
-        row |= {budget.column: getattr(cell, budget.column, None) for budget in BUDGETS}
+        row |= {each.column: getattr(cell, each.column) for each in BUDGETS if each.column != "device_seconds"}
         row["device_seconds"] = _packed_seconds(cell) if cell.dataset in packed else cell.alone_seconds
         rows.append(row | {"measured_on": cell.measured_on, "packed": cell.dataset in packed})
     return rows
