@@ -57,12 +57,11 @@ def _caption(evidence: Evidence) -> str:
     measured = sorted({cell.measured_on for cell in evidence.cells if cell.measured_on})
     apart = (
         "Latency is one image's through the deployed student, peak memory that of a training step alone, both "
-        f"measured on {', '.join(measured)}. "
+        f"measured on {', '.join(measured)}. Seconds alone are those of the isolated steps, carried over to a run's "
+        "FLOPs. "
         if measured
         else ""
     )
-    if measured:
-        apart += "Seconds alone are those of the isolated steps, carried over to a run's FLOPs. "
     if any(cell.energy_joules for cell in evidence.cells):
         apart += "Training energy likewise, as the device counts it. "
     devices = ", ".join(evidence.devices) or "no device"

@@ -44,7 +44,7 @@ class Bench:
         """The teacher's logits [N, K] and embeddings [N, D] on the test set, computed once for all students."""
         if (teacher := self.teacher) is None:
             return None
-        return outputs_on(lambda images: teacher.evaluate(images, self.recipe), self.test)
+        return outputs_on(lambda images: teacher.evaluate(images, self.recipe.teacher_precision), self.test)
 
 
 def run_cohort(

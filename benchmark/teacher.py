@@ -12,7 +12,7 @@ from benchmark.device import in_float32, inference_in
 from benchmark.evaluation import accuracy
 from benchmark.models import Network, create
 from benchmark.records import Folder, Record
-from benchmark.spec import Recipe, Run
+from benchmark.spec import Precision, Run
 from benchmark.weights import weights_sha256
 from methods.base import Outputs
 
@@ -36,9 +36,9 @@ class Frozen:
         self.device = device
         self.network = network.to(device).eval().requires_grad_(False)
 
-    def outputs(self, images: Tensor, recipe: Recipe) -> Outputs:
-        """Outputs for images [B, C, H, W], at the student recipe's teacher precision, then in float32."""
-        with inference_in(self.device, recipe.teacher_precision):
+    def outputs(self, images: Tensor, precision: Precision) -> Outputs:
+        """Outputs for images [B, C, H, W], computed at this precision, then in float32."""
+        with inference_in(self.device, precision):
             return in_float32(self.network(images))
 
 
@@ -58,9 +58,9 @@ class Teacher(Frozen):
             why = " ".join(str(error).split())
             raise TeacherError(f"weights of teacher {record.run_id} at {path} cannot be used: {why}") from None
 
-    def evaluate(self, images: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    def evaluate(self, images: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:
         """Logits [B, K] and embeddings [B, D]."""
-        outputs = self.outputs(images, recipe)
+        outputs = self.outputs(images, precision)
         return outputs.logits, outputs.embedding
 
 
@@ -88,9 +88,8 @@ def admit(run: Run, folder: Folder, splits: Splits, device: torch.device, expect
     if weights_sha256(teacher.network.model) != record.result.weights_sha256:
         raise TeacherError(f"weights of teacher {teacher_run.id} are not the ones its record describes")
     test = evaluation_data(splits.test, teacher_run.recipe, device)
-    own = teacher_run.recipe
-    as_recorded = own.model_copy(update={"teacher_precision": own.precision})
-    measured = accuracy(lambda images: teacher.outputs(images, as_recorded).logits, test)
+    precision = teacher_run.recipe.precision  # as the record's accuracy was computed
+    measured = accuracy(lambda images: teacher.outputs(images, precision).logits, test)
     if round(abs(measured - record.result.top1) * len(test)) > max(TOLERATED_IMAGES, TOLERATED_SHARE * len(test)):
         raise TeacherError(f"teacher {teacher_run.id} has top-1 {measured:.4f} here, {record.result.top1:.4f} recorded")
     return teacher

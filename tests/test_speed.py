@@ -92,7 +92,7 @@ def test_a_step_waits_for_no_value(method: str) -> None:
         made.member.enter(start)
         with trapped() as found:
             images, batch = made.batch(1)
-            supplied = made.teacher.outputs(images, made.run.recipe) if made.teacher else None
+            supplied = made.teacher.outputs(images, made.run.recipe.teacher_precision) if made.teacher else None
             made.member.step(images, batch, supplied)
         assert not found
 
@@ -109,7 +109,7 @@ def test_a_step_does_not_wait_for_the_gpu(method: str) -> None:
         try:
             for step in range(data.steps):
                 images, labels, index = data.training_batch(views, step)
-                supplied = made.teacher.outputs(images, made.run.recipe) if made.teacher else None
+                supplied = made.teacher.outputs(images, made.run.recipe.teacher_precision) if made.teacher else None
                 member.step(images, Batch(labels, index, 0, progress, member.generator), supplied)
         finally:
             torch.cuda.set_sync_debug_mode("default")
@@ -135,7 +135,7 @@ def test_twenty_fast_steps_are_twenty_plain_ones(method: str) -> None:
     momenta: dict[int, Tensor] = {}
     for step in range(20):
         images, batch = fast.batch(step)
-        supplied = fast.teacher.outputs(images, fast.run.recipe) if fast.teacher else None
+        supplied = fast.teacher.outputs(images, fast.run.recipe.teacher_precision) if fast.teacher else None
         plain.member.generator.manual_seed(step)
         plain.member.network.load_state_dict(fast.member.network.state_dict())  # a step's difference, not its growth
         plain.member.method.load_state_dict(fast.member.method.state_dict())

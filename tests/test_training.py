@@ -80,7 +80,7 @@ def test_the_loss_is_weighted_cross_entropy_and_the_term(results: Path, method: 
     labels = torch.arange(6)
     batch = Batch(labels, labels, 0, torch.zeros(()), member.generator)
     member.network.eval()
-    student, teacher = member.network(images), tiny.teacher(results).outputs(images, tiny.RECIPE)
+    student, teacher = member.network(images), tiny.teacher(results).outputs(images, "float32")
     loss, logits = member.backward(images, batch, teacher)
     torch.testing.assert_close(logits, member.method.predict(student))
     expected = weight * F.cross_entropy(logits, labels) + member.method(student, teacher, batch)

@@ -111,7 +111,7 @@ class Bench:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         with FlopCounterMode(display=False) as flops, Allocations() as made:
-            supplied = self.teacher.outputs(images, self.run.recipe) if self.teacher else None
+            supplied = self.teacher.outputs(images, self.run.recipe.teacher_precision) if self.teacher else None
             member.backward(images, batch, supplied)
         trained = [p for group in member.optimizer.param_groups for p in group["params"] if p.grad is not None]
         member.optimizer.step()
@@ -147,7 +147,7 @@ class Bench:
 
         def step() -> None:
             images, batch = self.batch(0)
-            supplied = self.teacher.outputs(images, self.run.recipe) if self.teacher else None
+            supplied = self.teacher.outputs(images, self.run.recipe.teacher_precision) if self.teacher else None
             self.member.step(images, batch, supplied)
 
         return meter.joules(step, math.ceil(MEASURED_SECONDS / seconds))
@@ -208,7 +208,7 @@ class Measurer:
             batches.append(gathered)
             supplied = None
             if teacher and reading:
-                seconds, supplied = self.clock.seconds(partial(teacher.outputs, images, data.recipe))
+                seconds, supplied = self.clock.seconds(partial(teacher.outputs, images, data.recipe.teacher_precision))
                 supplies.append(seconds)
             for bench in benches:
                 bench.measure(self.clock, number, supplied if bench.teacher else None)

@@ -75,7 +75,11 @@ class Cohort:
     def step(self, members: Sequence[Member]) -> None:
         self._step = (self._step + 1) % self.data.steps
         images, labels, index = self.data.training_batch(self.views, self._step)
-        supplied = self.teacher.outputs(images, self.recipe) if any(member.reads for member in members) else None
+        supplied = (
+            self.teacher.outputs(images, self.recipe.teacher_precision)
+            if any(member.reads for member in members)
+            else None
+        )
         for member in members:
             member.step(images, Batch(labels, index, 0, self.progress, member.generator), supplied)
 
@@ -99,9 +103,9 @@ def loops(material: Material, workers: int, rounds: int, clock: Clock) -> dict[s
     sizes = sorted({1, len(cohort.members) // 2, len(cohort.members)} - {0})
     works |= {f"cohort {size}": partial(cohort.step, cohort.members[-size:]) for size in sizes}
     images = cohort.data.training_batch(cohort.views, 0)[0]
-    works["suite teacher"] = lambda: cohort.teacher.outputs(images, cohort.recipe)
+    works["suite teacher"] = lambda: cohort.teacher.outputs(images, cohort.recipe.teacher_precision)
     pictured = next(iter(DataLoader(pictures, plain.batch_size)))[0]
-    works["reference teacher"] = lambda: taught.outputs(pictured, plain)
+    works["reference teacher"] = lambda: taught.outputs(pictured, plain.teacher_precision)
     seconds = interleaved(works, rounds, clock)
     slope, constant = np.polyfit(sizes, [seconds[f"cohort {size}"] for size in sizes], 1)
     with FlopCounterMode(display=False) as flops:
