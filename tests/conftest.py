@@ -56,10 +56,13 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def shipped_signals() -> Iterator[None]:
-    """Commands started from here get Ctrl-C even if the tests themselves run in the background of a shell."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Commands started from here get Ctrl-C, and the end of their terminal, even if the tests themselves run in the
+    background of a shell or under nohup."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, former in before.items():
+        signal.signal(number, former)
 
 
 @pytest.fixture(scope="session")
