@@ -37,7 +37,7 @@ class Cell:
     `state` is done; incomplete, where some seeds have no result; one of WORDS, where none has; or mixed, where the runs
     were not made alike and must not be pooled. `note` says why. `apart` says what a method was trained with otherwise
     than the student alone: a control with more epochs, say. Where a pair has no student alone to compare with and its
-    methods were not trained alike, `caveat` says what differs.
+    methods were not trained alike, `caveat` says what differs. `epochs` are those of the main schedule.
     """
 
     dataset: str
@@ -53,6 +53,7 @@ class Cell:
     note: str
     caveat: str = ""
     apart: str = ""
+    epochs: int | None = None
     parameters: float | None = None
     macs: float | None = None
     training_flops: float | None = None
@@ -129,7 +130,7 @@ def _cell(rows: Sequence[Row], *, caveat: str, apart: str) -> Cell:
     elif differences := unlike(POOLED, done):
         state, notes = "mixed", [f"not pooled, because its runs differ in {differences}", *notes]
         done = []
-    numbers = {**_pooled(done, "top1"), **_mean_costs(done, {name: name for name in COSTS})}
+    numbers = {**_pooled(done, "top1"), **_mean_costs(done, {name: name for name in COSTS}), **_epochs(done, "epochs")}
     text: dict[str, Any] = {"state": state, "note": "; ".join(notes), "caveat": caveat, "apart": apart}
     seeds = len({row["seed"] for row in rows})
     measured_on = next((row[ORIGIN] for row in done if row.get(ORIGIN)), None)
@@ -144,6 +145,7 @@ def _teacher_cell(rows: Sequence[Row], caveat: str) -> Cell:
         state, note, teachers = "mixed", f"not pooled, because runs differ in {differences}", []
     costs = _mean_costs(teachers, {"parameters": "teacher_parameters", "macs": "teacher_macs"})
     numbers: dict[str, Any] = {"seeds": len(teachers), **_pooled(teachers, "teacher_top1"), **costs}
+    numbers |= _epochs(teachers, "teacher_epochs")
     return Cell(**_place(rows), method=TEACHER, state=state, note=note, caveat=caveat, **numbers)
 
 
@@ -155,6 +157,10 @@ def _pooled(rows: Sequence[Row], column: str) -> dict[str, Any]:
     """Accuracies, shares of 1 in seed order, in percent."""
     summary = summarise([100 * float(row[column]) for row in rows])
     return {"n": summary.n, "top1_percent": summary.mean, "std_percent": summary.std}
+
+
+def _epochs(rows: Sequence[Row], column: str) -> dict[str, int]:
+    return {"epochs": int(rows[0][column])} if rows else {}
 
 
 def _mean_costs(rows: Sequence[Row], columns: Mapping[str, str]) -> dict[str, Any]:

@@ -33,14 +33,15 @@ class Evidence:
 
 def weigh(runs: pd.DataFrame, published: Mapping[Key, list[Published]] | None = None) -> Evidence:
     """Pool, pair, test and rank the runs of `analysis.load`."""
-    cells, gains = pool(runs), paired_gains(runs)
+    cells, paired = pool(runs), paired_gains(runs)
+    gains = {(gain.dataset, gain.pair, gain.method): gain for gain in cell_gains(paired)}
     return Evidence(
         cells=cells,
-        gains={(gain.dataset, gain.pair, gain.method): gain for gain in cell_gains(gains)},
-        over_alone=method_gains(gains),
+        gains=gains,
+        over_alone=method_gains(paired),
         between=between_methods(runs),
         ranking=ranking(runs),
         several_options=with_several_options(runs),
-        matches=compare(cells, published or {}),
+        matches=compare(cells, published or {}, {place: each.gain for place, each in gains.items()}),
         devices=sorted(set(runs.device.dropna())),
     )

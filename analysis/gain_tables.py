@@ -1,12 +1,10 @@
-"""How much each method gains over the student alone and how sure that is; published numbers beside reproduced ones."""
+"""How much each method gains over the student alone and how sure that is."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from analysis.evidence import Evidence
 from analysis.gains import Comparison
 from analysis.main_table import incomplete
-from analysis.published import Match
 from analysis.statistics import Interval
 from analysis.style import display_name, mark
 from analysis.tables import (
@@ -19,7 +17,6 @@ from analysis.tables import (
     bracketed,
     count,
     p_value,
-    pair_title,
     signed,
 )
 
@@ -104,47 +101,3 @@ def comparison_row(each: Comparison) -> dict[str, Any]:
         "differs": each.differs,
     }
     return row
-
-
-def published_table(matches: Sequence[Match]) -> Table:
-    """A row for each reproduced cell whose number was published, grouped by pair."""
-    titles = ("Published", "Reproduced", "Difference", "n", "Source")
-    places = dict.fromkeys((match.cell.dataset, match.cell.pair) for match in matches)
-    groups = []
-    for place in places:
-        members = [match for match in matches if (match.cell.dataset, match.cell.pair) == place]
-        rows = tuple((display_name(match.cell.method), _published_fields(match)) for match in members)
-        groups.append(Group(pair_title(members[0].cell), rows))
-    far = sum(abs(match.difference) > 1 for match in matches)
-    caption = (
-        "Published and reproduced test top-1 accuracy (%) after the last epoch, ± standard deviation where known. "
-        "Difference: reproduced minus published in percentage points, ± half of the 95 % interval of the reproduced "
-        f"mean over n runs. {far} of {len(matches)} differ by more than a point. Recipes of this grid may be shorter "
-        "than the published ones: see its grid.toml."
-    )
-    columns = tuple(Column(title, (title,)) for title in titles)
-    return Table("published", caption, ("Method",), columns, tuple(groups), (), tuple(map(_published_row, matches)))
-
-
-def _published_fields(match: Match) -> tuple[Field, ...]:
-    return (
-        Field(f"{match.published:.2f}", "" if match.published_std is None else f"{match.published_std:.2f}"),
-        Field(f"{match.reproduced:.2f}", "" if match.cell.std_percent is None else f"{match.cell.std_percent:.2f}"),
-        Field(signed(match.difference), "" if match.half_width is None else f"{match.half_width:.2f}"),
-        Field(str(match.cell.n)),
-        Field(match.paper),
-    )
-
-
-def _published_row(match: Match) -> dict[str, Any]:
-    return {
-        **match.cell.row("n"),
-        "published_percent": match.published,
-        "published_std": match.published_std,
-        "reproduced_percent": match.reproduced,
-        "reproduced_std": match.cell.std_percent,
-        "difference_points": match.difference,
-        "half_width_points": match.half_width,
-        "paper": match.paper,
-        "source": match.source,
-    }

@@ -127,6 +127,8 @@ def _settings(run: Run) -> Row:
         "shuffled": run.shuffled,
         "method_hash": digest([run.method, run.options, run.revisions]),
         "protocol": run.protocol,
+        "epochs": run.recipe.epochs,
+        "teacher_epochs": run.teacher.recipe.epochs,
         "teacher_id": teacher_id,
         "teacher_seed": run.teacher.seed,
     }

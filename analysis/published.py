@@ -19,6 +19,13 @@ script; the slides of MHGD hold the last wherever its authors' benchmark gives l
 best epoch on the test set or do not say, and are compared with only where they give `top1_acc_last`.
 """
 
+EPOCHS = {
+    "CRD (Tian 2020)": 240,
+    "MHGD (Lee & Song BMVC 2019)": 100,
+    "MHGD authors TF benchmark (2019)": 100,
+}
+"""For how many epochs the sources that are compared with trained, by their code; phases before these not counted."""
+
 METHODS = {
     TEACHER: ("teacher",),
     CONTROL: ("student",),
@@ -35,6 +42,9 @@ distance and angle terms in every source that is compared with, FitNet the one-s
 OTHERWISE = {("MHGD", "FitNet"): "fitnet_two_stage"}
 """What is meant by a name, by the first word of the paper: MHGD's authors train hints for 40 epochs before the rest."""
 
+FAR = 1.0
+"""Percentage points by which a reproduced number differs more than chance and devices would have it."""
+
 SPELLINGS = {"wresnet": "wrn"}
 """Beginnings of architectures' names that mean the same."""
 
@@ -42,7 +52,9 @@ SPELLINGS = {"wresnet": "wrn"}
 @dataclass(frozen=True)
 class Match:
     """A cell whose number was published: accuracies in percent, `difference` reproduced minus published in percentage
-    points with the half-width of the reproduced mean's 95 % interval (None with one run).
+    points with the half-width of the reproduced mean's 95 % interval (None with one run). The gains are over the
+    student alone in percentage points, of the same source and over paired seeds; None where there is no such student.
+    `published_epochs` are what the source trained for, None where that is not known.
     """
 
     cell: Cell
@@ -53,6 +65,19 @@ class Match:
     reproduced: float
     difference: float
     half_width: float | None
+    published_gain: float | None = None
+    reproduced_gain: float | None = None
+    published_epochs: int | None = None
+
+    @property
+    def far(self) -> bool:
+        return abs(self.difference) > FAR
+
+    @property
+    def shorter(self) -> bool:
+        """Whether the cell was trained for fewer epochs than the source's."""
+        ours, theirs = self.cell.epochs, self.published_epochs
+        return ours is not None and theirs is not None and ours < theirs
 
 
 @dataclass(frozen=True)
@@ -91,22 +116,42 @@ def read(file: Path = FILE) -> dict[Key, list[Published]]:
     return found
 
 
-def compare(cells: Sequence[Cell], published: Mapping[Key, list[Published]]) -> list[Match]:
-    """Every finished cell of which a number was published, once for each source, in the order of the cells."""
-    return [_match(cell, each) for cell in cells for each in _of(cell, published)]
+def compare(
+    cells: Sequence[Cell], published: Mapping[Key, list[Published]], gains: Mapping[tuple[str, str, str], float]
+) -> list[Match]:
+    """Every finished cell of which a number was published, once for each source, in the order of the cells.
+
+    gains: of cells over the student alone, in percentage points, by data set, pair and method.
+    """
+    found = []
+    for cell in cells:
+        alone = {each.paper: each.value for each in _of(cell, CONTROL, published)}
+        gain = gains.get((cell.dataset, cell.pair, cell.method))
+        found += [_match(cell, each, gain, alone.get(each.paper)) for each in _of(cell, cell.method, published)]
+    return found
 
 
-def _of(cell: Cell, published: Mapping[Key, list[Published]]) -> Iterable[Published]:
+def apart(matches: Sequence[Match]) -> str:
+    """How many are far from what was published, and how many of those could not be near."""
+    far = [match for match in matches if match.far]
+    shorter = sum(match.shorter for match in far)
+    fewer = f", {shorter} of them trained for fewer epochs" if shorter else ""
+    return f"{len(far)} of {len(matches)} differ by more than a point{fewer}."
+
+
+def _of(cell: Cell, method: str, published: Mapping[Key, list[Published]]) -> Iterable[Published]:
+    """What was published of a method on the cell's pair."""
     if cell.top1_percent is None:
         return []
     place = (_name(cell.dataset), _network(cell.teacher), _network(cell.student))
-    names = METHODS.get(cell.method, (cell.method,))
-    return [each for name in names for each in published.get((*place, _name(name)), [])]
+    return [each for name in METHODS.get(method, (method,)) for each in published.get((*place, _name(name)), [])]
 
 
-def _match(cell: Cell, published: Published) -> Match:
+def _match(cell: Cell, published: Published, gain: float | None, alone: float | None) -> Match:
+    """gain: the cell's; alone: what the same source gives for the student alone."""
     assert cell.top1_percent is not None
     half_width = None if cell.std_percent is None else mean_half_width(cell.std_percent, cell.n)
+    gains = (None, None) if gain is None or alone is None else (published.value - alone, gain)
     return Match(
         cell=cell,
         paper=published.paper,
@@ -116,6 +161,9 @@ def _match(cell: Cell, published: Published) -> Match:
         reproduced=cell.top1_percent,
         difference=cell.top1_percent - published.value,
         half_width=half_width,
+        published_gain=gains[0],
+        reproduced_gain=gains[1],
+        published_epochs=EPOCHS.get(published.paper),
     )
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from analysis import markup, numbers
 from analysis.budget_table import budget_table
 from analysis.evidence import Evidence
-from analysis.gain_tables import comparison_row, gain_table, published_table
+from analysis.gain_tables import comparison_row, gain_table
 from analysis.load import Results
 from analysis.main_table import main_table
 from analysis.paper import Illustration, paper
+from analysis.published_table import published_table
 from analysis.summary import summary
 from analysis.tables import Table
 from benchmark.records import atomic, write_rows

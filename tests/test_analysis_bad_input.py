@@ -13,10 +13,11 @@ from analysis import markup, numbers
 from analysis.__main__ import main
 from analysis.budget_table import budget_table
 from analysis.evidence import weigh
-from analysis.gain_tables import gain_table, published_table
+from analysis.gain_tables import gain_table
 from analysis.load import load
 from analysis.main_table import main_table
 from analysis.paper import paper
+from analysis.published_table import published_table
 from analysis.summary import summary
 from benchmark import records as recording
 from benchmark.records import Folder, Record

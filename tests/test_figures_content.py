@@ -148,3 +148,10 @@ def test_published_marks_are_where_both_numbers_say() -> None:
     [equal] = [line for line in axes.lines if line.get_marker() == "None"]
     assert list(equal.get_xdata()) == list(equal.get_ydata())
     assert figure.data[""][1]["published_std"] == 0.2
+
+
+def test_pairs_are_named_beside_far_marks_only_if_there_are_several() -> None:
+    for situation, several in {"small": True, "one pair": False}.items():
+        figure = figure_named(situation, "published_vs_reproduced")
+        [axes] = figure.figure.axes
+        assert bool(axes.texts) == ("They are named" in figure.caption) == several

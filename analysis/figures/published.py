@@ -12,14 +12,12 @@ from matplotlib.ticker import MaxNLocator
 from analysis.figures import canvas, words
 from analysis.figures.canvas import DASHED, GREY, INK, LIGHT, ONE_COLUMN, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import Box, clearest
-from analysis.published import Match
+from analysis.published import FAR, Match, apart
 from analysis.style import Style, listing_order
 
 Row = Mapping[str, Any]
 
 LEFT, RIGHT, TOP, UNDER, GUTTER = 0.48, 0.1, 0.2, 0.38, 0.5
-FAR = 1.0
-"""Points from the line of equality from which on a mark is named."""
 MOST_NAMED = 12
 CROWD = 40
 """More marks than this are drawn smaller."""
@@ -30,11 +28,10 @@ def drawings(matches: Sequence[Match], look: Mapping[str, Style]) -> list[Drawin
     rows = [_row(match) for match in matches]
     figure = draw(rows, look)
     gaps = sorted(float(row["reproduced"] - row["published"]) for row in rows)
-    far = sum(abs(gap) >= FAR for gap in gaps)
     caption = (
         f"Published against reproduced test top-1 accuracy in {len(rows)} cells, with the standard deviations over "
         "seeds that each side reports; dashed where they are equal. "
-        f"{far} of {len(rows)} are {FAR:g} point or more apart, named where there is room."
+        f"{apart(matches)}{' They are named where there is room.' if _names_tell(rows) else ''}"
     )
     alt = (
         f"Scatter of reproduced against published accuracy, {len(rows)} cells. Reproduced less published is between "
@@ -104,7 +101,14 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], look: Mapping[str, Style]) -> N
     canvas.draw_marks(axes, zip(x, y, styles, strict=True), form)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    _name_far(axes, rows)
+    if _names_tell(rows):
+        _name_far(axes, rows)
+
+
+def _names_tell(rows: Sequence[Row]) -> bool:
+    """Whether marks that are far off are of one of several pairs."""
+    pairs = {(row["dataset"], row["pair"]) for row in rows}
+    return len(pairs) > 1 and any(abs(row["reproduced"] - row["published"]) > FAR for row in rows)
 
 
 def _name_far(axes: Axes, rows: Sequence[Row]) -> None:
@@ -119,7 +123,7 @@ def _name_far(axes: Axes, rows: Sequence[Row]) -> None:
     order = sorted(range(len(rows)), key=lambda i: -abs(rows[i]["reproduced"] - rows[i]["published"]))
     for i in order[:MOST_NAMED]:
         row, (x, y) = rows[i], spots[i]
-        if abs(row["reproduced"] - row["published"]) < FAR:
+        if abs(row["reproduced"] - row["published"]) <= FAR:
             break
         name = words.shortened(words.printable(f"{row['teacher']} → {row['student']}"), 1.3, TINY)
         wide = words.text_width(name, TINY)
