@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from waves import make_wavy, wave
 
 from benchmark.cost.count import inference_macs, parameter_count
 from benchmark.models import Network, check, model_names, timm
@@ -169,20 +170,12 @@ GOLDEN: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 }
 
 
-def wave(count: int, frequency: float, phase: float = 0.0) -> Tensor:
-    return torch.sin(torch.arange(count, dtype=torch.float64) * frequency + phase)
-
-
 @pytest.mark.parametrize("name", GOLDEN)
 def test_they_compute_what_the_published_code_computes(name: str) -> None:
     """Weights are waves too, numbered in the order of the parameters, which is the published one."""
     model: Any = network(name, 10).double().train()
+    make_wavy(model)
     with torch.no_grad():
-        for i, weight in enumerate(p for p in model.parameters() if p.dim() > 1):
-            weight.copy_((wave(weight.numel(), 0.7 + 0.01 * i, i) * (4 / weight[0].numel()) ** 0.5).view_as(weight))
-        for module in model.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
-                module.bias.zero_()
         last, features = model.forward_intermediates(wave(4 * 3 * 32 * 32, 0.13).view(4, 3, 32, 32))
         embedding = model.forward_head(last, pre_logits=True)
         logits = model.get_classifier()(embedding)[0, :3]
