@@ -156,13 +156,15 @@ def visible_gpus() -> list[str]:
 
 def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit.Job[Any]]:
     """One worker per GPU, all with the same list, which claims share out; without GPUs, as many as the cores hold
-    workers of that many threads and as can be busy at once, or one with all cores.
+    workers of that many threads, or one with all cores; no more than can be busy at once.
 
     submitit would start everything at once: the cap is here. Interrupts from the terminal are ignored by submitit's
     controllers, which would kill their workers within a second, and handled by the workers themselves.
     """
     gpus = visible_gpus() if settings.device in ("auto", "cuda") else []
-    workers = len(gpus) or _cpu_workers(whole, settings.threads)
+    most = len(gpus) or (max(1, cores() // settings.threads) if settings.threads else 1)
+    whole = replace(whole, work=tuple(evened(whole.work, most)))
+    workers = min(most, _busy_at_once(whole.work))
     threads = settings.threads or max(1, cores() // workers)
     jobs = []
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -178,9 +180,24 @@ def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit
     return jobs
 
 
-def _cpu_workers(whole: Job, threads: int | None) -> int:
-    at_once = max(Counter(work.teacher_id is None for work in whole.work).values(), default=1)
-    return max(1, min(cores() // threads, at_once)) if threads else 1
+def evened(work: Sequence[Work], workers: int) -> list[Work]:
+    """The same runs so that workers end together: where too few cohorts are left for the last round, those are cut in
+    parts for the workers that would stand idle.
+
+    A part has the teacher run once more, and no run gets other numbers for the company that it has.
+    """
+    teachers = [each for each in work if each.teacher_id is None]
+    cohorts = [each for each in work if each.teacher_id is not None]
+    last = len(cohorts) % workers
+    whole = len(cohorts) - last
+    parts = workers // last if last else 1
+    cut = [replace(each, run_ids=each.run_ids[i::parts]) for each in cohorts[whole:] for i in range(parts)]
+    return [*teachers, *cohorts[:whole], *(each for each in cut if each.run_ids)]
+
+
+def _busy_at_once(work: Sequence[Work]) -> int:
+    """Teachers train before the students do."""
+    return max(Counter(each.teacher_id is None for each in work).values(), default=1)
 
 
 def _entry(job: submitit.Job[Any], whole: Job) -> ledger.Entry:

@@ -36,7 +36,7 @@ class Reporter:
     """A worker's side: one small file per cohort under way, gone when the block ends."""
 
     def __init__(self, grid_folder: Path, runs: Sequence[Run]) -> None:
-        self._path = grid_folder / "progress" / f"{runs[0].cohort_key}.json"
+        self._path = grid_folder / "progress" / f"{runs[0].id}.json"  # parts of a cohort may train apart
         self._runs = runs
         self._run_ids = [run.id for run in runs]
         self._written = 0.0

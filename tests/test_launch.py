@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from submitit.core.utils import JobPaths
 
 from benchmark import launch
 from benchmark.errors import UsageError
 from benchmark.grid_file import load_grid
-from benchmark.job import Job
-from benchmark.launch import Settings, choose_executor, visible_gpus
+from benchmark.job import Job, Work
+from benchmark.launch import Settings, choose_executor, evened, visible_gpus
 from benchmark.plan import make_plan
 from benchmark.records import Folder
 
@@ -100,17 +102,17 @@ class Recorder:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "device", "threads", "workers", "threads_each"),
+    ("gpus", "device", "threads", "workers", "threads_each", "parts"),
     [
-        ("", "auto", None, 1, 8),
-        ("", "auto", 3, 2, 3),
-        ("", "auto", 1, 3, 1),
-        ("", "auto", 5, 1, 5),
-        ("", "auto", 9, 1, 9),
-        ("0,1,5", "auto", None, 3, 2),
-        ("0,1", "cuda", None, 2, 4),
-        ("GPU-8f2c1d,MIG-ab", "auto", None, 2, 4),
-        ("0,1", "cpu", None, 1, 8),
+        ("", "auto", None, 1, 8, (1, 1, 1)),
+        ("", "auto", 3, 2, 3, (1, 1, 2)),
+        ("", "auto", 1, 6, 1, (2, 2, 2)),
+        ("", "auto", 5, 1, 5, (1, 1, 1)),
+        ("", "auto", 9, 1, 9, (1, 1, 1)),
+        ("0,1,5", "auto", None, 3, 2, (1, 1, 1)),
+        ("0,1", "cuda", None, 2, 4, (1, 1, 2)),
+        ("GPU-8f2c1d,MIG-ab", "auto", None, 2, 4, (1, 1, 2)),
+        ("0,1", "cpu", None, 1, 8, (1, 1, 1)),
     ],
 )
 def test_workers_share_the_machine(
@@ -119,6 +121,7 @@ def test_workers_share_the_machine(
     threads: int | None,
     workers: int,
     threads_each: int,
+    parts: tuple[int, ...],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -133,8 +136,28 @@ def test_workers_share_the_machine(
     jobs = [job for job, _ in Recorder.submitted]
     assert [job.threads for job in jobs] == [threads_each] * workers
     assert all(job.work == jobs[0].work for job in jobs)  # the whole list, which claims share out
-    cohort = len(plan.runs) // 3
-    assert [len(work.run_ids) for work in jobs[0].work] == [1, cohort, cohort, cohort]  # the teacher, then a seed each
+    teacher, *work = jobs[0].work
+    assert teacher.run_ids == (plan.teachers[0].id,)
+    for cohort, count in zip(plan.cohorts, parts, strict=True):  # a seed each
+        own, work = work[:count], work[count:]
+        assert {run_id for part in own for run_id in part.run_ids} == {run.id for run in cohort.runs}
+        assert {len(part.run_ids) - len(cohort.runs) // count for part in own} <= {0, 1}
+    assert not work
     shown = [job.gpu for job in jobs]
     assert shown == ([None] * workers if device == "cpu" or not gpus else gpus.split(","))
     assert len((folder.path / "jobs.jsonl").read_text().splitlines()) == workers
+
+
+@given(sizes=st.lists(st.integers(1, 5), max_size=9), teachers=st.integers(0, 2), workers=st.integers(1, 9))
+def test_cutting_cohorts_loses_no_run_and_keeps_all_workers_busy(sizes: list[int], teachers: int, workers: int) -> None:
+    work = [Work("teachers", (f"t{i}",)) for i in range(teachers)]
+    work += [Work("grid", tuple(f"{i}-{run}" for run in range(size)), "t") for i, size in enumerate(sizes)]
+    cut = evened(work, workers)
+    ids = [run_id for each in cut for run_id in each.run_ids]
+    assert sorted(ids) == sorted(run_id for each in work for run_id in each.run_ids)
+    assert all(each.run_ids for each in cut)
+    assert cut[:teachers] == work[:teachers]
+    pieces = len(cut) - teachers
+    idle = -pieces % workers
+    assert idle < workers / 2 or min(sizes, default=0) < workers
+    assert pieces <= max(len(sizes), workers * -(-len(sizes) // workers))
