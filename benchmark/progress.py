@@ -1,6 +1,7 @@
 """Progress, by way of files: workers write what they are at, whoever watches reads it. No torch here."""
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from benchmark.spec import Run
 
 WRITE_SECONDS = 1.0
 LINE_SECONDS = 15.0
+"""Between reports where there is no terminal, in the first ten minutes; later they get rarer in proportion."""
 
 
 class Trained(Protocol):
@@ -79,9 +81,10 @@ class Display:
         self._started = time.monotonic()
         self._total = len(run_ids)
         self._open = {run_id for run_id in run_ids if not folder.record_path(run_id).exists()}
-        self._not_applicable = 0
-        self._first_sight: tuple[float, float] | None = None  # when these runs were seen training, and how far along
-        self._last_line = -LINE_SECONDS
+        self._trained: list[str] = []  # to the end, while this watched
+        self._first_sight: float | None = None  # when one of these runs was first seen training
+        self._resumed: dict[str, float] = {}  # how far along each was when it was first seen
+        self._last_line = -math.inf
         self._shown = -1
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
@@ -98,16 +101,18 @@ class Display:
         """Look at the files and show what has changed."""
         current = under_way(self._folder)
         self._look_for_records()
-        done = self._done(current)
-        if self._first_sight is None and any(self._open & entry["shares"].keys() for entry in current):
-            self._first_sight = time.monotonic(), done - self._not_applicable
+        self._note_first_sights(current)
         if self._live:
-            self._live.update(self._panel(done, current), refresh=True)
-            return
-        if time.monotonic() - self._last_line > LINE_SECONDS or self._finished == self._total != self._shown:
-            for line in self._lines(done, current):
+            self._live.update(self._panel(current), refresh=True)
+        elif self._line_is_due():
+            for line in self._lines(current):
                 self._console.print(line, soft_wrap=True, highlight=False, markup=False)
             self._shown, self._last_line = self._finished, time.monotonic()
+
+    def _line_is_due(self) -> bool:
+        now = time.monotonic()
+        pause = LINE_SECONDS * max(1.0, (now - self._started) / 600)
+        return now - self._last_line > pause or self._finished == self._total != self._shown
 
     @property
     def _finished(self) -> int:
@@ -116,26 +121,35 @@ class Display:
     def _look_for_records(self) -> None:
         for run_id in [run_id for run_id in self._open if self._folder.record_path(run_id).exists()]:
             self._open.remove(run_id)
-            self._not_applicable += self._folder.state(run_id) == "not_applicable"
+            if self._folder.state(run_id) != "not_applicable":
+                self._trained.append(run_id)
 
-    def _done(self, current: list[dict[str, Any]]) -> float:
-        """Runs done, the ones under way counted by their steps."""
-        shares = (share for entry in current for run_id, share in entry["shares"].items() if run_id in self._open)
-        return self._finished + sum(shares)
+    def _note_first_sights(self, current: list[dict[str, Any]]) -> None:
+        for run_id, share in self._open_shares(current).items():
+            if run_id not in self._resumed:
+                self._resumed[run_id] = share
+                self._first_sight = self._first_sight or time.monotonic()
 
-    def _time_left(self, done: float) -> str:
-        """From the pace since training was first seen; a run that needs no training tells nothing of it."""
+    def _time_left(self, current: list[dict[str, Any]]) -> str:
+        """From the pace since training was first seen; neither a run that needs no training nor what a resumed one has
+        behind it tells anything of that."""
         if self._first_sight is None:
             return "time left unknown"
-        since, at_first = self._first_sight
-        trained = done - self._not_applicable - at_first
+        shares = self._open_shares(current)
+        reached = [*shares.items(), *((run_id, 1.0) for run_id in self._trained)]
+        trained = sum(share - self._resumed.get(run_id, 0.0) for run_id, share in reached)
         if trained <= 0:
             return "time left unknown"
-        return f"{clock((time.monotonic() - since) / trained * (self._total - done))} left"
+        ahead = len(self._open) - sum(shares.values())
+        return f"{clock((time.monotonic() - self._first_sight) / trained * ahead)} left"
 
-    def _lines(self, done: float, current: list[dict[str, Any]]) -> list[str]:
+    def _open_shares(self, current: list[dict[str, Any]]) -> dict[str, float]:
+        """How far along each run under way is, by its id."""
+        return {run_id: share for entry in current for run_id, share in entry["shares"].items() if run_id in self._open}
+
+    def _lines(self, current: list[dict[str, Any]]) -> list[str]:
         elapsed = clock(time.monotonic() - self._started)
-        lines = [f"[{elapsed}] {self._finished}/{self._total} runs done, {self._time_left(done)}"]
+        lines = [f"[{elapsed}] {self._finished}/{self._total} runs done, {self._time_left(current)}"]
         for entry in current:
             lines.append(f"  {entry['cohort']}: {position(entry)}, training top-1 %:")
             for pair, row in _by_pair(entry).items():
@@ -143,13 +157,14 @@ class Display:
                 lines.append(f"    {pair}: {accuracies}")
         return lines
 
-    def _panel(self, done: float, current: list[dict[str, Any]]) -> RenderableType:
+    def _panel(self, current: list[dict[str, Any]]) -> RenderableType:
         head = Table.grid(padding=(0, 1))
+        done = self._finished + sum(self._open_shares(current).values())
         head.add_row(
             f"{self._finished}/{self._total} runs",
             ProgressBar(total=self._total, completed=done, width=40),
             f"{clock(time.monotonic() - self._started)} elapsed",
-            self._time_left(done),
+            self._time_left(current),
         )
         return Group(head, *(_cohort_panel(entry) for entry in current))
 

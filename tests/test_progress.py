@@ -96,6 +96,44 @@ def test_time_left_is_told_from_steps_within_an_epoch(tmp_path: Path, claims: Cl
     assert heads[2] == "[17:40] 1/3 runs done, 48:30 left"
 
 
+def test_what_a_resumed_run_has_behind_it_is_no_pace(tmp_path: Path, claims: Claims, time_passes: list[float]) -> None:
+    """A worker is at its first steps when another one, which goes on from a checkpoint, is first heard of."""
+    console = Console(file=io.StringIO(), width=80)
+    folder = Folder(tmp_path / "grid")
+    for run in RUNS[:2]:
+        claims.take(folder.claim_path(run.id))
+    new, resumed = Trainee(RUNS[0], [], next_step=0), Trainee(RUNS[1], [], next_step=150)
+    with (
+        Display(folder, [run.id for run in RUNS], console) as display,
+        Reporter(folder.path, RUNS[:1]) as one,
+        Reporter(folder.path, RUNS[1:2]) as other,
+    ):
+        one.report([new])
+        display.tick()
+        for step in (3, 6):
+            time_passes[0] += 60.0
+            new.next_step, resumed.next_step = step, 150 + step
+            one.report([new])
+            other.report([resumed])
+            display.tick()
+    heads = [line for line in console.file.getvalue().splitlines() if line.startswith("[")]  # type: ignore[attr-defined]
+    # 6 steps of 300 and 3 more of the resumed run in two minutes, 738 are left.
+    assert heads[-1] == "[2:00] 0/3 runs done, 2:44:00 left"
+
+
+def test_lines_get_rarer(tmp_path: Path, time_passes: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log of ten hours is not ten thousand lines."""
+    monkeypatch.setattr(progress, "LINE_SECONDS", 15.0)
+    console = Console(file=io.StringIO())
+    display = Display(Folder(tmp_path), [RUNS[0].id], console)
+    for _ in range(10 * 60 * 60):
+        display.tick()
+        time_passes[0] += 1.0
+    heads = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert [head.split("]")[0] for head in heads[:3]] == ["[0:00", "[0:16", "[0:32"]
+    assert 150 < len(heads) < 250
+
+
 @pytest.mark.parametrize(
     ("next_step", "position", "shown"),
     [
