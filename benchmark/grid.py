@@ -5,12 +5,13 @@ python -m benchmark.grid --methods all --seeds 3
 
 import argparse
 import math
+import os
 import re
 import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     if options.list:
-        print("\n".join(available(options.list)))
+        show(available(options.list))
         return COMPLETE
     if options.export:
         return export(options.export, options.results_dir)
@@ -270,7 +271,20 @@ def available(kind: str) -> list[str]:
         return model_names()
     import methods
 
-    return [f"{name}: {methods.summary(name)}" for name in methods.names()]
+    return [f"{name}{_defaults(methods.resolve(name)[name])}: {methods.summary(name)}" for name in methods.names()]
+
+
+def _defaults(values: Mapping[str, Scalar]) -> str:
+    """` (distance=0.0, angle=50.0)`: methods of one class differ in these alone."""
+    return f" ({', '.join(f'{name}={value}' for name, value in values.items())})" if values else ""
+
+
+def show(lines: Sequence[str]) -> None:
+    """Print lines, as many as whoever reads them takes."""
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries once more when it ends
 
 
 def export(run_id: str, results: Path) -> int:

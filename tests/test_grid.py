@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -110,11 +112,28 @@ def test_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"), [("methods", "rkd_da: "), ("grids", "digits: "), ("models", "test_efficientnet")]
+    ("kind", "expected"),
+    [
+        ("methods", "rkd_da (distance=25.0, angle=50.0, normalize=False): "),
+        ("methods", "student: "),
+        ("grids", "digits: "),
+        ("models", "test_efficientnet"),
+    ],
 )
 def test_lists(kind: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list", kind]) == COMPLETE
     assert any(line.startswith(expected) for line in capsys.readouterr().out.splitlines())
+
+
+def test_a_list_may_be_cut_short() -> None:
+    """As by `| head -1`, which leaves before the rest is written."""
+    command = [sys.executable, "-m", "benchmark.grid", "--list", "models"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == COMPLETE
 
 
 def test_status_of_a_folder_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,7 +53,7 @@ def test_a_file_or_an_installed_package_is_enough(tmp_path: Path) -> None:
     done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
-    assert "\ntoy: Toy: logits matched by squares" in done.stdout
+    assert "\ntoy (weight=2.0): Toy: logits matched by squares" in done.stdout
     assert "\nguest: Guest: logits matched by squares" in done.stdout
     with (tmp_path / "results" / "smoke" / "runs.csv").open(newline="") as file:
         trained = {row["method"] for row in csv.DictReader(file) if row["status"] == "done"}

@@ -111,6 +111,7 @@ def assert_everything_trained(name: str, results: Path, *pairs: str) -> None:
         ("cifar100_mhgd", "VGG16_VGG7"),
         ("fashion_mnist", "resnet14_efficientnet_half"),
         ("cifar100_cpu", "resnet14_resnet8_half"),
+        ("cifar100_brief", "resnet56_resnet20"),
     ],
 )
 def test_a_step_of_every_method(name: str, pair: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

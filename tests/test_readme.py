@@ -14,7 +14,7 @@ from methods.base import REGISTRY, Batch, Outputs, Shapes, Task
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = ROOT / "results" / "reference"
-TOGETHER = ("digits", "fashion_mnist", "cifar100_cpu")
+TOGETHER = ("digits", "fashion_mnist", "cifar100_cpu", "cifar100_brief")
 
 
 def test_the_table_is_the_reference_table_with_its_caption_and_notes() -> None:
