@@ -159,8 +159,9 @@ def _pooled(rows: Sequence[Row], column: str) -> dict[str, Any]:
     return {"n": summary.n, "top1_percent": summary.mean, "std_percent": summary.std}
 
 
-def _epochs(rows: Sequence[Row], column: str) -> dict[str, int]:
-    return {"epochs": int(rows[0][column])} if rows else {}
+def _epochs(rows: Sequence[Row], column: str) -> dict[str, int | None]:
+    """None for a network that is used as it came, whose training the suite does not know."""
+    return {"epochs": int(rows[0][column]) or None} if rows else {}
 
 
 def _mean_costs(rows: Sequence[Row], columns: Mapping[str, str]) -> dict[str, Any]:

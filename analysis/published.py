@@ -132,7 +132,7 @@ def compare(
 
 
 def apart(matches: Sequence[Match]) -> str:
-    """How many are far from what was published, and how many of those could not be near."""
+    """How many are far from what was published, and how many of those were trained for less."""
     far = [match for match in matches if match.far]
     shorter = sum(match.shorter for match in far)
     fewer = f", {shorter} of them trained for fewer epochs" if shorter else ""

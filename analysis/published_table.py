@@ -8,10 +8,10 @@ from analysis.style import display_name
 from analysis.tables import NO_VALUE, Column, Field, Group, Table, pair_title, signed
 
 HEADINGS = (
-    *(("Published",), ("Reproduced",), ("Difference",), ("Gain,", "published"), ("Gain,", "reproduced")),
-    *(("n",), ("Epochs",), ("Source",)),
+    *(("Top-1", "published"), ("Top-1", "reproduced"), ("Top-1", "difference"), ("Gain", "published")),
+    *(("Gain", "reproduced"), ("", "n"), ("", "Epochs"), ("", "Source")),
 )
-"""Of columns, line by line."""
+"""Of columns, on two lines."""
 
 
 def published_table(matches: Sequence[Match]) -> Table:
@@ -22,9 +22,11 @@ def published_table(matches: Sequence[Match]) -> Table:
         members = [match for match in matches if (match.cell.dataset, match.cell.pair) == place]
         rows = tuple((display_name(match.cell.method), _published_fields(match)) for match in members)
         groups.append(Group(pair_title(members[0].cell), rows))
-    columns = tuple(Column(" ".join(lines), lines) for lines in HEADINGS)
+    columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in HEADINGS)
     data = tuple(map(_published_row, matches))
-    return Table("published", _published_caption(matches), ("Method",), columns, tuple(groups), (), data, len(columns))
+    return Table(
+        "published", _published_caption(matches), ("", "Method"), columns, tuple(groups), (), data, len(columns)
+    )
 
 
 def _published_caption(matches: Sequence[Match]) -> str:

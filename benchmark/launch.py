@@ -30,6 +30,10 @@ LOCAL_TIMEOUT_MINUTES = 60 * 24 * 365
 """submitit ends local jobs after five minutes unless told otherwise."""
 
 
+LEAST_PART = 3
+"""Runs that are worth a process, a copy of the data and a teacher's forward of their own."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How to execute; none of it changes a number. `threads` is per worker, None for an equal share of the cores."""
@@ -182,17 +186,20 @@ def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit
 
 def evened(work: Sequence[Work], workers: int) -> list[Work]:
     """The same runs so that workers end together: where too few cohorts are left for the last round, those are cut in
-    parts for the workers that would stand idle.
+    parts, of LEAST_PART runs or more, for the workers that would stand idle.
 
-    A part has the teacher run once more, and no run gets other numbers for the company that it has.
+    Each part reads the data and has the teacher run for itself; results do not depend on the company of a run.
     """
     teachers = [each for each in work if each.teacher_id is None]
     cohorts = [each for each in work if each.teacher_id is not None]
     last = len(cohorts) % workers
     whole = len(cohorts) - last
-    parts = workers // last if last else 1
-    cut = [replace(each, run_ids=each.run_ids[i::parts]) for each in cohorts[whole:] for i in range(parts)]
-    return [*teachers, *cohorts[:whole], *(each for each in cut if each.run_ids)]
+    return [*teachers, *cohorts[:whole], *(part for each in cohorts[whole:] for part in _cut(each, workers // last))]
+
+
+def _cut(work: Work, most: int) -> list[Work]:
+    parts = max(1, min(most, len(work.run_ids) // LEAST_PART))
+    return [replace(work, run_ids=work.run_ids[i::parts]) for i in range(parts)]
 
 
 def _busy_at_once(work: Sequence[Work]) -> int:

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -20,7 +20,8 @@ from benchmark.spec import Run
 
 WRITE_SECONDS = 1.0
 LINE_SECONDS = 15.0
-"""Between reports where there is no terminal, in the first ten minutes; later they get rarer in proportion."""
+"""Between reports where there is no terminal, in the first ten minutes; later they get rarer in proportion, up to one
+in a quarter of an hour."""
 
 
 class Trained(Protocol):
@@ -44,11 +45,18 @@ class Reporter:
         self._written = 0.0
 
     def __enter__(self) -> "Reporter":
+        self._clear()
         self._write(())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._path.unlink(missing_ok=True)
+
+    def _clear(self) -> None:
+        """Remove what a killed worker left behind of these runs, which may have trained in other company."""
+        for path, entry in _entries(self._path.parent):
+            if not set(self._run_ids).isdisjoint(entry["run_ids"]):
+                path.unlink(missing_ok=True)
 
     def report(self, members: Sequence[Trained]) -> None:
         """Called after every step; most of the time it does nothing."""
@@ -111,7 +119,7 @@ class Display:
 
     def _line_is_due(self) -> bool:
         now = time.monotonic()
-        pause = LINE_SECONDS * max(1.0, (now - self._started) / 600)
+        pause = LINE_SECONDS * min(max(1.0, (now - self._started) / 600), 60.0)
         return now - self._last_line > pause or self._finished == self._total != self._shown
 
     @property
@@ -172,17 +180,21 @@ class Display:
 def under_way(folder: Folder) -> list[dict[str, Any]]:
     """What workers last said of their cohorts; not of those whose worker is gone, which leaves its file behind."""
     entries = []
-    for path in sorted((folder.path / "progress").glob("[!.]*.json")):
-        try:
-            entry = json.loads(path.read_bytes())
-        except (OSError, ValueError):  # finished in this very moment
-            continue
+    for _, entry in _entries(folder.path / "progress"):
         if any(
             is_claimed(home.claim_path(run_id)) for run_id in entry["run_ids"] for home in (folder, folder.teachers)
         ):
             entry.setdefault("shares", {})  # jobs run a copy of the suite, which may be older than this
             entries.append(entry)
     return entries
+
+
+def _entries(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted(folder.glob("[!.]*.json")):
+        try:
+            yield path, json.loads(path.read_bytes())
+        except (OSError, ValueError):  # finished in this very moment
+            continue
 
 
 def _cohort_panel(entry: dict[str, Any]) -> RenderableType:

@@ -11,7 +11,7 @@ import pytest
 from situations import figure_named, marks, texts
 
 from analysis.evidence import weigh
-from analysis.figures import Drawing, NotDrawnError, gains, learning, relation
+from analysis.figures import Drawing, NotDrawnError, gains, learning, published, relation
 from analysis.gains import relation_gains
 from analysis.load import load
 from analysis.style import KNOWN, listing_order, styles
@@ -154,4 +154,10 @@ def test_pairs_are_named_beside_far_marks_only_if_there_are_several() -> None:
     for situation, several in {"small": True, "one pair": False}.items():
         figure = figure_named(situation, "published_vs_reproduced")
         [axes] = figure.figure.axes
-        assert bool(axes.texts) == ("They are named" in figure.caption) == several
+        assert bool(axes.texts) == ("far off are named" in figure.caption) == several
+
+
+def test_pairs_of_different_data_sets_need_no_names_either() -> None:
+    rows = [{"dataset": name, "pair": name, "published": 70.0, "reproduced": 60.0} for name in ("one", "other")]
+    assert not published._names_tell(rows[:1])
+    assert published._names_tell([rows[0], {**rows[0], "pair": "another"}])

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from command_line import METHODS, cli, contents, one_line, write_grid
 
-from benchmark import job, launch
+from benchmark import job
 from benchmark.grid import COMPLETE, INCOMPLETE, INTERRUPTED
 
 ESCAPE = "\x1b"
@@ -78,7 +78,7 @@ def test_a_signal_to_all_processes_costs_no_numbers(
     assert "2/2 runs done" in said.out
     assert ESCAPE not in said.out + said.err
     jobs = [json.loads(line) for line in (begun / "long" / "jobs.jsonl").read_text().splitlines()]
-    assert [len(job["run_ids"]) for job in jobs] == [2] * workers() * (1 + (again == "local"))
+    assert [len(job["run_ids"]) for job in jobs] == [2] * (1 + (again == "local"))
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,9 @@ def test_an_interrupt_of_the_command_alone_costs_no_numbers(
 
 
 def test_a_worker_killed_from_outside_is_made_up_for(
-    undisturbed: Path, begun: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    undisturbed: Path, begun: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What the system does when memory runs out: the worker goes, the command stays and says what is missing."""
-
-    monkeypatch.setattr(launch, "cores", lambda: 1)  # another worker would take its place
 
     def kill_worker() -> None:
         claim = json.loads(next((begun / "long" / "claims").glob("[!.]*.json")).read_text())
@@ -123,11 +121,6 @@ def test_a_worker_killed_from_outside_is_made_up_for(
     assert re.search(r"worker \d+ ended early; its log: .*_log\.err", output)
     assert cli("--grid", grid, "--results-dir", begun) == COMPLETE
     assert contents(begun / "long") == contents(undisturbed / "results" / "long")
-
-
-def workers() -> int:
-    """With one thread each, and never more than the two students."""
-    return min(launch.cores(), len(METHODS))
 
 
 def assert_stopped_cleanly(folder: Path) -> None:

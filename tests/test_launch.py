@@ -148,16 +148,17 @@ def test_workers_share_the_machine(
     assert len((folder.path / "jobs.jsonl").read_text().splitlines()) == workers
 
 
-@given(sizes=st.lists(st.integers(1, 5), max_size=9), teachers=st.integers(0, 2), workers=st.integers(1, 9))
-def test_cutting_cohorts_loses_no_run_and_keeps_all_workers_busy(sizes: list[int], teachers: int, workers: int) -> None:
+@given(sizes=st.lists(st.integers(1, 40), max_size=9), teachers=st.integers(0, 2), workers=st.integers(1, 9))
+def test_only_the_last_round_of_cohorts_is_cut(sizes: list[int], teachers: int, workers: int) -> None:
     work = [Work("teachers", (f"t{i}",)) for i in range(teachers)]
     work += [Work("grid", tuple(f"{i}-{run}" for run in range(size)), "t") for i, size in enumerate(sizes)]
-    cut = evened(work, workers)
-    ids = [run_id for each in cut for run_id in each.run_ids]
+    whole = len(work) - len(sizes) % workers
+    even = evened(work, workers)
+    assert even[:whole] == work[:whole]
+    ids = [run_id for each in even for run_id in each.run_ids]
     assert sorted(ids) == sorted(run_id for each in work for run_id in each.run_ids)
-    assert all(each.run_ids for each in cut)
-    assert cut[:teachers] == work[:teachers]
-    pieces = len(cut) - teachers
-    idle = -pieces % workers
-    assert idle < workers / 2 or min(sizes, default=0) < workers
-    assert pieces <= max(len(sizes), workers * -(-len(sizes) // workers))
+    cut = even[whole:]
+    assert len(cut) <= workers or whole == len(work)
+    assert all(each in work or len(each.run_ids) >= launch.LEAST_PART for each in cut)
+    if min(sizes, default=0) >= launch.LEAST_PART * workers and cut:
+        assert len(cut) > workers / 2

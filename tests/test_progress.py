@@ -126,11 +126,11 @@ def test_lines_get_rarer(tmp_path: Path, time_passes: list[float], monkeypatch: 
     monkeypatch.setattr(progress, "LINE_SECONDS", 15.0)
     console = Console(file=io.StringIO())
     display = Display(Folder(tmp_path), [RUNS[0].id], console)
-    for _ in range(10 * 60 * 60):
+    for _ in range(10 * 60 * 12):
         display.tick()
-        time_passes[0] += 1.0
+        time_passes[0] += 5.0
     heads = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert [head.split("]")[0] for head in heads[:3]] == ["[0:00", "[0:16", "[0:32"]
+    assert [head.split("]")[0] for head in heads[:3]] == ["[0:00", "[0:20", "[0:40"]
     assert 150 < len(heads) < 250
 
 
@@ -206,3 +206,16 @@ def test_what_a_dead_worker_left_behind_is_not_shown(tmp_path: Path) -> None:
     with Claims() as held:
         held.take(folder.claim_path(RUNS[0].id))
         assert [entry["epoch"] for entry in progress.under_way(folder)] == [14.4]
+
+
+def test_a_killed_worker_in_other_company_is_forgotten(tmp_path: Path, claims: Claims) -> None:
+    folder = Folder(tmp_path / "grid")
+    report(Reporter(folder.path, RUNS[1:]), 144)  # killed, with a part of the cohort
+    other = fake.run("kd", seed=1)
+    report(Reporter(folder.path, [other]), 144)
+    for run in (*RUNS, other):
+        claims.take(folder.claim_path(run.id))
+    with Reporter(folder.path, RUNS):
+        assert sorted(entry["run_ids"] for entry in progress.under_way(folder)) == sorted(
+            [[run.id for run in RUNS], [other.id]]
+        )

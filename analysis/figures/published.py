@@ -27,11 +27,12 @@ def drawings(matches: Sequence[Match], look: Mapping[str, Style]) -> list[Drawin
     """One figure for all data sets. Raises NotDrawnError without matches."""
     rows = [_row(match) for match in matches]
     figure = draw(rows, look)
+    named = any(_names_tell([row for row in rows if row["dataset"] == dataset]) for dataset in _datasets(rows))
     gaps = sorted(float(row["reproduced"] - row["published"]) for row in rows)
     caption = (
         f"Published against reproduced test top-1 accuracy in {len(rows)} cells, with the standard deviations over "
         "seeds that each side reports; dashed where they are equal. "
-        f"{apart(matches)}{' They are named where there is room.' if _names_tell(rows) else ''}"
+        f"{apart(matches)}{' Pairs of marks far off are named where there is room.' if named else ''}"
     )
     alt = (
         f"Scatter of reproduced against published accuracy, {len(rows)} cells. Reproduced less published is between "
@@ -59,7 +60,7 @@ def draw(rows: Sequence[Row], look: Mapping[str, Style]) -> Figure:
     """
     if not rows:
         raise NotDrawnError("no published number is of a data set, pair and method that was run here")
-    datasets = list(dict.fromkeys(str(row["dataset"]) for row in rows))
+    datasets = _datasets(rows)
     across = min(len(datasets), 3)
     sheet = ONE_COLUMN if across == 1 else TWO_COLUMNS
     side = min(2.65, (sheet - LEFT - RIGHT - (across - 1) * GUTTER) / across)
@@ -79,6 +80,10 @@ def draw(rows: Sequence[Row], look: Mapping[str, Style]) -> Figure:
             axes.set_ylabel("Reproduced top-1 (%)")
     words.draw_legend(figure, legend, 0.06, under)
     return figure
+
+
+def _datasets(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(str(row["dataset"]) for row in rows))
 
 
 def _draw_panel(axes: Axes, rows: Sequence[Row], look: Mapping[str, Style]) -> None:
@@ -106,9 +111,10 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], look: Mapping[str, Style]) -> N
 
 
 def _names_tell(rows: Sequence[Row]) -> bool:
-    """Whether marks that are far off are of one of several pairs."""
-    pairs = {(row["dataset"], row["pair"]) for row in rows}
-    return len(pairs) > 1 and any(abs(row["reproduced"] - row["published"]) > FAR for row in rows)
+    """Whether marks of a panel are far off, and of several pairs."""
+    return len({row["pair"] for row in rows}) > 1 and any(
+        abs(row["reproduced"] - row["published"]) > FAR for row in rows
+    )
 
 
 def _name_far(axes: Axes, rows: Sequence[Row]) -> None:
