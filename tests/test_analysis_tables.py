@@ -238,6 +238,8 @@ def test_published_gains_and_epochs_stand_beside_the_reproduced_ones(tmp_path: P
     assert epochs == {"teacher": (30, 240), "student": (240, 240), "kd": (240, 240), "sp": (240, 240)}
     assert not any(match.shorter for match in matches if match.cell.method != "teacher")
     assert "trained for fewer" not in published_table(matches).caption
+    heading = markup.latex(published_table(matches)).split("\\midrule")[0]
+    assert all(name in heading for name in ("Top-1", "published", "reproduced", "difference", "Gain", "Epochs"))
 
 
 def test_without_the_student_alone_there_is_no_gain_to_compare(tmp_path: Path) -> None:
