@@ -54,7 +54,7 @@ def test_a_file_or_an_installed_package_is_enough(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
     assert "\ntoy (weight=2.0): Toy: logits matched by squares" in done.stdout
-    assert "\nguest: Guest: logits matched by squares" in done.stdout
+    assert "\nguest (weight=2.0): Guest: logits matched by squares" in done.stdout
     with (tmp_path / "results" / "smoke" / "runs.csv").open(newline="") as file:
         trained = {row["method"] for row in csv.DictReader(file) if row["status"] == "done"}
     assert trained >= {"student", "toy", "kd+toy", "guest"}  # 'installed' comes on top of the grid's own
