@@ -157,7 +157,7 @@ def test_pairs_are_named_beside_far_marks_only_if_there_are_several() -> None:
         assert bool(axes.texts) == ("far off are named" in figure.caption) == several
 
 
-def test_pairs_of_different_data_sets_need_no_names_either() -> None:
+def test_a_panel_names_far_pairs_only_among_its_own() -> None:
     rows = [{"dataset": name, "pair": name, "published": 70.0, "reproduced": 60.0} for name in ("one", "other")]
     assert not published._names_tell(rows[:1])
     assert published._names_tell([rows[0], {**rows[0], "pair": "another"}])
