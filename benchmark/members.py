@@ -11,7 +11,7 @@ from torch import Tensor
 
 import methods
 from benchmark.data import EvaluationData, TrainingData
-from benchmark.device import autocast, in_float32
+from benchmark.device import autocast, in_float32, seed_generators
 from benchmark.evaluation import accuracy
 from benchmark.models import Network, create
 from benchmark.schedule import learning_rate
@@ -34,7 +34,7 @@ class Member:
         """steps: optimiser steps of one epoch."""
         self.run = run
         self.device = device
-        self.reads = methods.reads(run.method)
+        self.reads = methods.reads(run.method, run.options)
         self.network = network.train()
         self.method = build_method(run, task).to(device).train()
         self.steps = steps
@@ -86,7 +86,7 @@ class Member:
         that they do not depend on who else trains in this process.
         """
         started = time.thread_time()
-        torch.manual_seed(derive_seed(self._student_seed, self.next_step))
+        seed_generators(self.device, derive_seed(self._student_seed, self.next_step))
         self.generator.manual_seed(derive_seed(self._method_seed, self.next_step))
         if teacher is not None and self.run.shuffled:
             teacher = misaligned(teacher)
@@ -146,7 +146,7 @@ class Member:
     def _outputs(self, images: Tensor) -> Outputs:
         with autocast(self.device, self.run.recipe.precision):
             outputs = self.network(images)
-        return in_float32(outputs) if self.method.precision == "float32" else outputs
+        return in_float32(outputs, self.reads) if self.method.precision == "float32" else outputs
 
     def _method_precision(self) -> torch.autocast:
         return autocast(self.device, self.run.recipe.precision if self.method.precision == "autocast" else "float32")
