@@ -14,16 +14,18 @@ import fake_results as fake
 import pytest
 from rich.console import Console
 
-from analysis import markup
 from analysis.__main__ import main
-from analysis.budget_table import budget_table
-from analysis.cells import Cell, pool
-from analysis.evidence import weigh
-from analysis.load import load
-from analysis.main_table import main_table
-from analysis.statistics import summarise
+from analysis.runs.load import load
+from analysis.statistics.cells import Cell, pool
+from analysis.statistics.evidence import weigh
+from analysis.statistics.paired import summarise
 from analysis.style import KNOWN, display_name, listing_order, styles
-from analysis.tables import Table
+from analysis.tables.budget import budget_table
+from analysis.tables.latex import escape
+from analysis.tables.main import main_table
+from analysis.tables.markdown import markdown
+from analysis.tables.table import Table
+from analysis.tables.terminal import terminal
 from benchmark.errors import UsageError
 from benchmark.records import Cost, Folder
 
@@ -87,12 +89,12 @@ def test_main_table_holds_hand_computed_numbers(tmp_path: Path) -> None:
 
 def test_ties_as_printed_are_all_bold(tmp_path: Path) -> None:
     records = [fake.record(fake.run("kd"), 0.90001), fake.record(fake.run("sp"), 0.90002)]
-    text = markup.markdown(table_of(fake.write(tmp_path / "grid", *records)))
+    text = markdown(table_of(fake.write(tmp_path / "grid", *records)))
     assert text.count("**90.00**") == 2
 
 
 def test_cost_table_means_over_seeds_in_one_unit_a_column(tmp_path: Path) -> None:
-    text = markup.markdown(budget_table(weigh(load([fake.full_grid(tmp_path / "grid")]).runs)))
+    text = markdown(budget_table(weigh(load([fake.full_grid(tmp_path / "grid")]).runs)))
     [line] = [line for line in text.splitlines() if line.startswith("| KD")][:1]
     # 30,000 images x (6 x 310,000 + 2 x 14,800,000) FLOPs; seconds 10, 11, 12.
     assert [field.strip() for field in line.split("|")[1:-1]] == ["KD", "12.4", "310", "943.8", "11.0", "4.00"]
@@ -129,7 +131,7 @@ def test_diverged_and_missing_seeds_are_footnoted_not_averaged_away(tmp_path: Pa
     folder = fake.write(tmp_path / "grid", *kd, *sp, *na, planned=gkd)
     Folder(folder).fail(gkd[1].id, "CUDA out of memory", log="")
     table = table_of(folder)
-    text = markup.markdown(table)
+    text = markdown(table)
     assert "91.00 ± 1.41 [" in text
     assert "2 of 3 seeds: seed 2 diverged (loss is not finite)" in text
     assert "seed 1 failed (CUDA out of memory); seeds 0 and 2 missing" in text
@@ -154,7 +156,7 @@ def test_planned_runs_bound_the_holes(tmp_path: Path) -> None:
     cells = cells_of(folder)
     assert ("resnet_l_resnet_s", "kd") not in cells
     assert cells["vit_l_mixer_s", "kd"].note == "seed 1 missing"
-    assert "–" in markup.markdown(table_of(folder))
+    assert "–" in markdown(table_of(folder))
 
 
 def test_two_teachers_weights_in_one_cell_are_not_pooled(tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ def test_two_teachers_weights_in_one_cell_are_not_pooled(tmp_path: Path) -> None
     cell = kd_cell(folder)
     assert (cell.state, cell.top1_percent) == ("mixed", None)
     assert "teacher weights" in cell.note
-    assert "not comparable, because their runs differ in teacher weights" in markup.markdown(table_of(folder))
+    assert "not comparable, because their runs differ in teacher weights" in markdown(table_of(folder))
 
 
 def test_runs_of_two_recipes_are_not_pooled_over_folders(tmp_path: Path) -> None:
@@ -174,7 +176,7 @@ def test_runs_of_two_recipes_are_not_pooled_over_folders(tmp_path: Path) -> None
 
 def test_methods_under_different_recipes_have_no_best(tmp_path: Path) -> None:
     records = [fake.record(fake.run("kd", epochs=60)), fake.record(fake.run("sp"))]
-    text = markup.markdown(table_of(fake.write(tmp_path / "grid", *records)))
+    text = markdown(table_of(fake.write(tmp_path / "grid", *records)))
     assert "**" not in text
     assert "methods not comparable, because their runs differ in recipe" in text
 
@@ -316,7 +318,7 @@ def test_no_training_library_is_imported(tmp_path: Path) -> None:
     folder = fake.write(tmp_path / "grid", fake.record(fake.run("kd")))
     code = f"""
 import sys
-import analysis.tables, analysis.markup
+import analysis.tables.table, analysis.tables.latex
 assert "matplotlib" not in sys.modules
 from analysis.__main__ import main
 assert main([{str(folder)!r}]) == 0
@@ -338,14 +340,14 @@ print(sorted({{"torch", "timm", "torchvision"}} & set(sys.modules)))
     ],
 )
 def test_latex_escaping(text: str, escaped: str) -> None:
-    assert markup.escape(text) == escaped
+    assert escape(text) == escaped
 
 
 @pytest.mark.parametrize(("width", "tables"), [(120, 1), (60, 2), (40, 4)])
 def test_the_terminal_table_says_the_same_in_as_many_parts_as_it_takes(tmp_path: Path, width: int, tables: int) -> None:
     table = table_of(fake.full_grid(tmp_path / "grid"))
     console = Console(width=width, record=True, file=StringIO())
-    parts = list(markup.terminal(table, width))
+    parts = list(terminal(table, width))
     console.print(*parts, sep="\n")
     text = console.export_text()
     assert len(parts) == tables

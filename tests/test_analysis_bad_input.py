@@ -9,16 +9,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis import markup, numbers
 from analysis.__main__ import main
-from analysis.budget_table import budget_table
-from analysis.evidence import weigh
-from analysis.gain_tables import gain_table
-from analysis.load import load
-from analysis.main_table import main_table
-from analysis.paper import paper
-from analysis.published_table import published_table
-from analysis.summary import summary
+from analysis.report import numbers
+from analysis.report.paper import paper
+from analysis.report.summary import summary
+from analysis.runs.load import load
+from analysis.statistics.evidence import weigh
+from analysis.tables.budget import budget_table
+from analysis.tables.gains import gain_table
+from analysis.tables.latex import latex
+from analysis.tables.main import main_table
+from analysis.tables.markdown import markdown
+from analysis.tables.published import published_table
 from benchmark import records as recording
 from benchmark.records import Folder, Record
 
@@ -36,7 +38,7 @@ def told(folder: Path) -> str:
     evidence = weigh(load([folder]).runs)
     tables = [main_table(evidence), budget_table(evidence), gain_table(evidence), published_table(evidence.matches)]
     named = numbers.named(numbers.numbers(evidence))
-    texts = [form(table) for table in tables for form in (markup.markdown, markup.latex)]
+    texts = [form(table) for table in tables for form in (markdown, latex)]
     return "\n".join(
         [*texts, numbers.macros(named), summary(evidence), paper(evidence, tables, [], numbers.citations(named))]
     )

@@ -5,12 +5,13 @@ from pathlib import Path
 import fake_results as fake
 import pytest
 
-from analysis import markup
-from analysis.evidence import weigh
-from analysis.load import load
-from analysis.published import EPOCHS, LAST_EPOCH, METHODS, read
-from analysis.published_table import published_table
+from analysis.runs.load import load
+from analysis.statistics.evidence import weigh
+from analysis.statistics.published import EPOCHS, LAST_EPOCH, METHODS, read
 from analysis.style import KNOWN
+from analysis.tables.latex import latex
+from analysis.tables.markdown import markdown
+from analysis.tables.published import published_table
 from benchmark.errors import UsageError
 
 
@@ -42,7 +43,7 @@ def test_cells_find_their_published_numbers_under_any_spelling(tmp_path: Path) -
     table = published_table(evidence.matches)
     # Students reproduce 73.5; only RKD's 71.90 is further off than a point, and the student's 72.50 exactly one.
     assert "1 of 4 differ by more than a point, 1 of them trained for fewer epochs." in table.caption
-    assert "CRD (Tian 2020)" in markup.markdown(table)
+    assert "CRD (Tian 2020)" in markdown(table)
 
 
 def test_published_gains_and_epochs_stand_beside_the_reproduced_ones(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_published_gains_and_epochs_stand_beside_the_reproduced_ones(tmp_path: P
     assert epochs == {"teacher": (30, 240), "student": (240, 240), "kd": (240, 240), "sp": (240, 240)}
     assert not any(match.shorter for match in matches if match.cell.method != "teacher")
     assert "trained for fewer" not in published_table(matches).caption
-    heading = markup.latex(published_table(matches)).split("\\midrule")[0]
+    heading = latex(published_table(matches)).split("\\midrule")[0]
     assert all(name in heading for name in ("Top-1", "published", "reproduced", "difference", "Gain", "Epochs"))
 
 

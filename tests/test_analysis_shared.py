@@ -5,8 +5,8 @@ from pathlib import Path
 import fake_results as fake
 import tomli_w
 
-from analysis.load import load
-from analysis.shared import distinct
+from analysis.runs.load import load
+from analysis.runs.shared import distinct
 from benchmark.records import Record
 from benchmark.spec import Architecture
 

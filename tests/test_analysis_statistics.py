@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.ranks import complete, friedman, iman_davenport_p, nemenyi, rank, signed_rank
-from analysis.statistics import (
+from analysis.statistics.paired import (
     ALPHA,
     bootstrap_interval,
     differences_needed,
@@ -25,6 +24,7 @@ from analysis.statistics import (
     smallest_p,
     t_interval,
 )
+from analysis.statistics.ranks import complete, friedman, iman_davenport_p, nemenyi, rank, signed_rank
 
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 """Student's own example (1908): extra hours of sleep under one drug minus those under another."""

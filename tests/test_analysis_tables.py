@@ -9,13 +9,15 @@ from pathlib import Path
 import fake_results as fake
 import pytest
 
-from analysis import markup, numbers
 from analysis.__main__ import main
-from analysis.evidence import Evidence, weigh
-from analysis.gain_tables import gain_table
-from analysis.load import load
-from analysis.main_table import incomplete, main_table
-from analysis.summary import summary
+from analysis.report import numbers
+from analysis.report.summary import summary
+from analysis.runs.load import load
+from analysis.statistics.evidence import Evidence, weigh
+from analysis.tables.gains import gain_table
+from analysis.tables.latex import LONGEST, escape, latex
+from analysis.tables.main import incomplete, main_table
+from analysis.tables.markdown import markdown
 from benchmark.records import Record
 
 
@@ -45,7 +47,7 @@ def lines_of(text: str, start: str) -> list[str]:
 def test_best_second_and_significance_are_marked(tmp_path: Path) -> None:
     evidence = evidence_of(tmp_path, *graded({"kd": 1.0, "sp": 2.0, "gkd": -3.0}))
     table = main_table(evidence)
-    text = markup.markdown(table)
+    text = markdown(table)
     assert re.search(r"\| SP +\| +\*\*82\.20 ± 0\.19\*\*\\\* \|", text)
     assert re.search(r"\| KD +\| +<u>81\.20 ± 0\.19</u>\\\* \|", text)
     assert re.search(r"\| GKD +\| +77\.20 ± 0\.19† \|", text)
@@ -55,15 +57,15 @@ def test_best_second_and_significance_are_marked(tmp_path: Path) -> None:
     assert line.split("|")[-2].strip() == r"+2.00 ± 0.02\*"
     assert "Holm's correction for 6 cells." in table.caption
     assert "Rank: average over 2 pairs." in table.caption
-    latex = markup.latex(table)
-    assert r"\textbf{82.20}\,{\scriptsize$\pm$\,0.19}\rlap{\textsuperscript{*}}" in latex
-    assert r"\underline{81.20}" in latex
-    assert r"77.20\,{\scriptsize$\pm$\,0.19}\rlap{\textsuperscript{$\dagger$}}" in latex
+    text = latex(table)
+    assert r"\textbf{82.20}\,{\scriptsize$\pm$\,0.19}\rlap{\textsuperscript{*}}" in text
+    assert r"\underline{81.20}" in text
+    assert r"77.20\,{\scriptsize$\pm$\,0.19}\rlap{\textsuperscript{$\dagger$}}" in text
 
 
 def test_three_seeds_may_mark_a_cell_but_not_a_method(tmp_path: Path) -> None:
     evidence = evidence_of(tmp_path, *graded({"kd": 5.0}, seeds=3, pairs=fake.PAIRS[:1]))
-    [line] = lines_of(markup.markdown(main_table(evidence)), "| KD")
+    [line] = lines_of(markdown(main_table(evidence)), "| KD")
     cell, gain = line.split("|")[2:4]
     assert cell.strip().endswith(r"\*")
     assert not gain.strip().endswith(r"\*")
@@ -72,7 +74,7 @@ def test_three_seeds_may_mark_a_cell_but_not_a_method(tmp_path: Path) -> None:
 def test_a_control_trained_otherwise_is_noted_and_never_best(tmp_path: Path) -> None:
     records = graded({"kd": 1.0}, seeds=3)
     longer = [fake.run("student", s, p, label="student@longer", epochs=60) for s in range(3) for p in fake.PAIRS]
-    text = markup.markdown(main_table(evidence_of(tmp_path, *records, *(fake.record(run, 0.95) for run in longer))))
+    text = markdown(main_table(evidence_of(tmp_path, *records, *(fake.record(run, 0.95) for run in longer))))
     [line] = lines_of(text, "| Student alone (longer)")
     assert "**" not in line
     assert "- [a] differs from the student alone in recipe and is not ranked" in text
@@ -85,7 +87,7 @@ def test_a_shuffled_teacher_is_another_teacher(tmp_path: Path) -> None:
         fake.run("kd", seed, pair, label="kd@shuffled", shuffled=True) for seed in range(3) for pair in fake.PAIRS
     ]
     evidence = evidence_of(tmp_path, *records, *(fake.record(run, 0.95) for run in shuffled))
-    assert "differs from the student alone in whether the teacher's outputs are shuffled" in markup.markdown(
+    assert "differs from the student alone in whether the teacher's outputs are shuffled" in markdown(
         main_table(evidence)
     )
     assert evidence.ranking is not None
@@ -99,12 +101,12 @@ def test_a_tuned_method_is_ranked_beside_its_default(tmp_path: Path) -> None:
     evidence = evidence_of(tmp_path, *records, *(fake.record(run, 0.95) for run in tuned))
     assert evidence.ranking is not None
     assert evidence.ranking.methods == ("kd@tuned", "kd", "student")
-    assert "KD (tuned)" in markup.markdown(main_table(evidence))
+    assert "KD (tuned)" in markdown(main_table(evidence))
 
 
 def test_a_mean_gain_over_fewer_pairs_says_so(tmp_path: Path) -> None:
     records = [*graded({"kd": 1.0}), *graded({"sp": 1.0}, pairs=fake.PAIRS[:1])]
-    text = markup.markdown(main_table(evidence_of(tmp_path, *records)))
+    text = markdown(main_table(evidence_of(tmp_path, *records)))
     assert "over 1 of 2 pairs" in text
     assert "a complete table after leaving out, emptiest first, with so many holes: SP (1)" in text
 
@@ -141,10 +143,10 @@ def test_seeds_that_diverged_are_not_averaged_away(tmp_path: Path) -> None:
     assert evidence.ranking is not None
     assert evidence.ranking.methods == ("kd", "student")
     assert evidence.ranking.left_out == {"sp": 1}
-    text = markup.markdown(main_table(evidence))
+    text = markdown(main_table(evidence))
     note = lines_of(text, "| SP")[0].rpartition("[")[2].partition("]")[0]
     assert f"[{note}] over 4 of 6 runs" in text
-    assert "over 4 of 6 runs" in markup.markdown(gain_table(evidence))
+    assert "over 4 of 6 runs" in markdown(gain_table(evidence))
 
 
 def test_a_gain_says_how_many_of_its_runs_have_a_counterpart(tmp_path: Path) -> None:
@@ -161,7 +163,7 @@ def test_states_of_cells_are_told_apart(tmp_path: Path) -> None:
     records += [fake.record(fake.run("sp", seed), status="diverged", reason="loss is inf") for seed in range(2)]
     records += [fake.record(fake.run("fsp", seed), status="not_applicable", reason="widths") for seed in range(2)]
     path = fake.write(tmp_path / "grid", *records, planned=(fake.run("gkd", 0),))
-    text = markup.markdown(main_table(weigh(load([path]).runs)))
+    text = markdown(main_table(weigh(load([path]).runs)))
     assert {"diverged", "n/a", "missing"} <= {word for row in text.splitlines() for word in re.findall(r"[\w/]+", row)}
     assert "Cells without a result say why and are left out of every mean, test and rank." in text
 
@@ -177,7 +179,7 @@ def test_the_gain_table_gives_intervals_effects_and_the_smallest_p(tmp_path: Pat
     assert row["gain_points_low"] < 1 < row["gain_points_high"]
     assert (row["improvement"], row["p"], row["established"]) == (1.0, 2 / 2**6, True)
     assert "The smallest Holm p that so many runs allow is 0.031." in table.caption
-    assert "2 × 3" in markup.markdown(table)
+    assert "2 × 3" in markdown(table)
 
 
 # Macros
@@ -289,7 +291,7 @@ def test_a_control_under_another_teacher_leaves_the_pairs_own_teacher_alone(tmp_
     records = graded({"kd": 1.0}, seeds=3)
     other = [fake.run("kd", seed, fake.PAIRS[0], label="born again", teacher_seed=9) for seed in range(3)]
     born_again = [fake.record(run, 0.82, teacher_top1=0.5, teacher_weights_sha256="bb") for run in other]
-    text = markup.markdown(main_table(evidence_of(tmp_path, *records, *born_again)))
+    text = markdown(main_table(evidence_of(tmp_path, *records, *born_again)))
     [teacher] = lines_of(text, "| Teacher")
     assert teacher.split("|")[2].strip() == "96.39"
     assert "differs from the student alone in teacher seed and is not ranked" in text
@@ -298,18 +300,18 @@ def test_a_control_under_another_teacher_leaves_the_pairs_own_teacher_alone(tmp_
 def test_a_table_taller_than_a_page_is_continued(tmp_path: Path) -> None:
     gains = {f"method {chr(65 + i)}": i / 10 for i in range(60)}
     table = main_table(evidence_of(tmp_path, *graded(gains, seeds=1)))
-    text = markup.latex(table)
+    text = latex(table)
     floats = text.split(r"\begin{table*}")[1:]
     assert len(floats) == 2
-    assert all(each.count(r" \\") <= markup.LONGEST for each in floats)
+    assert all(each.count(r" \\") <= LONGEST for each in floats)
     assert text.count(r"\caption{") == text.count(r"\label{tab:main}") == 1
     assert text.count(r"Table~\ref{tab:main}, continued") == 1
-    assert all(text.count(f"{markup.escape(method)} & ") == 1 for method in gains)
+    assert all(text.count(f"{escape(method)} & ") == 1 for method in gains)
 
 
 def test_blocks_of_columns_share_a_page_as_long_as_it_holds_them(tmp_path: Path) -> None:
     pairs = tuple((teacher, student) for teacher in ("resnet_l", "vit_l") for student in ("a", "b", "c", "d"))
     table = main_table(evidence_of(tmp_path, *graded({"kd": 1.0}, seeds=1, pairs=pairs)))
-    text = markup.latex(table)
+    text = latex(table)
     assert text.count(r"\begin{table*}") == 1
     assert text.count(r"\begin{tabular}") == 2

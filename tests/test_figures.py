@@ -9,10 +9,10 @@ import pytest
 from matplotlib.transforms import Affine2D, Bbox
 from situations import ALL, SITUATIONS, drawn, texts
 
-from analysis.evidence import weigh
 from analysis.figures import Drawing, draw_figures
 from analysis.figures.canvas import ONE_COLUMN, TALLEST, TWO_COLUMNS
-from analysis.load import load
+from analysis.runs.load import load
+from analysis.statistics.evidence import weigh
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)

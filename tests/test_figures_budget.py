@@ -9,12 +9,12 @@ import pytest
 from matplotlib.figure import Figure
 from situations import figure_named, marks, texts
 
-from analysis.cells import pool
 from analysis.figures import Drawing
 from analysis.figures.budget import data, drawings
 from analysis.figures.budget_axis import BUDGETS
-from analysis.figures.budget_spots import beside
-from analysis.load import load
+from analysis.figures.budget_places import beside
+from analysis.runs.load import load
+from analysis.statistics.cells import pool
 from analysis.style import styles
 
 

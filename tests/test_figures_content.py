@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from situations import figure_named, marks, texts
 
-from analysis.evidence import weigh
 from analysis.figures import Drawing, NotDrawnError, gains, learning, published, relation
-from analysis.gains import relation_gains
-from analysis.load import load
+from analysis.runs.load import load
+from analysis.statistics.evidence import weigh
+from analysis.statistics.gains import relation_gains
 from analysis.style import KNOWN, listing_order, styles
 
 

@@ -7,10 +7,18 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.cells import pool, poolable
-from analysis.gains import Comparison, between_methods, cell_gains, method_gains, paired_gains, ranking, relation_gains
-from analysis.load import load
-from analysis.statistics import holm
+from analysis.runs.load import load
+from analysis.statistics.cells import pool, poolable
+from analysis.statistics.gains import (
+    Comparison,
+    between_methods,
+    cell_gains,
+    method_gains,
+    paired_gains,
+    ranking,
+    relation_gains,
+)
+from analysis.statistics.paired import holm
 from benchmark.records import Record
 
 

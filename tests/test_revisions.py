@@ -4,8 +4,8 @@ from pathlib import Path
 
 import fake_results as fake
 
-from analysis.cells import pool
-from analysis.load import load
+from analysis.runs.load import load
+from analysis.statistics.cells import pool
 from benchmark.records import Record
 
 
@@ -41,6 +41,6 @@ def test_a_student_under_a_stale_teacher_is_stale(tmp_path: Path) -> None:
 
 
 def test_the_suites_own_revisions_are_known_without_importing_it() -> None:
-    from analysis.revisions import Revisions
+    from analysis.runs.revisions import Revisions
 
     assert Revisions.newest([]).methods["rkd_da"] >= 1

@@ -9,9 +9,9 @@ from scipy import stats
 
 from analysis import verify
 from analysis.__main__ import main
-from analysis.expectations import Expectation, Expected
-from analysis.load import load
-from analysis.merge import merge
+from analysis.runs.load import load
+from analysis.runs.merge import merge
+from analysis.verify import Expectation, Expected
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record
 

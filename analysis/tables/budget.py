@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from math import floor, log
 
-from analysis.evidence import Evidence
-from analysis.style import display_name
-from analysis.tables import NO_VALUE, Column, Field, Group, Table, by_pair, pair_title
+from analysis.statistics.cells import pair_title
+from analysis.statistics.evidence import Evidence
+from analysis.style import NO_VALUE, display_name
+from analysis.tables.table import Column, Field, Group, Table, by_pair
 
 HEADINGS = {
     "parameters": "Parameters",

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.cells import Cell
-from analysis.statistics import mean_half_width
+from analysis.statistics.cells import Cell
+from analysis.statistics.paired import mean_half_width
 from analysis.style import CONTROL, TEACHER
 from benchmark.errors import UsageError
 
-FILE = Path(__file__).parent.parent / "results" / "reference" / "published.csv"
+FILE = Path(__file__).parent.parent.parent / "results" / "reference" / "published.csv"
 
 LAST_EPOCH = ("CRD (Tian 2020)", "MHGD (Lee & Song BMVC 2019)")
 """Sources whose `top1_acc` is that of the last epoch, the suite's protocol. RepDistiller says so in its training

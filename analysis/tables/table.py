@@ -1,4 +1,4 @@
-"""What the tables say: fields, captions and footnotes, before any markup (`analysis.markup` writes them out)."""
+"""What the tables say: fields, captions and footnotes, before any markup."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,14 +6,9 @@ from itertools import groupby
 from string import ascii_lowercase
 from typing import Any
 
-from analysis.cells import Cell
-from analysis.statistics import Interval
-
-LEAST_P = 0.001
-"""Smaller p values are printed as below it."""
-
-NO_VALUE = "–"
-"""Shown where the grid has no such cell, or nothing of the kind was measured."""
+from analysis.statistics.cells import Cell
+from analysis.statistics.paired import Interval
+from analysis.style import signed
 
 
 @dataclass(frozen=True)
@@ -28,6 +23,10 @@ class Field:
     second: bool = False
     mark: str = ""
     note: str = ""
+
+    @property
+    def with_spread(self) -> str:
+        return f"{self.text} ± {self.spread}" if self.spread else self.text
 
 
 @dataclass(frozen=True)
@@ -81,31 +80,9 @@ def by_pair(cells: Iterable[Cell]) -> list[list[Cell]]:
     return [list(members) for _, members in groupby(cells, key=lambda cell: (cell.dataset, cell.pair))]
 
 
-def pair_title(cell: Cell) -> str:
-    return f"{cell.dataset}: {cell.teacher} → {cell.student}"
-
-
-def count(number: int, noun: str) -> str:
-    """`1 pair`, `2 pairs`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def signed(value: float, decimals: int = 2) -> str:
-    """`+1.25` or `−1.25`; a zero has no sign, however it was rounded."""
-    text = f"{abs(value):.{decimals}f}"
-    return text if float(text) == 0 else f"{'+' if value > 0 else '−'}{text}"
-
-
 def bracketed(interval: Interval | None, decimals: int = 2) -> str:
     """`[+0.10, +2.41]`; nothing for no interval."""
     return f"[{signed(interval.low, decimals)}, {signed(interval.high, decimals)}]" if interval else ""
-
-
-def p_value(p: float | None) -> str:
-    """Three decimals; smaller ones as a bound."""
-    if p is None:
-        return NO_VALUE
-    return f"< {LEAST_P}" if p < LEAST_P else f"{p:.3f}"
 
 
 def _letter(index: int) -> str:

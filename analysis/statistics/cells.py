@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.load import CELL, SETTINGS, Row, plain
-from analysis.measured import ORIGIN
-from analysis.statistics import summarise
+from analysis.runs.load import CELL, SETTINGS, Row, plain
+from analysis.runs.measured import ORIGIN
+from analysis.statistics.paired import summarise
 from analysis.style import CONTROL, TEACHER, listing_order
 
 POOLED = {**SETTINGS, "method_hash": "method options or revision"}
@@ -32,7 +32,7 @@ COSTS = (
 class Cell:
     """A method (or the teacher) on one pair. Accuracies are over the `n` of `seeds` runs that finished
     (for a teacher: over its n distinct runs); None where there is nothing to pool. Costs are means over the same runs;
-    `measured_on` is the device of those that runs cannot tell (`analysis.measured`).
+    `measured_on` is the device of those that runs cannot tell (`runs.measured`).
 
     `state` is done; incomplete, where some seeds have no result; one of WORDS, where none has; or mixed, where the runs
     were not made alike and must not be pooled. `note` says why. `apart` says what a method was trained with otherwise
@@ -68,6 +68,10 @@ class Cell:
     def row(self, *columns: str) -> dict[str, Any]:
         """A row of a CSV file: which cell it is, then these fields."""
         return {name: getattr(self, name) for name in ("dataset", "pair", "teacher", "student", "method", *columns)}
+
+
+def pair_title(cell: Cell) -> str:
+    return f"{cell.dataset}: {cell.teacher} → {cell.student}"
 
 
 def pool(runs: pd.DataFrame) -> list[Cell]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis.tables import count
+from analysis.style import count
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record, atomic
 

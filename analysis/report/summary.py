@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from analysis.evidence import Evidence
-from analysis.gains import Comparison
-from analysis.statistics import ALPHA, differences_needed, smallest_p
-from analysis.style import TEACHER, display_name
-from analysis.tables import bracketed, count, p_value, pair_title, signed
+from analysis.statistics.cells import pair_title
+from analysis.statistics.evidence import Evidence
+from analysis.statistics.gains import Comparison
+from analysis.statistics.paired import ALPHA, differences_needed, smallest_p
+from analysis.style import TEACHER, count, display_name, p_value, signed
+from analysis.tables.table import bracketed
 
 
 def summary(evidence: Evidence) -> str:

@@ -2,23 +2,12 @@
 
 from typing import Any
 
-from analysis.evidence import Evidence
-from analysis.gains import Comparison
-from analysis.main_table import incomplete
-from analysis.statistics import Interval
-from analysis.style import display_name, mark
-from analysis.tables import (
-    NO_VALUE,
-    Column,
-    Field,
-    Footnotes,
-    Group,
-    Table,
-    bracketed,
-    count,
-    p_value,
-    signed,
-)
+from analysis.statistics.evidence import Evidence
+from analysis.statistics.gains import Comparison
+from analysis.statistics.paired import Interval
+from analysis.style import NO_VALUE, count, display_name, mark, p_value, signed
+from analysis.tables.main import incomplete
+from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
 
 
 def gain_table(evidence: Evidence) -> Table:

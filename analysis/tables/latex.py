@@ -1,14 +1,11 @@
-"""A table as Markdown, as LaTeX and for the terminal."""
+"""A table as LaTeX, and text that any engine compiles."""
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
-from rich.table import Table as TerminalTable
-from rich.text import Text
-
-from analysis.tables import Column, Field, Group, Table
+from analysis.tables.table import Column, Field, Group, Table
 
 GREEK = dict(
     zip("αβγδλμρστχ", ["alpha", "beta", "gamma", "delta", "lambda", "mu", "rho", "sigma", "tau", "chi"], strict=True)
@@ -39,75 +36,6 @@ LATEX = {
 
 ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0304\u0307\u0308\u030a\u030c\u0327", "`'^~=.\"rvc", strict=True))
 """Combining characters and the LaTeX commands that set them in any font."""
-
-
-def markdown(table: Table) -> str:
-    """A table in GitHub's form, padded so that it reads as plain text too."""
-    rows = [["Method", *(_markdown(column.title, column.note) for column in table.columns)]]
-    for group in table.groups:
-        if group.heading:
-            rows.append([f"*{_markdown(group.heading)}*", *("" for _ in table.columns)])
-        for name, fields in group.rows:
-            rows.append([_markdown(name), *(_markdown_field(field) for field in fields)])
-    widths = [max(3, *(len(row[i]) for row in rows)) for i in range(len(rows[0]))]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    aligned = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
-    lines = [f"| {' | '.join(row)} |" for row in (aligned[0], rule, *aligned[1:])]
-    notes = [f"- [{letter}] {_markdown(text)}" for letter, text in table.notes]
-    return "\n".join([table.caption, "", *lines, *([""] if notes else []), *notes, ""])
-
-
-def _markdown_field(field: Field) -> str:
-    text = _markdown(_with_spread(field))
-    text = f"**{text}**" if field.best else f"<u>{text}</u>" if field.second else text
-    return _noted(text + field.mark.replace("*", "\\*"), field.note)
-
-
-def _markdown(text: str, note: str = "") -> str:
-    """Names and messages on one line, without the characters that end a field or start a tag."""
-    return _noted(" ".join(text.split()).replace("|", "\\|").replace("<", "&lt;"), note)
-
-
-def _noted(text: str, note: str) -> str:
-    return f"{text} [{note}]" if note else text
-
-
-def _with_spread(field: Field) -> str:
-    return f"{field.text} ± {field.spread}" if field.spread else field.text
-
-
-NAME_CHARACTERS, FIELD_CHARACTERS = 16, 15
-"""Of a terminal's line, for a row's name and for each field."""
-
-
-def terminal(table: Table, width: int) -> Iterator[TerminalTable]:
-    """For printing with rich, in as many tables as a width in characters asks for; the caption holds the footnotes."""
-    most = max(1, (width - NAME_CHARACTERS) // FIELD_CHARACTERS)
-    for start in range(0, len(table.columns), most):
-        form = _terminal_form(table, slice(start, start + most))
-        if start + most >= len(table.columns):
-            notes = [f"[{letter}] {text}" for letter, text in table.notes]
-            form.caption = Text("\n".join([table.caption, *notes]), justify="left")
-        yield form
-
-
-def _terminal_form(table: Table, part: slice) -> TerminalTable:
-    form = TerminalTable(caption_justify="left")
-    form.add_column("Method")
-    for column in table.columns[part]:
-        form.add_column(Text(f"{column.title} [{column.note}]" if column.note else column.title), justify="right")
-    for group in table.groups:
-        if group.heading:
-            form.add_row(Text(group.heading, style="italic"))
-        for name, fields in group.rows:
-            form.add_row(Text(name), *map(_terminal_field, fields[part]))
-        form.add_section()
-    return form
-
-
-def _terminal_field(field: Field) -> Text:
-    text = Text(_with_spread(field) + field.mark, style="bold" if field.best else "underline" if field.second else "")
-    return text.append(f" [{field.note}]") if field.note else text
 
 
 LONGEST, MOST_HEADINGS = 50, 4

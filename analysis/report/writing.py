@@ -3,16 +3,18 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis import markup, numbers
-from analysis.budget_table import budget_table
-from analysis.evidence import Evidence
-from analysis.gain_tables import comparison_row, gain_table
-from analysis.load import Results
-from analysis.main_table import main_table
-from analysis.paper import Illustration, paper
-from analysis.published_table import published_table
-from analysis.summary import summary
-from analysis.tables import Table
+from analysis.report import numbers
+from analysis.report.paper import Illustration, paper
+from analysis.report.summary import summary
+from analysis.runs.load import Results
+from analysis.statistics.evidence import Evidence
+from analysis.tables.budget import budget_table
+from analysis.tables.gains import comparison_row, gain_table
+from analysis.tables.latex import latex
+from analysis.tables.main import main_table
+from analysis.tables.markdown import markdown
+from analysis.tables.published import published_table
+from analysis.tables.table import Table
 from benchmark.records import atomic, write_rows
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ def write_all(results: Results, evidence: Evidence, out: Path) -> tuple[list[Pat
     """
     # Drawing libraries take most of a second to import: whoever writes a single table need not wait for them.
     from analysis.figures import draw_figures
-    from analysis.report import page
+    from analysis.report.page import page
 
     tables = [main_table(evidence), budget_table(evidence)]
     if evidence.over_alone:
@@ -60,8 +62,8 @@ def write_text(path: Path, text: str) -> Path:
 def write_table(table: Table, folder: Path) -> list[Path]:
     """A table as .md, .tex and .csv; returns their paths."""
     paths = [
-        write_text(folder / f"{table.name}.md", markup.markdown(table)),
-        write_text(folder / f"{table.name}.tex", markup.latex(table)),
+        write_text(folder / f"{table.name}.md", markdown(table)),
+        write_text(folder / f"{table.name}.tex", latex(table)),
         folder / f"{table.name}.csv",
     ]
     write_rows(paths[-1], table.data)

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.evidence import Evidence
-from analysis.gains import Comparison
-from analysis.markup import escape
-from analysis.statistics import Interval
-from analysis.style import TEACHER, display_name
-from analysis.tables import p_value, pair_title, signed
+from analysis.statistics.cells import pair_title
+from analysis.statistics.evidence import Evidence
+from analysis.statistics.gains import Comparison
+from analysis.statistics.paired import Interval
+from analysis.style import TEACHER, display_name, p_value, signed
+from analysis.tables.latex import escape
 
 DIGITS = dict(
     zip("0123456789", ["Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"], strict=True)

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.evidence import Evidence
-from analysis.gains import Comparison
-from analysis.markup import escape
-from analysis.style import TEACHER, display_name
-from analysis.tables import LEAST_P, Table
+from analysis.statistics.evidence import Evidence
+from analysis.statistics.gains import Comparison
+from analysis.style import LEAST_P, TEACHER, display_name
+from analysis.tables.latex import escape
+from analysis.tables.table import Table
 
 PREAMBLE = r"""\documentclass[10pt,twocolumn]{article}
 \usepackage[a4paper,margin=18mm]{geometry}

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from analysis.cells import Cell
-from analysis.evidence import Evidence
-from analysis.gains import CellGain, Comparison
-from analysis.style import BETTER, CONTROL, TEACHER, WORSE, display_name, listing_order, mark
-from analysis.tables import NO_VALUE, Column, Field, Footnotes, Group, Table, by_pair, count, pair_title, signed
+from analysis.statistics.cells import Cell, pair_title
+from analysis.statistics.evidence import Evidence
+from analysis.statistics.gains import CellGain, Comparison
+from analysis.style import BETTER, CONTROL, NO_VALUE, TEACHER, WORSE, count, display_name, listing_order, mark, signed
+from analysis.tables.table import Column, Field, Footnotes, Group, Table, by_pair
 
 ACCURACY = ("seeds", "n", "top1_percent", "std_percent", "state", "note", "apart", "caveat")
 """What main.csv says of a cell, beside its gain."""

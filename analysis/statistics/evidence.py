@@ -5,10 +5,18 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.cells import Cell, pool, with_several_options
-from analysis.gains import CellGain, Comparison, between_methods, cell_gains, method_gains, paired_gains, ranking
-from analysis.published import Key, Match, Published, compare
-from analysis.ranks import Ranking
+from analysis.statistics.cells import Cell, pool, with_several_options
+from analysis.statistics.gains import (
+    CellGain,
+    Comparison,
+    between_methods,
+    cell_gains,
+    method_gains,
+    paired_gains,
+    ranking,
+)
+from analysis.statistics.published import Key, Match, Published, compare
+from analysis.statistics.ranks import Ranking
 
 Place = tuple[str, str, str]
 """Data set, pair, method."""
@@ -32,7 +40,7 @@ class Evidence:
 
 
 def weigh(runs: pd.DataFrame, published: Mapping[Key, list[Published]] | None = None) -> Evidence:
-    """Pool, pair, test and rank the runs of `analysis.load`."""
+    """Pool, pair, test and rank the runs of `runs.load`."""
     cells, paired = pool(runs), paired_gains(runs)
     gains = {(gain.dataset, gain.pair, gain.method): gain for gain in cell_gains(paired)}
     return Evidence(

@@ -11,10 +11,9 @@ from statistics import fmean
 
 import pandas as pd
 
-from analysis.cells import poolable
-from analysis.load import CELL, SETTINGS
-from analysis.ranks import Ranking, rank
-from analysis.statistics import (
+from analysis.runs.load import CELL, SETTINGS
+from analysis.statistics.cells import poolable
+from analysis.statistics.paired import (
     ALPHA,
     Interval,
     bootstrap_interval,
@@ -30,6 +29,7 @@ from analysis.statistics import (
     summarise,
     t_interval,
 )
+from analysis.statistics.ranks import Ranking, rank
 from analysis.style import CONTROL, listing_order
 
 BLOCK = ["dataset", "pair"]

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.published import Match, apart
-from analysis.style import display_name
-from analysis.tables import NO_VALUE, Column, Field, Group, Table, pair_title, signed
+from analysis.statistics.cells import pair_title
+from analysis.statistics.published import Match, apart
+from analysis.style import NO_VALUE, display_name, signed
+from analysis.tables.table import Column, Field, Group, Table
 
 HEADINGS = (
     *(("Top-1", "published"), ("Top-1", "reproduced"), ("Top-1", "difference"), ("Gain", "published")),

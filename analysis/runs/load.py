@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.measured import joined
-from analysis.revisions import Revisions
-from analysis.shared import pairs_of, place, repeated
+from analysis.runs.measured import joined
+from analysis.runs.revisions import Revisions
+from analysis.runs.shared import pairs_of, place, repeated
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record, key_columns
 from benchmark.spec import Run
@@ -28,10 +28,10 @@ class Results:
     """What one or several results folders hold.
 
     `runs` has one row a run: its key (`dataset`, `pair`, `teacher`, `student`, `method`, `seed`), every field of its
-    result and cost, what was measured of its cell (`analysis.measured`), `device`, hashes of what it was trained with
+    result and cost, what was measured of its cell (`measured`), `device`, hashes of what it was trained with
     (`SETTINGS`), and `status`: done, diverged or not_applicable as recorded; failed or missing for a run that should
     have a record and has none; stale for one of an older revision that is left out; `reason` says why. A run that
-    several pairs share (`analysis.shared`) has a row for each. `records` are the valid ones of each folder.
+    several pairs share (`shared`) has a row for each. `records` are the valid ones of each folder.
     """
 
     runs: pd.DataFrame
@@ -42,7 +42,7 @@ class Results:
 def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     """Raises UsageError for a folder that is not there, and if no folder holds a valid record of a student.
 
-    A stale record (`analysis.revisions`) is a hole, unless they are to be included; even then it stands only where its
+    A stale record (`revisions`) is a hole, unless they are to be included; even then it stands only where its
     cell and seed have no current one.
     """
     records, problems = _read(folders)

@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 from scipy.stats import f, rankdata, studentized_range
 
-from analysis.statistics import ALPHA, Array, holm, sign_flip, smallest_p
+from analysis.statistics.paired import ALPHA, Array, holm, sign_flip, smallest_p
 
 PERMUTATIONS = 10_000
 
