@@ -7,31 +7,25 @@ import os
 import shutil
 import subprocess
 import sys
-from io import StringIO
 from pathlib import Path
 
 import fake_results as fake
 import pytest
-from rich.console import Console
 
 from analysis.__main__ import main
 from analysis.runs.load import load
 from analysis.statistics.cells import Cell, pool
 from analysis.statistics.evidence import weigh
-from analysis.statistics.paired import summarise
-from analysis.style import KNOWN, display_name, listing_order, styles
 from analysis.tables.budget import budget_table
-from analysis.tables.latex import escape
 from analysis.tables.main import main_table
 from analysis.tables.markdown import markdown
 from analysis.tables.table import Table
-from analysis.tables.terminal import terminal
 from benchmark.errors import UsageError
 from benchmark.records import Cost, Folder
 
 pytestmark = pytest.mark.usefixtures("unsaved")
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def cells_of(*folders: Path) -> dict[tuple[str, str], Cell]:
@@ -58,13 +52,6 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 # Numbers
-
-
-def test_summary_is_the_sample_standard_deviation() -> None:
-    summary = summarise([90.0, 91.0, 95.0])
-    assert (summary.n, summary.mean) == (3, 92.0)
-    assert summary.std == pytest.approx(7**0.5)
-    assert (summarise([5.0]).std, summarise([]).mean) == (None, None)
 
 
 def test_main_table_holds_hand_computed_numbers(tmp_path: Path) -> None:
@@ -328,50 +315,4 @@ print(sorted({{"torch", "timm", "torchvision"}} & set(sys.modules)))
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-@pytest.mark.parametrize(
-    ("text", "escaped"),
-    [
-        ("rkd_da & 50%", r"rkd\_da \& 50\%"),
-        ("\\", r"\textbackslash{}"),
-        ("größe", r"gr\"{o}\ss{}e"),
-        ("方", "{[}U+65B9{]}"),
-        ("ρ = 0.5 µ", r"$\rho$ = 0.5 $\mu$"),
-        ("1 ± 2 → 3", r"1 $\pm$ 2 $\to$ 3"),
-    ],
-)
-def test_latex_escaping(text: str, escaped: str) -> None:
-    assert escape(text) == escaped
-
-
-@pytest.mark.parametrize(("width", "tables"), [(120, 1), (60, 2), (40, 4)])
-def test_the_terminal_table_says_the_same_in_as_many_parts_as_it_takes(tmp_path: Path, width: int, tables: int) -> None:
-    table = table_of(fake.full_grid(tmp_path / "grid"))
-    console = Console(width=width, record=True, file=StringIO())
-    parts = list(terminal(table, width))
-    console.print(*parts, sep="\n")
-    text = console.export_text()
-    assert len(parts) == tables
-    assert "93.27" in text
-    assert text.count("divisor") == 1
-    assert "…" not in text
-
-
 # Looks
-
-
-def test_every_method_looks_the_same_in_any_company() -> None:
-    labels = [*KNOWN, "crd", "kd+rkd_da", "rkd_da[distance=10]"]
-    together = styles(labels)
-    assert all(styles([label])[label] == together[label] for label in labels)
-    assert together["rkd_da[distance=10]"].colour == together["rkd_da"].colour
-    many = styles([*labels, *(f"method_{i}" for i in range(20))])
-    assert len({(style.colour, style.marker) for style in many.values()}) == len(many)
-
-
-def test_methods_are_named_and_ordered_for_people() -> None:
-    assert display_name("kd+rkd_da[distance=10+1]") == "KD + RKD-DA [distance=10+1]"
-    assert display_name("student@longer") == "Student alone (longer)"
-    assert display_name("rkd_da[distance=10]@tuned") == "RKD-DA [distance=10] (tuned)"
-    labels = ["kd+sp", "zeta", "rkd_da[distance=10]", "gkd", "rkd_da", "student@longer", "student", "teacher"]
-    order = ["teacher", "student", "student@longer", "rkd_da", "rkd_da[distance=10]", "gkd", "zeta", "kd+sp"]
-    assert sorted(labels, key=listing_order) == order

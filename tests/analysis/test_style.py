@@ -9,7 +9,7 @@ import pytest
 from situations import figure_named
 
 from analysis.figures.words import printable, shortened, text_width
-from analysis.style import KNOWN, styles
+from analysis.style import KNOWN, display_name, listing_order, styles
 
 
 def test_names_are_shortened_in_the_middle_and_never_too_wide() -> None:
@@ -74,3 +74,21 @@ def test_a_method_looks_the_same_in_every_figure() -> None:
             if line.get_linestyle() == "None"
         }
         assert colours == {style.colour.lower() for method, style in look.items() if method != "student"}
+
+
+def test_every_method_looks_the_same_in_any_company() -> None:
+    labels = [*KNOWN, "crd", "kd+rkd_da", "rkd_da[distance=10]"]
+    together = styles(labels)
+    assert all(styles([label])[label] == together[label] for label in labels)
+    assert together["rkd_da[distance=10]"].colour == together["rkd_da"].colour
+    many = styles([*labels, *(f"method_{i}" for i in range(20))])
+    assert len({(style.colour, style.marker) for style in many.values()}) == len(many)
+
+
+def test_methods_are_named_and_ordered_for_people() -> None:
+    assert display_name("kd+rkd_da[distance=10+1]") == "KD + RKD-DA [distance=10+1]"
+    assert display_name("student@longer") == "Student alone (longer)"
+    assert display_name("rkd_da[distance=10]@tuned") == "RKD-DA [distance=10] (tuned)"
+    labels = ["kd+sp", "zeta", "rkd_da[distance=10]", "gkd", "rkd_da", "student@longer", "student", "teacher"]
+    order = ["teacher", "student", "student@longer", "rkd_da", "rkd_da[distance=10]", "gkd", "zeta", "kd+sp"]
+    assert sorted(labels, key=listing_order) == order
