@@ -29,7 +29,7 @@ def test_errors_are_counted_where_they_are_few(tmp_path: Path) -> None:
     assert table is not None
     text = markdown(table)
     assert lines_of(text, "| Student alone")[0].split("|")[2].strip() == "190.0 ± 10.0"
-    assert lines_of(text, "| KD")[0].split("|")[2].strip() == "100"
+    assert lines_of(text, "| KD")[0].split("|")[2].strip() == "100 [a]"
     assert lines_of(text, "| Teacher")[0].split("|")[2].strip() == "361"
     assert "Test errors of 10,000 images" in text
     rows = {row["method"]: row for row in table.data}
