@@ -13,7 +13,7 @@ from analysis.paper import Illustration, paper
 from analysis.published_table import published_table
 from analysis.summary import summary
 from analysis.tables import Table
-from benchmark.records import atomic, write_rows
+from benchmark.files import atomic, write_rows
 
 if TYPE_CHECKING:
     from analysis.figures import Drawing

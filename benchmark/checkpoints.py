@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from benchmark.records import atomic
+from benchmark.files import atomic
 
 KEPT = 2
 log = logging.getLogger(__name__)

@@ -1,18 +1,12 @@
-"""The options of the command line, what it ends with, and which errors it says in one line. No torch here."""
+"""The options of the command line. No torch here."""
 
 import argparse
 import re
-import sys
 from pathlib import Path
 from typing import NoReturn
 
 from benchmark import cluster
-from benchmark.errors import UsageError
-
-COMPLETE, FAILED, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
-EXIT_CODES = (
-    "exit codes: 0 every run has a record; 1 some failed; 2 wrong usage; 3 stopped or submitted; 130 interrupted"
-)
+from benchmark.errors import EXIT_CODES, USAGE
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -103,9 +97,3 @@ class _Parser(argparse.ArgumentParser):
 class _HelpFormat(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32, width=110)
-
-
-def usage_errors() -> tuple[type[Exception], ...]:
-    """The errors that are the user's to mend; the method registry's only once it has been imported."""
-    registry = sys.modules.get("methods")
-    return (UsageError, registry.MethodError) if registry else (UsageError,)

@@ -20,11 +20,12 @@ from rich.console import Console
 
 from benchmark import cluster
 from benchmark.choices import method_names, names
-from benchmark.command import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, parser, usage_errors
-from benchmark.errors import UsageError, is_disk_trouble
+from benchmark.command import parser
+from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, UsageError, is_disk_trouble, usage_errors
+from benchmark.files import atomic
 from benchmark.grid_file import Grid, grid_names, load_grid
 from benchmark.pretrained import pin
-from benchmark.records import Folder, atomic
+from benchmark.records import Folder
 from benchmark.retry import forget_failures, left_undone
 from benchmark.status import print_status
 from benchmark.terminal import plain, print_plan, print_problems

@@ -9,7 +9,8 @@ from typing import Literal
 from pydantic import ValidationError
 
 from benchmark.errors import UsageError
-from benchmark.records import Folder, Provenance, write_json
+from benchmark.files import write_json
+from benchmark.records import Folder, Provenance
 from benchmark.value import Value
 
 SCHEMA = 1

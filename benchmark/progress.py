@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.claims import is_claimed
-from benchmark.records import Folder, write_json
+from benchmark.files import write_json
+from benchmark.records import Folder
 from benchmark.spec import Run
 
 WRITE_SECONDS = 1.0

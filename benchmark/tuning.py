@@ -13,8 +13,9 @@ from statistics import mean
 import tomli_w
 
 from benchmark.errors import UsageError
+from benchmark.files import atomic
 from benchmark.grid_file import TUNED, Control, Grid, Range, Tuning
-from benchmark.records import Folder, Record, atomic
+from benchmark.records import Folder, Record
 from benchmark.value import Options, Scalar, derive_seed
 
 FILE = "tuned.toml"

@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import nn
 
-from benchmark.records import atomic
+from benchmark.files import atomic
 from benchmark.spec import Run
 
 

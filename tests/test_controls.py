@@ -9,7 +9,7 @@ from command_line import cli, contents, write_grid
 from torch import Tensor
 
 import methods
-from benchmark.grid import COMPLETE, USAGE
+from benchmark.errors import COMPLETE, USAGE
 from benchmark.members import misaligned
 from benchmark.records import Folder
 from benchmark.spec import Precision

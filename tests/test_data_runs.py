@@ -21,8 +21,7 @@ from pydantic import ValidationError
 from benchmark import cohort
 from benchmark.cohort import run_cohort
 from benchmark.data.cache import ENVIRONMENT
-from benchmark.errors import UsageError
-from benchmark.grid import COMPLETE, USAGE
+from benchmark.errors import COMPLETE, USAGE, UsageError
 from benchmark.grid_file import Grid, load_grid
 from benchmark.records import Cost, Folder
 from benchmark.spec import Dataset, Recipe, Run

@@ -9,10 +9,9 @@ import tiny
 import torch
 from command_line import one_line, write_grid
 
-from benchmark.command import USAGE
 from benchmark.cost.__main__ import main as cost_command
 from benchmark.device import inference_in
-from benchmark.errors import UsageError
+from benchmark.errors import USAGE, UsageError
 from benchmark.grid import main as grid_command
 from benchmark.spec import Recipe
 from benchmark.training import settle

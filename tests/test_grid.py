@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from command_line import cli, contents, files, one_line, runs, write_grid
 
-from benchmark.grid import COMPLETE, FAILED, USAGE, main
+from benchmark.errors import COMPLETE, FAILED, USAGE
+from benchmark.grid import main
 from benchmark.grid_file import load_grid
 
 pytestmark = pytest.mark.usefixtures("surroundings")

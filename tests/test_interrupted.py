@@ -17,7 +17,7 @@ import pytest
 from command_line import METHODS, cli, contents, one_line, write_grid
 
 from benchmark import job
-from benchmark.grid import COMPLETE, INCOMPLETE, INTERRUPTED
+from benchmark.errors import COMPLETE, INCOMPLETE, INTERRUPTED
 
 ESCAPE = "\x1b"
 ODD_NAME = 'it\'s a "földer" '

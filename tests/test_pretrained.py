@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from benchmark.errors import UsageError
-from benchmark.grid import COMPLETE, USAGE, main
+from benchmark.errors import COMPLETE, USAGE, UsageError
+from benchmark.grid import main
 from benchmark.grid_file import GRIDS, Grid
 from benchmark.models import create, timm
 from benchmark.models.timm_weights import timm_file

@@ -11,7 +11,7 @@ import pytest
 import tomli_w
 from command_line import cli, contents
 
-from benchmark.grid import COMPLETE
+from benchmark.errors import COMPLETE
 from benchmark.grid_file import GRIDS, Grid, grid_names, load_grid
 from benchmark.plan import cells, check_options
 from benchmark.records import Folder

@@ -15,14 +15,15 @@ import fake_results as fake
 import pytest
 
 from benchmark.errors import UsageError
-from benchmark.records import Folder, RecordError, atomic, read_record, write_json, write_rows
+from benchmark.files import atomic, write_json, write_rows
+from benchmark.records import Folder, RecordError, read_record
 
 ROOT = Path(__file__).parent.parent
 
 WRITER = """
 import sys, time
 from pathlib import Path
-from benchmark.records import atomic, write_json
+from benchmark.files import atomic, write_json
 path = Path(sys.argv[1]) / "record.json"
 if sys.argv[2] == "again":
     write_json(path, {"n": 1})

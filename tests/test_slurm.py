@@ -23,7 +23,8 @@ from command_line import contents, write_grid
 from slurm_places import MEMORY, ROOT, Place, own, restarts, run_home, said, shown, start, wait_until
 
 from benchmark import ledger, scheduler
-from benchmark.grid import COMPLETE, FAILED, INCOMPLETE, USAGE, main
+from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, USAGE
+from benchmark.grid import main
 from benchmark.grid_file import load_grid
 from benchmark.records import Folder
 from methods.base import REGISTRY

@@ -7,7 +7,8 @@ import pytest
 from command_line import METHODS, cli, files, one_line, runs, write_grid
 from full_disk import files_end_at
 
-from benchmark.grid import COMPLETE, USAGE, main, method_options, seed_list
+from benchmark.errors import COMPLETE, USAGE
+from benchmark.grid import main, method_options, seed_list
 from benchmark.grid_file import load_grid
 
 pytestmark = pytest.mark.usefixtures("surroundings")

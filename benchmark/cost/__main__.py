@@ -18,8 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmark.choices import method_names, names
-from benchmark.command import USAGE, usage_errors
-from benchmark.errors import UsageError
+from benchmark.errors import USAGE, UsageError, usage_errors
 from benchmark.grid_file import Grid, load_grid
 from benchmark.measurements import Measured, Measurement, write
 from benchmark.records import Folder

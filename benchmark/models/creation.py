@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from benchmark.errors import UsageError, one_line, unknown
+from benchmark.libraries import timm
 from benchmark.models.network import Network
-from benchmark.models.pairing import timm
 from benchmark.models.pretrained import load, timm_options
 from benchmark.spec import TIMM, Architecture, Recipe
 from benchmark.value import derive_seed

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from benchmark.errors import UsageError, one_line
-from benchmark.models.pairing import timm
+from benchmark.libraries import timm
 from benchmark.models.timm_weights import timm_config
 from benchmark.pretrained import weights_file
 from benchmark.spec import Architecture, Recipe

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UsageError, one_line
-from benchmark.models.pairing import timm
+from benchmark.libraries import timm
 from benchmark.spec import Architecture
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")

@@ -18,11 +18,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.command import USAGE, usage_errors
-from benchmark.errors import UsageError
+from benchmark.errors import USAGE, UsageError, usage_errors
+from benchmark.files import write_json
 from benchmark.grid_file import load_grid
 from benchmark.measurements import device_slug
-from benchmark.records import write_json
 from benchmark.spec import Run
 
 BATCHES = 8
