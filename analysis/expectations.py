@@ -14,7 +14,7 @@ from analysis.cells import pool, poolable
 from analysis.load import CELL, load
 from analysis.style import TEACHER
 from benchmark.errors import UsageError
-from benchmark.value import Value, parse
+from benchmark.spec import Value, parse
 
 Place = tuple[str, str, str]
 """Data set, pair, method."""

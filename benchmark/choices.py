@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from benchmark.errors import UsageError
-from benchmark.grid_file import TUNED, Grid
+from benchmark.spec import TUNED, Grid
 
 
 def names(flag: str, values: Sequence[str] | None) -> tuple[str, ...] | None:

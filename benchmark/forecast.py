@@ -7,11 +7,10 @@ from functools import lru_cache
 from statistics import median
 
 import methods
-from benchmark.known import DIGITS_IMAGES, KNOWN
 from benchmark.measurements import Measurement, read_all
 from benchmark.records import Folder, Record
-from benchmark.spec import Architecture, Dataset, Run
-from benchmark.value import digest
+from benchmark.spec import Architecture, Dataset, Run, digest
+from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN
 
 STEP_FIELDS = frozenset({"batch_size", "input_size", "mean", "precision", "teacher_precision", "channels_last"})
 """Fields of a recipe that the time of a step depends on; of `mean`, how many channels there are."""

@@ -23,14 +23,13 @@ from benchmark.choices import method_names, names
 from benchmark.command import parser
 from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, UsageError, is_disk_trouble, usage_errors
 from benchmark.files import atomic
-from benchmark.grid_file import Grid, grid_names, load_grid
 from benchmark.pretrained import pin
 from benchmark.records import Folder
 from benchmark.retry import forget_failures, left_undone
+from benchmark.spec import Grid, Scalar, grid_names, load_grid
 from benchmark.status import print_status
 from benchmark.terminal import plain, print_plan, print_problems
 from benchmark.tuning import choose, trial_grid, with_tuned, write_tuned
-from benchmark.value import Scalar
 
 if TYPE_CHECKING:
     from benchmark.launch import Executor, Settings

@@ -16,9 +16,9 @@ from typing import Literal
 
 from benchmark.claims import STALE_SECONDS, Claims
 from benchmark.errors import UsageError, is_disk_trouble
-from benchmark.grid_file import Grid, load_grid
 from benchmark.records import Folder, RecordError
 from benchmark.signals import Stop, stop_signals
+from benchmark.spec import Grid, load_grid
 
 log = logging.getLogger(__name__)
 

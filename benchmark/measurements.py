@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from benchmark.errors import UsageError
 from benchmark.files import write_json
 from benchmark.records import Folder, Provenance
-from benchmark.value import Value
+from benchmark.spec import Value
 
 SCHEMA = 1
 """Raised when the shape of these files changes."""

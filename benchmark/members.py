@@ -15,8 +15,7 @@ from benchmark.device import autocast, in_float32
 from benchmark.evaluation import accuracy
 from benchmark.models import Network, create
 from benchmark.schedule import learning_rate
-from benchmark.spec import Run
-from benchmark.value import derive_seed
+from benchmark.spec import Run, derive_seed
 from methods.base import Batch, Method, Outputs, Phase, Task
 
 VALIDATION_EPOCHS = 5

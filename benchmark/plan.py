@@ -9,10 +9,8 @@ from typing import Any, TypeVar
 import methods
 from benchmark.errors import UsageError, unknown
 from benchmark.forecast import forecasts, total
-from benchmark.grid_file import Control, Grid
 from benchmark.records import Folder, State
-from benchmark.spec import Dataset, Pair, Run
-from benchmark.value import Options, Value
+from benchmark.spec import Control, Dataset, Grid, Options, Pair, Run, Value
 
 T = TypeVar("T")
 

@@ -12,9 +12,8 @@ from benchmark.data import check as check_images
 from benchmark.data import load
 from benchmark.device import check_precision, device_named
 from benchmark.errors import UsageError, unknown
-from benchmark.grid_file import Grid
 from benchmark.models import check, is_model, model_names
-from benchmark.spec import Architecture, Dataset, Recipe, Run
+from benchmark.spec import Architecture, Dataset, Grid, Recipe, Run
 from benchmark.teacher import IMAGE_FIELDS, other_images
 from methods.base import Shapes, Task
 

@@ -4,8 +4,7 @@ import hashlib
 from pathlib import Path
 
 from benchmark.errors import UsageError
-from benchmark.grid_file import Grid
-from benchmark.spec import TIMM, Architecture
+from benchmark.spec import TIMM, Architecture, Grid
 
 
 def pin(grid: Grid) -> Grid:

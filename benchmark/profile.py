@@ -8,7 +8,8 @@ from typing import Any
 
 from benchmark.errors import UsageError, unknown
 from benchmark.snapshot import ROOT
-from benchmark.value import Size, Value, parse
+from benchmark.spec import Value, parse
+from benchmark.spec.value import Size
 
 PROFILES = ROOT / "slurm" / "profiles"
 

@@ -12,8 +12,7 @@ from pydantic import ValidationError
 
 from benchmark.errors import UsageError
 from benchmark.files import write_json, write_rows
-from benchmark.spec import Run
-from benchmark.value import Value
+from benchmark.spec import Run, Value
 
 SCHEMA = 1
 """Raised when the shape of a record changes."""

@@ -14,9 +14,8 @@ import tomli_w
 
 from benchmark.errors import UsageError
 from benchmark.files import atomic
-from benchmark.grid_file import TUNED, Control, Grid, Range, Tuning
 from benchmark.records import Folder, Record
-from benchmark.value import Options, Scalar, derive_seed
+from benchmark.spec import TUNED, Control, Grid, Options, Range, Scalar, Tuning, derive_seed
 
 FILE = "tuned.toml"
 

@@ -8,9 +8,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmark.grid_file import Grid, grid_names, load_grid
 from benchmark.plan import cells
-from benchmark.spec import Run
+from benchmark.spec import Grid, Run, grid_names, load_grid
 from benchmark.tuning import trial_grid
 
 COMMITTED = Path(__file__).with_suffix(".json")

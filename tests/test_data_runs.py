@@ -22,9 +22,8 @@ from benchmark import cohort
 from benchmark.cohort import run_cohort
 from benchmark.data.cache import ENVIRONMENT
 from benchmark.errors import COMPLETE, USAGE, UsageError
-from benchmark.grid_file import Grid, load_grid
 from benchmark.records import Cost, Folder
-from benchmark.spec import Dataset, Recipe, Run
+from benchmark.spec import Dataset, Grid, Recipe, Run, load_grid
 
 
 @pytest.fixture(autouse=True)

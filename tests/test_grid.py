@@ -12,7 +12,7 @@ from command_line import cli, contents, files, one_line, runs, write_grid
 
 from benchmark.errors import COMPLETE, FAILED, USAGE
 from benchmark.grid import main
-from benchmark.grid_file import load_grid
+from benchmark.spec import load_grid
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 

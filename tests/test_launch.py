@@ -11,11 +11,11 @@ from submitit.core.utils import JobPaths
 
 from benchmark import launch
 from benchmark.errors import UsageError
-from benchmark.grid_file import load_grid
 from benchmark.job import Job, Work
 from benchmark.launch import Settings, choose_executor, evened, visible_gpus
 from benchmark.plan import make_plan
 from benchmark.records import Folder
+from benchmark.spec import load_grid
 
 
 @pytest.fixture

@@ -7,13 +7,11 @@ from typing import Any
 import fake_results as fake
 import pytest
 
-from benchmark import spec
 from benchmark.errors import UsageError
-from benchmark.grid_file import Control, Grid, load_grid
 from benchmark.plan import Plan, Selection, cells, check_frozen, check_options, make_plan, merge, select
 from benchmark.records import Cost, Folder, Record, Result
-from benchmark.spec import Architecture, Dataset, Pair, Run
-from benchmark.value import Options
+from benchmark.spec import Architecture, Control, Dataset, Grid, Options, Pair, Run, load_grid
+from benchmark.spec import run as spec_run
 from methods import MethodError
 
 METHODS = ("student", "kd", "sp")
@@ -330,7 +328,7 @@ def test_the_same_run_under_two_names_is_one(folder: Folder) -> None:
 
 def test_planning_hashes_each_run_once(monkeypatch: pytest.MonkeyPatch, folder: Folder) -> None:
     hashed: list[object] = []
-    monkeypatch.setattr(spec, "digest", lambda value, size=5: hashed.append(value) or f"{len(hashed):x}")
+    monkeypatch.setattr(spec_run, "digest", lambda value, size=5: hashed.append(value) or f"{len(hashed):x}")
 
     def hashes(seeds: int) -> int:
         hashed.clear()

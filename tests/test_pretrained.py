@@ -17,13 +17,11 @@ from torch import Tensor, nn
 
 from benchmark.errors import COMPLETE, USAGE, UsageError
 from benchmark.grid import main
-from benchmark.grid_file import GRIDS, Grid
 from benchmark.models import create, timm
 from benchmark.models.timm_weights import timm_file
 from benchmark.pretrained import pin
 from benchmark.records import Folder, Record
-from benchmark.spec import Architecture, Recipe
-from benchmark.value import parse
+from benchmark.spec import GRIDS, Architecture, Grid, Recipe, parse
 from benchmark.weights import save_weights, weights_sha256
 
 

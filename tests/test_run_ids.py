@@ -5,7 +5,7 @@ import json
 import pytest
 from run_ids import COMMITTED, run_ids
 
-from benchmark.grid_file import grid_names
+from benchmark.spec import grid_names
 
 HASHES = json.loads(COMMITTED.read_text(encoding="utf-8"))
 

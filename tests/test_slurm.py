@@ -25,8 +25,8 @@ from slurm_places import MEMORY, ROOT, Place, own, restarts, run_home, said, sho
 from benchmark import ledger, scheduler
 from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, USAGE
 from benchmark.grid import main
-from benchmark.grid_file import load_grid
 from benchmark.records import Folder
+from benchmark.spec import load_grid
 from methods.base import REGISTRY
 
 pytestmark = pytest.mark.slurm

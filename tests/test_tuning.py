@@ -7,12 +7,10 @@ import fake_results as fake
 import pytest
 
 from benchmark.errors import UsageError
-from benchmark.grid_file import Grid, Range, Tuning
 from benchmark.plan import cells
 from benchmark.records import Folder, Record, Result
-from benchmark.spec import Architecture, Dataset, Pair
+from benchmark.spec import Architecture, Dataset, Grid, Options, Pair, Range, Scalar, Tuning
 from benchmark.tuning import choose, trial_grid, trials_of, with_tuned, write_tuned
-from benchmark.value import Options, Scalar
 
 RANGES: dict[str, Any] = {
     "kd": [{"ce": 0.1, "weight": 0.9}, {"ce": 0.5, "weight": 0.5}, {"ce": 0.9, "weight": 0.1}],

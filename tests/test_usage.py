@@ -9,7 +9,7 @@ from full_disk import files_end_at
 
 from benchmark.errors import COMPLETE, USAGE
 from benchmark.grid import main, method_options, seed_list
-from benchmark.grid_file import load_grid
+from benchmark.spec import load_grid
 
 pytestmark = pytest.mark.usefixtures("surroundings")
 

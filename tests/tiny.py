@@ -12,11 +12,10 @@ from safetensors.torch import load_file, save_file
 import methods
 from benchmark.cohort import run_cohort
 from benchmark.data import Resident, load
-from benchmark.grid_file import Grid
 from benchmark.job import Job, Work
 from benchmark.members import Member, build_student
 from benchmark.records import Folder, Record
-from benchmark.spec import Architecture, Dataset, Pair, Recipe, Run
+from benchmark.spec import Architecture, Dataset, Grid, Pair, Recipe, Run
 from benchmark.teacher import Teacher, admit
 from benchmark.weights import weights_sha256
 

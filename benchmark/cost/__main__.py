@@ -19,11 +19,9 @@ from rich.table import Table
 
 from benchmark.choices import method_names, names
 from benchmark.errors import USAGE, UsageError, usage_errors
-from benchmark.grid_file import Grid, load_grid
 from benchmark.measurements import Measured, Measurement, write
 from benchmark.records import Folder
-from benchmark.spec import Dataset, Run
-from benchmark.value import digest
+from benchmark.spec import Dataset, Grid, Run, digest, load_grid
 
 if TYPE_CHECKING:
     import torch
@@ -92,7 +90,7 @@ def prepare(name: str, threads: int | None, runs: Sequence[Run]) -> "torch.devic
 def class_count(dataset: Dataset, grid: Grid, data_dir: Path | None) -> int:
     """Raises UsageError for a data set that is neither known by name nor found."""
     from benchmark.data import load
-    from benchmark.known import KNOWN
+    from benchmark.spec.datasets import KNOWN
 
     if dataset.name in KNOWN and not dataset.label_column:
         return KNOWN[dataset.name].classes

@@ -25,10 +25,9 @@ from benchmark.forecast import kind
 from benchmark.measurements import Measurement
 from benchmark.members import Member, build_task
 from benchmark.models import create
-from benchmark.spec import Recipe, Run
+from benchmark.spec import Recipe, Run, digest
 from benchmark.teacher import Frozen
 from benchmark.training import settle
-from benchmark.value import digest
 from methods.base import Batch, Outputs
 
 T = TypeVar("T")

@@ -9,8 +9,7 @@ from benchmark.errors import UsageError, one_line, unknown
 from benchmark.libraries import timm
 from benchmark.models.network import Network
 from benchmark.models.pretrained import load, timm_options
-from benchmark.spec import TIMM, Architecture, Recipe
-from benchmark.value import derive_seed
+from benchmark.spec import TIMM, Architecture, Recipe, derive_seed
 from methods.base import Shapes
 
 USUAL_SIZE = 224

@@ -20,9 +20,8 @@ from rich.table import Table
 
 from benchmark.errors import USAGE, UsageError, usage_errors
 from benchmark.files import write_json
-from benchmark.grid_file import load_grid
 from benchmark.measurements import device_slug
-from benchmark.spec import Run
+from benchmark.spec import Run, load_grid
 
 BATCHES = 8
 
@@ -106,7 +105,7 @@ def material_for(runs: Sequence[Run], options: argparse.Namespace) -> Any:
     import torch
 
     from benchmark.data import Images
-    from benchmark.known import KNOWN
+    from benchmark.spec.datasets import KNOWN
     from benchmark.speed.measure import Material
 
     precision = "bfloat16" if options.bfloat16 else "float32"

@@ -14,12 +14,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cost.clock import Clock
 from benchmark.data import Images, TrainingSet
-from benchmark.grid_file import Grid
 from benchmark.members import Member, build_task
 from benchmark.models import create
 from benchmark.plan import make_plan
 from benchmark.records import Folder
-from benchmark.spec import Recipe, Run
+from benchmark.spec import Grid, Recipe, Run
 from benchmark.speed.reference import Loop, Pictures
 from benchmark.teacher import Frozen
 from benchmark.training import settle

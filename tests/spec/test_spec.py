@@ -11,9 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmark.errors import UsageError
-from benchmark.grid_file import GRIDS, Grid, grid_names, load_grid
-from benchmark.spec import PROTOCOL_REVISION, Architecture, Dataset, Recipe, Run
-from benchmark.value import Value, derive_seed, parse
+from benchmark.spec import (
+    GRIDS,
+    PROTOCOL_REVISION,
+    Architecture,
+    Dataset,
+    Grid,
+    Recipe,
+    Run,
+    Value,
+    derive_seed,
+    grid_names,
+    load_grid,
+    parse,
+)
 
 RECIPE = Recipe(epochs=10, batch_size=32, learning_rate=0.1, input_size=8, mean=(0.3,), std=(0.4,))
 DIGITS = Dataset(name="digits", train=100)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from benchmark.value import Count, Name, Options, Scalar, Size, Value, digest
+from benchmark.spec.value import Count, Name, Options, Scalar, Size, Value, digest
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 

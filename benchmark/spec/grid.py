@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from benchmark.errors import UsageError, unknown
-from benchmark.spec import Architecture, Dataset, Pair, Recipe
-from benchmark.value import Count, Fields, Name, Options, Scalar, Size, Value, parse
+from benchmark.spec.run import Architecture, Dataset, Pair, Recipe
+from benchmark.spec.value import Count, Fields, Name, Options, Scalar, Size, Value, parse
 
-GRIDS = Path(__file__).parent / "grids"
+GRIDS = Path(__file__).parents[1] / "grids"
 
 
 class Control(Value):
