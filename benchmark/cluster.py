@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmark import ledger, scheduler
-from benchmark.claims import is_claimed
-from benchmark.progress import Display
-from benchmark.records import Folder
+from benchmark import scheduler
+from benchmark.records import Folder, ledger
+from benchmark.records.claims import is_claimed
+from benchmark.records.progress import Display
 from benchmark.terminal import plain
 
 if TYPE_CHECKING:

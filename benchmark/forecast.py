@@ -7,8 +7,8 @@ from functools import lru_cache
 from statistics import median
 
 import methods
-from benchmark.measurements import Measurement, read_all
 from benchmark.records import Folder, Record
+from benchmark.records.measurements import Measurement, read_all
 from benchmark.spec import Architecture, Dataset, Run, digest
 from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN
 

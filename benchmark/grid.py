@@ -162,7 +162,7 @@ def train(
 ) -> bool:
     """Launch what is missing and watch it to its end; False if it was only submitted."""
     from benchmark.launch import launch
-    from benchmark.progress import Display
+    from benchmark.records.progress import Display
 
     console.print(f"{len(plan.runs)} runs, {sum(len(c.runs) for c in plan.cohorts)} to train; executor: {executor}")
     if executor == "slurm":

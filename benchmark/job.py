@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.claims import STALE_SECONDS, Claims
 from benchmark.errors import UsageError, is_disk_trouble
 from benchmark.records import Folder, RecordError
+from benchmark.records.claims import STALE_SECONDS, Claims
 from benchmark.signals import Stop, stop_signals
 from benchmark.spec import Grid, load_grid
 
@@ -141,7 +141,7 @@ class Attempt:
     def _train(self, run_ids: Sequence[str]) -> bool:
         from benchmark.cohort import run_cohort
         from benchmark.device import device_named
-        from benchmark.progress import Reporter
+        from benchmark.records.progress import Reporter
 
         still_open = [run_id for run_id in run_ids if not self.folder.record_path(run_id).exists()]
         if not still_open:

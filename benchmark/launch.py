@@ -17,11 +17,11 @@ from typing import Any, Literal
 
 import submitit
 
-from benchmark import ledger, scheduler
+from benchmark import scheduler
 from benchmark.errors import UsageError
 from benchmark.job import Job, Work
 from benchmark.plan import Plan
-from benchmark.records import Folder
+from benchmark.records import Folder, ledger
 from benchmark.signals import heeded, stop_signals
 
 Executor = Literal["slurm", "local", "inline"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UsageError, unknown
-from benchmark.snapshot import ROOT
+from benchmark.records.code import ROOT
 from benchmark.spec import Value, parse
 from benchmark.spec.value import Size
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from benchmark.claims import slurm_job
 from benchmark.records import Provenance
-from benchmark.snapshot import code_version
+from benchmark.records.claims import slurm_job
+from benchmark.records.code import code_version
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scikit-learn")
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmark import ledger, scheduler
+from benchmark import scheduler
 from benchmark.errors import UsageError
-from benchmark.records import Folder
+from benchmark.records import Folder, ledger
 from benchmark.status import survey
 from benchmark.terminal import plain
 

@@ -7,11 +7,11 @@ from typing import Literal
 
 from rich.console import Console
 
-from benchmark import ledger, scheduler
-from benchmark.claims import is_claimed
+from benchmark import scheduler
 from benchmark.errors import UsageError
-from benchmark.progress import position, under_way
-from benchmark.records import Folder, State
+from benchmark.records import Folder, State, ledger
+from benchmark.records.claims import is_claimed
+from benchmark.records.progress import position, under_way
 from benchmark.scheduler import Queued
 from benchmark.terminal import counts, plain, print_problems
 

@@ -12,17 +12,17 @@ from typing import Any
 import submitit
 from submitit.core.utils import FailedJobError
 
-from benchmark import ledger, scheduler
+from benchmark import scheduler
 from benchmark.arrays import Array, Bundle, arrange
-from benchmark.claims import Claims
 from benchmark.errors import UsageError
 from benchmark.forecast import forecasts
 from benchmark.job import Job, Work
 from benchmark.plan import Cohort, Plan
 from benchmark.profile import Profile
-from benchmark.records import Folder
+from benchmark.records import Folder, ledger
+from benchmark.records.claims import Claims
+from benchmark.records.code import ROOT, snapshot, source_hash
 from benchmark.slurm_job import SlurmJob
-from benchmark.snapshot import ROOT, snapshot, source_hash
 
 NOTICE_SECONDS = 120
 """How long before the time limit SLURM warns, if that is not much of the limit; it may do so a minute early."""

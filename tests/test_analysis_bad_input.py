@@ -19,8 +19,8 @@ from analysis.main_table import main_table
 from analysis.paper import paper
 from analysis.published_table import published_table
 from analysis.summary import summary
-from benchmark import records as recording
 from benchmark.records import Folder, Record
+from benchmark.records import folder as recording
 
 pytestmark = pytest.mark.usefixtures("unsaved")
 

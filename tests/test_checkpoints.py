@@ -10,7 +10,7 @@ import pytest
 import torch
 from full_disk import files_end_at
 
-from benchmark import checkpoints, records
+from benchmark import checkpoints, files
 from benchmark.errors import UsageError, is_disk_trouble
 
 CPU = torch.device("cpu")
@@ -100,7 +100,7 @@ def test_a_failed_save_leaves_no_trace(folder: Path, monkeypatch: pytest.MonkeyP
         raise OSError(5, "Input/output error")
 
     if instant == "renaming":
-        monkeypatch.setattr(records.os, "replace", refuse)
+        monkeypatch.setattr(files.os, "replace", refuse)
     with full, pytest.raises(OSError, match=r"File too large|Input/output error") as caught:
         checkpoints.save(folder, state(13))
     assert is_disk_trouble(caught.value)

@@ -12,10 +12,9 @@ import fake_results as fake
 import pytest
 from rich.console import Console
 
-from benchmark import progress
-from benchmark.claims import Claims
-from benchmark.progress import Display, Reporter, clock
-from benchmark.records import Folder
+from benchmark.records import Folder, progress
+from benchmark.records.claims import Claims
+from benchmark.records.progress import Display, Reporter, clock
 from benchmark.spec import Run
 
 RUNS = [fake.run(method) for method in ("kd", "sp", "gkd")]

@@ -9,10 +9,9 @@ import fake_results as fake
 import pytest
 from rich.console import Console
 
-from benchmark import ledger
-from benchmark.ledger import Entry
 from benchmark.plan import Plan
-from benchmark.records import Folder
+from benchmark.records import Folder, ledger
+from benchmark.records.ledger import Entry
 from benchmark.retry import forget_failures
 
 RUNS = [fake.run(method) for method in ("kd", "sp", "gkd")]

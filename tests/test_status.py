@@ -9,10 +9,9 @@ import fake_results as fake
 import pytest
 from rich.console import Console
 
-from benchmark import ledger, snapshot
 from benchmark.errors import UsageError
-from benchmark.ledger import Entry
-from benchmark.records import Folder
+from benchmark.records import Folder, code, ledger
+from benchmark.records.ledger import Entry
 from benchmark.status import print_status, survey
 
 RUNS = [fake.run(method) for method in ("kd", "sp", "gkd", "rkd_d")]
@@ -120,17 +119,17 @@ def test_a_line_of_the_ledger_that_was_cut_short_is_passed_over(folder: Folder) 
 
 
 def test_a_snapshot_is_made_once_and_not_used_when_it_was_changed(tmp_path: Path) -> None:
-    copy = snapshot.snapshot(tmp_path)
-    assert copy.name == snapshot.source_hash(copy) == snapshot.source_hash(snapshot.ROOT)
-    assert (copy / "version.txt").read_text() == snapshot.code_version()
-    assert snapshot.code_version().endswith(copy.name)
+    copy = code.snapshot(tmp_path)
+    assert copy.name == code.source_hash(copy) == code.source_hash(code.ROOT)
+    assert (copy / "version.txt").read_text() == code.code_version()
+    assert code.code_version().endswith(copy.name)
     made = (copy / "version.txt").stat().st_mtime_ns
-    assert snapshot.snapshot(tmp_path) == copy
+    assert code.snapshot(tmp_path) == copy
     assert (copy / "version.txt").stat().st_mtime_ns == made
     assert [path.name for path in tmp_path.iterdir()] == [copy.name]
     (copy / "methods" / "kd.py").write_text("changed")
     with pytest.raises(UsageError, match="changed after jobs were submitted"):
-        snapshot.snapshot(tmp_path)
+        code.snapshot(tmp_path)
 
 
 def test_records_without_plans_are_counted(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from rich.table import Table
 
 from benchmark.choices import method_names, names
 from benchmark.errors import USAGE, UsageError, usage_errors
-from benchmark.measurements import Measured, Measurement, write
 from benchmark.records import Folder
+from benchmark.records.measurements import Measured, Measurement, write
 from benchmark.spec import Dataset, Grid, Run, digest, load_grid
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from benchmark.cost.energy import MEASURED_SECONDS, EnergyMeter
 from benchmark.data import Images, TrainingSet
 from benchmark.device import inference_in
 from benchmark.forecast import kind
-from benchmark.measurements import Measurement
 from benchmark.members import Member, build_task
 from benchmark.models import create
+from benchmark.records.measurements import Measurement
 from benchmark.spec import Recipe, Run, digest
 from benchmark.teacher import Frozen
 from benchmark.training import settle

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from benchmark.errors import USAGE, UsageError, usage_errors
 from benchmark.files import write_json
-from benchmark.measurements import device_slug
+from benchmark.records.measurements import device_slug
 from benchmark.spec import Run, load_grid
 
 BATCHES = 8

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmark.records import Folder
+from benchmark.records.folder import Folder
 
 NAME = "jobs.jsonl"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmark.errors import UsageError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("benchmark", "methods")
 """What a worker imports of this suite."""
 

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 from full_disk import files_end_at
 
-from benchmark import claims
-from benchmark.claims import STALE_SECONDS, Claims, identity, is_stale
+from benchmark.records import claims
+from benchmark.records.claims import STALE_SECONDS, Claims, identity, is_stale
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RACERS = 8
 
 RACE = """
 import sys, time
 from pathlib import Path
-from benchmark.claims import Claims
+from benchmark.records.claims import Claims
 folder, mine = Path(sys.argv[1]), Path(sys.argv[1]) / f"ready-{sys.argv[2]}"
 with Claims() as claims:
     mine.touch()

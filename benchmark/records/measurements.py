@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from benchmark.errors import UsageError
 from benchmark.files import write_json
-from benchmark.records import Folder, Provenance
+from benchmark.records.folder import Folder
+from benchmark.records.record import Provenance
 from benchmark.spec import Value
 
 SCHEMA = 1

@@ -14,9 +14,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.claims import is_claimed
 from benchmark.files import write_json
-from benchmark.records import Folder
+from benchmark.records.claims import is_claimed
+from benchmark.records.folder import Folder
 from benchmark.spec import Run
 
 WRITE_SECONDS = 1.0

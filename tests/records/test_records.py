@@ -18,7 +18,7 @@ from benchmark.errors import UsageError
 from benchmark.files import atomic, write_json, write_rows
 from benchmark.records import Folder, RecordError, read_record
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 WRITER = """
 import sys, time
