@@ -17,6 +17,7 @@ from benchmark.evaluation import classification_measures, outputs_on, teacher_me
 from benchmark.members import Member, build_student, build_task
 from benchmark.provenance import provenance
 from benchmark.records import Cost, Folder, Record, Result
+from benchmark.records.predictions import save_predictions
 from benchmark.spec import Grid, Recipe, Run
 from benchmark.teacher import Teacher, admit
 from benchmark.training import Watch, settle, train
@@ -75,11 +76,7 @@ def run_cohort(
     if not train(members, bench.teacher, bench.training, bench.validation, Watch(stop, save, report)):
         return False
     for member in members:
-        record = _record(member, bench, len(members))
-        if record.status == "done" and (grid.keep_weights or member.run.teacher is None):
-            save_weights(folder.weights_path(record.run_id), member.network.model, member.run)
-        folder.finish(record, member.curve)
-        checkpoints.discard(folder.checkpoints_path(record.run_id))
+        _finish(member, bench, grid, len(members))
     return True
 
 
@@ -113,8 +110,23 @@ def _member(run: Run, bench: Bench) -> Member | None:
     return member
 
 
-def _record(member: Member, bench: Bench, cohort_size: int) -> Record:
-    result = _result(member, bench)
+def _finish(member: Member, bench: Bench, grid: Grid, cohort_size: int) -> None:
+    """Evaluate on the test set, which is read here and nowhere before, and write what is kept, the record last."""
+    folder = bench.folder
+    outputs = outputs_on(member.evaluate, bench.test) if member.diverged_epoch is None else None
+    record = _record(member, outputs, bench, cohort_size)
+    if record.status == "done" and outputs is not None:
+        if grid.keep_predictions:
+            logits, labels = outputs[0].cpu().numpy(), bench.test.labels.cpu().numpy()
+            save_predictions(folder.predictions_path(record.run_id), logits, labels)
+        if grid.keep_weights or member.run.teacher is None:
+            save_weights(folder.weights_path(record.run_id), member.network.model, member.run)
+    folder.finish(record, member.curve)
+    checkpoints.discard(folder.checkpoints_path(record.run_id))
+
+
+def _record(member: Member, outputs: tuple[Tensor, Tensor] | None, bench: Bench, cohort_size: int) -> Record:
+    result = _result(member, outputs, bench)
     return Record(
         run_id=member.run.id,
         status="done" if result.reason is None else "diverged",
@@ -125,8 +137,8 @@ def _record(member: Member, bench: Bench, cohort_size: int) -> Record:
     )
 
 
-def _result(member: Member, bench: Bench) -> Result:
-    """Evaluate on the test set, which is read here and nowhere before."""
+def _result(member: Member, outputs: tuple[Tensor, Tensor] | None, bench: Bench) -> Result:
+    """What the member came to, by its logits [N, K] and embeddings [N, D] on the test set; None if it diverged."""
     splits = bench.splits
     values: dict[str, object] = {"test_images": len(bench.test), "test_duplicates": splits.test_duplicates}
     values["data_sha256"] = splits.sha256
@@ -135,10 +147,10 @@ def _result(member: Member, bench: Bench) -> Result:
         its = teacher.record
         values |= {"teacher_id": its.run_id, "teacher_weights_sha256": its.result.weights_sha256}
         values["teacher_top1"] = its.result.top1
-    if member.diverged_epoch is not None:
+    if outputs is None:
+        assert member.diverged_epoch is not None
         reason = f"the training loss was not finite in {epoch_name(member.diverged_epoch)}"
         return Result.model_validate({**values, "diverged_epoch": member.diverged_epoch, "reason": reason})
-    outputs = outputs_on(member.evaluate, bench.test)
     if not all(torch.isfinite(output).all() for output in outputs):
         last = member.run.recipe.epochs - 1
         return Result.model_validate({**values, "diverged_epoch": last, "reason": "the trained student is not finite"})

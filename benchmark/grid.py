@@ -271,7 +271,9 @@ def available(kind: str) -> list[str]:
         return model_names()
     import methods
 
-    return [f"{name}{_defaults(methods.resolve(name)[name])}: {methods.summary(name)}" for name in methods.names()]
+    return [
+        f"{name}{_defaults(methods.complete_options(name)[name])}: {methods.summary(name)}" for name in methods.names()
+    ]
 
 
 def _defaults(values: Mapping[str, Scalar]) -> str:

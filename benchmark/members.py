@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import methods
 from benchmark.data import EvaluationData, TrainingData
-from benchmark.device import autocast, in_float32
+from benchmark.device import autocast, in_float32, seed_generators
 from benchmark.evaluation import accuracy
 from benchmark.models import Network, create
 from benchmark.schedule import learning_rate
@@ -33,7 +33,7 @@ class Member:
         """steps: optimiser steps of one epoch."""
         self.run = run
         self.device = device
-        self.reads = methods.reads(run.method)
+        self.reads = methods.reads(run.method, run.options)
         self.network = network.train()
         self.method = build_method(run, task).to(device).train()
         self.steps = steps
@@ -44,6 +44,7 @@ class Member:
         self.cohort_seconds = 0.0
         self.teacher_seconds = 0.0
         self.resumed = 0
+        self._bounded = hidden_weights(network) if run.recipe.max_norm is not None else []
         self._sums = torch.zeros(3, dtype=torch.float64, device=device)  # loss, correct, images
         self.generator = torch.Generator()
         self._student_seed = derive_seed("step", run.seed, run.student.identity())
@@ -85,7 +86,7 @@ class Member:
         that they do not depend on who else trains in this process.
         """
         started = time.thread_time()
-        torch.manual_seed(derive_seed(self._student_seed, self.next_step))
+        seed_generators(self.device, derive_seed(self._student_seed, self.next_step))
         self.generator.manual_seed(derive_seed(self._method_seed, self.next_step))
         if teacher is not None and self.run.shuffled:
             teacher = misaligned(teacher)
@@ -93,12 +94,19 @@ class Member:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.next_step)
         self.optimizer.step()
+        self._bound_norms()
         correct = torch.zeros_like(batch.labels[0]) if logits is None else (logits.argmax(1) == batch.labels).sum()
         self._sums += torch.stack([loss * len(images), correct, torch.full_like(correct, len(images))])
         self.next_step += 1
         if self.phase_at(self.next_step) is not self.phase:
             self.enter(self.next_step)
         self.seconds += time.thread_time() - started
+
+    @torch.no_grad()
+    def _bound_norms(self) -> None:
+        """Cut each hidden unit's incoming weights down to the recipe's largest norm."""
+        for weight in self._bounded:
+            weight.copy_(torch.renorm(weight, 2, 0, self.run.recipe.max_norm))
 
     def backward(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> tuple[Tensor, Tensor | None]:
         """Put the gradients of the step's loss into the parameters; returns the loss, a scalar, and the logits [B, K],
@@ -145,7 +153,7 @@ class Member:
     def _outputs(self, images: Tensor) -> Outputs:
         with autocast(self.device, self.run.recipe.precision):
             outputs = self.network(images)
-        return in_float32(outputs) if self.method.precision == "float32" else outputs
+        return in_float32(outputs, self.reads) if self.method.precision == "float32" else outputs
 
     def _method_precision(self) -> torch.autocast:
         return autocast(self.device, self.run.recipe.precision if self.method.precision == "autocast" else "float32")
@@ -235,6 +243,13 @@ def build_method(run: Run, task: Task) -> Method:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(derive_seed("method", run.seed, run.method))
         return methods.load(run.method, task, run.options)
+
+
+def hidden_weights(network: Network) -> list[nn.Parameter]:
+    """Weights [units, ...] of all linear layers and convolutions but the classifier's."""
+    classifiers = {id(parameter) for parameter in network.classifier.parameters()}
+    layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    return [layer.weight for layer in layers if id(layer.weight) not in classifiers]
 
 
 def misaligned(outputs: Outputs) -> Outputs:

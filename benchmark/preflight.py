@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import methods
+from benchmark.data import Splits, load
 from benchmark.data import check as check_images
-from benchmark.data import load
 from benchmark.device import check_precision, device_named
 from benchmark.errors import UsageError, unknown
 from benchmark.models import check, is_model, model_names
@@ -67,6 +67,7 @@ def _check_data(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download
             check_images(images, recipe)
         for recipe in used:
             _check_crops(dataset, recipe)
+            _check_classes(splits, dataset, recipe)
     return classes
 
 
@@ -77,6 +78,15 @@ def _check_crops(dataset: Dataset, recipe: Recipe) -> None:
             f"crop_scale = {list(recipe.crop_scale)} is for storage = 'streamed'; images of {dataset.name!r} are "
             "resident, and cropped by crop_padding"
         )
+
+
+def _check_classes(splits: Splits, dataset: Dataset, recipe: Recipe) -> None:
+    """Left-out classes have to exist, and others to remain."""
+    if unknown_classes := [number for number in recipe.without_classes if number >= splits.classes]:
+        valid = f"0 to {splits.classes - 1}"
+        raise UsageError(f"without_classes: {dataset.name!r} has no class {unknown_classes[0]}; valid: {valid}")
+    if len(recipe.without_classes) == splits.classes:
+        raise UsageError(f"without_classes leaves no image of {dataset.name!r} to train on")
 
 
 def check_device(name: str, runs: Sequence[Run]) -> torch.device:

@@ -1,6 +1,7 @@
 """The teacher: a trained run whose weights are kept, checked before any student starts, then frozen."""
 
 import math
+from collections.abc import Collection
 
 import torch
 from safetensors import SafetensorError
@@ -8,13 +9,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmark.data import Splits, evaluation_data
-from benchmark.device import in_float32, inference_in
+from benchmark.device import TAPS, in_float32, inference_in
 from benchmark.evaluation import accuracy
 from benchmark.models import Network, create
 from benchmark.records import Folder, Record
 from benchmark.spec import Precision, Run
 from benchmark.weights import weights_sha256
-from methods.base import Outputs
+from methods.base import Outputs, Tap
 
 TOLERATED_IMAGES, TOLERATED_SHARE = 2, 0.002
 """By how many test images, and what share of them if that is more, a teacher's accuracy may be off its record's;
@@ -36,10 +37,10 @@ class Frozen:
         self.device = device
         self.network = network.to(device).eval().requires_grad_(False)
 
-    def outputs(self, images: Tensor, precision: Precision) -> Outputs:
-        """Outputs for images [B, C, H, W], computed at this precision, then in float32."""
+    def outputs(self, images: Tensor, precision: Precision, reads: Collection[Tap] = TAPS) -> Outputs:
+        """Outputs for images [B, C, H, W], computed at this precision; those that are read then in float32."""
         with inference_in(self.device, precision):
-            return in_float32(self.network(images))
+            return in_float32(self.network(images), reads)
 
 
 class Teacher(Frozen):

@@ -63,8 +63,8 @@ def train(
             share = now / (recipe.epochs * data.steps) if now > 0 else 0.0
             progress = torch.full((), share, device=data.device)
             tick = time.thread_time()
-            read = any(member.reads for member in due)
-            supplied = teacher.outputs(images, recipe.teacher_precision) if teacher and read else None
+            reads = frozenset().union(*(member.reads for member in due))
+            supplied = teacher.outputs(images, recipe.teacher_precision, reads) if teacher and reads else None
             teacher_seconds = time.thread_time() - tick
             for member in due:
                 member.step(images, Batch(labels, index, epoch, progress, member.generator), supplied)

@@ -48,6 +48,7 @@ def trial_grid(grid: Grid) -> Grid:
             "seeds": grid.tuning.seeds,
             "tuning": None,
             "keep_weights": False,
+            "keep_predictions": False,
         }
     )
 

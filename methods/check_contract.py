@@ -61,14 +61,17 @@ def options(name: str) -> str:
             raise CheckError(f"{', '.join(loose)} can be given by position", remedy)
         if surplus := sorted(set(entry.defaults) - {p.name for p in parameters}):
             raise CheckError(f"registered, but no argument: {', '.join(surplus)}", "name them in the constructor")
-        for option, value in methods.resolve(part)[part].items():
+        values = methods.complete_options(part)[part]
+        if surplus := sorted(entry.method.added - values.keys()):
+            raise CheckError(f"added, but no option: {', '.join(surplus)}", "name options of the constructor")
+        for option, value in values.items():
             if value is inspect.Parameter.empty:
                 remedy = f'give it one in the signature, or @register("{part}", {option}=...)'
                 raise CheckError(f"{option} has no default", remedy)
             if not isinstance(value, bool | int | float | str):
                 remedy = "defaults are a bool, int, float or str, so that a grid file and a run's id can hold them"
                 raise CheckError(f"the default of {option} is {value!r}", remedy)
-    resolved = [f"{key}={value}" for values in methods.resolve(name).values() for key, value in values.items()]
+    resolved = [f"{key}={value}" for values in methods.complete_options(name).values() for key, value in values.items()]
     return ", ".join(resolved) or "none"
 
 

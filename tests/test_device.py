@@ -10,11 +10,12 @@ import torch
 from command_line import one_line, write_grid
 
 from benchmark.cost.__main__ import main as cost_command
-from benchmark.device import inference_in
+from benchmark.device import in_float32, inference_in, seed_generators
 from benchmark.errors import USAGE, UsageError
 from benchmark.grid import main as grid_command
 from benchmark.spec import Recipe
 from benchmark.training import settle
+from methods.base import Outputs
 
 GPU = torch.device("cuda")
 
@@ -105,3 +106,27 @@ def test_a_cluster_may_have_what_this_machine_has_not(tmp_path: Path, monkeypatc
     assert not asked
     grid_command([*arguments, "--executor", "local"])
     assert asked == ["cuda"]
+
+
+def test_only_what_is_read_is_converted() -> None:
+    half = torch.ones(2, 3, dtype=torch.bfloat16)
+    outputs = Outputs(half, half, (half, half), half)
+    converted = in_float32(outputs, {"logits", "maps"})
+    assert [x.dtype for x in (converted.logits, *converted.maps)] == [torch.float32] * 3
+    assert converted.embedding is half
+    assert converted.pooled_map is half
+    assert {x.dtype for x in (in_float32(outputs).embedding, in_float32(outputs).pooled_map)} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    "name", ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU"))]
+)
+def test_generators_are_seeded_as_torch_does(name: str) -> None:
+    device = torch.device(name)
+    torch.manual_seed(7)
+    expected = torch.rand(3), torch.rand(3, device=device)
+    torch.rand(5, device=device)
+    seed_generators(device, 7)
+    assert torch.equal(torch.rand(3), expected[0])
+    if name == "cuda":
+        assert torch.equal(torch.rand(3, device=device), expected[1])

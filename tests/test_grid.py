@@ -115,7 +115,7 @@ def test_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("methods", "rkd_da (distance=25.0, angle=50.0, normalize=False): "),
+        ("methods", "rkd_da (distance=25.0, angle=50.0, normalize=False, stages=1): "),
         ("methods", "student: "),
         ("grids", "digits: "),
         ("models", "test_efficientnet"),

@@ -308,3 +308,36 @@ def test_one_map_is_read(name: str, options: dict[str, int], tap: int) -> None:
 def test_gkd_with_as_many_neighbours_as_samples_is_dense(neighbours: int) -> None:
     student, teacher = normal(7, 4, seed=1).abs(), normal(7, 9, seed=2).abs()
     torch.testing.assert_close(gkd_loss(student, teacher, neighbours=neighbours), gkd_loss(student, teacher))
+
+
+@pytest.mark.parametrize("name", ["rkd_d", "rkd_da"])
+def test_rkd_at_several_depths_is_the_mean_over_two_maps_and_the_embedding(name: str) -> None:
+    student, teacher = network(STUDENT, 6, seed=1), network(TEACHER, 6, seed=2)
+    batch = batch_of(torch.arange(6) % CLASSES)
+    options = {"stages": 3, "distance": 25.0}
+    found = methods.load(name, task(), {name: options})(student, teacher, batch)
+    pairs = [(s.maps[i], t.maps[i]) for s, t in [(student, teacher)] for i in (1, 2)]
+    pairs.append((student.embedding, teacher.embedding))
+    flat = [(s.flatten(1), t.flatten(1)) for s, t in pairs]
+    expected = sum(25 * naive_distance(s, t) + (50 * naive_angle(s, t) if name == "rkd_da" else 0) for s, t in flat) / 3
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)
+
+
+def test_rkd_at_more_depths_than_a_network_has_stages_is_not_applicable() -> None:
+    reason = methods.unsupported("rkd_d", task(), {"rkd_d": {"stages": 4}})
+    assert reason == "student: the network has 3 stages, 4 are needed"
+    with pytest.raises(ValueError, match="stages = 0"):
+        methods.load("rkd_d", task(), {"rkd_d": {"stages": 0}})
+
+
+@pytest.mark.parametrize("relation", [relations.gram, relations.squared_distances])
+def test_relations_of_channels_last_maps_are_those_of_contiguous_ones(relation: Callable[[Tensor], Tensor]) -> None:
+    maps = normal(6, 3, 4, 5, seed=3)
+    last = maps.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(relation(last), relation(maps), rtol=1e-12, atol=1e-12)
+    tangent = normal(6, 6, seed=4)
+    gradients = []
+    for x in (maps, last):
+        leaf = x.clone().requires_grad_()
+        gradients.append(torch.autograd.grad((relation(leaf) * tangent).sum(), leaf)[0])
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-12, atol=1e-12)

@@ -97,11 +97,34 @@ def test_composing_a_method_with_itself_is_an_error() -> None:
 
 def test_unknown_option_lists_the_valid_ones() -> None:
     with pytest.raises(
-        methods.MethodError, match="'rkd_d' has no option 'distanec'; valid: angle, distance, normalize"
+        methods.MethodError, match="'rkd_d' has no option 'distanec'; valid: angle, distance, normalize, stages"
     ):
         methods.resolve("rkd_d", {"rkd_d": {"distanec": 1.0}})
     with pytest.raises(methods.MethodError, match="'student' has no option 'weight'; valid: none"):
         methods.resolve("student", {"student": {"weight": 1.0}})
+
+
+def test_options_added_later_are_described_only_where_they_differ() -> None:
+    usual = {"distance": 25.0, "angle": 0.0, "normalize": False}
+    assert methods.resolve("rkd_d", {"rkd_d": {"stages": 1}}) == {"rkd_d": usual}
+    assert methods.resolve("rkd_d", {"rkd_d": {"stages": 3}}) == {"rkd_d": {**usual, "stages": 3}}
+    assert methods.complete_options("rkd_d") == {"rkd_d": {**usual, "stages": 1}}
+    composed = methods.resolve("kd+rkd_d", {"rkd_d": {"stages": 3}})
+    assert composed["rkd_d"] == {**usual, "stages": 3}
+
+
+def test_labels_name_options_added_later() -> None:
+    deep = methods.resolve("rkd_d", {"rkd_d": {"stages": 3}})
+    assert methods.label("rkd_d", deep) == "rkd_d[stages=3]"
+    assert methods.label("rkd_d", deep, {"rkd_d": {"stages": 3}}) == "rkd_d"
+    assert methods.label("rkd_d", methods.resolve("rkd_d"), {"rkd_d": {"stages": 3}}) == "rkd_d[stages=1]"
+    assert methods.load("rkd_d", task(), deep).stages == 3
+
+
+def test_what_is_read_depends_on_options() -> None:
+    assert methods.reads("rkd_d") == {"embedding"}
+    assert methods.reads("rkd_d", {"rkd_d": {"stages": 3}}) == {"embedding", "maps"}
+    assert methods.reads("kd+rkd_d", {"rkd_d": {"stages": 2}}) == {"logits", "embedding", "maps"}
 
 
 def test_options_have_the_type_of_their_default() -> None:

@@ -158,7 +158,7 @@ def test_textbook_losses_are_the_suites(method: str) -> None:
     student, teacher = outputs(0, 5), outputs(1, 9)
     ours = methods.classes(method)[0].__new__(methods.classes(method)[0])
     torch.nn.Module.__init__(ours)
-    for name, value in methods.resolve(method)[method].items():
+    for name, value in methods.complete_options(method)[method].items():
         setattr(ours, name, value)
     batch = Batch(torch.zeros(12, dtype=torch.int64), torch.arange(12), 0, torch.zeros(()), torch.Generator())
     torch.testing.assert_close(

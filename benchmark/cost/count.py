@@ -58,7 +58,7 @@ def step_flops(member: Member, teacher: Frozen | None, data: TrainingData, phase
     images, labels, index = (part[:size] for part in data.training_batch(views, 0))
     progress = torch.zeros((), device=data.device)
     with FlopCounterMode(display=False) as counter:
-        supplied = teacher.outputs(images, recipe.teacher_precision) if teacher and member.reads else None
+        supplied = teacher.outputs(images, recipe.teacher_precision, member.reads) if teacher and member.reads else None
         twin.backward(images, Batch(labels, index, 0, progress, twin.generator), supplied)
     return counter.get_total_flops()
 

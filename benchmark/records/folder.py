@@ -43,6 +43,9 @@ class Folder:
     def weights_path(self, run_id: str) -> Path:
         return self.path / "weights" / f"{run_id}.safetensors"
 
+    def predictions_path(self, run_id: str) -> Path:
+        return self.path / "predictions" / f"{run_id}.safetensors"
+
     def failure_path(self, run_id: str) -> Path:
         return self.path / "failures" / f"{run_id}.json"
 

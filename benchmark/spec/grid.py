@@ -98,6 +98,8 @@ class Grid(Value):
     expected_accuracy: dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]] = {}
     """By data set and architecture: below this test accuracy a teacher is refused."""
     keep_weights: bool = False
+    keep_predictions: bool = False
+    """Keep logits and labels of all test images, of teachers too, beside the records."""
     threads: Size | None = None
     """CPU threads per worker unless the command line says otherwise; None for an equal share of the cores. Small
     networks lose time on a second one, and records are bit-identical at one thread count only."""

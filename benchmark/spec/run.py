@@ -112,6 +112,9 @@ class Recipe(Value):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = False
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_norm: Annotated[float, Field(gt=0)] | None = None
+    """After every step, the L2 norm of each hidden unit's incoming weights is cut down to this (Hinton et al. 2012,
+    arXiv:1207.0580); a unit's are those of one output of a linear layer or convolution, the classifier's aside."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     schedule: Literal["constant", "step", "cosine"] = "cosine"
     milestones: tuple[Size, ...] = ()
@@ -120,6 +123,8 @@ class Recipe(Value):
     rate_changes: Literal["epoch", "step"] = "epoch"
     """How often warm-up and cosine move on: with the epoch, as most published code of this field does it, or with every
     step, which suits few epochs."""
+    without_classes: tuple[Count, ...] = ()
+    """Classes whose images are left out of the transfer set: of training alone, not of validation and test."""
     input_size: Size
     crop_padding: Count = 0
     padding: Literal["zero", "reflect"] = "zero"
@@ -147,6 +152,8 @@ class Recipe(Value):
             raise ValueError(f"warmup_epochs must stay below the {self.epochs} epochs")
         if self.padding == "reflect" and not 0 < self.crop_padding < self.input_size:
             raise ValueError(f"padding 'reflect' needs a crop_padding from 1 to {self.input_size - 1}")
+        if list(self.without_classes) != sorted(set(self.without_classes)):
+            raise ValueError(f"without_classes = {list(self.without_classes)} must rise")
         if self.crop_scale[0] > self.crop_scale[1]:
             raise ValueError(f"crop_scale must rise, not fall from {self.crop_scale[0]:g} to {self.crop_scale[1]:g}")
         if self.nesterov and self.momentum == 0:

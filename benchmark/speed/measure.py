@@ -74,11 +74,8 @@ class Cohort:
     def step(self, members: Sequence[Member]) -> None:
         self._step = (self._step + 1) % self.data.steps
         images, labels, index = self.data.training_batch(self.views, self._step)
-        supplied = (
-            self.teacher.outputs(images, self.recipe.teacher_precision)
-            if any(member.reads for member in members)
-            else None
-        )
+        reads = frozenset().union(*(member.reads for member in members))
+        supplied = self.teacher.outputs(images, self.recipe.teacher_precision, reads) if reads else None
         for member in members:
             member.step(images, Batch(labels, index, 0, self.progress, member.generator), supplied)
 
