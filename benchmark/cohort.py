@@ -15,13 +15,13 @@ from benchmark.cost.count import cost
 from benchmark.data import EvaluationData, Splits, TrainingData
 from benchmark.evaluation import classification_measures, outputs_on, teacher_measures
 from benchmark.members import Member, build_student, build_task
+from benchmark.models.weights import save_weights, weights_sha256
 from benchmark.provenance import provenance
 from benchmark.records import Cost, Folder, Record, Result
 from benchmark.records.predictions import save_predictions
 from benchmark.spec import Grid, Recipe, Run
 from benchmark.teacher import Teacher, admit
 from benchmark.training import Watch, settle, train
-from benchmark.weights import save_weights, weights_sha256
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,6 @@ from benchmark.choices import method_names, names
 from benchmark.command import parser
 from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, UsageError, is_disk_trouble, usage_errors
 from benchmark.files import atomic
-from benchmark.pretrained import pin
 from benchmark.records import Folder
 from benchmark.retry import forget_failures, left_undone
 from benchmark.spec import Grid, Scalar, grid_names, load_grid
@@ -83,7 +82,7 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
     for flag in ("methods", "seeds", "option"):
         if getattr(options, flag):
             raise UsageError(f"--tune takes no --{flag}: the grid's [tuning] section says what is tried")
-    trials = pin(trial_grid(grid))
+    trials = pinned(trial_grid(grid))
     runs = cells(trials)
     for label, other in twins(runs).items():
         raise UsageError(f"[tuning] names a trial twice: {label} is {other}")
@@ -106,7 +105,7 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     from benchmark.plan import check_options, make_plan, only
 
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid, overrides = pin(wanted(grid, options)), method_options(options.option)
+    grid, overrides = pinned(wanted(grid, options)), method_options(options.option)
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
     plan = make_plan(grid, folder, overrides)
@@ -200,6 +199,15 @@ def conclude(plan: "Plan", folder: Folder, console: Console) -> int:
     if missing:
         return INCOMPLETE
     return FAILED if any(state in ("failed", "corrupt") for state in states.values()) else COMPLETE
+
+
+def pinned(grid: Grid) -> Grid:
+    """The grid with the hash of every file of weights that its networks start from."""
+    if all(architecture.weights is None for architecture in grid.architectures.values()):
+        return grid
+    from benchmark.models.weights import pin
+
+    return pin(grid)
 
 
 def wanted(grid: Grid, options: argparse.Namespace) -> Grid:

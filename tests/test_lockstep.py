@@ -10,9 +10,9 @@ from torch import Tensor
 
 from benchmark.data import TrainingSet, load
 from benchmark.members import Member, build_student
+from benchmark.models.weights import weights_sha256
 from benchmark.spec import Architecture
 from benchmark.teacher import Teacher
-from benchmark.weights import weights_sha256
 from methods.base import Batch, Outputs
 
 pytestmark = pytest.mark.usefixtures("test_methods")

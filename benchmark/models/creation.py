@@ -8,7 +8,7 @@ from torch import nn
 from benchmark.errors import UsageError, one_line, unknown
 from benchmark.libraries import timm
 from benchmark.models.network import Network
-from benchmark.models.pretrained import load, timm_options
+from benchmark.models.weights import load, timm_options
 from benchmark.spec import TIMM, Architecture, Recipe, derive_seed
 from methods.base import Shapes
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from benchmark.errors import UsageError
 from benchmark.models import Network, check, create, model_names
+from benchmark.models.weights import weights_sha256
 from benchmark.spec import Architecture, Recipe
-from benchmark.weights import weights_sha256
 
 CLASSES = 7
 SWIN = {"depths": [1, 1, 1, 1], "embed_dim": 16, "num_heads": [1, 1, 1, 1], "window_size": 2}

@@ -18,11 +18,9 @@ from torch import Tensor, nn
 from benchmark.errors import COMPLETE, USAGE, UsageError
 from benchmark.grid import main
 from benchmark.models import create, timm
-from benchmark.models.timm_weights import timm_file
-from benchmark.pretrained import pin
+from benchmark.models.weights import pin, save_weights, timm_file, weights_sha256
 from benchmark.records import Folder, Record
 from benchmark.spec import GRIDS, Architecture, Grid, Recipe, parse
-from benchmark.weights import save_weights, weights_sha256
 
 
 @pytest.fixture(autouse=True)
