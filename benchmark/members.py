@@ -44,7 +44,7 @@ class Member:
         self.cohort_seconds = 0.0
         self.teacher_seconds = 0.0
         self.resumed = 0
-        self._bounded = hidden_weights(network) if run.recipe.max_norm is not None else []
+        self._hidden_weights = hidden_weights(network)
         self._sums = torch.zeros(3, dtype=torch.float64, device=device)  # loss, correct, images
         self.generator = torch.Generator()
         self._student_seed = derive_seed("step", run.seed, run.student.identity())
@@ -104,9 +104,10 @@ class Member:
 
     @torch.no_grad()
     def _bound_norms(self) -> None:
-        """Cut each hidden unit's incoming weights down to the recipe's largest norm."""
-        for weight in self._bounded:
-            weight.copy_(torch.renorm(weight, 2, 0, self.run.recipe.max_norm))
+        """Cut each hidden unit's incoming weights down to the recipe's largest norm, if it has one."""
+        if (largest := self.run.recipe.max_norm) is not None:
+            for weight in self._hidden_weights:
+                weight.copy_(torch.renorm(weight, 2, 0, largest))
 
     def backward(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> tuple[Tensor, Tensor | None]:
         """Put the gradients of the step's loss into the parameters; returns the loss, a scalar, and the logits [B, K],
@@ -245,7 +246,7 @@ def build_method(run: Run, task: Task) -> Method:
         return methods.load(run.method, task, run.options)
 
 
-def hidden_weights(network: Network) -> list[nn.Parameter]:
+def hidden_weights(network: Network) -> list[Tensor]:
     """Weights [units, ...] of all linear layers and convolutions but the classifier's."""
     classifiers = {id(parameter) for parameter in network.classifier.parameters()}
     layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)]

@@ -1,5 +1,6 @@
 """Controls in training: what a shuffled teacher and smoothed labels do, and a grid with every kind from end to end."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from benchmark.members import misaligned
 from benchmark.records import Folder
 from benchmark.spec import Precision
 from benchmark.teacher import Teacher
-from methods.base import Outputs, Shapes, Task
+from methods.base import Outputs, Shapes, Tap, Task
 
 pytestmark = pytest.mark.usefixtures("test_methods")
 
@@ -26,9 +27,10 @@ def test_a_shuffled_teacher_answers_for_another_image(results: Path, monkeypatch
     learnt = [member.network.state_dict() for member in together]
     supply = Teacher.outputs
 
-    def by_another(teacher: Teacher, images: Tensor, precision: Precision) -> Outputs:
+    def by_another(teacher: Teacher, images: Tensor, precision: Precision, *reads: Collection[Tap]) -> Outputs:
         training = len(images) <= plain.recipe.batch_size  # the gate shows all test images at once, which are more
-        return rolled(supply(teacher, images, precision)) if training else supply(teacher, images, precision)
+        outputs = supply(teacher, images, precision, *reads)
+        return rolled(outputs) if training else outputs
 
     monkeypatch.setattr(Teacher, "outputs", by_another)
     (by_hand,) = tiny.trained_members(results / "by hand", plain)

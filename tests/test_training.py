@@ -62,6 +62,26 @@ def test_a_run_is_what_a_plain_loop_gives(results: Path, rate_changes: str) -> N
     assert tiny.record(results / "grid", run).result.validation_top1 == member.curve[-1]["validation_top1"] == top1
 
 
+def test_hidden_units_weights_stay_within_the_largest_norm(results: Path) -> None:
+    """A plain loop of one step; the classifier, the batch norms and the biases are free."""
+    run = tiny.run("student", epochs=1, batch_size=100, max_norm=0.5)
+    (member,) = tiny.trained_members(results / "grid", run)
+    data, model = TrainingSet(load(tiny.DATA).train, run.recipe, tiny.CPU), build_student(run, 10, tiny.CPU).model
+    images, labels, _ = data.training_batch(data.views(0, 0), 0)
+    optimizer = torch.optim.SGD(model.parameters(), 0.05, 0.9)
+    F.cross_entropy(model.train()(images), labels).backward()
+    optimizer.step()
+    trained, cut = member.network.model.state_dict(), 0
+    for name, value in model.state_dict().items():
+        if value.dim() > 1 and name != "fc.weight":
+            norms = value.flatten(1).norm(dim=1).view(-1, *[1] * (value.dim() - 1))
+            cut += int((norms > 0.5).sum())
+            value = value * (0.5 / norms).clamp(max=1)
+            assert trained[name].flatten(1).norm(dim=1).max() <= 0.5 + 1e-6
+        torch.testing.assert_close(trained[name], value, rtol=1e-4, atol=1e-5, msg=name)
+    assert cut > 10
+
+
 def test_a_cohorts_most_memory_on_a_gpu_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And not that of a larger one which its worker trained before."""
     forgotten: list[torch.device] = []

@@ -73,6 +73,8 @@ CHANGES: dict[str, list[Any]] = {
     "recipe.nesterov": [True],
     "recipe.weight_decay": [0.1],
     "recipe.label_smoothing": [0.1],
+    "recipe.max_norm": [2.0],
+    "recipe.without_classes": [(3,), (3, 5)],
     "recipe.schedule": ["constant"],
     "recipe.milestones": [(5,)],
     "recipe.decay": [0.2],
@@ -283,7 +285,7 @@ def test_a_wrong_key_or_value_is_named_in_one_line(changes: dict[str, Any], comp
     assert text.startswith("my.toml: ")
     assert complaint in text
     assert "\n" not in text
-    assert len(text) < 400
+    assert len(text) < 450
 
 
 @pytest.mark.parametrize(
@@ -341,11 +343,13 @@ DEFAULTS: dict[type[Value], dict[str, Any]] = {
         "nesterov": False,
         "weight_decay": 0.0,
         "label_smoothing": 0.0,
+        "max_norm": None,
         "schedule": "cosine",
         "milestones": (),
         "decay": 0.1,
         "warmup_epochs": 0,
         "rate_changes": "epoch",
+        "without_classes": (),
         "crop_padding": 0,
         "padding": "zero",
         "crop_pct": None,
