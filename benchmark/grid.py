@@ -119,7 +119,7 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     executor = choose_executor(options.executor)
     not_applicable: dict[str, str] = {}
     if plan.cohorts:
-        from benchmark.preflight import check_device, check_runs
+        from benchmark.training.preflight import check_device, check_runs
 
         missing = [run for cohort in plan.cohorts for run in cohort.runs]
         if executor != "slurm":

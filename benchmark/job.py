@@ -122,7 +122,7 @@ class Attempt:
 
         A disk's trouble is no run's fault: the error goes on to whoever started this worker.
         """
-        from benchmark.teacher import TeacherError
+        from benchmark.training.teacher import TeacherError
 
         try:
             return self._train(run_ids)
@@ -139,9 +139,9 @@ class Attempt:
             return True
 
     def _train(self, run_ids: Sequence[str]) -> bool:
-        from benchmark.cohort import run_cohort
-        from benchmark.device import device_named
         from benchmark.records.progress import Reporter
+        from benchmark.training.cohort import run_cohort
+        from benchmark.training.device import device_named
 
         still_open = [run_id for run_id in run_ids if not self.folder.record_path(run_id).exists()]
         if not still_open:

@@ -12,10 +12,10 @@ from torch import nn
 from benchmark.cost.__main__ import main
 from benchmark.cost.measure import Allocations, Measurer
 from benchmark.forecast import forecasts, kind, total, training_images
-from benchmark.provenance import provenance
 from benchmark.records import Folder
 from benchmark.records.measurements import Measured, Measurement, read, read_all, write
 from benchmark.spec import Dataset, Run, load_grid
+from benchmark.training.provenance import provenance
 
 RUNS = [tiny.run(method) for method in ("student", "kd", "rkd_a", "mhgd", "fitnet_two_stage")]
 

@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "timm", "torchvision", "sklearn", "matplotlib")
 TRAINING = {
-    *("arrays", "cohort", "cost", "data", "evaluation", "job", "launch", "members", "models"),
-    *("slurm_job", "submission", "teacher", "training"),
+    *("arrays", "cost", "data", "job", "launch", "models"),
+    *("slurm_job", "submission", "training"),
 }
 
 GROUND = ("benchmark.errors", "benchmark.files", "benchmark.spec")
@@ -25,7 +25,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 """What each room of `benchmark` may import of the project, besides itself."""
 
 
-LIGHT = ("errors", "files", "spec", "records", "terminal", "schedule", "status", "profile", "grid")
+LIGHT = ("errors", "files", "spec", "records", "terminal", "status", "profile", "grid")
 """Rooms that answer without a large library."""
 
 

@@ -80,7 +80,7 @@ def prepare(name: str, threads: int | None, runs: Sequence[Run]) -> "torch.devic
     """Raises UsageError for a GPU that is not there, or cannot compute as the runs want."""
     import torch
 
-    from benchmark.preflight import check_device
+    from benchmark.training.preflight import check_device
 
     if threads:
         torch.set_num_threads(threads)
@@ -142,7 +142,7 @@ def renamed(measurement: Measurement, run: Run) -> Measurement:
 
 
 def described(grid: Grid, rows: Sequence[Measurement], processor: bool, device: "torch.device") -> Measured:
-    from benchmark.provenance import provenance
+    from benchmark.training.provenance import provenance
 
     return Measured(
         grid=grid.name,

@@ -62,8 +62,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
 
     from benchmark.cost.clock import Clock
     from benchmark.plan import Selection, cells, select
-    from benchmark.provenance import provenance
     from benchmark.speed import losses, measure
+    from benchmark.training.provenance import provenance
 
     if options.threads:
         torch.set_num_threads(options.threads)

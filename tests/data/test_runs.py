@@ -18,12 +18,12 @@ from command_line import cli
 from PIL import Image
 from pydantic import ValidationError
 
-from benchmark import cohort
-from benchmark.cohort import run_cohort
 from benchmark.data.cache import ENVIRONMENT
 from benchmark.errors import COMPLETE, USAGE, UsageError
 from benchmark.records import Cost, Folder
 from benchmark.spec import Dataset, Grid, Recipe, Run, load_grid
+from benchmark.training import cohort
+from benchmark.training.cohort import run_cohort
 
 
 @pytest.fixture(autouse=True)
@@ -249,6 +249,6 @@ def test_only_the_command_itself_downloads(
         asked.append((dataset.name, download))
         raise UsageError("enough")
 
-    monkeypatch.setattr("benchmark.preflight.load", load)
+    monkeypatch.setattr("benchmark.training.preflight.load", load)
     assert cli("--grid", "smoke", "--results-dir", tmp_path, *flags) == USAGE
     assert asked == [("digits", expected)]

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from waves import make_wavy, wave
 
-from benchmark.cost.count import inference_macs, parameter_count
 from benchmark.models import Network, check, create, model_names, timm
 from benchmark.spec import Architecture, Recipe
+from benchmark.training.count import inference_macs, parameter_count
 
 
 def maps(*channels: int, sizes: tuple[int, ...] = (32, 32, 16, 8)) -> tuple[tuple[int, int, int], ...]:

@@ -8,7 +8,7 @@ from benchmark.plan import cells
 from benchmark.records import TEACHERS, Folder
 from benchmark.spec import load_grid
 
-REFERENCE = Path(__file__).parent.parent / "results" / "reference"
+REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 GRIDS = sorted(path.parent.name for path in REFERENCE.glob("*/grid.toml"))
 
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from benchmark.data import TrainingSet, load
-from benchmark.members import Member, build_student
 from benchmark.models.weights import weights_sha256
 from benchmark.spec import Architecture
-from benchmark.teacher import Teacher
+from benchmark.training.member import Member, build_student
+from benchmark.training.teacher import Teacher
 from methods.base import Batch, Outputs
 
 pytestmark = pytest.mark.usefixtures("test_methods")

@@ -5,8 +5,8 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark.schedule import learning_rate
 from benchmark.spec import Recipe
+from benchmark.training.schedule import learning_rate
 
 
 def recipe(**values: object) -> Recipe:

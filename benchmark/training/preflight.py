@@ -10,11 +10,11 @@ from torch import nn
 import methods
 from benchmark.data import Splits, load
 from benchmark.data import check as check_images
-from benchmark.device import check_precision, device_named
 from benchmark.errors import UsageError, unknown
 from benchmark.models import check, is_model, model_names
 from benchmark.spec import Architecture, Dataset, Grid, Recipe, Run
-from benchmark.teacher import IMAGE_FIELDS, other_images
+from benchmark.training.device import check_precision, device_named
+from benchmark.training.teacher import IMAGE_FIELDS, other_images
 from methods.base import Shapes, Task
 
 

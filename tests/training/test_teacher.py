@@ -10,15 +10,15 @@ import tomli_w
 import torch
 from torch import Tensor
 
-from benchmark import cohort
-from benchmark import teacher as teacher_module
-from benchmark.cost.count import training_flops
 from benchmark.data import TrainingSet, load
 from benchmark.job import Job, Work
 from benchmark.models.weights import weights_sha256
 from benchmark.records import Folder
 from benchmark.spec import Precision, Run
-from benchmark.teacher import Teacher, TeacherError, admit
+from benchmark.training import cohort
+from benchmark.training import teacher as teacher_module
+from benchmark.training.count import training_flops
+from benchmark.training.teacher import Teacher, TeacherError, admit
 from methods.base import Outputs
 
 pytestmark = pytest.mark.usefixtures("test_methods")

@@ -9,12 +9,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmark.data import Splits, evaluation_data
-from benchmark.device import TAPS, in_float32, inference_in
-from benchmark.evaluation import accuracy
 from benchmark.models import Network, create
 from benchmark.models.weights import weights_sha256
 from benchmark.records import Folder, Record
 from benchmark.spec import Precision, Run
+from benchmark.training.device import TAPS, in_float32, inference_in
+from benchmark.training.evaluation import accuracy
 from methods.base import Outputs, Tap
 
 TOLERATED_IMAGES, TOLERATED_SHARE = 2, 0.002

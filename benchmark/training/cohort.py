@@ -10,18 +10,19 @@ import torch
 from torch import Tensor
 
 import methods
-from benchmark import checkpoints, data
-from benchmark.cost.count import cost
+from benchmark import data
 from benchmark.data import EvaluationData, Splits, TrainingData
-from benchmark.evaluation import classification_measures, outputs_on, teacher_measures
-from benchmark.members import Member, build_student, build_task
 from benchmark.models.weights import save_weights, weights_sha256
-from benchmark.provenance import provenance
 from benchmark.records import Cost, Folder, Record, Result
 from benchmark.records.predictions import save_predictions
 from benchmark.spec import Grid, Recipe, Run
-from benchmark.teacher import Teacher, admit
-from benchmark.training import Watch, settle, train
+from benchmark.training import checkpoints
+from benchmark.training.count import cost
+from benchmark.training.evaluation import classification_measures, outputs_on, teacher_measures
+from benchmark.training.loop import Watch, settle, train
+from benchmark.training.member import Member, build_student, build_task
+from benchmark.training.provenance import provenance
+from benchmark.training.teacher import Teacher, admit
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from full_disk import files_end_at
 
-from benchmark import checkpoints, files
+from benchmark import files
 from benchmark.errors import UsageError, is_disk_trouble
+from benchmark.training import checkpoints
 
 CPU = torch.device("cpu")
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 import methods
 from benchmark.data import EvaluationData, TrainingData
-from benchmark.device import autocast, in_float32, seed_generators
-from benchmark.evaluation import accuracy
 from benchmark.models import Network, create
-from benchmark.schedule import learning_rate
 from benchmark.spec import Run, derive_seed
+from benchmark.training.device import autocast, in_float32, seed_generators
+from benchmark.training.evaluation import accuracy
+from benchmark.training.schedule import learning_rate
 from methods.base import Batch, Method, Outputs, Phase, Task
 
 VALIDATION_EPOCHS = 5

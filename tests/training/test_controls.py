@@ -11,10 +11,10 @@ from torch import Tensor
 
 import methods
 from benchmark.errors import COMPLETE, USAGE
-from benchmark.members import misaligned
 from benchmark.records import Folder
 from benchmark.spec import Precision
-from benchmark.teacher import Teacher
+from benchmark.training.member import misaligned
+from benchmark.training.teacher import Teacher
 from methods.base import Outputs, Shapes, Tap, Task
 
 pytestmark = pytest.mark.usefixtures("test_methods")

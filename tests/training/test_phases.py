@@ -14,10 +14,10 @@ from torch import Tensor
 
 import methods
 from benchmark.data import TrainingSet, load
-from benchmark.members import Member, build_student
 from benchmark.models.weights import weights_sha256
 from benchmark.records import Folder
 from benchmark.spec import Run
+from benchmark.training.member import Member, build_student
 from methods.base import REGISTRY, Batch, Method, Outputs, Task, register
 from methods.composition import Composition
 

@@ -14,8 +14,8 @@ from command_line import cli, contents
 from benchmark.errors import COMPLETE
 from benchmark.plan import cells, check_options
 from benchmark.records import Folder
-from benchmark.schedule import learning_rate
 from benchmark.spec import GRIDS, Grid, grid_names, load_grid
+from benchmark.training.schedule import learning_rate
 
 NINE = ("student", "kd", "fitnet", "rkd_d", "rkd_a", "rkd_da", "sp", "gkd", "mhgd")
 PROTOCOLS = ("cifar100", "cifar100_fast", "cifar10_gkd", "cifar100_mhgd")

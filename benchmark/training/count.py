@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.data import TrainingData
-from benchmark.members import Member
 from benchmark.records import Cost
-from benchmark.teacher import Frozen
+from benchmark.training.member import Member
+from benchmark.training.teacher import Frozen
 from methods.base import Batch, Phase
 
 

@@ -10,11 +10,11 @@ import torch
 from command_line import one_line, write_grid
 
 from benchmark.cost.__main__ import main as cost_command
-from benchmark.device import in_float32, inference_in, seed_generators
 from benchmark.errors import USAGE, UsageError
 from benchmark.grid import main as grid_command
 from benchmark.spec import Recipe
-from benchmark.training import settle
+from benchmark.training.device import in_float32, inference_in, seed_generators
+from benchmark.training.loop import settle
 from methods.base import Outputs
 
 GPU = torch.device("cuda")
@@ -99,7 +99,7 @@ def test_what_this_machine_cannot_do_is_said_before_anything_is_done(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 def test_a_cluster_may_have_what_this_machine_has_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("benchmark.preflight.check_device", lambda name, runs: asked.append(name))
+    monkeypatch.setattr("benchmark.training.preflight.check_device", lambda name, runs: asked.append(name))
     file = write_grid(tmp_path / "tiny.toml")
     arguments = ["--grid", str(file), "--results-dir", str(tmp_path / "results"), "--device", "cuda", "--dry-run"]
     grid_command([*arguments, "--executor", "slurm"])

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from benchmark import checkpoints, cohort, training
-from benchmark.members import Member
 from benchmark.records import Cost, Folder, Record
 from benchmark.spec import Run
+from benchmark.training import checkpoints, cohort, loop
+from benchmark.training.member import Member
 from methods.base import Batch, Outputs
 
 pytestmark = pytest.mark.usefixtures("test_methods")
@@ -140,7 +140,7 @@ def test_what_a_full_disk_stops_goes_on_when_there_is_room(
     seconds: float,
 ) -> None:
     """Whatever of it is too large for the disk first; and it is no run's fault."""
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", seconds)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", seconds)
     runs = runs_of(*METHODS)
     job, folder = tiny.job_for(results, runs), results / "grid"
     with files_end_at(room), pytest.raises(OSError, match="File too large"):
@@ -178,11 +178,11 @@ def test_a_signal_stops_at_the_next_step_boundary(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from benchmark import training
+from benchmark.training import loop
 from benchmark.job import Job, Work
 
 grid, teacher, *run_ids = sys.argv[1:]
-training.CHECKPOINT_SECONDS = 0.0
+loop.CHECKPOINT_SECONDS = 0.0
 write, checkpoints = Path.write_bytes, []
 
 def write_and_die(path, data):
@@ -203,7 +203,7 @@ def test_killed_while_it_writes_a_checkpoint(results: Path, whole: dict[str, tup
     runs = runs_of("student", "fitnet")
     job, folder = tiny.job_for(results, runs), results / "grid"
     command = [sys.executable, "-c", KILLED, str(folder), tiny.TEACHER.id, *(run.id for run in runs)]
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     child = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert child.returncode == -signal.SIGKILL, child.stderr
     assert [checkpointed_steps(folder, run) for run in runs] == [[3, 4], [2, 3]]

@@ -12,7 +12,8 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from benchmark.data import Images, Resident
-from benchmark.evaluation import (
+from benchmark.spec import Recipe
+from benchmark.training.evaluation import (
     BATCH,
     RELATION_IMAGES,
     accuracy,
@@ -22,7 +23,6 @@ from benchmark.evaluation import (
     relation_measures,
     teacher_measures,
 )
-from benchmark.spec import Recipe
 
 CLASSES = 7
 Array = NDArray[np.float64]

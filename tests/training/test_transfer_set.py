@@ -9,12 +9,11 @@ import torch
 from command_line import cli, one_line, write_grid
 
 from benchmark.data import load, training_data
-from benchmark.grid import USAGE
-from benchmark.grid_file import load_grid
+from benchmark.errors import USAGE
 from benchmark.plan import cells
-from benchmark.predictions import load_predictions
 from benchmark.records import Folder
-from benchmark.spec import Recipe
+from benchmark.records.predictions import load_predictions
+from benchmark.spec import Recipe, load_grid
 from methods.base import Batch, Outputs
 
 THREE = {"without_classes": (3,)}

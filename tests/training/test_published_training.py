@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from waves import make_wavy, wave
 
-from benchmark.members import Member
 from benchmark.models import Network, create
 from benchmark.spec import Architecture, Recipe
-from benchmark.teacher import Frozen
+from benchmark.training.member import Member
+from benchmark.training.teacher import Frozen
 from methods.base import Batch, Task
 
 # The training loss of each of four steps of RepDistiller's own loop (commit b84f547, float64), with its networks,

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.data import Resident, TrainingSet, load
-from benchmark.members import build_method, build_student
 from benchmark.models.weights import weights_sha256
 from benchmark.records import Folder
 from benchmark.spec import Run
+from benchmark.training.member import build_method, build_student
 from methods.base import Batch, Outputs, Shapes, Task
 
 pytestmark = pytest.mark.usefixtures("test_methods")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from benchmark.data import EvaluationData, TrainingData
-from benchmark.device import settle_precision
-from benchmark.members import Member
 from benchmark.spec import Recipe
-from benchmark.teacher import Frozen
+from benchmark.training.device import settle_precision
+from benchmark.training.member import Member
+from benchmark.training.teacher import Frozen
 from methods.base import Batch
 
 CHECKPOINT_SECONDS = 60.0

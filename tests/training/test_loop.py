@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark import cohort
 from benchmark.data import Resident, TrainingSet, load
-from benchmark.members import build_student
 from benchmark.records import Folder
+from benchmark.training import cohort
+from benchmark.training.member import build_student
 from methods.base import Batch
 
 pytestmark = pytest.mark.usefixtures("test_methods")
