@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 from benchmark.errors import UsageError
-from benchmark.plan import Cohort
+from benchmark.plan.values import Cohort
 from benchmark.profile import Profile
 from benchmark.scheduler import Limits
 from benchmark.spec import Run

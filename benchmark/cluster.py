@@ -15,7 +15,7 @@ from benchmark.terminal import plain
 
 if TYPE_CHECKING:
     from benchmark.launch import Settings
-    from benchmark.plan import Plan
+    from benchmark.plan.values import Plan
     from benchmark.submission import Submission
 
 LOOK_SECONDS = 1.0

@@ -4,9 +4,7 @@ python -m benchmark.grid --methods all --seeds 3
 """
 
 import argparse
-import math
 import os
-import re
 import shlex
 import shutil
 import sys
@@ -15,24 +13,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tomli_w
 from rich.console import Console
 
 from benchmark import cluster
-from benchmark.choices import method_names, names
 from benchmark.command import parser
 from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, UsageError, is_disk_trouble, usage_errors
-from benchmark.files import atomic
+from benchmark.plan.choices import method_options, wanted
+from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
 from benchmark.records import Folder
 from benchmark.retry import forget_failures, left_undone
 from benchmark.spec import Grid, Scalar, grid_names, load_grid
 from benchmark.status import print_status
 from benchmark.terminal import plain, print_plan, print_problems
-from benchmark.tuning import choose, trial_grid, with_tuned, write_tuned
 
 if TYPE_CHECKING:
     from benchmark.launch import Executor, Settings
-    from benchmark.plan import Plan
+    from benchmark.plan.values import Plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +73,7 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 
     Records of what the trials were before, under another revision of a method or with other seeds, do not count.
     """
-    from benchmark.plan import cells, twins
+    from benchmark.plan.cells import cells, twins
 
     for flag in ("methods", "seeds", "option"):
         if getattr(options, flag):
@@ -102,7 +98,9 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
     """Plan, check, launch, watch."""
     from benchmark.launch import Settings, choose_executor
-    from benchmark.plan import check_options, make_plan, only
+    from benchmark.plan.cells import check_options
+    from benchmark.plan.frozen import freeze
+    from benchmark.plan.plan import make_plan, only
 
     deadline = time.time() + options.stop_after if options.stop_after else None
     grid, overrides = pinned(wanted(grid, options)), method_options(options.option)
@@ -144,6 +142,8 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
 
 def keep_plan(plan: "Plan", grid: Grid, folder: Folder) -> None:
     """Write down the grid and every run in full: jobs get ids only."""
+    from benchmark.plan.frozen import freeze
+
     freeze(grid, folder, write=True)
     for teacher in plan.teachers:
         folder.teachers.plan(teacher)
@@ -208,66 +208,6 @@ def pinned(grid: Grid) -> Grid:
     from benchmark.models.weights import pin
 
     return pin(grid)
-
-
-def wanted(grid: Grid, options: argparse.Namespace) -> Grid:
-    """The grid with the command line's choices."""
-    from benchmark.plan import Selection, select
-
-    selection = Selection(
-        methods=method_names(options.methods, grid),
-        seeds=seed_list(options.seeds),
-        pairs=names("--pairs", options.pairs),
-        datasets=names("--datasets", options.datasets),
-    )
-    return select(grid, selection)
-
-
-def seed_list(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    if not re.fullmatch(r"\d+(,\d*)*", text) or not text.strip("0"):
-        raise UsageError(f"--seeds {text!r} is neither a number of seeds above 0 nor seeds such as 0,3,7")
-    if "," not in text:
-        return tuple(range(int(text)))
-    return tuple(dict.fromkeys(int(part) for part in text.split(",") if part))
-
-
-def method_options(texts: Sequence[str]) -> dict[str, dict[str, Scalar]]:
-    """`rkd_da.distance=10` as {'rkd_da': {'distance': 10}}."""
-    found: dict[str, dict[str, Scalar]] = {}
-    for text in texts:
-        parts = re.fullmatch(r"([^.=]+)\.([^.=]+)=(.+)", text)
-        if parts is None:
-            raise UsageError(f"--option {text!r} is not METHOD.NAME=VALUE, for example rkd_da.distance=10")
-        found.setdefault(parts[1], {})[parts[2]] = _scalar(parts[3])
-    return found
-
-
-def _scalar(text: str) -> Scalar:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            number = kind(text)
-        except ValueError:
-            continue
-        return number if math.isfinite(number) else text
-    return text
-
-
-def freeze(grid: Grid, folder: Folder, write: bool) -> None:
-    """Hold the grid against the one the folder was begun with, and keep the two together in its grid.toml."""
-    from benchmark.plan import check_frozen, merge
-
-    path = folder.path / "grid.toml"
-    if path.exists():
-        frozen = load_grid(str(path))
-        check_frozen(grid, frozen, folder)
-        grid = merge(frozen, grid)
-    if write:
-        with atomic(path) as temporary:
-            temporary.write_text(tomli_w.dumps(grid.as_toml()), encoding="utf-8")
 
 
 def available(kind: str) -> list[str]:

@@ -20,7 +20,7 @@ import submitit
 from benchmark import scheduler
 from benchmark.errors import UsageError
 from benchmark.job import Job, Work
-from benchmark.plan import Plan
+from benchmark.plan.values import Plan
 from benchmark.records import Folder, ledger
 from benchmark.signals import heeded, stop_signals
 

@@ -13,7 +13,7 @@ from benchmark.status import survey
 from benchmark.terminal import plain
 
 if TYPE_CHECKING:
-    from benchmark.plan import Plan
+    from benchmark.plan.values import Plan
 
 
 def forget_failures(plan: "Plan", folder: Folder, console: Console) -> None:

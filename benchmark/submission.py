@@ -15,9 +15,9 @@ from submitit.core.utils import FailedJobError
 from benchmark import scheduler
 from benchmark.arrays import Array, Bundle, arrange
 from benchmark.errors import UsageError
-from benchmark.forecast import forecasts
 from benchmark.job import Job, Work
-from benchmark.plan import Cohort, Plan
+from benchmark.plan.forecast import forecasts
+from benchmark.plan.values import Cohort, Plan
 from benchmark.profile import Profile
 from benchmark.records import Folder, ledger
 from benchmark.records.claims import Claims

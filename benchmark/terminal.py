@@ -11,7 +11,7 @@ from benchmark.records import Folder
 from benchmark.records.progress import clock
 
 if TYPE_CHECKING:
-    from benchmark.plan import Plan
+    from benchmark.plan.values import Plan
 
 SHOWN_RUNS = 3
 

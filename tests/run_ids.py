@@ -8,9 +8,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmark.plan import cells
+from benchmark.plan.cells import cells
+from benchmark.plan.tuning import trial_grid
 from benchmark.spec import Grid, Run, grid_names, load_grid
-from benchmark.tuning import trial_grid
 
 COMMITTED = Path(__file__).with_suffix(".json")
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from benchmark.arrays import Array, arrange
 from benchmark.errors import UsageError
-from benchmark.plan import Cohort
+from benchmark.plan.values import Cohort
 from benchmark.profile import Profile
 from benchmark.scheduler import Limits
 from benchmark.spec import Run

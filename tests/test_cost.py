@@ -11,7 +11,7 @@ from torch import nn
 
 from benchmark.cost.__main__ import main
 from benchmark.cost.measure import Allocations, Measurer
-from benchmark.forecast import forecasts, kind, total, training_images
+from benchmark.plan.forecast import forecasts, kind, total, training_images
 from benchmark.records import Folder
 from benchmark.records.measurements import Measured, Measurement, read, read_all, write
 from benchmark.spec import Dataset, Run, load_grid

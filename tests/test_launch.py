@@ -13,7 +13,7 @@ from benchmark import launch
 from benchmark.errors import UsageError
 from benchmark.job import Job, Work
 from benchmark.launch import Settings, choose_executor, evened, visible_gpus
-from benchmark.plan import make_plan
+from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import load_grid
 

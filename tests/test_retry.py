@@ -9,7 +9,7 @@ import fake_results as fake
 import pytest
 from rich.console import Console
 
-from benchmark.plan import Plan
+from benchmark.plan.values import Plan
 from benchmark.records import Folder, ledger
 from benchmark.records.ledger import Entry
 from benchmark.retry import forget_failures

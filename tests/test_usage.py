@@ -8,7 +8,8 @@ from command_line import METHODS, cli, files, one_line, runs, write_grid
 from full_disk import files_end_at
 
 from benchmark.errors import COMPLETE, USAGE
-from benchmark.grid import main, method_options, seed_list
+from benchmark.grid import main
+from benchmark.plan.choices import method_options, seed_list
 from benchmark.spec import load_grid
 
 pytestmark = pytest.mark.usefixtures("surroundings")

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.choices import method_names, names
 from benchmark.errors import USAGE, UsageError, usage_errors
+from benchmark.plan.choices import method_names, names
 from benchmark.records import Folder
 from benchmark.records.measurements import Measured, Measurement, write
 from benchmark.spec import Dataset, Grid, Run, digest, load_grid
@@ -59,7 +59,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     for flag in ("rounds", "threads"):
         if getattr(options, flag) is not None and getattr(options, flag) < 1:
             raise UsageError(f"--{flag} {getattr(options, flag)} is not a number above 0")
-    from benchmark.plan import Selection, cells, select
+    from benchmark.plan.cells import cells, select
+    from benchmark.plan.values import Selection
 
     grid = load_grid(options.grid)
     wanted = Selection(
@@ -129,7 +130,7 @@ def measure(
 def work(run: Run, classes: dict[str, int]) -> str:
     """Hash of what a run's cost depends on. A forecast's kind leaves out options, which may be of no consequence or of
     much, and the number of classes."""
-    from benchmark.forecast import kind
+    from benchmark.plan.forecast import kind
 
     return digest([kind(run), run.options, classes[run.dataset.name]])
 

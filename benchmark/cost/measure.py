@@ -19,8 +19,8 @@ import methods
 from benchmark.cost.clock import Clock
 from benchmark.cost.energy import MEASURED_SECONDS, EnergyMeter
 from benchmark.data import Images, TrainingSet
-from benchmark.forecast import kind
 from benchmark.models import create
+from benchmark.plan.forecast import kind
 from benchmark.records.measurements import Measurement
 from benchmark.spec import Recipe, Run, digest
 from benchmark.training.count import deployed_macs, deployed_parameters

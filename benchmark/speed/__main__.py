@@ -61,7 +61,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     import torch
 
     from benchmark.cost.clock import Clock
-    from benchmark.plan import Selection, cells, select
+    from benchmark.plan.cells import cells, select
+    from benchmark.plan.values import Selection
     from benchmark.speed import losses, measure
     from benchmark.training.provenance import provenance
 

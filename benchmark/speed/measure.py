@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmark.cost.clock import Clock
 from benchmark.data import Images, TrainingSet
 from benchmark.models import create
-from benchmark.plan import make_plan
+from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import Grid, Recipe, Run
 from benchmark.speed.reference import Loop, Pictures

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.plan import cells
+from benchmark.plan.cells import cells
 from benchmark.records import TEACHERS, Folder
 from benchmark.spec import load_grid
 

@@ -12,7 +12,7 @@ import tomli_w
 from command_line import cli, contents
 
 from benchmark.errors import COMPLETE
-from benchmark.plan import cells, check_options
+from benchmark.plan.cells import cells, check_options
 from benchmark.records import Folder
 from benchmark.spec import GRIDS, Grid, grid_names, load_grid
 from benchmark.training.schedule import learning_rate

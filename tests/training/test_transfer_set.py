@@ -10,7 +10,7 @@ from command_line import cli, one_line, write_grid
 
 from benchmark.data import load, training_data
 from benchmark.errors import USAGE
-from benchmark.plan import cells
+from benchmark.plan.cells import cells
 from benchmark.records import Folder
 from benchmark.records.predictions import load_predictions
 from benchmark.spec import Recipe, load_grid

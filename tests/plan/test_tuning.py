@@ -7,10 +7,10 @@ import fake_results as fake
 import pytest
 
 from benchmark.errors import UsageError
-from benchmark.plan import cells
+from benchmark.plan.cells import cells
+from benchmark.plan.tuning import choose, trial_grid, trials_of, with_tuned, write_tuned
 from benchmark.records import Folder, Record, Result
 from benchmark.spec import Architecture, Dataset, Grid, Options, Pair, Range, Scalar, Tuning
-from benchmark.tuning import choose, trial_grid, trials_of, with_tuned, write_tuned
 
 RANGES: dict[str, Any] = {
     "kd": [{"ce": 0.1, "weight": 0.9}, {"ce": 0.5, "weight": 0.5}, {"ce": 0.9, "weight": 0.1}],

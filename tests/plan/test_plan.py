@@ -8,7 +8,10 @@ import fake_results as fake
 import pytest
 
 from benchmark.errors import UsageError
-from benchmark.plan import Plan, Selection, cells, check_frozen, check_options, make_plan, merge, select
+from benchmark.plan.cells import cells, check_options, select
+from benchmark.plan.frozen import check_frozen, merge
+from benchmark.plan.plan import make_plan
+from benchmark.plan.values import Plan, Selection
 from benchmark.records import Cost, Folder, Record, Result
 from benchmark.spec import Architecture, Control, Dataset, Grid, Options, Pair, Run, load_grid
 from benchmark.spec import run as spec_run
@@ -350,7 +353,7 @@ def test_a_changed_copy_has_an_id_of_its_own() -> None:
 
 def test_the_published_protocol_has_a_forecast_before_anything_was_run(tmp_path: Path) -> None:
     measured = Path("results") / "reference" / "cifar100" / "measured"
-    shutil.copytree(Path(__file__).parent.parent / measured, tmp_path / measured)
+    shutil.copytree(Path(__file__).parents[2] / measured, tmp_path / measured)
     plan = make_plan(load_grid("cifar100"), Folder(tmp_path / "results" / "cifar100"))
     assert len(plan.runs) == 13 * 9 * 3
     assert plan.forecast_seconds is not None
