@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmark import scheduler
+from benchmark.launch.slurm import scheduler
 from benchmark.records import Folder, ledger
 from benchmark.records.claims import is_claimed
 from benchmark.records.progress import Display
 from benchmark.terminal import plain
 
 if TYPE_CHECKING:
-    from benchmark.launch import Settings
+    from benchmark.launch.local import Settings
+    from benchmark.launch.slurm.submission import Submission
     from benchmark.plan.values import Plan
-    from benchmark.submission import Submission
 
 LOOK_SECONDS = 1.0
 QUEUE_SECONDS = 60.0
@@ -48,9 +48,9 @@ def add_options(parser: argparse.ArgumentParser, positive: Callable[[str], int])
 
 def submission(plan: "Plan", folder: Folder, settings: "Settings", options: argparse.Namespace) -> "Submission":
     """What is to be submitted. Raises UsageError for a profile, an option or a queue that cannot be used."""
-    from benchmark.launch import job_of
-    from benchmark.profile import load_profile
-    from benchmark.submission import prepare
+    from benchmark.launch.local import job_of
+    from benchmark.launch.slurm.profile import load_profile
+    from benchmark.launch.slurm.submission import prepare
 
     changes = {"max_parallel": options.max_parallel, "workers": options.workers}
     profile = load_profile(options.profile, options.slurm, changes)
@@ -71,7 +71,7 @@ def show(wanted: "Submission", console: Console) -> None:
 
 def submit(plan: "Plan", folder: Folder, settings: "Settings", options: argparse.Namespace, console: Console) -> None:
     """Submit what is neither finished nor queued, and say what that was."""
-    from benchmark.submission import submitting
+    from benchmark.launch.slurm.submission import submitting
 
     say = plain(console)
     with submitting(folder):

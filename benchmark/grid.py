@@ -27,7 +27,7 @@ from benchmark.status import print_status
 from benchmark.terminal import plain, print_plan, print_problems
 
 if TYPE_CHECKING:
-    from benchmark.launch import Executor, Settings
+    from benchmark.launch.local import Executor, Settings
     from benchmark.plan.values import Plan
 
 
@@ -97,7 +97,7 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 
 def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
     """Plan, check, launch, watch."""
-    from benchmark.launch import Settings, choose_executor
+    from benchmark.launch.local import Settings, choose_executor
     from benchmark.plan.cells import check_options
     from benchmark.plan.frozen import freeze
     from benchmark.plan.plan import make_plan, only
@@ -160,7 +160,7 @@ def train(
     console: Console,
 ) -> bool:
     """Launch what is missing and watch it to its end; False if it was only submitted."""
-    from benchmark.launch import launch
+    from benchmark.launch.local import launch
     from benchmark.records.progress import Display
 
     console.print(f"{len(plan.runs)} runs, {sum(len(c.runs) for c in plan.cohorts)} to train; executor: {executor}")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmark import scheduler
 from benchmark.errors import UsageError
+from benchmark.launch.slurm import scheduler
 from benchmark.records import Folder, ledger
 from benchmark.status import survey
 from benchmark.terminal import plain

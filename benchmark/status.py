@@ -7,12 +7,12 @@ from typing import Literal
 
 from rich.console import Console
 
-from benchmark import scheduler
 from benchmark.errors import UsageError
+from benchmark.launch.slurm import scheduler
+from benchmark.launch.slurm.scheduler import Queued
 from benchmark.records import Folder, State, ledger
 from benchmark.records.claims import is_claimed
 from benchmark.records.progress import position, under_way
-from benchmark.scheduler import Queued
 from benchmark.terminal import counts, plain, print_problems
 
 Standing = State | Literal["running", "queued", "lost"]

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from command_line import contents
 
-from benchmark import scheduler
 from benchmark.grid import main
+from benchmark.launch.slurm import scheduler
 from benchmark.records import Folder, ledger
 
 ROOT = Path(__file__).parent.parent

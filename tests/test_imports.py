@@ -10,10 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "timm", "torchvision", "sklearn", "matplotlib")
-TRAINING = {
-    *("arrays", "cost", "data", "job", "launch", "models"),
-    *("slurm_job", "submission", "training"),
-}
+TRAINING = {"cost", "data", "launch", "models", "training"}
 
 GROUND = ("benchmark.errors", "benchmark.files", "benchmark.spec")
 ROOMS: dict[str, tuple[str, ...]] = {
@@ -26,7 +23,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 """What each room of `benchmark` may import of the project, besides itself."""
 
 
-LIGHT = ("errors", "files", "spec", "records", "terminal", "status", "profile", "grid")
+LIGHT = ("errors", "files", "spec", "records", "terminal", "status", "grid")
 """Rooms that answer without a large library."""
 
 
@@ -108,7 +105,9 @@ def test_light_modules_load_no_large_library(tmp_path: Path) -> None:
 
 
 def test_planning_and_launching_load_torch_at_most(tmp_path: Path) -> None:
-    assert heavy_after("import benchmark.plan.plan, benchmark.launch", tmp_path) <= {"torch"}
+    assert heavy_after(
+        "import benchmark.plan.plan, benchmark.launch.local, benchmark.launch.slurm.submission", tmp_path
+    ) <= {"torch"}
 
 
 @pytest.mark.parametrize(

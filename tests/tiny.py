@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import methods
 from benchmark.data import Resident, load
-from benchmark.job import Job, Work
+from benchmark.launch.job import Job, Work
 from benchmark.models.weights import weights_sha256
 from benchmark.records import Folder, Record
 from benchmark.spec import Architecture, Dataset, Grid, Pair, Recipe, Run

@@ -179,7 +179,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from benchmark.training import loop
-from benchmark.job import Job, Work
+from benchmark.launch.job import Job, Work
 
 grid, teacher, *run_ids = sys.argv[1:]
 loop.CHECKPOINT_SECONDS = 0.0

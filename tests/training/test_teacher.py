@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmark.data import TrainingSet, load
-from benchmark.job import Job, Work
+from benchmark.launch.job import Job, Work
 from benchmark.models.weights import weights_sha256
 from benchmark.records import Folder
 from benchmark.spec import Precision, Run

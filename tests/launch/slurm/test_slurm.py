@@ -22,9 +22,9 @@ import pytest
 from command_line import contents, write_grid
 from slurm_places import MEMORY, ROOT, Place, own, restarts, run_home, said, shown, start, wait_until
 
-from benchmark import scheduler
 from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, USAGE
 from benchmark.grid import main
+from benchmark.launch.slurm import scheduler
 from benchmark.records import Folder, ledger
 from benchmark.spec import load_grid
 from methods.base import REGISTRY

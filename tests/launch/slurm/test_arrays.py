@@ -5,11 +5,11 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.arrays import Array, arrange
 from benchmark.errors import UsageError
+from benchmark.launch.slurm.arrays import Array, arrange
+from benchmark.launch.slurm.profile import Profile
+from benchmark.launch.slurm.scheduler import Limits
 from benchmark.plan.values import Cohort
-from benchmark.profile import Profile
-from benchmark.scheduler import Limits
 from benchmark.spec import Run
 
 TEACHERS = tuple(tiny.TEACHER.model_copy(update={"seed": seed}) for seed in range(4))

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from submitit.core.utils import JobPaths
 
-from benchmark import launch
 from benchmark.errors import UsageError
-from benchmark.job import Job, Work
-from benchmark.launch import Settings, choose_executor, evened, visible_gpus
+from benchmark.launch import local
+from benchmark.launch.job import Job, Work
+from benchmark.launch.local import Settings, choose_executor, evened, visible_gpus
 from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import load_grid
@@ -126,13 +126,13 @@ def test_workers_share_the_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
-    monkeypatch.setattr(launch, "cores", lambda: 8)
-    monkeypatch.setattr(launch.submitit, "LocalExecutor", Recorder)
+    monkeypatch.setattr(local, "cores", lambda: 8)
+    monkeypatch.setattr(local.submitit, "LocalExecutor", Recorder)
     Recorder.submitted = []
     folder = Folder(tmp_path / "smoke")
     folder.path.mkdir()
     plan = make_plan(load_grid("smoke").model_copy(update={"seeds": (0, 1, 2)}), folder)
-    launch.launch(plan, folder, Settings(device, threads), "local")
+    local.launch(plan, folder, Settings(device, threads), "local")
     jobs = [job for job, _ in Recorder.submitted]
     assert [job.threads for job in jobs] == [threads_each] * workers
     assert all(job.work == jobs[0].work for job in jobs)  # the whole list, which claims share out
@@ -159,6 +159,6 @@ def test_only_the_last_round_of_cohorts_is_cut(sizes: list[int], teachers: int, 
     assert sorted(ids) == sorted(run_id for each in work for run_id in each.run_ids)
     cut = even[whole:]
     assert len(cut) <= workers or whole == len(work)
-    assert all(each in work or len(each.run_ids) >= launch.LEAST_PART for each in cut)
-    if min(sizes, default=0) >= launch.LEAST_PART * workers and cut:
+    assert all(each in work or len(each.run_ids) >= local.LEAST_PART for each in cut)
+    if min(sizes, default=0) >= local.LEAST_PART * workers and cut:
         assert len(cut) > workers / 2

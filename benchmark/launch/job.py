@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.errors import UsageError, is_disk_trouble
+from benchmark.launch.signals import Stop, stop_signals
 from benchmark.records import Folder, RecordError
 from benchmark.records.claims import STALE_SECONDS, Claims
-from benchmark.signals import Stop, stop_signals
 from benchmark.spec import Grid, load_grid
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from submitit.helpers import DelayedSubmission
 
-from benchmark.job import Job
-from benchmark.signals import Evicted, stop_signals
+from benchmark.launch.job import Job
+from benchmark.launch.signals import Evicted, stop_signals
 
 log = logging.getLogger(__name__)
 

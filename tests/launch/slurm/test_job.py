@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import slurm_job
-from benchmark.job import Job, Work
+from benchmark.launch.job import Job, Work
+from benchmark.launch.signals import Stop
+from benchmark.launch.slurm import job as slurm_job
+from benchmark.launch.slurm.job import SlurmJob
 from benchmark.records import Folder
-from benchmark.signals import Stop
-from benchmark.slurm_job import SlurmJob
 
 RUN = "run-0123456789"
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from command_line import METHODS, cli, contents, one_line, write_grid
 
-from benchmark import job
 from benchmark.errors import COMPLETE, INCOMPLETE, INTERRUPTED
+from benchmark.launch import job
 
 ESCAPE = "\x1b"
 ODD_NAME = 'it\'s a "földer" '

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmark.errors import UsageError
-from benchmark.profile import Option, load_profile, minutes_of, profile_names
+from benchmark.launch.slurm.profile import Option, load_profile, minutes_of, profile_names
 
 
 @pytest.mark.parametrize("name", profile_names())

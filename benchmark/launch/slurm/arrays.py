@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import TypeVar
 
 from benchmark.errors import UsageError
+from benchmark.launch.slurm.profile import Profile
+from benchmark.launch.slurm.scheduler import Limits
 from benchmark.plan.values import Cohort
-from benchmark.profile import Profile
-from benchmark.scheduler import Limits
 from benchmark.spec import Run
 
 T = TypeVar("T")

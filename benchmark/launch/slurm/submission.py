@@ -12,17 +12,17 @@ from typing import Any
 import submitit
 from submitit.core.utils import FailedJobError
 
-from benchmark import scheduler
-from benchmark.arrays import Array, Bundle, arrange
 from benchmark.errors import UsageError
-from benchmark.job import Job, Work
+from benchmark.launch.job import Job, Work
+from benchmark.launch.slurm import scheduler
+from benchmark.launch.slurm.arrays import Array, Bundle, arrange
+from benchmark.launch.slurm.job import SlurmJob
+from benchmark.launch.slurm.profile import Profile
 from benchmark.plan.forecast import forecasts
 from benchmark.plan.values import Cohort, Plan
-from benchmark.profile import Profile
 from benchmark.records import Folder, ledger
 from benchmark.records.claims import Claims
 from benchmark.records.code import ROOT, snapshot, source_hash
-from benchmark.slurm_job import SlurmJob
 
 NOTICE_SECONDS = 120
 """How long before the time limit SLURM warns, if that is not much of the limit; it may do so a minute early."""

@@ -17,12 +17,12 @@ from typing import Any, Literal
 
 import submitit
 
-from benchmark import scheduler
 from benchmark.errors import UsageError
-from benchmark.job import Job, Work
+from benchmark.launch.job import Job, Work
+from benchmark.launch.signals import heeded, stop_signals
+from benchmark.launch.slurm import scheduler
 from benchmark.plan.values import Plan
 from benchmark.records import Folder, ledger
-from benchmark.signals import heeded, stop_signals
 
 Executor = Literal["slurm", "local", "inline"]
 
