@@ -4,27 +4,24 @@ python -m benchmark.grid --methods all --seeds 3
 """
 
 import argparse
-import os
 import shlex
-import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmark import cluster
-from benchmark.command import parser
+from benchmark.command import cluster
+from benchmark.command.listing import available, export, show
+from benchmark.command.options import parser
+from benchmark.command.status import forget_failures, left_undone, print_status
+from benchmark.command.terminal import plain, print_plan, print_problems
 from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, UsageError, is_disk_trouble, usage_errors
 from benchmark.plan.choices import method_options, wanted
 from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
 from benchmark.records import Folder
-from benchmark.retry import forget_failures, left_undone
-from benchmark.spec import Grid, Scalar, grid_names, load_grid
-from benchmark.status import print_status
-from benchmark.terminal import plain, print_plan, print_problems
+from benchmark.spec import Grid, load_grid
 
 if TYPE_CHECKING:
     from benchmark.launch.local import Executor, Settings
@@ -97,7 +94,7 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 
 def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
     """Plan, check, launch, watch."""
-    from benchmark.launch.local import Settings, choose_executor
+    from benchmark.launch.local import Settings
     from benchmark.plan.cells import check_options
     from benchmark.plan.frozen import freeze
     from benchmark.plan.plan import make_plan, only
@@ -114,7 +111,7 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
         plan = make_plan(grid, folder, overrides)
     if options.retry == "lost":
         plan = only(plan, left_undone(plan, folder))
-    executor = choose_executor(options.executor)
+    executor = cluster.choose_executor(options.executor)
     not_applicable: dict[str, str] = {}
     if plan.cohorts:
         from benchmark.training.preflight import check_device, check_runs
@@ -160,8 +157,8 @@ def train(
     console: Console,
 ) -> bool:
     """Launch what is missing and watch it to its end; False if it was only submitted."""
+    from benchmark.command.display import Display
     from benchmark.launch.local import launch
-    from benchmark.records.progress import Display
 
     console.print(f"{len(plan.runs)} runs, {sum(len(c.runs) for c in plan.cohorts)} to train; executor: {executor}")
     if executor == "slurm":
@@ -208,51 +205,6 @@ def pinned(grid: Grid) -> Grid:
     from benchmark.models.weights import pin
 
     return pin(grid)
-
-
-def available(kind: str) -> list[str]:
-    if kind == "grids":
-        return [f"{name}: {load_grid(name).description}" for name in grid_names()]
-    if kind == "models":
-        from benchmark.models import model_names
-
-        return model_names()
-    import methods
-
-    return [
-        f"{name}{_defaults(methods.complete_options(name)[name])}: {methods.summary(name)}" for name in methods.names()
-    ]
-
-
-def _defaults(values: Mapping[str, Scalar]) -> str:
-    """` (distance=0.0, angle=50.0)`: methods of one class differ in these alone."""
-    return f" ({', '.join(f'{name}={value}' for name, value in values.items())})" if values else ""
-
-
-def show(lines: Sequence[str]) -> None:
-    """Print lines, as many as whoever reads them takes."""
-    try:
-        print("\n".join(lines), flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries once more when it ends
-
-
-def export(run_id: str, results: Path) -> int:
-    """Copy a run's weights, which carry the run as metadata, to the working folder."""
-    found = [path for path in results.glob("*/weights/*.safetensors") if path.stem == run_id]
-    if not found:
-        known = sorted(path.stem for path in results.glob("*/weights/*.safetensors"))
-        shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
-        raise UsageError(
-            f"no weights of run {run_id!r} below {results} (grids keep them with keep_weights = true); "
-            f"kept: {shown or 'none'}"
-        )
-    target = Path(f"{run_id}.safetensors")
-    if target.exists():
-        raise UsageError(f"{target} exists; it is not overwritten")
-    shutil.copyfile(found[0], target)
-    print(f"wrote {target}; its metadata describes the run, its tensors load into the timm model named there")
-    return COMPLETE
 
 
 if __name__ == "__main__":

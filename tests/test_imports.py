@@ -23,7 +23,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 """What each room of `benchmark` may import of the project, besides itself."""
 
 
-LIGHT = ("errors", "files", "spec", "records", "terminal", "status", "grid")
+LIGHT = ("errors", "files", "spec", "records", "command", "grid")
 """Rooms that answer without a large library."""
 
 

@@ -17,10 +17,8 @@ from typing import Any, Literal
 
 import submitit
 
-from benchmark.errors import UsageError
 from benchmark.launch.job import Job, Work
 from benchmark.launch.signals import heeded, stop_signals
-from benchmark.launch.slurm import scheduler
 from benchmark.plan.values import Plan
 from benchmark.records import Folder, ledger
 
@@ -42,15 +40,6 @@ class Settings:
     threads: int | None = None
     data_dir: str | None = None
     deadline: float | None = None
-
-
-def choose_executor(wanted: str) -> Executor:
-    """`auto` means SLURM where a cluster answers, local processes elsewhere."""
-    if wanted == "auto":
-        return "slurm" if scheduler.answers() else "local"
-    if wanted == "slurm" and not scheduler.answers():
-        raise UsageError("executor 'slurm' needs a cluster, and sinfo does not answer here; valid: local, inline")
-    return wanted  # type: ignore[return-value]
 
 
 def job_of(plan: Plan, folder: Folder, settings: Settings, default_threads: int) -> Job:

@@ -2,19 +2,19 @@
 
 import argparse
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from benchmark.command.display import Display
+from benchmark.command.terminal import plain
+from benchmark.errors import UsageError
 from benchmark.launch.slurm import scheduler
 from benchmark.records import Folder, ledger
 from benchmark.records.claims import is_claimed
-from benchmark.records.progress import Display
-from benchmark.terminal import plain
 
 if TYPE_CHECKING:
-    from benchmark.launch.local import Settings
+    from benchmark.launch.local import Executor, Settings
     from benchmark.launch.slurm.submission import Submission
     from benchmark.plan.values import Plan
 
@@ -26,24 +26,13 @@ CORES = 4
 """Threads of a worker where neither profile nor grid nor command line say."""
 
 
-def add_options(parser: argparse.ArgumentParser, positive: Callable[[str], int]) -> None:
-    add = parser.add_argument_group("on a SLURM cluster").add_argument
-    add(
-        "--profile",
-        metavar="NAME|FILE",
-        help="sbatch options from slurm/profiles/NAME.toml, or a TOML file of your own",
-    )
-    add(
-        "--slurm",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="any option of sbatch, as partition=gpu or time=2:00:00; comes on top of the profile",
-    )
-    add("--max-parallel", type=positive, metavar="N", help="jobs of an array that run at once (default: all)")
-    add("--workers", type=positive, metavar="N", help="workers that share a job and its GPU (default: 1)")
-    add("--watch", action="store_true", help="stay and show how far the jobs are; they do not need it")
-    add("--cancel", action="store_true", help="take this grid's jobs out of the queue; what is finished stays")
+def choose_executor(wanted: str) -> "Executor":
+    """`auto` means SLURM where a cluster answers, local processes elsewhere."""
+    if wanted == "auto":
+        return "slurm" if scheduler.answers() else "local"
+    if wanted == "slurm" and not scheduler.answers():
+        raise UsageError("executor 'slurm' needs a cluster, and sinfo does not answer here; valid: local, inline")
+    return wanted  # type: ignore[return-value]
 
 
 def submission(plan: "Plan", folder: Folder, settings: "Settings", options: argparse.Namespace) -> "Submission":

@@ -9,10 +9,10 @@ import fake_results as fake
 import pytest
 from rich.console import Console
 
+from benchmark.command.status import forget_failures
 from benchmark.plan.values import Plan
 from benchmark.records import Folder, ledger
 from benchmark.records.ledger import Entry
-from benchmark.retry import forget_failures
 
 RUNS = [fake.run(method) for method in ("kd", "sp", "gkd")]
 IDS = [run.id for run in RUNS]

@@ -12,9 +12,11 @@ import fake_results as fake
 import pytest
 from rich.console import Console
 
+from benchmark.command import display as displayed
+from benchmark.command.display import Display, clock
 from benchmark.records import Folder, progress
 from benchmark.records.claims import Claims
-from benchmark.records.progress import Display, Reporter, clock
+from benchmark.records.progress import Reporter
 from benchmark.spec import Run
 
 RUNS = [fake.run(method) for method in ("kd", "sp", "gkd")]
@@ -40,7 +42,7 @@ def claims() -> Iterator[Claims]:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "WRITE_SECONDS", -1.0)
-    monkeypatch.setattr(progress, "LINE_SECONDS", -1.0)
+    monkeypatch.setattr(displayed, "LINE_SECONDS", -1.0)
 
 
 def report(reporter: Reporter, steps: int) -> None:
@@ -69,7 +71,7 @@ def test_lines_for_a_pipe(tmp_path: Path, claims: Claims) -> None:
 def time_passes(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The clock of what is shown; tests turn it."""
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(displayed.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -122,7 +124,7 @@ def test_what_a_resumed_run_has_behind_it_is_no_pace(tmp_path: Path, claims: Cla
 
 def test_lines_get_rarer(tmp_path: Path, time_passes: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     """A log of ten hours is not ten thousand lines."""
-    monkeypatch.setattr(progress, "LINE_SECONDS", 15.0)
+    monkeypatch.setattr(displayed, "LINE_SECONDS", 15.0)
     console = Console(file=io.StringIO())
     display = Display(Folder(tmp_path), [RUNS[0].id], console)
     for _ in range(10 * 60 * 12):
@@ -150,7 +152,7 @@ def test_a_run_without_a_whole_epoch_says_whether_it_has_begun(
         reporter.report([Trainee(RUNS[0], [], first_step=-20, next_step=next_step)])
         (entry,) = progress.under_way(folder)
     assert list(entry["train_top1"].values()) == [shown]
-    assert progress.position(entry) == position
+    assert displayed.position(entry) == position
     assert entry["shares"] == {RUNS[0].id: (next_step + 20) / 320}
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from benchmark.command.display import clock
 from benchmark.records import Folder
-from benchmark.records.progress import clock
 
 if TYPE_CHECKING:
     from benchmark.plan.values import Plan

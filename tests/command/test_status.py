@@ -9,10 +9,10 @@ import fake_results as fake
 import pytest
 from rich.console import Console
 
+from benchmark.command.status import print_status, survey
 from benchmark.errors import UsageError
 from benchmark.records import Folder, code, ledger
 from benchmark.records.ledger import Entry
-from benchmark.status import print_status, survey
 
 RUNS = [fake.run(method) for method in ("kd", "sp", "gkd", "rkd_d")]
 DONE, FAILED, OPEN, NEVER = (run.id for run in RUNS)

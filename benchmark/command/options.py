@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
-from benchmark import cluster
 from benchmark.errors import EXIT_CODES, USAGE
 
 
@@ -58,7 +57,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         help="failed: try runs again that failed, which are left alone otherwise; lost: submit nothing but what jobs "
         "that are gone left undone",
     )
-    cluster.add_options(result, positive)
+    _add_cluster_options(result)
     add = result.add_argument_group("instead of running").add_argument
     add(
         "--tune",
@@ -71,6 +70,26 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--list", choices=("methods", "grids", "models"), help="print what there is to choose from")
     add("--export", metavar="RUN", help="write a run's student weights to RUN.safetensors here, if its grid keeps them")
     return result
+
+
+def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("on a SLURM cluster").add_argument
+    add(
+        "--profile",
+        metavar="NAME|FILE",
+        help="sbatch options from slurm/profiles/NAME.toml, or a TOML file of your own",
+    )
+    add(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any option of sbatch, as partition=gpu or time=2:00:00; comes on top of the profile",
+    )
+    add("--max-parallel", type=positive, metavar="N", help="jobs of an array that run at once (default: all)")
+    add("--workers", type=positive, metavar="N", help="workers that share a job and its GPU (default: 1)")
+    add("--watch", action="store_true", help="stay and show how far the jobs are; they do not need it")
+    add("--cancel", action="store_true", help="take this grid's jobs out of the queue; what is finished stays")
 
 
 def duration(text: str) -> float:

@@ -1,19 +1,25 @@
-"""How every run of a grid stands: its record, its claim, its job in SLURM. From files and one look at the queue."""
+"""How every run of a grid stands: its record, its claim, its job in SLURM, from files and one look at the queue; and
+what --retry tries again: runs that failed, or that jobs which are gone left undone. No torch here."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
+from benchmark.command.display import position
+from benchmark.command.terminal import counts, plain, print_problems
 from benchmark.errors import UsageError
 from benchmark.launch.slurm import scheduler
 from benchmark.launch.slurm.scheduler import Queued
 from benchmark.records import Folder, State, ledger
 from benchmark.records.claims import is_claimed
-from benchmark.records.progress import position, under_way
-from benchmark.terminal import counts, plain, print_problems
+from benchmark.records.progress import under_way
+
+if TYPE_CHECKING:
+    from benchmark.plan.values import Plan
 
 Standing = State | Literal["running", "queued", "lost"]
 LOG_LINES = 6
@@ -93,6 +99,25 @@ def print_status(folder: Folder, console: Console) -> None:
         say("run the same command again to submit these runs once more, or with --retry lost only them")
 
 
+def forget_failures(plan: "Plan", folder: Folder, console: Console) -> None:
+    """Have failed runs and teachers planned again, but none whose job goes on with other runs: that would not come back
+    to it, and has the code that it failed with.
+    """
+    for home, states in ((folder, plan.states), (folder.teachers, plan.teacher_states)):
+        failed = [run_id for run_id, state in states.items() if state == "failed"]
+        busy = _live_jobs(home, failed)
+        for job_id, count in Counter(busy.values()).items():
+            plain(console)(f"left alone: {count} failed runs, until their job {job_id} is done with its others")
+        for run_id in failed:
+            if run_id not in busy:
+                home.failure_path(run_id).unlink(missing_ok=True)
+
+
+def left_undone(plan: "Plan", folder: Folder) -> list[str]:
+    """Runs that jobs left undone which are gone."""
+    return list(survey(folder, [run.id for run in plan.runs]).left_by)
+
+
 def _print_queued(found: Survey, console: Console) -> None:
     for job_id, run_ids in _by_job(found, found.having("queued")).items():
         job = found.live[job_id]
@@ -132,3 +157,14 @@ def _print_tail(log: Path, console: Console) -> None:
         lines = file.read().decode(errors="replace").splitlines()
     for line in lines[-LOG_LINES:]:
         plain(console)(f"    {line}")
+
+
+def _live_jobs(home: Folder, run_ids: Sequence[str]) -> dict[str, str]:
+    """The newest job of each of these runs, as far as it waits or runs; none where there is no SLURM to ask."""
+    jobs = ledger.newest_jobs(home)
+    submitted = {run_id: jobs[run_id].job_id for run_id in run_ids if run_id in jobs and jobs[run_id].in_slurm}
+    try:
+        live = scheduler.queue(submitted.values())
+    except UsageError:
+        return {}
+    return {run_id: job_id for run_id, job_id in submitted.items() if job_id in live}
