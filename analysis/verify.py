@@ -21,7 +21,7 @@ from pydantic import Field as Bound
 
 from analysis.style import NO_VALUE, TEACHER, display_name, signed
 from benchmark.errors import UsageError
-from benchmark.value import Value, parse
+from benchmark.spec import Value, parse
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,12 +11,11 @@ from torch import nn
 
 from benchmark.cost.__main__ import main
 from benchmark.cost.measure import Allocations, Measurer
-from benchmark.forecast import forecasts, kind, total, training_images
-from benchmark.grid_file import load_grid
-from benchmark.measurements import Measured, Measurement, read, read_all, write
-from benchmark.provenance import provenance
+from benchmark.plan.forecast import forecasts, kind, total, training_images
 from benchmark.records import Folder
-from benchmark.spec import Dataset, Run
+from benchmark.records.measurements import Measured, Measurement, read, read_all, write
+from benchmark.spec import Dataset, Run, load_grid
+from benchmark.training.provenance import provenance
 
 RUNS = [tiny.run(method) for method in ("student", "kd", "rkd_a", "mhgd", "fitnet_two_stage")]
 

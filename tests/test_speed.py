@@ -16,12 +16,12 @@ from torch.utils._pytree import tree_leaves
 
 import methods
 from benchmark.cost.measure import Bench, noise, untrained
-from benchmark.members import Member
 from benchmark.speed import textbook
 from benchmark.speed.__main__ import main
 from benchmark.speed.losses import growth
 from benchmark.speed.measure import ratios
 from benchmark.speed.reference import Pictures
+from benchmark.training.member import Member
 from methods.base import Batch, Outputs
 
 NINE = ("student", "kd", "fitnet", "rkd_d", "rkd_a", "rkd_da", "sp", "gkd", "mhgd")

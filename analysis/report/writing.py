@@ -17,7 +17,7 @@ from analysis.tables.main import main_table
 from analysis.tables.markdown import markdown
 from analysis.tables.published import published_table
 from analysis.tables.table import Table
-from benchmark.records import atomic, write_rows
+from benchmark.files import atomic, write_rows
 
 if TYPE_CHECKING:
     from analysis.figures import Drawing

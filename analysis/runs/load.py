@@ -14,8 +14,7 @@ from analysis.runs.revisions import Revisions
 from analysis.runs.shared import pairs_of, place, repeated
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record, key_columns
-from benchmark.spec import Run
-from benchmark.value import Value, digest
+from benchmark.spec import Run, Value, digest
 
 CELL = ["dataset", "pair", "method"]
 """Runs that agree in these columns differ in their seed only, and are pooled."""

@@ -13,8 +13,8 @@ import numpy as np
 
 from analysis.style import listing_order
 from benchmark.errors import UsageError
-from benchmark.predictions import load_predictions
 from benchmark.records import Folder, Record
+from benchmark.records.predictions import load_predictions
 
 TOLERATED_SHARE = 5e-4
 """Of images whose class half precision may decide otherwise than the record's logits did."""

@@ -12,8 +12,8 @@ from analysis.statistics.evidence import weigh
 from analysis.statistics.left_out import best_bias, left_out
 from analysis.tables.errors import errors_table, left_out_table
 from analysis.tables.markdown import markdown
-from benchmark.predictions import save_predictions
 from benchmark.records import Folder
+from benchmark.records.predictions import save_predictions
 from benchmark.spec import Run
 
 PAIR = fake.PAIRS[0]
