@@ -176,10 +176,10 @@ def train(
 
 def conclude(plan: "Plan", folder: Folder, console: Console) -> int:
     """Derive the tables, print the results and what is wrong, and say where everything is."""
-    from analysis.evidence import weigh
-    from analysis.load import load
-    from analysis.main_table import main_table
-    from analysis.markup import terminal
+    from analysis.runs.load import load
+    from analysis.statistics.evidence import weigh
+    from analysis.tables.main import main_table
+    from analysis.tables.terminal import terminal
 
     folder.write_tables()
     folder.teachers.write_tables()

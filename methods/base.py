@@ -69,7 +69,8 @@ def stage_indices(sizes: list[tuple[int, int]], stem: int, count: int) -> list[i
     blocks = range(stem, len(sizes))
     last = [i for i in blocks if i + 1 == len(sizes) or sizes[i + 1] != sizes[i]]
     if len(last) == 1 < len(blocks):
-        last = [stem + (i + 1) * len(blocks) // count - 1 for i in range(count)] if count <= len(blocks) else last
+        count_from = min(count, len(blocks))
+        last = [stem + (i + 1) * len(blocks) // count_from - 1 for i in range(count_from)]
     if len(last) < count:
         raise ValueError(f"the network has {len(last)} stages, {count} are needed")
     return last[-count:]
