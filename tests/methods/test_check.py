@@ -16,10 +16,10 @@ import torch
 from broken_methods import BROKEN
 
 import methods
-from methods import check_fingerprint
 from methods.base import REGISTRY, Entry, Method, register
-from methods.check import TEMPLATE, check, main
-from methods.check_standins import PAIRS, CheckError, batch, networks
+from methods.check import fingerprint
+from methods.check.__main__ import TEMPLATE, check, main
+from methods.check.standins import PAIRS, CheckError, batch, networks
 
 SOUND: dict[str, type[Method]] = {
     "memory_bank": contract_methods.MemoryBank,
@@ -93,21 +93,21 @@ def test_standins_leave_the_global_generator_alone() -> None:
 @pytest.mark.parametrize("name", methods.names(installed=False))
 def test_fingerprints_do_not_hang_on_rounding(name: str) -> None:
     """In float64 the losses are the committed ones with a margin of ten, so they are on any machine."""
-    exact, known = check_fingerprint.fingerprint(name, torch.float64), check_fingerprint.committed()[name]
+    exact, known = fingerprint.fingerprint(name, torch.float64), fingerprint.committed()[name]
     for pair, values in known["losses"].items():
-        assert exact[pair] == pytest.approx(values, rel=0, abs=check_fingerprint.TOLERANCE / 10 * max(map(abs, values)))
+        assert exact[pair] == pytest.approx(values, rel=0, abs=fingerprint.TOLERANCE / 10 * max(map(abs, values)))
 
 
 def test_fingerprints_are_those_of_the_suites_own_methods() -> None:
-    assert sorted(check_fingerprint.committed()) == methods.names(installed=False)
+    assert sorted(fingerprint.committed()) == methods.names(installed=False)
 
 
 @pytest.fixture
 def fingerprints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the committed fingerprints, to be changed."""
     copy = tmp_path / "fingerprints.json"
-    copy.write_text(check_fingerprint.FILE.read_text())
-    monkeypatch.setattr(check_fingerprint, "FILE", copy)
+    copy.write_text(fingerprint.FILE.read_text())
+    monkeypatch.setattr(fingerprint, "FILE", copy)
     return copy
 
 
@@ -158,7 +158,7 @@ def test_other_packages_methods_have_none_here(fingerprints: Path) -> None:
         (noted,) = (finding for finding in check(tried) if finding.check == "fingerprint")
         assert (noted.outcome, noted.seen) == ("n/a", "a method from another package")
         with pytest.raises(CheckError, match="no method of the suite's own"):
-            check_fingerprint.update(tried)
+            fingerprint.update(tried)
 
 
 # The command line.

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import methods
 from methods.base import Method, Outputs
-from methods.check_standins import (
+from methods.check.standins import (
     BATCH,
     CLASSES,
     CheckError,

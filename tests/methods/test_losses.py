@@ -31,7 +31,7 @@ from methods.kd import kd_loss
 from methods.rkd import rkd_angle_loss, rkd_distance_loss
 from methods.sp import sp_loss
 
-GOLDEN = json.loads((Path(__file__).parent / "golden" / "losses.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "losses.json").read_text())
 
 # The formulas once more, as a reader of the papers would write them: one pair and one triplet at a time.
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 import methods
-from methods.check_standins import PAIRS, CheckError, NotApplicableError, Subject, networks, steps, task
+from methods.check.standins import PAIRS, CheckError, NotApplicableError, Subject, networks, steps, task
 
-FILE = Path(__file__).with_name("fingerprints.json")
+FILE = Path(__file__).parents[1] / "fingerprints.json"
 TOLERANCE = 1e-4
 """Relative, and of the largest loss: rounding differs between machines by less than a hundredth of this."""
 

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 import methods
 from methods.base import Outputs
-from methods.check_standins import (
+from methods.check.standins import (
     BATCH,
     NARROW,
     CheckError,

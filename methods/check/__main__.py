@@ -13,30 +13,30 @@ from pathlib import Path
 from typing import Literal
 
 import methods
-from methods import check_contract, check_fingerprint, check_numerics
-from methods.check_standins import PAIRS, CheckError, NotApplicableError, Subject, task
+from methods.check import contract, fingerprint, numerics
+from methods.check.standins import PAIRS, CheckError, NotApplicableError, Subject, task
 
-TEMPLATE = Path(__file__).with_name("template.py.txt")
+TEMPLATE = Path(__file__).parents[1] / "template.py.txt"
 
 OF_NAME: dict[str, Callable[[str], str]] = {
-    "documentation": check_contract.documentation,
-    "options": check_contract.options,
+    "documentation": contract.documentation,
+    "options": contract.options,
 }
 """Checks of what is written down."""
 
 ON_PAIR: dict[str, Callable[[Subject], str]] = {
-    "loss": check_contract.scalar,
-    "reads": check_contract.reads,
-    "inputs": check_contract.inputs_untouched,
-    "determinism": check_contract.determinism,
-    "gradient": check_contract.gradient,
-    "gradient rule": check_contract.gradient_rule,
-    "state": check_contract.state,
-    "student = teacher": check_numerics.student_is_teacher,
-    "permutation": check_numerics.permutation,
-    "degenerate batches": check_numerics.degenerate_batches,
-    "bf16 inputs": check_numerics.rounding,
-    "memory": check_numerics.memory,
+    "loss": contract.scalar,
+    "reads": contract.reads,
+    "inputs": contract.inputs_untouched,
+    "determinism": contract.determinism,
+    "gradient": contract.gradient,
+    "gradient rule": contract.gradient_rule,
+    "state": contract.state,
+    "student = teacher": numerics.student_is_teacher,
+    "permutation": numerics.permutation,
+    "degenerate batches": numerics.degenerate_batches,
+    "bf16 inputs": numerics.rounding,
+    "memory": numerics.memory,
 }
 """Checks that are made on every pair of stand-ins that the method serves."""
 FIRST = ("loss", "determinism")
@@ -78,7 +78,7 @@ def check(name: str) -> list[Finding]:
         findings.append(_finding(what, *(partial(test, subject) for subject in subjects)))
         if what in FIRST and findings[-1].outcome == "FAIL":
             return findings
-    return [*findings, _finding("fingerprint", partial(check_fingerprint.unchanged, name))]
+    return [*findings, _finding("fingerprint", partial(fingerprint.unchanged, name))]
 
 
 def _finding(what: str, *tests: Callable[[], str]) -> Finding:
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("name a method, or all")
     if not asked.update:
         return 0 if all([report(name) for name in names]) else 1
-    findings = [_finding("fingerprint", partial(check_fingerprint.update, name)) for name in names]
+    findings = [_finding("fingerprint", partial(fingerprint.update, name)) for name in names]
     for name, finding in zip(names, findings, strict=True):
         print(f"{name}\n{finding}")
     return 1 if any(finding.outcome == "FAIL" for finding in findings) else 0
