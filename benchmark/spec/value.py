@@ -17,8 +17,9 @@ Options = dict[str, dict[str, Scalar]]
 Fields = dict[str, Scalar | list[Scalar]]
 """Some fields of a recipe."""
 
-Size = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+LARGEST = 2**63 - 1
+Size = Annotated[int, Field(gt=0, le=LARGEST)]
+Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 
 
