@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from benchmark.errors import UsageError, one_line
 from benchmark.files import FileError, read_bytes, read_table
 from benchmark.spec import Run, Value
-from benchmark.spec.value import LARGEST, Count, Size
+from benchmark.spec.value import MOST, Count, Size
 
 SCHEMA = 1
 """Raised when the shape of a record changes."""
@@ -21,7 +21,7 @@ Status = Literal["done", "diverged", "not_applicable"]
 ROUNDING = 1e-6
 """How far a measure may lie outside of its mathematical range."""
 
-Epoch = Annotated[int, Field(ge=-LARGEST, le=LARGEST)]
+Epoch = Annotated[int, Field(ge=-MOST, le=MOST)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Overlap = Annotated[float, Field(ge=-ROUNDING, le=1 + ROUNDING)]
 Correlation = Annotated[float, Field(ge=-1 - ROUNDING, le=1 + ROUNDING)]
