@@ -13,9 +13,9 @@ from statistics import mean
 import tomli_w
 
 from benchmark.errors import UsageError
-from benchmark.files import atomic
+from benchmark.files import FileError, atomic, read_bytes
 from benchmark.records import Folder, Record
-from benchmark.spec import TUNED, Control, Grid, Options, Range, Scalar, Tuning, derive_seed
+from benchmark.spec import TUNED, Control, Grid, Options, Range, Scalar, Tuning, derive_seed, parse
 
 FILE = "tuned.toml"
 
@@ -73,15 +73,17 @@ def write_tuned(folder: Folder, chosen: Options) -> None:
 
 
 def with_tuned(grid: Grid, folder: Folder) -> Grid:
-    """The grid with what was chosen for it, if anything was. Raises UsageError for a file that is not TOML."""
-    path = folder.path / FILE
-    if not path.exists():
-        return grid
+    """The grid with what was chosen for it, if anything was. Raises UsageError for a file that does not say what."""
+    path = folder.part(FILE)
     try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        options = tomllib.loads(read_bytes(path).decode())
+    except (FileNotFoundError, NotADirectoryError):
+        return grid
+    except FileError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not TOML: {error}; --tune writes it again") from None
-    control = Control(name=TUNED, methods=tuple(options), options=options)
+    control = parse(Control, {"name": TUNED, "methods": tuple(options), "options": options}, str(path))
     return grid.model_copy(update={"control": (*(c for c in grid.control if c.name != TUNED), control)})
 
 

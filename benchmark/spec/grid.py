@@ -215,9 +215,9 @@ def load_grid(name_or_file: str) -> Grid:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"grid file {str(path)!r} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"grid file {str(path)!r} is not TOML: {error}") from None
-    return parse(Grid, {"name": path.stem, **raw}, source=path.name)
+    return parse(Grid, {"name": path.stem, **raw}, source=str(path))
 
 
 def _models(pairs: Any) -> list[str]:

@@ -1,6 +1,7 @@
 """To SLURM through submitit: teachers first, then arrays of cohorts that wait for just the teachers they need."""
 
 import shlex
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from copy import deepcopy
@@ -21,13 +22,14 @@ from benchmark.launch.slurm.profile import Profile
 from benchmark.plan.forecast import forecasts
 from benchmark.plan.values import Cohort, Plan
 from benchmark.records import Folder, ledger
-from benchmark.records.claims import Claims
+from benchmark.records.claims import Claims, seems_left
 from benchmark.records.code import ROOT, snapshot, source_hash
 
 NOTICE_SECONDS = 120
 """How long before the time limit SLURM warns, if that is not much of the limit; it may do so a minute early."""
 
 EARLY_SECONDS = 60
+LOOK_SECONDS = 1.0
 ENDLESS = 10**6
 """submitit counts time-outs and gives up; here the progress decides."""
 
@@ -65,7 +67,7 @@ class Submission:
 
     def submit(self) -> list[ledger.Entry]:
         """Hand everything to SLURM and note it in the ledger. Raises UsageError if it is refused."""
-        code = snapshot(self.folder.path.resolve() / "code")
+        code = snapshot(self.folder.part("code").resolve())
         booked, submitted = deepcopy(self.queued), []
         for array in self.arrays:
             executor = self._executor(array, code, booked.dependency(array.needs))
@@ -126,7 +128,7 @@ class Submission:
         return executor
 
     def _logs(self, array: Array) -> Path:
-        return self.folder.path.resolve() / "logs" / array.name
+        return self.folder.path.resolve() / ledger.LOGS / array.name
 
     def _job(self, bundle: Bundle) -> SlurmJob:
         """What a bundle's worker gets: also the teachers it needs, should their jobs have gone wrong."""
@@ -146,6 +148,7 @@ class Submission:
             log=ledger.log_name(job.paths.stdout, self.folder),
             profile=self.profile_name,
             code=code.name,
+            cluster=scheduler.cluster(),
         )
 
 
@@ -155,9 +158,12 @@ def submitting(folder: Folder) -> Iterator[None]:
 
     Raises UsageError if another one is at it.
     """
-    path = folder.teachers.path / "claims" / "submission.json"
+    path = folder.teachers.claim_path("submission")
     with Claims() as claims:
-        if not claims.take(path):
+        while not claims.take(path):
+            if seems_left(path):  # by whom is not known; a sign of life would show
+                time.sleep(LOOK_SECONDS)
+                continue
             raise UsageError(
                 f"another command is submitting jobs for {folder.path.parent} now; try again when it is done"
             )
@@ -170,12 +176,9 @@ def prepare(plan: Plan, folder: Folder, whole: Job, profile: Profile, profile_na
         raise UsageError(
             f"results folder {str(folder.path.resolve())!r}: sbatch reads % in the path of a log as a pattern"
         )
-    started = [entry for entry in ledger.entries_beside(folder) if entry.in_slurm]
-    live = scheduler.queue(entry.job_id for entry in started)
     queued = Booked()
-    for entry in started:
-        if entry.job_id in live:
-            queued.add(entry.run_ids, entry.job_id)
+    for entry in scheduler.live(ledger.entries_beside(folder)):
+        queued.add(entry.run_ids, entry.job_id)
     cohorts = [
         Cohort(runs)
         for cohort in plan.cohorts
