@@ -116,11 +116,11 @@ def endings(entries: Iterable[Entry]) -> dict[str, str]:
         return {}
     bases = ",".join(sorted({job_id.partition("_")[0] for job_id in named}))
     command = ("sacct", "--noheader", "--allocations", "--parsable2", f"--jobs={bases}", "--format=JobID,State,JobName")
-    rows = [(*line.split("|", 2), None)[:3] for line in _ask(*command).stdout.splitlines() if "|" in line]
-    never = {job_id.partition("_")[0]: (end, name) for job_id, end, name in rows if "[" in str(job_id)}
-    known = {job_id: (end, name) for job_id, end, name in rows}
+    rows = [line.split("|", 2) for line in _ask(*command).stdout.splitlines() if "|" in line]
+    known = {job_id: (end, name[0] if name else None) for job_id, end, *name in rows}
+    never = {job_id.partition("_")[0]: end for job_id, end in known.items() if "[" in job_id}
     ends = {job_id: known.get(job_id) or never.get(job_id.partition("_")[0]) for job_id in named}
-    return {job_id: str(end[0]) for job_id, end in ends.items() if end and _may_be(end[1], named[job_id])}
+    return {job_id: end[0] for job_id, end in ends.items() if end and _may_be(end[1], named[job_id])}
 
 
 def cancel(job_ids: Iterable[str]) -> None:
