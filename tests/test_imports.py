@@ -15,9 +15,12 @@ TRAINING = {"cost", "data", "launch", "models", "training"}
 GROUND = ("benchmark.errors", "benchmark.files", "benchmark.spec")
 ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (),
+    "libraries": (),
     "files": ("benchmark.errors",),
     "spec": ("benchmark.errors",),
     "records": GROUND,
+    "data": (*GROUND, "benchmark.libraries"),
+    "models": (*GROUND, "benchmark.libraries", "methods.base"),
     "plan": (*GROUND, "benchmark.records", "methods"),
 }
 """What each room of `benchmark` may import of the project, besides itself."""
