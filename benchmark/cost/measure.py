@@ -2,17 +2,14 @@
 
 import math
 import time
-import weakref
 from collections.abc import Sequence
 from functools import partial
 from statistics import median
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 import methods
@@ -29,6 +26,7 @@ from benchmark.training.loop import settle
 from benchmark.training.member import Member, build_task
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
+from methods.check.memory import Allocations
 
 T = TypeVar("T")
 
@@ -38,35 +36,6 @@ STANDSTILL = 1e-30
 BATCHES = 4
 """How many batches of noise there are to train on."""
 INFERENCE_BATCH = 128
-
-
-class Allocations(TorchDispatchMode):
-    """The most bytes that tensors made in this context take up at a time; a library's scratch memory is not seen."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        before = {id(leaf.untyped_storage()) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor) and id(leaf.untyped_storage()) not in before:
-                self._add(leaf.untyped_storage())
-        return result
-
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        key, size = id(storage), storage.nbytes()
-        if key not in self._known:
-            self._known.add(key)
-            weakref.finalize(storage, self._remove, key, size)
-            self.now += size
-            self.peak = max(self.peak, self.now)
-
-    def _remove(self, key: int, size: int) -> None:
-        self._known.discard(key)
-        self.now -= size
 
 
 class Bench:
