@@ -22,7 +22,7 @@ from benchmark.records.measurements import Measurement
 from benchmark.spec import Recipe, Run, digest
 from benchmark.training.count import deployed_macs, deployed_parameters
 from benchmark.training.device import inference_in
-from benchmark.training.loop import settle
+from benchmark.training.loop import settle, step, supply
 from benchmark.training.member import Member, build_task
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
@@ -72,11 +72,6 @@ class Bench:
         progress = torch.zeros((), device=self.data.device)
         return images, Batch(labels, index, 0, progress, self.member.generator)
 
-    def supplied(self, images: Tensor) -> Outputs | None:
-        """The teacher's outputs, as far as the method reads them."""
-        teacher, member = self.teacher, self.member
-        return teacher.outputs(images, self.run.recipe.teacher_precision, member.reads) if teacher else None
-
     def count(self) -> tuple[int, int]:
         """FLOPs and most bytes of a step of the main schedule, the teacher's forward included; warms the step up."""
         member, device = self.member, self.data.device
@@ -84,8 +79,7 @@ class Bench:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         with FlopCounterMode(display=False) as flops, Allocations() as made:
-            supplied = self.supplied(images)
-            member.backward(images, batch, supplied)
+            member.backward(images, batch, supply([member], self.teacher, images))
         trained = [p for group in member.optimizer.param_groups for p in group["params"] if p.grad is not None]
         member.optimizer.step()
         if device.type == "cuda":
@@ -117,13 +111,9 @@ class Bench:
         """Of a step of the main schedule, which takes `seconds`, the teacher's forward included."""
         recipe = self.run.recipe.model_copy(update={"learning_rate": STANDSTILL})
         self.member.run = self.run.model_copy(update={"recipe": recipe})
-
-        def step() -> None:
-            images, batch = self.batch(0)
-            supplied = self.supplied(images)
-            self.member.step(images, batch, supplied)
-
-        return meter.joules(step, math.ceil(MEASURED_SECONDS / seconds))
+        views = self.data.views(self.run.seed, 0)
+        alone = partial(step, [self.member], self.teacher, self.data, views, 0, 0)
+        return meter.joules(alone, math.ceil(MEASURED_SECONDS / seconds))
 
 
 class NotApplicableError(ValueError):
