@@ -34,7 +34,8 @@ from benchmark.records import Folder
 from benchmark.spec import Grid, load_grid
 
 if TYPE_CHECKING:
-    from benchmark.launch.local import Executor, Settings
+    from benchmark.launch.job import Settings
+    from benchmark.launch.local import Executor
     from benchmark.plan.values import Plan
 
 
@@ -110,7 +111,7 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 
 def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
     """Plan, check, launch, watch."""
-    from benchmark.launch.local import Settings
+    from benchmark.launch.job import Settings
     from benchmark.plan.cells import check_options
     from benchmark.plan.frozen import freeze
     from benchmark.plan.plan import make_plan, only
