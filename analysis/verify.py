@@ -13,7 +13,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -231,19 +231,15 @@ def _identical(members: "pd.DataFrame", others: "pd.DataFrame") -> bool:
 
 def _welch(cell: Expectation, wanted: Expectation) -> tuple[float | None, float | None]:
     """p that both means are the same, and half of their difference's 95 % interval; None where no spread is known."""
-    from scipy.stats import t
+    from analysis.statistics.paired import Summary, mean_difference
 
     if cell.std_percent is None or cell.n is None or (wanted.n is not None and wanted.std_percent is None):
         return None, None
-    parts = [(cell.std_percent**2 / cell.n, cell.n - 1)]
-    if wanted.std_percent is not None and wanted.n is not None:
-        parts.append((wanted.std_percent**2 / wanted.n, wanted.n - 1))
-    variance = sum(part for part, _ in parts)
-    difference = abs(cell.top1_percent - wanted.top1_percent)
-    if variance == 0:
-        return (1.0 if difference < 1e-9 else 0.0), 0.0
-    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    return float(2 * t.sf(difference / sqrt(variance), freedom)), float(t.ppf(0.975, freedom)) * sqrt(variance)
+    ours = Summary(cell.n, cell.top1_percent, cell.std_percent)
+    tested = mean_difference(ours, Summary(wanted.n or inf, wanted.top1_percent, wanted.std_percent))
+    if tested is None:
+        return (1.0 if abs(cell.top1_percent - wanted.top1_percent) < 1e-9 else 0.0), 0.0
+    return tested.p, tested.half_width
 
 
 def code(verdicts: Sequence[Verdict]) -> int:
