@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field as Bound
 
+from analysis.runs.alike import CELL, POOLED
 from analysis.style import NO_VALUE, TEACHER, display_name, signed
 from benchmark.errors import UsageError
 from benchmark.value import Value, parse
@@ -159,8 +160,7 @@ def expected(source: Path) -> Expected:
 
 def of_runs(runs: "pd.DataFrame") -> Expected:
     """The cells of records, those left out that have no result or must not be pooled."""
-    from analysis.runs.load import CELL
-    from analysis.statistics.cells import pool, poolable
+    from analysis.statistics.cells import pool
 
     cells = {
         (cell.dataset, cell.pair, cell.method): Expectation(
@@ -174,7 +174,7 @@ def of_runs(runs: "pd.DataFrame") -> Expected:
         for cell in pool(runs)
         if cell.top1_percent is not None and cell.method != TEACHER
     }
-    return Expected(cells, poolable(runs).set_index(CELL).sort_index())
+    return Expected(cells, runs[runs.pooled].set_index(CELL).sort_index())
 
 
 def _csv_rows(text: str) -> list[dict[str, Any]]:
@@ -217,8 +217,6 @@ def _judge(ours: Expected, wanted: Expected, place: tuple[str, str, str]) -> Ver
 
 def _other_setup(members: "pd.DataFrame", others: "pd.DataFrame") -> str:
     """What two cells were not trained alike in; the seeds, and the weights that came of training, may differ."""
-    from analysis.statistics.cells import POOLED
-
     return " and ".join(title for name, title in POOLED.items() if set(members[name]) != set(others[name]))
 
 

@@ -16,7 +16,7 @@ from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawin
 from analysis.figures.layout import swarm
 from analysis.runs.load import plain
 from analysis.statistics.evidence import Evidence
-from analysis.statistics.gains import TRAININGS, CellGain, Comparison, paired_gains
+from analysis.statistics.gains import TRAININGS, CellGain, Comparison
 from analysis.style import BETTER, WORSE, Style, mark
 
 Column = tuple[str, str]
@@ -35,9 +35,9 @@ BESIDE = 0.12
 """Inches between the heat map, the mean over pairs and the distribution."""
 
 
-def drawings(runs: pd.DataFrame, evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
+def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     """One figure for all data sets. Raises NotDrawnError as `draw` does."""
-    gains = paired_gains(runs)
+    gains = evidence.paired
     cells, comparisons = list(evidence.gains.values()), evidence.over_alone
     figure = draw(cells, comparisons, gains, look)
     data = {"": [*map(_row, cells), *map(_row, comparisons)], "_paired": plain(gains.drop(columns=TRAININGS))}
