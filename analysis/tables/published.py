@@ -25,9 +25,8 @@ def published_table(matches: Sequence[Match]) -> Table:
         groups.append(Group(pair_title(members[0].cell), rows))
     columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in HEADINGS)
     data = tuple(map(_published_row, matches))
-    return Table(
-        "published", _published_caption(matches), ("", "Method"), columns, tuple(groups), (), data, len(columns)
-    )
+    caption, stub, title = _published_caption(matches), ("", "Method"), "Published and reproduced"
+    return Table("published", caption, stub, columns, tuple(groups), (), data, len(columns), title)
 
 
 def _published_caption(matches: Sequence[Match]) -> str:
