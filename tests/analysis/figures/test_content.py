@@ -52,7 +52,7 @@ def test_established_gains_are_bold_with_a_star(tmp_path: Path) -> None:
 def test_every_paired_gain_is_a_dot() -> None:
     figure = figure_named("published", "gains")
     [spread] = [axes for axes in figure.figure.axes if axes.get_xlabel().startswith("Gain")]
-    dots = sum(len(line.get_xydata()) for line in spread.lines if line.get_alpha())
+    dots = sum(len(swarm.get_offsets()) for swarm in spread.collections if swarm.get_alpha())
     assert dots == len(figure.data["_paired"]) == 13 * 11 * 2
 
 
