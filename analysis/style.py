@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
-from benchmark.value import digest
+from benchmark.spec import digest
 
 BETTER, WORSE = "*", "†"
 """Marks of what is established against the student alone."""

@@ -9,11 +9,11 @@ from torch import Tensor
 
 import methods
 from benchmark.data import Resident, TrainingSet, load
-from benchmark.device import TAPS
-from benchmark.members import Member, build_student
 from benchmark.models import create
 from benchmark.spec import Architecture, Dataset, Precision, Recipe, Run
-from benchmark.training import Watch, train
+from benchmark.training.device import TAPS
+from benchmark.training.loop import Watch, train
+from benchmark.training.member import Member, build_student
 from methods.base import Batch, Outputs, Shapes, Tap, Task
 
 CPU = torch.device("cpu")

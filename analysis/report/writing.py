@@ -8,14 +8,16 @@ from analysis.report.paper import Illustration, paper
 from analysis.report.summary import summary
 from analysis.runs.load import Results
 from analysis.statistics.evidence import Evidence
+from analysis.statistics.left_out import left_out
 from analysis.tables.budget import budget_table
+from analysis.tables.errors import errors_table, left_out_table
 from analysis.tables.gains import comparison_row, gain_table
 from analysis.tables.latex import latex
 from analysis.tables.main import main_table
 from analysis.tables.markdown import markdown
 from analysis.tables.published import published_table
 from analysis.tables.table import Table
-from benchmark.records import atomic, write_rows
+from benchmark.files import atomic, write_rows
 
 if TYPE_CHECKING:
     from analysis.figures import Drawing
@@ -31,6 +33,11 @@ def write_all(results: Results, evidence: Evidence, out: Path) -> tuple[list[Pat
     from analysis.report.page import page
 
     tables = [main_table(evidence), budget_table(evidence)]
+    if errors := errors_table(evidence):
+        tables.append(errors)
+    lacking, problems = left_out(results.records)
+    if lacking:
+        tables.append(left_out_table(lacking))
     if evidence.over_alone:
         tables.append(gain_table(evidence))
     if evidence.matches:
@@ -44,6 +51,7 @@ def write_all(results: Results, evidence: Evidence, out: Path) -> tuple[list[Pat
         written.append(out / "tables" / "comparisons.csv")
         write_rows(written[-1], [comparison_row(each) for each in evidence.between])
     figures, notes = draw_figures(results, evidence)
+    notes += problems
     written += [path for figure in figures for path in figure.write(out / "figures")]
     illustrations = [_illustration(figure) for figure in figures]
     said = summary(evidence)

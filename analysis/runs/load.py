@@ -13,8 +13,7 @@ from analysis.runs.revisions import Revisions
 from analysis.runs.shared import pairs_of, place, repeated
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record, key_columns
-from benchmark.spec import Run
-from benchmark.value import digest
+from benchmark.spec import Run, digest
 
 
 @dataclass(frozen=True)

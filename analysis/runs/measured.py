@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmark.measurements import Measured, Measurement, read_all
 from benchmark.records import Folder
+from benchmark.records.measurements import Measured, Measurement, read_all
 
 CELL = ["dataset", "pair", "method", "parameters", "macs"]
 """What a measurement and a run agree in. The counts are there because a name may have got another network since."""

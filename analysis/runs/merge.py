@@ -7,7 +7,8 @@ from pathlib import Path
 
 from analysis.style import count
 from benchmark.errors import UsageError
-from benchmark.records import Folder, Record, atomic
+from benchmark.files import atomic
+from benchmark.records import Folder, Record
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -52,6 +52,7 @@ class Cell:
     caveat: str = ""
     apart: str = ""
     epochs: int | None = None
+    test_images: int | None = None
     parameters: float | None = None
     macs: float | None = None
     training_flops: float | None = None
@@ -68,7 +69,20 @@ class Cell:
         return {name: getattr(self, name) for name in ("dataset", "pair", "teacher", "student", "method", *columns)}
 
 
-def pair_title(cell: Cell) -> str:
+class OfPair(Protocol):
+    """Whatever belongs to one pair of one data set."""
+
+    @property
+    def dataset(self) -> str: ...
+
+    @property
+    def teacher(self) -> str: ...
+
+    @property
+    def student(self) -> str: ...
+
+
+def pair_title(cell: OfPair) -> str:
     return f"{cell.dataset}: {cell.teacher} → {cell.student}"
 
 
@@ -109,6 +123,7 @@ def _cell(rows: Sequence[Row], *, caveat: str, apart: str) -> Cell:
         state, notes = "mixed", [f"not pooled, because its runs differ in {unlike}", *notes]
         done = []
     numbers = {**_pooled(done, "top1"), **_mean_costs(done, {name: name for name in COSTS}), **_epochs(done, "epochs")}
+    numbers |= _test_images(done)
     text: dict[str, Any] = {"state": state, "note": "; ".join(notes), "caveat": caveat, "apart": apart}
     seeds = len({row["seed"] for row in rows})
     measured_on = next((row[ORIGIN] for row in done if row.get(ORIGIN)), None)
@@ -123,7 +138,7 @@ def _teacher_cell(rows: Sequence[Row], caveat: str) -> Cell:
         state, note, teachers = "mixed", f"not pooled, because runs differ in {unlike}", []
     costs = _mean_costs(teachers, {"parameters": "teacher_parameters", "macs": "teacher_macs"})
     numbers: dict[str, Any] = {"seeds": len(teachers), **_pooled(teachers, "teacher_top1"), **costs}
-    numbers |= _epochs(teachers, "teacher_epochs")
+    numbers |= {**_epochs(teachers, "teacher_epochs"), **_test_images(teachers)}
     return Cell(**_place(rows), method=TEACHER, state=state, note=note, caveat=caveat, **numbers)
 
 
@@ -140,6 +155,11 @@ def _pooled(rows: Sequence[Row], column: str) -> dict[str, Any]:
 def _epochs(rows: Sequence[Row], column: str) -> dict[str, int | None]:
     """None for a network that is used as it came, whose training the suite does not know."""
     return {"epochs": int(rows[0][column]) or None} if rows else {}
+
+
+def _test_images(rows: Sequence[Row]) -> dict[str, int | None]:
+    """Of runs on one data set; older records do not all say."""
+    return {"test_images": next((int(row["test_images"]) for row in rows if row.get("test_images")), None)}
 
 
 def _mean_costs(rows: Sequence[Row], columns: Mapping[str, str]) -> dict[str, Any]:

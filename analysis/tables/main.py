@@ -28,13 +28,13 @@ def main_table(evidence: Evidence) -> Table:
     summaries = [(title, column) for title, column in _summaries(evidence, len(columns), notes) if column]
     columns += [Column(title, ("", "", title)) for title, _ in summaries]
     fields += [column for _, column in summaries]
-    groups = _groups(cells, fields)
+    groups = grouped(cells, fields)
     stub = ("Data set", "Teacher", "Student")
     caption = _caption(evidence, most)
     return Table("main", caption, stub, tuple(columns), groups, notes.listed(), tuple(data), title="Accuracy")
 
 
-def _groups(cells: Sequence[Cell], fields: Sequence[dict[str, Field]]) -> tuple[Group, ...]:
+def grouped(cells: Sequence[Cell], fields: Sequence[dict[str, Field]]) -> tuple[Group, ...]:
     """The references above, the methods below."""
     methods = sorted({cell.method for cell in cells}, key=listing_order)
     groups = []

@@ -17,18 +17,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import methods
 from benchmark.cost.clock import Clock
-from benchmark.cost.count import deployed_macs, deployed_parameters
 from benchmark.cost.energy import MEASURED_SECONDS, EnergyMeter
 from benchmark.data import Images, TrainingSet
-from benchmark.device import inference_in
-from benchmark.forecast import kind
-from benchmark.measurements import Measurement
-from benchmark.members import Member, build_task
 from benchmark.models import create
-from benchmark.spec import Recipe, Run
-from benchmark.teacher import Frozen
-from benchmark.training import settle
-from benchmark.value import digest
+from benchmark.plan.forecast import kind
+from benchmark.records.measurements import Measurement
+from benchmark.spec import Recipe, Run, digest
+from benchmark.training.count import deployed_macs, deployed_parameters
+from benchmark.training.device import inference_in
+from benchmark.training.loop import settle
+from benchmark.training.member import Member, build_task
+from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
 
 T = TypeVar("T")

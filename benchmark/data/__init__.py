@@ -16,8 +16,8 @@ from benchmark.data.resident import Resident, TrainingSet, Views
 from benchmark.data.splits import Splits, keep, split
 from benchmark.data.streaming import Streamed, StreamedTrainingSet
 from benchmark.errors import UsageError
-from benchmark.known import KNOWN
 from benchmark.spec import Dataset, Recipe
+from benchmark.spec.datasets import KNOWN
 
 __all__ = [
     "EvaluationData",

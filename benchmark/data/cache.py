@@ -24,7 +24,7 @@ from benchmark.data.decode import decode_all
 from benchmark.data.images import DIGEST, Encoded, Images, Packed, Varied, image_digest
 from benchmark.data.source import Item, Source, wrong
 from benchmark.errors import UsageError
-from benchmark.value import digest
+from benchmark.spec import digest
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from benchmark.data import folders, parquet, torchvision_layout
 from benchmark.data.source import Source
 from benchmark.errors import UsageError, unknown
-from benchmark.known import KNOWN
 from benchmark.spec import Dataset
+from benchmark.spec.datasets import KNOWN
 
 OWN = "digits"
 """Comes with scikit-learn."""

@@ -14,15 +14,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cost.clock import Clock
 from benchmark.data import Images, TrainingSet
-from benchmark.grid_file import Grid
-from benchmark.members import Member, build_task
 from benchmark.models import create
-from benchmark.plan import make_plan
+from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
-from benchmark.spec import Recipe, Run
+from benchmark.spec import Grid, Recipe, Run
 from benchmark.speed.reference import Loop, Pictures
-from benchmark.teacher import Frozen
-from benchmark.training import settle
+from benchmark.training.loop import settle
+from benchmark.training.member import Member, build_task
+from benchmark.training.teacher import Frozen
 from methods.base import Batch
 
 

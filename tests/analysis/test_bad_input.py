@@ -21,8 +21,8 @@ from analysis.tables.latex import latex
 from analysis.tables.main import main_table
 from analysis.tables.markdown import markdown
 from analysis.tables.published import published_table
-from benchmark import records as recording
 from benchmark.records import Folder, Record
+from benchmark.records import folder as recording
 
 pytestmark = pytest.mark.usefixtures("unsaved")
 

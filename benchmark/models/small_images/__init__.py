@@ -7,7 +7,7 @@ Importing this package registers them: `timm.create_model("cifar_resnet20", num_
 Each family's file names its sources.
 """
 
-from benchmark.models.pairing import torchvision
+from benchmark.libraries import torchvision
 
 torchvision()  # timm, which the networks are made with, imports it
 

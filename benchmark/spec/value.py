@@ -1,0 +1,116 @@
+"""What every validated value has in common: frozen, hashed, and refused in one line. No torch here."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Self, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.errors import UsageError, unknown
+
+Scalar = bool | int | float | str
+Options = dict[str, dict[str, Scalar]]
+"""Options per component of a method: {'kd': {'temperature': 4.0}}."""
+
+Fields = dict[str, Scalar | list[Scalar]]
+"""Some fields of a recipe."""
+
+MOST = 2**31 - 1
+"""What a 32-bit integer holds: libraries count with it, and nothing here has as many."""
+Size = Annotated[int, Field(gt=0, le=MOST)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+
+
+class Value(BaseModel):
+    """A frozen value that refuses keys it does not know. What it caches stays its own: copies start without."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ignored_types=(cached_property,))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copy = super().model_copy(update=update, deep=deep)
+        for cached in copy.__dict__.keys() - type(self).model_fields.keys():
+            del copy.__dict__[cached]
+        return copy
+
+    def identity(self) -> dict[str, Any]:
+        """What changes the numbers, as plain JSON values. Defaults are left out, so that a field added later changes no
+        id; a default is therefore never changed without raising PROTOCOL_REVISION."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    @cached_property
+    def identified(self) -> dict[str, Any]:
+        """identity(), computed once: thousands of runs share a handful of recipes. Not to be changed."""
+        return self.identity()
+
+
+COMPLAINTS = {
+    "too_short": "Input should have at least one item",
+    "tuple_type": "Input should be a list",
+    "dict_type": "Input should be a table",
+    "model_type": "Input should be a table",
+}
+"""pydantic's words for what TOML calls otherwise, by its type of error."""
+
+ALTERNATIVES: dict[int | str, str] = {
+    "bool": "Input should be a boolean, a number or a string",
+    "constrained-int": "Input should be a whole number from 0 on or 'paired'",
+}
+"""Complaints about values of several types, by the first of these types, which pydantic adds to the location."""
+
+AnyValue = TypeVar("AnyValue", bound=Value)
+
+
+def digest(value: Any, size: int = 5) -> str:
+    """Hex hash of a plain JSON value, `size` bytes long."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
+
+
+def derive_seed(*parts: Any) -> int:
+    """A 63-bit seed from plain JSON values; unrelated for any two different lists of values."""
+    return int(digest(list(parts), size=8), 16) >> 1
+
+
+def parse(kind: type[AnyValue], raw: Any, source: str) -> AnyValue:
+    """Validate plain values; every complaint becomes one line that names the key and the valid ones."""
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        first = min(error.errors(), key=_explains)
+        where = ".".join(str(part) for part in first["loc"] if "[" not in str(part))  # a union's alternatives
+        if first["type"] == "extra_forbidden":
+            key = str(first["loc"][-1])
+            complaint = str(unknown("key", key, _keys_at(kind, first["loc"][:-1])))
+        elif first["type"] == "value_error":  # one of our own validators, which names the value itself
+            complaint = first["msg"].removeprefix("Value error, ")
+        else:
+            complaint = COMPLAINTS.get(first["type"], first["msg"])
+            if first["loc"][-1:] and first["loc"][-1] in ALTERNATIVES:
+                where, complaint = where.rpartition(".")[0], ALTERNATIVES[first["loc"][-1]]
+            if first["type"] != "missing":
+                complaint += f", got {first['input']!r}"
+        raise UsageError(f"{source}: {where + ': ' if where else ''}{complaint}") from None
+
+
+def _explains(error: Any) -> int:
+    """Rank of a complaint among several: a misspelt key explains more than what is missing for it, and our own
+    validators more than the other alternatives of a union."""
+    return {"extra_forbidden": 0, "value_error": 1}.get(error["type"], 2)
+
+
+def _keys_at(kind: type[Value], location: tuple[int | str, ...]) -> list[str]:
+    """The valid keys of the table that a validation error points into."""
+    for part in location:
+        if field := kind.model_fields.get(str(part)):
+            kind = next(_values_in(field.annotation), kind)
+    return list(kind.model_fields)
+
+
+def _values_in(annotation: Any) -> Iterator[type[Value]]:
+    if isinstance(annotation, type) and issubclass(annotation, Value):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _values_in(part)
