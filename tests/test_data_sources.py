@@ -141,8 +141,10 @@ def test_a_download_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_path_that_holds_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"'birds': .*nowhere is not there or holds none of: train-"):
+    with pytest.raises(UsageError, match=r"'birds': .*nowhere is not there; needed is train-"):
         load(pictures.birds(path="nowhere"), tmp_path)
     (tmp_path / "birds").mkdir()
-    with pytest.raises(UsageError, match=r"'birds': .*birds is not there or holds none of: train-"):
+    with pytest.raises(
+        UsageError, match=r"'birds': .*birds holds nothing, and no images with classes; needed is train-"
+    ):
         load(pictures.birds(), tmp_path)
