@@ -76,6 +76,16 @@ def test_splits_are_fixed_and_their_seed_changes_them() -> None:
     assert rows(load(digits(split_seed=1)).test) != rows(load(digits()).test)
 
 
+def test_a_draw_that_takes_all_images_of_a_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    pictures.folder(tmp_path / "birds", {"": {"a": 20, "b": 20, "c": 2}})
+    assert load(Dataset(name="birds", test=5), tmp_path).train.labels.bincount().tolist() == [18, 17, 2]
+    with pytest.raises(
+        UsageError, match="'birds': 1 of 3 classes have none of the 4 images that are left for training"
+    ):
+        load(Dataset(name="birds", test=38), tmp_path)
+
+
 def test_fewer_training_images_are_tested_on_the_same_ones() -> None:
     few, many = load(digits(train=100)), load(digits())
     assert rows(few.test) == rows(many.test)
@@ -98,6 +108,7 @@ def test_the_hash_covers_the_split() -> None:
         ({"validation": 1298}, "has 1297 images left, validation = 1298 asks for more"),
         ({"train": 1198}, "has 1197 images left, train = 1198 asks for more"),
         ({"train": 5}, "cannot be split with train = 5: .*number of classes = 10"),
+        ({"validation": 1297}, "10 of 10 classes have none of the 0 images that are left for training: choose other"),
         ({"validation": 1290}, "cannot be split with validation = 1290: .*number of classes = 10"),
         ({"name": "cifar100"}, "'cifar100' needs --data-dir"),
     ],
