@@ -130,6 +130,13 @@ def test_a_stray_parquet_file_does_not_hide_a_folder_of_images(tmp_path: Path) -
     assert load(pictures.birds(), tmp_path).train.labels.tolist() == [0, 0, 1]
 
 
+def test_images_beside_parquet_files_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pictures.folder(tmp_path / "birds", {"train": {"ant": 2, "cat": 1}, "test": {"ant": 1, "cat": 1}})
+    write(tmp_path, "data/train", "data/test")
+    assert len(load(pictures.birds(), tmp_path).train) == 2
+    assert "birds: not used: 'test', 'train'" in caplog.messages
+
+
 @pytest.mark.parametrize("broken", ["train", "test"])
 def test_what_is_no_regular_file_is_not_opened(tmp_path: Path, broken: str) -> None:
     write(tmp_path, "train", "test")

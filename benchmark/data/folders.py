@@ -63,7 +63,7 @@ class _Tree:
         self.strays: list[str] = []
         self._passed: list[str] = []
         self._nested: list[Path] = []
-        self._seen: dict[tuple[int, int], Path] = {}
+        self._seen: dict[str, Path] = {}
         self.splits = self._splits()
 
     def name(self, path: Path) -> str:
@@ -125,8 +125,7 @@ class _Tree:
 
     def _is_new(self, folder: Path) -> bool:
         """No folder is read twice, by way of a link: its images would be there twice."""
-        status = folder.stat()
-        before = self._seen.setdefault((status.st_dev, status.st_ino), folder)
+        before = self._seen.setdefault(os.path.realpath(folder), folder)
         if before != folder:
             self.problems.append(f"{self.name(folder)} is the same folder as {self.name(before)}")
         return before == folder

@@ -55,8 +55,13 @@ def find(folder: Path, name: str) -> Shards | None:
     own = [file for file in files if file.place == place]
     splits = {split: [file.path for file in own if file.split == split] for split in ("train", "test", "validation")}
     used = {split: _series(paths, place, split) for split, paths in splits.items() if paths}
-    unused = [str(file.path.relative_to(folder)) for file in files if file.place != place or not file.split]
-    return Shards(place, used, (f"not used: {enumerated(unused, 5)}",) if unused else ())
+    unused = [file.path for file in files if file.place != place or not file.split]
+    unused += [inner for inner in subfolders(folder) if split_of(inner.name) and not _tables(inner)]
+    return Shards(
+        place,
+        used,
+        (f"not used: {enumerated((str(path.relative_to(folder)) for path in unused), 5)}",) if unused else (),
+    )
 
 
 def _files(folder: Path) -> Iterator[_File]:
