@@ -10,7 +10,7 @@ from benchmark.errors import UsageError
 from benchmark.records import Folder
 
 if TYPE_CHECKING:
-    from analysis.load import Results
+    from analysis.runs.load import Results
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,13 +64,13 @@ def _analyse(options: argparse.Namespace) -> int:
         if not path.is_dir():
             raise UsageError(f"results folder {str(path)!r} does not exist")
     # Reading records and drawing need large libraries: bad input and --help need not wait for them.
-    from analysis.evidence import weigh
-    from analysis.load import load
-    from analysis.main_table import main_table
-    from analysis.markup import markdown
-    from analysis.merge import merge
-    from analysis.published import FILE, read
-    from analysis.writing import write_all
+    from analysis.report.writing import write_all
+    from analysis.runs.load import load
+    from analysis.runs.merge import merge
+    from analysis.statistics.evidence import weigh
+    from analysis.statistics.published import FILE, read
+    from analysis.tables.main import main_table
+    from analysis.tables.markdown import markdown
 
     merged = merge(target, options.merge) if options.merge else None
     results = load(options.folders, include_stale=options.include_stale)

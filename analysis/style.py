@@ -1,4 +1,4 @@
-"""How methods are named, ordered, coloured and marked: the same in every figure and table."""
+"""How methods are named, ordered, coloured and marked, and numbers printed: the same in every figure and table."""
 
 import re
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
-from benchmark.value import digest
+from benchmark.spec import digest
 
 BETTER, WORSE = "*", "†"
 """Marks of what is established against the student alone."""
@@ -16,6 +16,12 @@ CONTROL = "student"
 
 TEACHER = "teacher"
 """Stands for the teachers where methods are listed; no method has this name."""
+
+LEAST_P = 0.001
+"""Smaller p values are printed as below it."""
+
+NO_VALUE = "–"
+"""Shown where the grid has no such cell, or nothing of the kind was measured."""
 
 Marker = str | tuple[int, Literal[0, 1, 2], int]
 """A matplotlib marker: its letter, or (corners, 1 for a star, rotation)."""
@@ -115,3 +121,21 @@ def _component_name(component: str) -> str:
     options, _, control = component.removeprefix(base).partition("@")
     name = KNOWN[base].name if base in KNOWN else base
     return f"{name}{f' {options}' if options else ''}{f' ({control})' if control else ''}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 pair`, `2 pairs`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def signed(value: float, decimals: int = 2) -> str:
+    """`+1.25` or `−1.25`; a zero has no sign, however it was rounded."""
+    text = f"{abs(value):.{decimals}f}"
+    return text if float(text) == 0 else f"{'+' if value > 0 else '−'}{text}"
+
+
+def p_value(p: float | None) -> str:
+    """Three decimals; smaller ones as a bound."""
+    if p is None:
+        return NO_VALUE
+    return f"< {LEAST_P}" if p < LEAST_P else f"{p:.3f}"

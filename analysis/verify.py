@@ -7,26 +7,62 @@ as the expected one; *missing* if it has no result.
 """
 
 import argparse
+import csv
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field as Bound
+
+from analysis.style import NO_VALUE, TEACHER, display_name, signed
 from benchmark.errors import UsageError
+from benchmark.spec import Value, parse
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.expectations import Expectation, Expected
-    from analysis.tables import Table
+    from analysis.tables.table import Table
+
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 
 ALL_WITHIN, OUTSIDE, UNUSABLE, UNDECIDED = 0, 1, 2, 3
 """Exit codes: every cell within; one outside or of another setup; bad input; none outside, but some undecided."""
+
+Place = tuple[str, str, str]
+"""Data set, pair, method."""
+
+
+class Expectation(Value):
+    """A cell's mean test top-1 accuracy over n runs and their sample standard deviation, in percent. Without a standard
+    deviation and n the mean is taken to be exact.
+    """
+
+    dataset: str
+    pair: str
+    method: str
+    top1_percent: Annotated[float, Bound(ge=0, le=100)]
+    std_percent: Annotated[float, Bound(ge=0)] | None = None
+    n: Annotated[int, Bound(gt=0)] | None = None
+
+
+class Expectations(Value):
+    """A TOML file of [[cell]] tables."""
+
+    cell: tuple[Expectation, ...] = Bound(min_length=1)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Cells by data set, pair and method; where they come from records, those runs too."""
+
+    cells: Mapping[Place, Expectation]
+    runs: "pd.DataFrame | None" = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +71,7 @@ class Verdict:
     for it: within, outside, too few seeds, other setup or missing; `note` says more.
     """
 
-    expectation: "Expectation"
+    expectation: Expectation
     top1_percent: float | None
     n: int
     half_width: float | None
@@ -51,9 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.folder.is_dir():
             raise UsageError(f"results folder {str(options.folder)!r} does not exist")
         source = options.against or _reference(options.folder)
-        from analysis.expectations import expected, of_runs
-        from analysis.load import load
-        from analysis.markup import markdown
+        from analysis.runs.load import load
+        from analysis.tables.markdown import markdown
 
         results = load([options.folder])
         wanted = expected(source)
@@ -97,9 +132,61 @@ def _reference(folder: Path) -> Path:
     return found
 
 
-def verify(ours: "Expected", wanted: "Expected") -> list[Verdict]:
+def expected(source: Path) -> Expected:
+    """Raises UsageError for a source that is not there or not of its kind."""
+    from analysis.runs.load import load
+
+    if source.is_dir():
+        return of_runs(load([source]).runs)
+    if source.suffix not in (".toml", ".csv"):
+        raise UsageError(f"{str(source)!r} is no results folder and no .toml or .csv file of expected means")
+    try:
+        text = source.read_text(encoding="utf-8")
+        raw = tomllib.loads(text) if source.suffix == ".toml" else {"cell": _csv_rows(text)}
+    except OSError as error:
+        raise UsageError(f"expected means {str(source)!r} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"expected means {str(source)!r} are not TOML: {error}") from None
+    cells = parse(Expectations, raw, source=source.name).cell
+    found: dict[Place, Expectation] = {}
+    for cell in cells:
+        place = (cell.dataset, cell.pair, cell.method)
+        if place in found:
+            raise UsageError(f"{source.name}: {', '.join(place)} is listed twice")
+        found[place] = cell
+    return Expected(found)
+
+
+def of_runs(runs: "pd.DataFrame") -> Expected:
+    """The cells of records, those left out that have no result or must not be pooled."""
+    from analysis.runs.load import CELL
+    from analysis.statistics.cells import pool, poolable
+
+    cells = {
+        (cell.dataset, cell.pair, cell.method): Expectation(
+            dataset=cell.dataset,
+            pair=cell.pair,
+            method=cell.method,
+            top1_percent=cell.top1_percent,
+            std_percent=cell.std_percent,
+            n=cell.n,
+        )
+        for cell in pool(runs)
+        if cell.top1_percent is not None and cell.method != TEACHER
+    }
+    return Expected(cells, poolable(runs).set_index(CELL).sort_index())
+
+
+def _csv_rows(text: str) -> list[dict[str, Any]]:
+    """Rows with the fields that an expectation has, empty ones left out, so that a tables/main.csv serves as well."""
+    rows = csv.DictReader(text.splitlines())
+    found = [{name: value for name, value in row.items() if name in Expectation.model_fields and value} for row in rows]
+    return [row for row in found if "top1_percent" in row and row.get("method") != TEACHER]
+
+
+def verify(ours: Expected, wanted: Expected) -> list[Verdict]:
     """A verdict for each expected cell, in the order of the expectations."""
-    from analysis.statistics import ALPHA, holm
+    from analysis.statistics.paired import ALPHA, holm
 
     first = [_judge(ours, wanted, place) for place in wanted.cells]
     adjusted = holm([verdict.p for verdict in first])
@@ -111,7 +198,7 @@ def verify(ours: "Expected", wanted: "Expected") -> list[Verdict]:
     ]
 
 
-def _judge(ours: "Expected", wanted: "Expected", place: tuple[str, str, str]) -> Verdict:
+def _judge(ours: Expected, wanted: Expected, place: tuple[str, str, str]) -> Verdict:
     expectation, cell = wanted.cells[place], ours.cells.get(place)
     if cell is None:
         return Verdict(expectation, None, 0, None, None, "missing")
@@ -130,7 +217,7 @@ def _judge(ours: "Expected", wanted: "Expected", place: tuple[str, str, str]) ->
 
 def _other_setup(members: "pd.DataFrame", others: "pd.DataFrame") -> str:
     """What two cells were not trained alike in; the seeds, and the weights that came of training, may differ."""
-    from analysis.cells import POOLED
+    from analysis.statistics.cells import POOLED
 
     return " and ".join(title for name, title in POOLED.items() if set(members[name]) != set(others[name]))
 
@@ -142,7 +229,7 @@ def _identical(members: "pd.DataFrame", others: "pd.DataFrame") -> bool:
     return rows <= set(others[columns].itertuples(index=False, name=None))
 
 
-def _welch(cell: "Expectation", wanted: "Expectation") -> tuple[float | None, float | None]:
+def _welch(cell: Expectation, wanted: Expectation) -> tuple[float | None, float | None]:
     """p that both means are the same, and half of their difference's 95 % interval; None where no spread is known."""
     from scipy.stats import t
 
@@ -173,8 +260,7 @@ def _account(verdicts: Sequence[Verdict]) -> str:
 
 def table(verdicts: Sequence[Verdict], folder: Path, source: Path) -> "Table":
     """Verdicts as a table, grouped by pair."""
-    from analysis.style import display_name
-    from analysis.tables import NO_VALUE, Column, Field, Group, Table, signed
+    from analysis.tables.table import Column, Field, Group, Table
 
     def fields(verdict: Verdict) -> tuple[Field, ...]:
         wanted = verdict.expectation

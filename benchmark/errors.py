@@ -1,8 +1,14 @@
-"""Errors that are the user's to mend: one line, naming the value and the valid ones. No torch here."""
+"""Errors that are the user's to mend: one line, naming the value and the valid ones; and what commands end with."""
 
 import errno
+import sys
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+COMPLETE, FAILED, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_CODES = (
+    "exit codes: 0 every run has a record; 1 some failed; 2 wrong usage; 3 stopped or submitted; 130 interrupted"
+)
 
 MANY = 60
 """More valid names than this (timm's models) are not listed in a message."""
@@ -12,6 +18,12 @@ DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO,
 
 class UsageError(ValueError):
     """A wrong name, option, file or folder. Command lines print it as one line and exit with code 2."""
+
+
+def usage_errors() -> tuple[type[Exception], ...]:
+    """The errors that are the user's to mend; the method registry's only once it has been imported."""
+    registry = sys.modules.get("methods")
+    return (UsageError, registry.MethodError) if registry else (UsageError,)
 
 
 def one_line(error: Exception | None, most: int = 300) -> str:

@@ -4,36 +4,28 @@ python -m benchmark.grid --methods all --seeds 3
 """
 
 import argparse
-import math
-import os
-import re
 import shlex
-import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import tomli_w
 from rich.console import Console
 
-from benchmark import cluster
-from benchmark.choices import method_names, names
-from benchmark.command import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, parser, usage_errors
-from benchmark.errors import UsageError, is_disk_trouble
-from benchmark.grid_file import Grid, grid_names, load_grid
-from benchmark.pretrained import pin
-from benchmark.records import Folder, atomic
-from benchmark.retry import forget_failures, left_undone
-from benchmark.status import print_status
-from benchmark.terminal import plain, print_plan, print_problems
-from benchmark.tuning import choose, trial_grid, with_tuned, write_tuned
-from benchmark.value import Scalar
+from benchmark.command import cluster
+from benchmark.command.listing import available, export, show
+from benchmark.command.options import parser
+from benchmark.command.status import forget_failures, left_undone, print_status
+from benchmark.command.terminal import plain, print_plan, print_problems
+from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, UsageError, is_disk_trouble, usage_errors
+from benchmark.plan.choices import method_options, wanted
+from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
+from benchmark.records import Folder
+from benchmark.spec import Grid, load_grid
 
 if TYPE_CHECKING:
-    from benchmark.launch import Executor, Settings
-    from benchmark.plan import Plan
+    from benchmark.launch.local import Executor, Settings
+    from benchmark.plan.values import Plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,12 +70,12 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 
     Records of what the trials were before, under another revision of a method or with other seeds, do not count.
     """
-    from benchmark.plan import cells, twins
+    from benchmark.plan.cells import cells, twins
 
     for flag in ("methods", "seeds", "option"):
         if getattr(options, flag):
             raise UsageError(f"--tune takes no --{flag}: the grid's [tuning] section says what is tried")
-    trials = pin(trial_grid(grid))
+    trials = pinned(trial_grid(grid))
     runs = cells(trials)
     for label, other in twins(runs).items():
         raise UsageError(f"[tuning] names a trial twice: {label} is {other}")
@@ -102,11 +94,13 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 
 def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
     """Plan, check, launch, watch."""
-    from benchmark.launch import Settings, choose_executor
-    from benchmark.plan import check_options, make_plan, only
+    from benchmark.launch.local import Settings
+    from benchmark.plan.cells import check_options
+    from benchmark.plan.frozen import freeze
+    from benchmark.plan.plan import make_plan, only
 
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid, overrides = pin(wanted(grid, options)), method_options(options.option)
+    grid, overrides = pinned(wanted(grid, options)), method_options(options.option)
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
     plan = make_plan(grid, folder, overrides)
@@ -117,10 +111,10 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
         plan = make_plan(grid, folder, overrides)
     if options.retry == "lost":
         plan = only(plan, left_undone(plan, folder))
-    executor = choose_executor(options.executor)
+    executor = cluster.choose_executor(options.executor)
     not_applicable: dict[str, str] = {}
     if plan.cohorts:
-        from benchmark.preflight import check_device, check_runs
+        from benchmark.training.preflight import check_device, check_runs
 
         missing = [run for cohort in plan.cohorts for run in cohort.runs]
         if executor != "slurm":
@@ -145,6 +139,8 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
 
 def keep_plan(plan: "Plan", grid: Grid, folder: Folder) -> None:
     """Write down the grid and every run in full: jobs get ids only."""
+    from benchmark.plan.frozen import freeze
+
     freeze(grid, folder, write=True)
     for teacher in plan.teachers:
         folder.teachers.plan(teacher)
@@ -161,8 +157,8 @@ def train(
     console: Console,
 ) -> bool:
     """Launch what is missing and watch it to its end; False if it was only submitted."""
-    from benchmark.launch import launch
-    from benchmark.progress import Display
+    from benchmark.command.display import Display
+    from benchmark.launch.local import launch
 
     console.print(f"{len(plan.runs)} runs, {sum(len(c.runs) for c in plan.cohorts)} to train; executor: {executor}")
     if executor == "slurm":
@@ -180,10 +176,10 @@ def train(
 
 def conclude(plan: "Plan", folder: Folder, console: Console) -> int:
     """Derive the tables, print the results and what is wrong, and say where everything is."""
-    from analysis.evidence import weigh
-    from analysis.load import load
-    from analysis.main_table import main_table
-    from analysis.markup import terminal
+    from analysis.runs.load import load
+    from analysis.statistics.evidence import weigh
+    from analysis.tables.main import main_table
+    from analysis.tables.terminal import terminal
 
     folder.write_tables()
     folder.teachers.write_tables()
@@ -202,107 +198,13 @@ def conclude(plan: "Plan", folder: Folder, console: Console) -> int:
     return FAILED if any(state in ("failed", "corrupt") for state in states.values()) else COMPLETE
 
 
-def wanted(grid: Grid, options: argparse.Namespace) -> Grid:
-    """The grid with the command line's choices."""
-    from benchmark.plan import Selection, select
+def pinned(grid: Grid) -> Grid:
+    """The grid with the hash of every file of weights that its networks start from."""
+    if all(architecture.weights is None for architecture in grid.architectures.values()):
+        return grid
+    from benchmark.models.weights import pin
 
-    selection = Selection(
-        methods=method_names(options.methods, grid),
-        seeds=seed_list(options.seeds),
-        pairs=names("--pairs", options.pairs),
-        datasets=names("--datasets", options.datasets),
-    )
-    return select(grid, selection)
-
-
-def seed_list(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    if not re.fullmatch(r"\d+(,\d*)*", text) or not text.strip("0"):
-        raise UsageError(f"--seeds {text!r} is neither a number of seeds above 0 nor seeds such as 0,3,7")
-    if "," not in text:
-        return tuple(range(int(text)))
-    return tuple(dict.fromkeys(int(part) for part in text.split(",") if part))
-
-
-def method_options(texts: Sequence[str]) -> dict[str, dict[str, Scalar]]:
-    """`rkd_da.distance=10` as {'rkd_da': {'distance': 10}}."""
-    found: dict[str, dict[str, Scalar]] = {}
-    for text in texts:
-        parts = re.fullmatch(r"([^.=]+)\.([^.=]+)=(.+)", text)
-        if parts is None:
-            raise UsageError(f"--option {text!r} is not METHOD.NAME=VALUE, for example rkd_da.distance=10")
-        found.setdefault(parts[1], {})[parts[2]] = _scalar(parts[3])
-    return found
-
-
-def _scalar(text: str) -> Scalar:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            number = kind(text)
-        except ValueError:
-            continue
-        return number if math.isfinite(number) else text
-    return text
-
-
-def freeze(grid: Grid, folder: Folder, write: bool) -> None:
-    """Hold the grid against the one the folder was begun with, and keep the two together in its grid.toml."""
-    from benchmark.plan import check_frozen, merge
-
-    path = folder.path / "grid.toml"
-    if path.exists():
-        frozen = load_grid(str(path))
-        check_frozen(grid, frozen, folder)
-        grid = merge(frozen, grid)
-    if write:
-        with atomic(path) as temporary:
-            temporary.write_text(tomli_w.dumps(grid.as_toml()), encoding="utf-8")
-
-
-def available(kind: str) -> list[str]:
-    if kind == "grids":
-        return [f"{name}: {load_grid(name).description}" for name in grid_names()]
-    if kind == "models":
-        from benchmark.models import model_names
-
-        return model_names()
-    import methods
-
-    return [f"{name}{_defaults(methods.resolve(name)[name])}: {methods.summary(name)}" for name in methods.names()]
-
-
-def _defaults(values: Mapping[str, Scalar]) -> str:
-    """` (distance=0.0, angle=50.0)`: methods of one class differ in these alone."""
-    return f" ({', '.join(f'{name}={value}' for name, value in values.items())})" if values else ""
-
-
-def show(lines: Sequence[str]) -> None:
-    """Print lines, as many as whoever reads them takes."""
-    try:
-        print("\n".join(lines), flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries once more when it ends
-
-
-def export(run_id: str, results: Path) -> int:
-    """Copy a run's weights, which carry the run as metadata, to the working folder."""
-    found = [path for path in results.glob("*/weights/*.safetensors") if path.stem == run_id]
-    if not found:
-        known = sorted(path.stem for path in results.glob("*/weights/*.safetensors"))
-        shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
-        raise UsageError(
-            f"no weights of run {run_id!r} below {results} (grids keep them with keep_weights = true); "
-            f"kept: {shown or 'none'}"
-        )
-    target = Path(f"{run_id}.safetensors")
-    if target.exists():
-        raise UsageError(f"{target} exists; it is not overwritten")
-    shutil.copyfile(found[0], target)
-    print(f"wrote {target}; its metadata describes the run, its tensors load into the timm model named there")
-    return COMPLETE
+    return pin(grid)
 
 
 if __name__ == "__main__":

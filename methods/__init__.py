@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
 
-from methods.base import REGISTRY, Entry, Method, Scalar, Task
+from methods.base import REGISTRY, Entry, Method, Scalar, Tap, Task
 from methods.composition import Composition
 
 ENTRY_POINTS = "relational_distillation.methods"
@@ -67,7 +67,18 @@ def components(name: str) -> list[str]:
 
 
 def resolve(name: str, overrides: Mapping[str, Mapping[str, Scalar]] = {}) -> dict[str, dict[str, Scalar]]:
-    """Every option of every component, defaults filled in. Overrides of methods that `name` lacks are ignored."""
+    """The options that describe a run, by component: defaults filled in, but for those that were added to a method
+    later, which are there only where they differ. Overrides of methods that `name` lacks are ignored.
+    """
+    complete, usual = complete_options(name, overrides), complete_options(name)
+    return {
+        part: {k: v for k, v in values.items() if k not in entry(part).method.added or v != usual[part][k]}
+        for part, values in complete.items()
+    }
+
+
+def complete_options(name: str, overrides: Mapping[str, Mapping[str, Scalar]] = {}) -> dict[str, dict[str, Scalar]]:
+    """Every option of every component, with which it is built. Overrides of methods that `name` lacks are ignored."""
     parts = components(name)
     return {part: _options(part, len(parts) > 1, overrides.get(part, {})) for part in parts}
 
@@ -79,10 +90,10 @@ def revisions(name: str) -> dict[str, int]:
 
 def label(name: str, options: Mapping[str, Mapping[str, Scalar]], base: Mapping[str, Mapping[str, Scalar]] = {}) -> str:
     """The name with every option that differs from the defaults as overridden by `base`: `rkd_da[distance=10]`."""
-    usual = resolve(name, base)
+    usual, complete = complete_options(name, base), complete_options(name, options)
 
     def one(part: str) -> str:
-        changed = [f"{k}={_short(v)}" for k, v in options[part].items() if v != usual[part][k]]
+        changed = [f"{k}={_short(v)}" for k, v in complete[part].items() if v != usual[part][k]]
         return part + (f"[{','.join(changed)}]" if changed else "")
 
     return "+".join(one(part) for part in components(name))
@@ -97,21 +108,22 @@ def classes(name: str) -> list[type[Method]]:
     return [entry(part).method for part in components(name)]
 
 
-def reads(name: str) -> frozenset[str]:
-    """Which outputs a method or composition uses."""
-    return frozenset().union(*(method.reads for method in classes(name)))
+def reads(name: str, options: Mapping[str, Mapping[str, Scalar]] = {}) -> frozenset[Tap]:
+    """Which outputs a method or composition uses with these options."""
+    complete = complete_options(name, options)
+    return frozenset().union(*(entry(part).method.reading(**values) for part, values in complete.items()))
 
 
 def unsupported(name: str, task: Task, options: Mapping[str, Mapping[str, Scalar]] = {}) -> str | None:
     """Why a method cannot serve a pair, or None."""
-    resolved = resolve(name, options)
+    resolved = complete_options(name, options)
     reasons = [reason for part in resolved if (reason := entry(part).method.unsupported(task, **resolved[part]))]
     return "; ".join(reasons) or None
 
 
 def load(name: str, task: Task, options: Mapping[str, Mapping[str, Scalar]] | None = None) -> Method:
     """Build a method, or a composition of methods, for a task."""
-    resolved = resolve(name, options or {})
+    resolved = complete_options(name, options or {})
     parts = {part: entry(part).method(task, **values) for part, values in resolved.items()}
     return Composition(task, parts) if len(parts) > 1 else next(iter(parts.values()))
 

@@ -47,6 +47,13 @@ class Outputs:
     pooled_map: Tensor
     stem: int = 0
 
+    def depths(self, count: int) -> tuple[Tensor, ...]:
+        """Representations at `count` depths, front to back: the maps of the stages before the last, and the embedding.
+
+        Raises ValueError if there are fewer stages.
+        """
+        return (self.embedding,) if count == 1 else (*self.stages(count)[:-1], self.embedding)
+
     def stages(self, count: int) -> tuple[Tensor, ...]:
         """The last map of each of the `count` last resolutions, front to back, the stem excluded.
 
@@ -62,7 +69,8 @@ def stage_indices(sizes: list[tuple[int, int]], stem: int, count: int) -> list[i
     blocks = range(stem, len(sizes))
     last = [i for i in blocks if i + 1 == len(sizes) or sizes[i + 1] != sizes[i]]
     if len(last) == 1 < len(blocks):
-        last = [stem + (i + 1) * len(blocks) // count - 1 for i in range(count)] if count <= len(blocks) else last
+        count_from = min(count, len(blocks))
+        last = [stem + (i + 1) * len(blocks) // count_from - 1 for i in range(count_from)]
     if len(last) < count:
         raise ValueError(f"the network has {len(last)} stages, {count} are needed")
     return last[-count:]
@@ -134,7 +142,7 @@ class Method(nn.Module):
     """
 
     reads: ClassVar[frozenset[Tap]] = frozenset()
-    """Which outputs are used."""
+    """Which outputs are used, by default options; `reading` says it for others."""
     revision: ClassVar[int] = 1
     """Raised when the numbers this method gives change; part of every run's id."""
     precision: ClassVar[Literal["float32", "autocast"]] = "float32"
@@ -143,6 +151,9 @@ class Method(nn.Module):
     """A claim that `methods.check` holds a method to: the term is 0 for a student whose outputs are the teacher's."""
     memory_order: ClassVar[int] = 2
     """Another: memory grows with this power of the batch size at most."""
+    added: ClassVar[frozenset[str]] = frozenset()
+    """Options that came after runs of the method were recorded: left out of a run's description, and so of its id,
+    while they have their default, so that finished records stay valid."""
     composed: ClassVar[dict[str, Scalar]] = {}
     """Defaults that differ when the method is one term of a composition such as `kd+rkd_da`."""
     alone: ClassVar[frozenset[str]] = frozenset()
@@ -185,6 +196,11 @@ class Method(nn.Module):
         """What is added to the main loss, and what is under this method's gradient rule, if it has one."""
         term = self(student, teacher, batch)
         return (term, None) if type(self).combine is Method.combine else (torch.zeros_like(term), term)
+
+    @classmethod
+    def reading(cls, **options: Any) -> frozenset[Tap]:
+        """Which outputs are used with these options."""
+        return cls.reads
 
     @classmethod
     def unsupported(cls, task: Task, **options: Any) -> str | None:

@@ -98,12 +98,9 @@ class GraphKD(Method):
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         edges = class_edges(batch.labels, self.edges)
-        stages = zip(self._features(student), self._features(teacher), strict=True)
+        stages = zip(student.depths(self.stages), teacher.depths(self.stages), strict=True)
         terms = [gkd_loss(s, t, edges, neighbours=self.neighbours, power=self.power) for s, t in stages]
         return self.weight * torch.stack(terms).mean()
-
-    def _features(self, outputs: Outputs) -> tuple[Tensor, ...]:
-        return (*outputs.stages(self.stages)[:-1], outputs.embedding)
 
     @classmethod
     def unsupported(cls, task: Task, *, stages: int = 3, **options: Any) -> str | None:

@@ -22,6 +22,13 @@ def rows(x: Tensor) -> Tensor:
     return x.flatten(1).to(torch.promote_types(x.dtype, torch.float32))
 
 
+def rows_as_stored(x: Tensor) -> Tensor:
+    """`rows` with the features in the order of memory, for what does not depend on it: to bring a channels-last map
+    into the order of its dimensions costs more than a matrix product with it."""
+    channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    return rows(x.permute(0, 2, 3, 1) if channels_last else x)
+
+
 def maps_as_columns(maps: Tensor) -> Tensor:
     """[B, C, ...] to [B, C, P], one column for each position, half precision to float32."""
     return maps.flatten(2).to(torch.promote_types(maps.dtype, torch.float32))
@@ -45,7 +52,7 @@ def normalize(x: Tensor) -> Tensor:
 
 def gram(x: Tensor) -> Tensor:
     """Inner products [B, B] of the samples."""
-    x = rows(x)
+    x = rows_as_stored(x)
     return x @ x.T
 
 
@@ -63,7 +70,7 @@ def squared_distances(x: Tensor) -> Tensor:
     share, and float64, which costs next to nothing here, resolves close pairs in a wide batch as well as subtracting
     them would, without a [B, B, D] tensor.
     """
-    x = rows(x)
+    x = rows_as_stored(x)
     centred = wide(x)
     centred = centred - centred.mean(0)
     products = centred @ centred.T

@@ -1,7 +1,8 @@
 """Relational knowledge distillation: distances between samples and angles among triplets of samples."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -35,8 +36,13 @@ class RelationalKD(Method):
     huber: smooth L1. The means run over all B^2 pairs and B^3 triplets, degenerate ones included, as in the authors'
     code. Widths may differ.
 
-    Defaults: 25 and 50, the authors' for classification, on raw embeddings (RepDistiller, and the tables that others
-    compare with); `normalize` projects embeddings onto the unit sphere first, as the authors' classification code does.
+    With `stages` n > 1 the term is its mean over n representations, as for `gkd`: the last maps [B, C, H, W] of the
+    n - 1 stages before the last, flattened, and the embedding.
+
+    Defaults: 25 and 50, the authors' for classification, on raw embeddings alone (RepDistiller, and the tables that
+    others compare with); `normalize` projects onto the unit sphere first, as the authors' classification code does.
+    RKD-D with three stages is what the authors of graph distillation compare with (cadurosar/graph_kd), but for their
+    mean over i != j, which is B / (B - 1) times this one.
 
     Deviations: coincident samples have distance 0 and no gradient, where the authors' code gives 1e-6 for the distance
     and gradients up to 5e7 for the angle; a batch of one sample gives 0 instead of NaN.
@@ -44,20 +50,34 @@ class RelationalKD(Method):
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
     vanishes_at_teacher: ClassVar[bool] = True
+    added: ClassVar[frozenset[str]] = frozenset({"stages"})
 
-    def __init__(self, task: Task, *, distance: float, angle: float, normalize: bool = False) -> None:
+    def __init__(self, task: Task, *, distance: float, angle: float, normalize: bool = False, stages: int = 1) -> None:
         super().__init__(task)
         at_least("distance", distance)
         at_least("angle", angle)
-        self.distance, self.angle, self.normalize = distance, angle, normalize
+        at_least("stages", stages, 1)
+        self.distance, self.angle, self.normalize, self.stages = distance, angle, normalize, stages
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        pair = student.embedding, teacher.embedding
+        pairs = zip(student.depths(self.stages), teacher.depths(self.stages), strict=True)
+        return torch.stack([self._term(*pair) for pair in pairs]).mean()
+
+    def _term(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """The weighted loss of one representation, [B, ...] of each network."""
         if self.normalize:
-            pair = relations.normalize(pair[0]), relations.normalize(pair[1])
-        loss = student.embedding.new_zeros(())
+            student, teacher = (relations.normalize(relations.rows(x)) for x in (student, teacher))
+        loss = student.new_zeros(())
         if self.distance:
-            loss = loss + self.distance * rkd_distance_loss(*pair)
+            loss = loss + self.distance * rkd_distance_loss(student, teacher)
         if self.angle:
-            loss = loss + self.angle * rkd_angle_loss(*pair)
+            loss = loss + self.angle * rkd_angle_loss(student, teacher)
         return loss
+
+    @classmethod
+    def reading(cls, *, stages: int = 1, **options: Any) -> frozenset[Tap]:
+        return cls.reads if stages == 1 else cls.reads | {"maps"}
+
+    @classmethod
+    def unsupported(cls, task: Task, *, stages: int = 1, **options: Any) -> str | None:
+        return task.lacks_stages(stages) if stages > 1 else None

@@ -8,7 +8,7 @@ from typing import Any
 import tomli_w
 
 from benchmark.grid import main
-from benchmark.grid_file import GRIDS
+from benchmark.spec import GRIDS
 
 METHODS = ("student", "sp")
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from benchmark.measurements import Measured, Measurement
-from benchmark.measurements import write as write_measured
 from benchmark.records import Cost, Folder, Provenance, Record, Result
+from benchmark.records.measurements import Measured, Measurement
+from benchmark.records.measurements import write as write_measured
 from benchmark.spec import Architecture, Dataset, Recipe, Run
 
 METHODS = ("student", "kd", "fitnet", "rkd_d", "rkd_a", "rkd_da", "sp", "gkd")

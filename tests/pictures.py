@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from benchmark import known
-from benchmark.known import KNOWN
-from benchmark.spec import Dataset
+from benchmark.spec import Dataset, datasets
+from benchmark.spec.datasets import KNOWN
 
 
 def pixels(number: int, height: int = 6, width: int = 6, channels: int = 3) -> np.ndarray:
@@ -80,4 +79,4 @@ def birds(**fields: Any) -> Dataset:
 def small(monkeypatch: pytest.MonkeyPatch, name: str, classes: int, train: int, test: int) -> None:
     """Let a published set be of another size."""
     values = {**vars(KNOWN[name]), "classes": classes, "train": train, "test": test}
-    monkeypatch.setitem(KNOWN, name, known.Known(**values))
+    monkeypatch.setitem(KNOWN, name, datasets.Known(**values))

@@ -10,11 +10,11 @@ import fake_results as fake
 from matplotlib.axes import Axes
 from matplotlib.text import Text
 
-from analysis.cells import Cell, pool
-from analysis.evidence import weigh
 from analysis.figures import Drawing, draw_figures
-from analysis.load import Results, load
-from analysis.published import Match
+from analysis.runs.load import Results, load
+from analysis.statistics.cells import Cell, pool
+from analysis.statistics.evidence import weigh
+from analysis.statistics.published import Match
 
 LONG = (
     ("vision_transformer_large_patch16_224", "mobilenetv3_small_100.lamb_in1k"),

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from command_line import contents
 
-from benchmark import ledger, scheduler
 from benchmark.grid import main
-from benchmark.records import Folder
+from benchmark.launch.slurm import scheduler
+from benchmark.records import Folder, ledger
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 240

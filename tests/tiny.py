@@ -10,15 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import methods
-from benchmark.cohort import run_cohort
 from benchmark.data import Resident, load
-from benchmark.grid_file import Grid
-from benchmark.job import Job, Work
-from benchmark.members import Member, build_student
+from benchmark.launch.job import Job, Work
+from benchmark.models.weights import weights_sha256
 from benchmark.records import Folder, Record
-from benchmark.spec import Architecture, Dataset, Pair, Recipe, Run
-from benchmark.teacher import Teacher, admit
-from benchmark.weights import weights_sha256
+from benchmark.spec import Architecture, Dataset, Grid, Pair, Recipe, Run
+from benchmark.training.cohort import run_cohort
+from benchmark.training.member import Member, build_student
+from benchmark.training.teacher import Teacher, admit
 
 CPU = torch.device("cpu")
 DATA = Dataset(name="digits", train=100, validation=20, test=100)

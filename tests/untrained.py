@@ -1,6 +1,7 @@
 """Training in the real loop, in tenths of a second, under a teacher that has learnt nothing."""
 
 import io
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -8,11 +9,12 @@ from torch import Tensor
 
 import methods
 from benchmark.data import Resident, TrainingSet, load
-from benchmark.members import Member, build_student
 from benchmark.models import create
-from benchmark.spec import Architecture, Dataset, Recipe, Run
-from benchmark.training import Watch, train
-from methods.base import Batch, Outputs, Shapes, Task
+from benchmark.spec import Architecture, Dataset, Precision, Recipe, Run
+from benchmark.training.device import TAPS
+from benchmark.training.loop import Watch, train
+from benchmark.training.member import Member, build_student
+from methods.base import Batch, Outputs, Shapes, Tap, Task
 
 CPU = torch.device("cpu")
 DATA = Dataset(name="digits", train=100, validation=20, test=100)
@@ -33,7 +35,7 @@ class Teacher:
         self.network = create(resnet(8, 8, 12, 16), RECIPE, 10, seed=9).eval()
 
     @torch.no_grad()
-    def outputs(self, images: Tensor, recipe: Recipe) -> Outputs:
+    def outputs(self, images: Tensor, precision: Precision, reads: Collection[Tap] = TAPS) -> Outputs:
         outputs: Outputs = self.network(images)
         return outputs
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from analysis.evidence import Evidence
 from analysis.figures import budget, gains, learning, published, ranks, relation
 from analysis.figures.canvas import Drawing, NotDrawnError, settings
-from analysis.load import Results
+from analysis.runs.load import Results
+from analysis.statistics.evidence import Evidence
 from analysis.style import styles
 
 __all__ = ["Drawing", "NotDrawnError", "draw_figures"]

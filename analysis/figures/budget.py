@@ -5,13 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.cells import Cell, poolable
 from analysis.figures import canvas
 from analysis.figures.budget_axis import BUDGETS
 from analysis.figures.budget_panels import Row, draw
 from analysis.figures.canvas import Drawing, NotDrawnError
-from analysis.load import CELL
-from analysis.statistics import t_interval
+from analysis.runs.load import CELL
+from analysis.statistics.cells import Cell, poolable
+from analysis.statistics.paired import t_interval
 from analysis.style import CONTROL, TEACHER, Style, base_method, display_name
 
 

@@ -11,11 +11,10 @@ from matplotlib.lines import Line2D
 
 from analysis.figures import canvas, words
 from analysis.figures.budget_axis import BUDGETS, Budget, set_axes
-from analysis.figures.budget_names import name_below, name_starts, pair_names
-from analysis.figures.budget_spots import SLOT, Row, Spot, beside, swarmed
+from analysis.figures.budget_places import SLOT, Row, Spot, beside, name_below, name_starts, pair_names, swarmed
 from analysis.figures.canvas import DASHED, DOTTED, GREY, INK, LIGHT, SMALL, TALLEST, TWO_COLUMNS
 from analysis.figures.layout import apart
-from analysis.statistics import pareto
+from analysis.statistics.paired import pareto
 from analysis.style import CONTROL, TEACHER, Style, listing_order
 
 MOST_NARROW = 15

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from analysis.style import Style
-from benchmark.records import atomic, write_rows
+from benchmark.files import atomic, write_rows
 
 ONE_COLUMN, TWO_COLUMNS = 3.25, 6.875
 """Widths of figures in a two-column paper."""

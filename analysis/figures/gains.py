@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from analysis.evidence import Evidence
 from analysis.figures import canvas, words
 from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import swarm
-from analysis.gains import TRAININGS, CellGain, Comparison, paired_gains
-from analysis.load import plain
+from analysis.runs.load import plain
+from analysis.statistics.evidence import Evidence
+from analysis.statistics.gains import TRAININGS, CellGain, Comparison, paired_gains
 from analysis.style import BETTER, WORSE, Style, mark
 
 Column = tuple[str, str]

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from analysis.cells import poolable
 from analysis.figures import canvas, words
 from analysis.figures.canvas import (
     DOTTED,
@@ -27,7 +26,8 @@ from analysis.figures.canvas import (
     Drawing,
     NotDrawnError,
 )
-from analysis.load import plain
+from analysis.runs.load import plain
+from analysis.statistics.cells import poolable
 from analysis.style import CONTROL, Style, listing_order
 from benchmark.records import Folder
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.figures import canvas, words
 from analysis.figures.canvas import DASHED, GREY, INK, LIGHT, ONE_COLUMN, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import Box, clearest
-from analysis.published import FAR, Match, apart
+from analysis.statistics.published import FAR, Match, apart
 from analysis.style import Style, listing_order
 
 Row = Mapping[str, Any]

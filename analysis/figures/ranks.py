@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from analysis.figures import canvas, words
 from analysis.figures.canvas import GREY, INK, ONE_COLUMN, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import lanes
-from analysis.ranks import Ranking
-from analysis.statistics import ALPHA
+from analysis.statistics.paired import ALPHA
+from analysis.statistics.ranks import Ranking
 from analysis.style import Style, display_name
 
 STEP, BAR = 0.145, 0.075

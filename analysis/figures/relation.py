@@ -9,9 +9,9 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
 from analysis.figures.canvas import LIGHT, TWO_COLUMNS, Drawing, NotDrawnError
-from analysis.gains import RELATIONS, relation_gains
-from analysis.load import CELL, plain
-from analysis.statistics import spearman
+from analysis.runs.load import CELL, plain
+from analysis.statistics.gains import RELATIONS, relation_gains
+from analysis.statistics.paired import spearman
 from analysis.style import Style, listing_order
 
 LEFT, RIGHT, GUTTER, TOP, UNDER = 0.5, 0.14, 0.3, 0.22, 0.46

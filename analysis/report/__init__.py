@@ -1,5 +1,1 @@
-"""`report.html`: one page that needs nothing else, with every figure, table, hole and origin of the numbers."""
-
-from analysis.report.page import page
-
-__all__ = ["page"]
+"""What is written: statements, a paper, and `report.html` with every figure, table, hole and origin of the numbers."""

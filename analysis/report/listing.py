@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.cells import Cell
+from analysis.statistics.cells import Cell
 from analysis.style import display_name
-from analysis.tables import Field, Table
+from analysis.tables.table import Field, Table
 from benchmark.records import Record
 
 TITLES = {"main": "Accuracy", "cost": "Budgets", "gains": "Gains", "published": "Published and reproduced"}

@@ -12,12 +12,12 @@ from jinja2 import Environment, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from analysis.cells import Cell
 from analysis.figures.canvas import Drawing, Rows
-from analysis.load import Results
 from analysis.report.listing import holes, of_table, origins, runs
-from analysis.shared import distinct
-from analysis.tables import Table
+from analysis.runs.load import Results
+from analysis.runs.shared import distinct
+from analysis.statistics.cells import Cell
+from analysis.tables.table import Table
 
 HERE = Path(__file__).parent
 

@@ -17,14 +17,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.choices import method_names, names
-from benchmark.command import USAGE, usage_errors
-from benchmark.errors import UsageError
-from benchmark.grid_file import Grid, load_grid
-from benchmark.measurements import Measured, Measurement, write
+from benchmark.errors import USAGE, UsageError, usage_errors
+from benchmark.plan.choices import method_names, names
 from benchmark.records import Folder
-from benchmark.spec import Dataset, Run
-from benchmark.value import digest
+from benchmark.records.measurements import Measured, Measurement, write
+from benchmark.spec import Dataset, Grid, Run, digest, load_grid
 
 if TYPE_CHECKING:
     import torch
@@ -62,7 +59,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     for flag in ("rounds", "threads"):
         if getattr(options, flag) is not None and getattr(options, flag) < 1:
             raise UsageError(f"--{flag} {getattr(options, flag)} is not a number above 0")
-    from benchmark.plan import Selection, cells, select
+    from benchmark.plan.cells import cells, select
+    from benchmark.plan.values import Selection
 
     grid = load_grid(options.grid)
     wanted = Selection(
@@ -83,7 +81,7 @@ def prepare(name: str, threads: int | None, runs: Sequence[Run]) -> "torch.devic
     """Raises UsageError for a GPU that is not there, or cannot compute as the runs want."""
     import torch
 
-    from benchmark.preflight import check_device
+    from benchmark.training.preflight import check_device
 
     if threads:
         torch.set_num_threads(threads)
@@ -93,7 +91,7 @@ def prepare(name: str, threads: int | None, runs: Sequence[Run]) -> "torch.devic
 def class_count(dataset: Dataset, grid: Grid, data_dir: Path | None) -> int:
     """Raises UsageError for a data set that is neither known by name nor found."""
     from benchmark.data import load
-    from benchmark.known import KNOWN
+    from benchmark.spec.datasets import KNOWN
 
     if dataset.name in KNOWN and not dataset.label_column:
         return KNOWN[dataset.name].classes
@@ -132,7 +130,7 @@ def measure(
 def work(run: Run, classes: dict[str, int]) -> str:
     """Hash of what a run's cost depends on. A forecast's kind leaves out options, which may be of no consequence or of
     much, and the number of classes."""
-    from benchmark.forecast import kind
+    from benchmark.plan.forecast import kind
 
     return digest([kind(run), run.options, classes[run.dataset.name]])
 
@@ -145,7 +143,7 @@ def renamed(measurement: Measurement, run: Run) -> Measurement:
 
 
 def described(grid: Grid, rows: Sequence[Measurement], processor: bool, device: "torch.device") -> Measured:
-    from benchmark.provenance import provenance
+    from benchmark.training.provenance import provenance
 
     return Measured(
         grid=grid.name,

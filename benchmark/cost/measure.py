@@ -17,18 +17,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import methods
 from benchmark.cost.clock import Clock
-from benchmark.cost.count import deployed_macs, deployed_parameters
 from benchmark.cost.energy import MEASURED_SECONDS, EnergyMeter
 from benchmark.data import Images, TrainingSet
-from benchmark.device import inference_in
-from benchmark.forecast import kind
-from benchmark.measurements import Measurement
-from benchmark.members import Member, build_task
 from benchmark.models import create
-from benchmark.spec import Recipe, Run
-from benchmark.teacher import Frozen
-from benchmark.training import settle
-from benchmark.value import digest
+from benchmark.plan.forecast import kind
+from benchmark.records.measurements import Measurement
+from benchmark.spec import Recipe, Run, digest
+from benchmark.training.count import deployed_macs, deployed_parameters
+from benchmark.training.device import inference_in
+from benchmark.training.loop import settle
+from benchmark.training.member import Member, build_task
+from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
 
 T = TypeVar("T")
@@ -104,6 +103,11 @@ class Bench:
         progress = torch.zeros((), device=self.data.device)
         return images, Batch(labels, index, 0, progress, self.member.generator)
 
+    def supplied(self, images: Tensor) -> Outputs | None:
+        """The teacher's outputs, as far as the method reads them."""
+        teacher, member = self.teacher, self.member
+        return teacher.outputs(images, self.run.recipe.teacher_precision, member.reads) if teacher else None
+
     def count(self) -> tuple[int, int]:
         """FLOPs and most bytes of a step of the main schedule, the teacher's forward included; warms the step up."""
         member, device = self.member, self.data.device
@@ -111,7 +115,7 @@ class Bench:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         with FlopCounterMode(display=False) as flops, Allocations() as made:
-            supplied = self.teacher.outputs(images, self.run.recipe.teacher_precision) if self.teacher else None
+            supplied = self.supplied(images)
             member.backward(images, batch, supplied)
         trained = [p for group in member.optimizer.param_groups for p in group["params"] if p.grad is not None]
         member.optimizer.step()
@@ -147,7 +151,7 @@ class Bench:
 
         def step() -> None:
             images, batch = self.batch(0)
-            supplied = self.teacher.outputs(images, self.run.recipe.teacher_precision) if self.teacher else None
+            supplied = self.supplied(images)
             self.member.step(images, batch, supplied)
 
         return meter.joules(step, math.ceil(MEASURED_SECONDS / seconds))

@@ -16,8 +16,8 @@ from benchmark.data.resident import Resident, TrainingSet, Views
 from benchmark.data.splits import Splits, keep, split
 from benchmark.data.streaming import Streamed, StreamedTrainingSet
 from benchmark.errors import UsageError
-from benchmark.known import KNOWN
 from benchmark.spec import Dataset, Recipe
+from benchmark.spec.datasets import KNOWN
 
 __all__ = [
     "EvaluationData",
@@ -65,8 +65,10 @@ def evaluation_data(images: Images, recipe: Recipe, device: torch.device) -> Eva
 
 
 def training_data(images: Images, recipe: Recipe, device: torch.device) -> TrainingData:
-    """Raises UsageError if the images do not fit the recipe or the device."""
-    return (StreamedTrainingSet if isinstance(images.pixels, Encoded) else TrainingSet)(images, recipe, device)
+    """Without the classes that the recipe leaves out. Raises UsageError if the images do not fit the recipe or the
+    device."""
+    kept = images.without(recipe.without_classes)
+    return (StreamedTrainingSet if isinstance(kept.pixels, Encoded) else TrainingSet)(kept, recipe, device)
 
 
 def load(dataset: Dataset, data_dir: Path | None = None, *, download: bool = False) -> Splits:

@@ -27,7 +27,7 @@ from benchmark.data.images import DIGEST, Encoded, Images, Packed, Varied, image
 from benchmark.data.naming import printable
 from benchmark.data.source import Item, Source, wrong
 from benchmark.errors import UsageError
-from benchmark.value import digest
+from benchmark.spec import digest
 
 log = logging.getLogger(__name__)
 

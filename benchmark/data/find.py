@@ -7,8 +7,8 @@ from benchmark.data import folders, parquet, torchvision_layout
 from benchmark.data.naming import enumerated, is_rubbish, refused
 from benchmark.data.source import Source
 from benchmark.errors import UsageError, unknown
-from benchmark.known import KNOWN
 from benchmark.spec import Dataset
+from benchmark.spec.datasets import KNOWN
 
 OWN = "digits"
 """Comes with scikit-learn."""

@@ -1,7 +1,7 @@
 """Images in memory, in the memory-mapped cache, or in files: the same sequence of arrays to everyone else."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,12 @@ class Images:
         pixels = self.pixels[index] if isinstance(self.pixels, Tensor) else self.pixels.take(index)
         digests = None if self.digests is None else self.digests[index]
         return Images(pixels, self.labels[torch.from_numpy(index)], digests)
+
+    def without(self, classes: Collection[int]) -> "Images":
+        """All images but those of some classes."""
+        if not classes:
+            return self
+        return self.take(np.flatnonzero(~np.isin(self.labels.numpy(), list(classes))))
 
     def content(self) -> Iterator[memoryview]:
         """What their hash covers: pixels or, where they are not one array, a hash of each image's; and labels."""

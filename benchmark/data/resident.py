@@ -8,8 +8,7 @@ from torch import Tensor
 from benchmark.data.augment import Padded
 from benchmark.data.fit import check, check_memory, fit
 from benchmark.data.images import Images
-from benchmark.spec import Recipe
-from benchmark.value import derive_seed
+from benchmark.spec import Recipe, derive_seed
 
 
 class Normalised:

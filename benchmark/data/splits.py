@@ -11,9 +11,8 @@ from sklearn.model_selection import train_test_split
 from benchmark.data.cache import Decoded
 from benchmark.data.images import Images
 from benchmark.errors import UsageError
-from benchmark.records import write_json
-from benchmark.spec import Dataset
-from benchmark.value import derive_seed, digest
+from benchmark.files import write_json
+from benchmark.spec import Dataset, derive_seed, digest
 
 
 @dataclass(frozen=True)

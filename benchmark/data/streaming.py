@@ -22,8 +22,7 @@ from benchmark.data.fit import fit
 from benchmark.data.images import Encoded, Images
 from benchmark.data.resident import Normalised, steps
 from benchmark.models import timm
-from benchmark.spec import Recipe
-from benchmark.value import derive_seed
+from benchmark.spec import Recipe, derive_seed
 
 
 class Streamed(Normalised):

@@ -13,8 +13,8 @@ import numpy as np
 from benchmark.data.naming import defect, refused
 from benchmark.data.source import Item, Source
 from benchmark.errors import one_line
-from benchmark.known import Known
 from benchmark.models import torchvision
+from benchmark.spec.datasets import Known
 
 BY_SPLIT_NAME = ("SVHN", "STL10")
 """Classes that take split = "train"; the others take train = True."""

@@ -6,11 +6,10 @@ import torch
 from torch import nn
 
 from benchmark.errors import UsageError, one_line, unknown
+from benchmark.libraries import timm
 from benchmark.models.network import Network
-from benchmark.models.pairing import timm
-from benchmark.models.pretrained import load, timm_options
-from benchmark.spec import TIMM, Architecture, Recipe
-from benchmark.value import derive_seed
+from benchmark.models.weights import load, timm_options
+from benchmark.spec import TIMM, Architecture, Recipe, derive_seed
 from methods.base import Shapes
 
 USUAL_SIZE = 224

@@ -18,12 +18,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.command import USAGE, usage_errors
-from benchmark.errors import UsageError
-from benchmark.grid_file import load_grid
-from benchmark.measurements import device_slug
-from benchmark.records import write_json
-from benchmark.spec import Run
+from benchmark.errors import USAGE, UsageError, usage_errors
+from benchmark.files import write_json
+from benchmark.records.measurements import device_slug
+from benchmark.spec import Run, load_grid
 
 BATCHES = 8
 
@@ -63,9 +61,10 @@ def run(options: argparse.Namespace, console: Console) -> None:
     import torch
 
     from benchmark.cost.clock import Clock
-    from benchmark.plan import Selection, cells, select
-    from benchmark.provenance import provenance
+    from benchmark.plan.cells import cells, select
+    from benchmark.plan.values import Selection
     from benchmark.speed import losses, measure
+    from benchmark.training.provenance import provenance
 
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -107,7 +106,7 @@ def material_for(runs: Sequence[Run], options: argparse.Namespace) -> Any:
     import torch
 
     from benchmark.data import Images
-    from benchmark.known import KNOWN
+    from benchmark.spec.datasets import KNOWN
     from benchmark.speed.measure import Material
 
     precision = "bfloat16" if options.bfloat16 else "float32"

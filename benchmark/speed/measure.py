@@ -14,15 +14,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cost.clock import Clock
 from benchmark.data import Images, TrainingSet
-from benchmark.grid_file import Grid
-from benchmark.members import Member, build_task
 from benchmark.models import create
-from benchmark.plan import make_plan
+from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
-from benchmark.spec import Recipe, Run
+from benchmark.spec import Grid, Recipe, Run
 from benchmark.speed.reference import Loop, Pictures
-from benchmark.teacher import Frozen
-from benchmark.training import settle
+from benchmark.training.loop import settle
+from benchmark.training.member import Member, build_task
+from benchmark.training.teacher import Frozen
 from methods.base import Batch
 
 
@@ -75,11 +74,8 @@ class Cohort:
     def step(self, members: Sequence[Member]) -> None:
         self._step = (self._step + 1) % self.data.steps
         images, labels, index = self.data.training_batch(self.views, self._step)
-        supplied = (
-            self.teacher.outputs(images, self.recipe.teacher_precision)
-            if any(member.reads for member in members)
-            else None
-        )
+        reads = frozenset().union(*(member.reads for member in members))
+        supplied = self.teacher.outputs(images, self.recipe.teacher_precision, reads) if reads else None
         for member in members:
             member.step(images, Batch(labels, index, 0, self.progress, member.generator), supplied)
 

@@ -9,11 +9,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmark.members import Member
 from benchmark.models import torchvision
 from benchmark.spec import Recipe
 from benchmark.speed.textbook import LOSSES
-from benchmark.teacher import Frozen
+from benchmark.training.member import Member
+from benchmark.training.teacher import Frozen
 from methods.base import Batch
 
 

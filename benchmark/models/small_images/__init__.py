@@ -1,4 +1,5 @@
-"""The networks of the distillation literature for images of 32 pixels, registered with timm under `cifar_...`.
+"""The networks of the distillation literature for small images, registered with timm: `cifar_...` for 32 pixels, and
+the multilayer perceptrons `mlp_...` for the 28 of MNIST.
 
 Importing this package registers them: `timm.create_model("cifar_resnet20", num_classes=100)`, and
 `timm.list_models(module="small_image_network")` lists them. They have their publications' parameters, initialisation
@@ -6,8 +7,8 @@ Importing this package registers them: `timm.create_model("cifar_resnet20", num_
 Each family's file names its sources.
 """
 
-from benchmark.models.pairing import torchvision
+from benchmark.libraries import torchvision
 
 torchvision()  # timm, which the networks are made with, imports it
 
-from benchmark.models.small_images import mhgd, mobilenet, resnet, shufflenet, vgg, wide_resnet  # noqa: E402, F401
+from benchmark.models.small_images import mhgd, mlp, mobilenet, resnet, shufflenet, vgg, wide_resnet  # noqa: E402, F401

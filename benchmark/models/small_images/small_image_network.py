@@ -1,6 +1,6 @@
 """What the small-image networks share: timm's interface to a network, and how they are registered with timm."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -96,8 +96,11 @@ class SmallImageNetwork(nn.Module):
         return self.forward_head(self.forward_features(x))
 
 
-def register(name: str, network: type[nn.Module], first_conv: str = "conv1", **defaults: Any) -> None:
-    """Make `timm.create_model(name)` build this network with these options unless others are given."""
+def register(
+    name: str, network: type[nn.Module], first_conv: str = "conv1", known: Mapping[str, Any] = {}, **defaults: Any
+) -> None:
+    """Make `timm.create_model(name)` build this network with these options unless others are given; known: what timm
+    knows of it beside the usual."""
 
     def entry(pretrained: bool = False, **options: Any) -> nn.Module:
         model: nn.Module = build_model_with_cfg(network, name, pretrained, **{**defaults, **options})
@@ -105,6 +108,6 @@ def register(name: str, network: type[nn.Module], first_conv: str = "conv1", **d
 
     entry.__name__ = entry.__qualname__ = name
     classifier = getattr(network, "classifier_name", "fc")
-    known = {"input_size": (3, SIZE, SIZE), "first_conv": first_conv, "classifier": classifier, "num_classes": 100}
-    default_cfgs.update(generate_default_cfgs({name: known}))
+    usual = {"input_size": (3, SIZE, SIZE), "first_conv": first_conv, "classifier": classifier, "num_classes": 100}
+    default_cfgs.update(generate_default_cfgs({name: {**usual, **known}}))
     register_model(entry)

@@ -1,0 +1,145 @@
+"""Every number that a text may cite as a LaTeX macro, so that no text ever holds a number that was typed."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.statistics.cells import pair_title
+from analysis.statistics.evidence import Evidence
+from analysis.statistics.gains import Comparison
+from analysis.statistics.paired import Interval
+from analysis.style import TEACHER, display_name, p_value, signed
+from analysis.tables.latex import escape
+
+DIGITS = dict(
+    zip("0123456789", ["Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"], strict=True)
+)
+"""A macro's name holds letters only."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A macro: the words its name is made of, what it is, and its text before any markup."""
+
+    words: tuple[str, ...]
+    meaning: str
+    text: str
+
+
+def numbers(evidence: Evidence) -> list[Number]:
+    """What the tables say, number by number; a number that there is not has no macro."""
+    return [
+        *_totals(evidence),
+        *_accuracies(evidence),
+        *_cell_gains(evidence),
+        *(number for each in evidence.over_alone for number in _comparison(each)),
+        *_ranks(evidence),
+    ]
+
+
+def _totals(evidence: Evidence) -> Iterator[Number]:
+    students = [cell for cell in evidence.cells if cell.method != TEACHER]
+    yield Number(("runs",), "finished runs", str(sum(cell.n for cell in students)))
+    yield Number(("planned", "runs"), "runs that were asked for", str(sum(cell.seeds for cell in students)))
+    yield Number(("seeds",), "most seeds of a cell", str(max((cell.n for cell in students), default=0)))
+    yield Number(("methods",), "methods, the student alone included", str(len({cell.method for cell in students})))
+    yield Number(("pairs",), "pairs of all data sets", str(len({(cell.dataset, cell.pair) for cell in students})))
+
+
+def _accuracies(evidence: Evidence) -> Iterator[Number]:
+    for cell in evidence.cells:
+        where = f"{display_name(cell.method)} on {pair_title(cell)}"
+        place = (cell.dataset, cell.pair, cell.method)
+        if cell.top1_percent is not None:
+            yield Number(("accuracy", *place), f"{where}: mean test top-1 accuracy, %", f"{cell.top1_percent:.2f}")
+        if cell.std_percent is not None:
+            yield Number(
+                ("deviation", *place), f"{where}: its standard deviation over seeds", f"{cell.std_percent:.2f}"
+            )
+
+
+def _cell_gains(evidence: Evidence) -> Iterator[Number]:
+    for place, gain in evidence.gains.items():
+        what = f"{display_name(gain.method)} on {gain.dataset}, {gain.pair}: gain over the student alone, points"
+        yield Number(("gain", *place), what, signed(gain.gain))
+        yield from _ends(("gain", *place), what, gain.interval)
+        if gain.p_holm is not None:
+            yield Number(("gain", *place, "p"), f"{what}: Holm-corrected p", p_value(gain.p_holm))
+
+
+def _comparison(each: Comparison) -> Iterator[Number]:
+    name = display_name(each.method)
+    what = f"{name}: mean gain over the student alone over all pairs, points"
+    yield Number(("mean", "gain", each.method), what, signed(each.gain))
+    yield from _ends(("mean", "gain", each.method), what, each.interval)
+    yield Number(("mean", "gain", each.method, "p"), f"{what}: Holm-corrected p", p_value(each.p_holm))
+    yield Number(("improvement", each.method), f"{name}: share of paired runs that it wins", f"{each.improvement:.2f}")
+    yield Number(("iqm", each.method), f"{name}: interquartile mean of its gains, points", signed(each.iqm))
+
+
+def _ends(words: tuple[str, ...], what: str, interval: Interval | None) -> Iterator[Number]:
+    if interval:
+        yield Number((*words, "low"), f"{what}: lower end of the 95 % interval", signed(interval.low))
+        yield Number((*words, "high"), f"{what}: upper end of the 95 % interval", signed(interval.high))
+
+
+def _ranks(evidence: Evidence) -> Iterator[Number]:
+    if evidence.ranking is None:
+        return
+    yield Number(("friedman", "p"), "Friedman's test that all methods rank alike: p", p_value(evidence.ranking.p))
+    for method, average in zip(evidence.ranking.methods, evidence.ranking.average, strict=True):
+        yield Number(("rank", method), f"{display_name(method)}: average rank", f"{average:.1f}")
+
+
+def named(found: Iterable[Number]) -> dict[str, Number]:
+    """Numbers by the names of their macros; where two names would be the same, the later gets `Again`s."""
+    names: dict[str, Number] = {}
+    for number in found:
+        name = "".join(_word(word) for word in number.words)
+        while name in names:
+            name += "Again"
+        names[name] = number
+    return names
+
+
+def citations(names: dict[str, Number]) -> dict[tuple[str, ...], str]:
+    """What to write in a LaTeX text for a number, by the words of its macro."""
+    return {number.words: f"\\{name}{{}}" for name, number in names.items()}
+
+
+def _word(text: str) -> str:
+    """`resnet32x4_wrn-40-2` is ResnetThreeTwoxFourWrnFourZeroTwo; other scripts go by their characters' code points."""
+    plain = unicodedata.normalize("NFKD", text.replace("+", " Plus "))
+    letters = [part for part in re.split(r"[\s_\-.,=\[\]()]+", plain) if part]
+    return "".join(_letters(part[0].upper() + part[1:]) for part in letters)
+
+
+def _letters(part: str) -> str:
+    found = []
+    for character in part:
+        if character.isascii() and character.isalpha():
+            found.append(character)
+        elif character in DIGITS:
+            found.append(DIGITS[character])
+        elif not unicodedata.combining(character):
+            found.append("U" + "".join(DIGITS.get(digit, digit) for digit in f"{ord(character):X}"))
+    return "".join(found)
+
+
+def macros(names: dict[str, Number]) -> str:
+    """A LaTeX file of \\newcommand lines, each with a comment that says what it is."""
+    lines = ["% Numbers of this results folder; made by `python -m analysis`, not to be edited."]
+    for name, number in names.items():
+        meaning = number.meaning.encode("ascii", "backslashreplace").decode()
+        lines.append(f"\\newcommand{{\\{name}}}{{\\ensuremath{{{_mathematics(number.text)}}}}}% {meaning}")
+    return "\n".join([*lines, ""])
+
+
+def _mathematics(text: str) -> str:
+    return escape(text).replace("$", "").replace(r"\textless{}", "<")
+
+
+def rows(names: dict[str, Number]) -> list[dict[str, Any]]:
+    return [{"macro": f"\\{name}", "value": number.text, "meaning": number.meaning} for name, number in names.items()]

@@ -1,0 +1,82 @@
+"""Files of an analysis: tables in three forms, macros, figures, summary, paper, report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.report import numbers
+from analysis.report.paper import Illustration, paper
+from analysis.report.summary import summary
+from analysis.runs.load import Results
+from analysis.statistics.evidence import Evidence
+from analysis.statistics.left_out import left_out
+from analysis.tables.budget import budget_table
+from analysis.tables.errors import errors_table, left_out_table
+from analysis.tables.gains import comparison_row, gain_table
+from analysis.tables.latex import latex
+from analysis.tables.main import main_table
+from analysis.tables.markdown import markdown
+from analysis.tables.published import published_table
+from analysis.tables.table import Table
+from benchmark.files import atomic, write_rows
+
+if TYPE_CHECKING:
+    from analysis.figures import Drawing
+
+
+def write_all(results: Results, evidence: Evidence, out: Path) -> tuple[list[Path], list[str]]:
+    """Write everything below `out`; returns the paths in the order of writing, and why what could not be drawn was not.
+
+    `evidence` is what `weigh` makes of the results.
+    """
+    # Drawing libraries take most of a second to import: whoever writes a single table need not wait for them.
+    from analysis.figures import draw_figures
+    from analysis.report.page import page
+
+    tables = [main_table(evidence), budget_table(evidence)]
+    if errors := errors_table(evidence):
+        tables.append(errors)
+    lacking, problems = left_out(results.records)
+    if lacking:
+        tables.append(left_out_table(lacking))
+    if evidence.over_alone:
+        tables.append(gain_table(evidence))
+    if evidence.matches:
+        tables.append(published_table(evidence.matches))
+    written = [path for table in tables for path in write_table(table, out / "tables")]
+    named = numbers.named(numbers.numbers(evidence))
+    written.append(write_text(out / "tables" / "numbers.tex", numbers.macros(named)))
+    written.append(out / "tables" / "numbers.csv")
+    write_rows(written[-1], numbers.rows(named))
+    if evidence.between:
+        written.append(out / "tables" / "comparisons.csv")
+        write_rows(written[-1], [comparison_row(each) for each in evidence.between])
+    figures, notes = draw_figures(results, evidence)
+    notes += problems
+    written += [path for figure in figures for path in figure.write(out / "figures")]
+    illustrations = [_illustration(figure) for figure in figures]
+    said = summary(evidence)
+    written.append(write_text(out / "summary.md", said))
+    written.append(write_text(out / "paper.tex", paper(evidence, tables, illustrations, numbers.citations(named))))
+    written.append(write_text(out / "report.html", page(results, evidence.cells, tables, figures, said, notes)))
+    return written, notes
+
+
+def write_text(path: Path, text: str) -> Path:
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_table(table: Table, folder: Path) -> list[Path]:
+    """A table as .md, .tex and .csv; returns their paths."""
+    paths = [
+        write_text(folder / f"{table.name}.md", markdown(table)),
+        write_text(folder / f"{table.name}.tex", latex(table)),
+        folder / f"{table.name}.csv",
+    ]
+    write_rows(paths[-1], table.data)
+    return paths
+
+
+def _illustration(figure: "Drawing") -> Illustration:
+    return Illustration(f"figures/{figure.name}", figure.caption, wide=figure.wide)

@@ -1,0 +1,243 @@
+"""Records of results folders as one tidy table: a row for each run that was made or should have been."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.runs.measured import joined
+from analysis.runs.revisions import Revisions
+from analysis.runs.shared import pairs_of, place, repeated
+from benchmark.errors import UsageError
+from benchmark.records import Folder, Record, key_columns
+from benchmark.spec import Run, Value, digest
+
+CELL = ["dataset", "pair", "method"]
+"""Runs that agree in these columns differ in their seed only, and are pooled."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What one or several results folders hold.
+
+    `runs` has one row a run: its key (`dataset`, `pair`, `teacher`, `student`, `method`, `seed`), every field of its
+    result and cost, what was measured of its cell (`measured`), `device`, hashes of what it was trained with
+    (`SETTINGS`), and `status`: done, diverged or not_applicable as recorded; failed or missing for a run that should
+    have a record and has none; stale for one of an older revision that is left out; `reason` says why. A run that
+    several pairs share (`shared`) has a row for each. `records` are the valid ones of each folder.
+    """
+
+    runs: pd.DataFrame
+    problems: tuple[str, ...]
+    records: Mapping[Path, Sequence[Record]]
+
+
+def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
+    """Raises UsageError for a folder that is not there, and if no folder holds a valid record of a student.
+
+    A stale record (`revisions`) is a hole, unless they are to be included; even then it stands only where its
+    cell and seed have no current one.
+    """
+    records, problems = _read(folders)
+    found: dict[str, Record] = {}
+    for path, members in records.items():
+        students = [record for record in members if record.run.teacher]
+        problems += [_disagreement(each.run_id, path) for each in students if _differ(each, found.get(each.run_id))]
+        found = {**{each.run_id: each for each in students}, **found}
+    if not found:
+        raise UsageError(f"no valid record of a student in {', '.join(map(str, folders))}{_first(problems)}")
+    planned = [_planned(Folder(path), {each.run_id for each in members}) for path, members in records.items()]
+    revisions = Revisions.newest([each.run for each in found.values()] + [run for each in planned for run in each.runs])
+    current, stale = _split([_row(record, revisions) for record in found.values()], include_stale)
+    problems += [problem for each in planned for problem in each.problems]
+    problems += [*_stale_problem(stale), *_teacher_problems(current)]
+    absent = [*stale, *(row for each in planned for row in each.holes)]
+    for path, members in records.items():
+        if not Folder(path).planned_ids():
+            absent += _product_holes([key_columns(each.run, each.run_id) for each in members if each.run.teacher])
+    pairs = pairs_of(folders)
+    current = repeated(current, pairs)
+    holes = _still_absent(repeated(absent, pairs), current)
+    runs, left_out = joined(pd.DataFrame([*current, *holes]), folders)
+    problems += left_out
+    return Results(runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True), tuple(problems), records)
+
+
+def plain(frame: pd.DataFrame) -> list[Row]:
+    """A frame's rows as plain values, None for what is not known."""
+    names = list(map(str, frame))
+    known = frame.astype(object).where(frame.notna(), None)
+    return [dict(zip(names, row, strict=True)) for row in known.itertuples(index=False, name=None)]
+
+
+def _first(problems: list[str]) -> str:
+    """The first of what is wrong with perhaps hundreds of records, on one line."""
+    if not problems:
+        return ""
+    return f": {problems[0]}" + (f"; and so for {len(problems)} in all" if len(problems) > 1 else "")
+
+
+def _read(folders: Sequence[Path]) -> tuple[dict[Path, list[Record]], list[str]]:
+    records: dict[Path, list[Record]] = {}
+    problems: list[str] = []
+    for path in dict.fromkeys(folders):
+        if not path.is_dir():
+            raise UsageError(f"results folder {str(path)!r} does not exist")
+        records[path], errors = Folder(path).records()
+        problems += map(str, errors)
+    return records, problems
+
+
+def _row(record: Record, revisions: Revisions) -> Row:
+    row = {**key_columns(record.run, record.run_id), **record.result.model_dump(), **record.cost.model_dump()}
+    row |= {"device": record.provenance.device, "status": record.status, **_settings(record.run)}
+    if record.status == "done" and not 0 <= (-1 if row["top1"] is None else row["top1"]) <= 1:
+        row |= {"status": "failed", "reason": f"its record gives {row['top1']} as test accuracy"}
+    return {**row, "stale": revisions.stale(record.run)}
+
+
+SETTINGS = {
+    "dataset_hash": "data set",
+    "data_sha256": "images",
+    "student_hash": "student architecture",
+    "recipe_hash": "recipe",
+    "teacher_hash": "teacher",
+    "shuffled": "whether the teacher's outputs are shuffled",
+    "protocol": "protocol revision",
+}
+"""Columns that the methods of one pair must agree in to be compared, and their names for people."""
+
+
+def _settings(run: Run) -> Row:
+    """What a run was trained with, apart from its seed and its teacher's."""
+    assert run.teacher is not None
+    teacher_hash, teacher_id = _teacher(run.teacher.model_dump_json())
+    return {
+        "dataset_hash": _identity(type(run.dataset), run.dataset.model_dump_json()),
+        "student_hash": _identity(type(run.student), run.student.model_dump_json()),
+        "recipe_hash": _identity(type(run.recipe), run.recipe.model_dump_json()),
+        "teacher_hash": teacher_hash,
+        "shuffled": run.shuffled,
+        "method_hash": digest([run.method, run.options, run.revisions]),
+        "protocol": run.protocol,
+        "epochs": run.recipe.epochs,
+        "teacher_epochs": run.teacher.recipe.epochs,
+        "teacher_id": teacher_id,
+        "teacher_seed": run.teacher.seed,
+    }
+
+
+@lru_cache(maxsize=1024)
+def _identity(kind: type[Value], text: str) -> str:
+    """Hash of a value by its JSON: thousands of records share a handful of recipes."""
+    return digest(kind.model_validate_json(text).identity())
+
+
+@lru_cache(maxsize=1024)
+def _teacher(text: str) -> tuple[str, str]:
+    """Hash of a teacher apart from its seed, and its run id."""
+    teacher = Run.model_validate_json(text)
+    return digest({**teacher.identity(), "seed": None}), teacher.id
+
+
+def _split(rows: list[Row], include_stale: bool) -> tuple[list[Row], list[Row]]:
+    """Rows that count, and those that are left out as stale, which become holes."""
+    fresh = [row for row in rows if not row["stale"]]
+    taken = {place(row) for row in fresh}
+    old = [row for row in rows if row["stale"] and place(row) not in taken]
+    if include_stale:
+        return fresh + old, []
+    return fresh, [_left_out(row) for row in old]
+
+
+def _left_out(row: Row) -> Row:
+    """A stale record's row without its numbers; every column stays, for a table may have no other rows."""
+    key = {name: row[name] for name in ("run_id", *CELL, "teacher", "student", "seed")}
+    return {**dict.fromkeys(row), **key, "status": "stale", "reason": row["stale"]}
+
+
+def _stale_problem(stale: list[Row]) -> list[str]:
+    reasons = sorted({row["reason"] for row in stale})
+    if not stale:
+        return []
+    count = f"{len(stale)} records are" if len(stale) > 1 else "1 record is"
+    return [f"{count} left out as stale ({'; '.join(reasons)}); --include-stale counts them"]
+
+
+def _teacher_problems(rows: list[Row]) -> Iterator[str]:
+    """Teachers that some runs had with other weights than others, as when two machines trained their own."""
+    weights: dict[str, set[str]] = {}
+    for row in rows:
+        if row["teacher_weights_sha256"]:
+            weights.setdefault(row["teacher_id"], set()).add(row["teacher_weights_sha256"])
+    for teacher, hashes in sorted(weights.items()):
+        if len(hashes) > 1:
+            named = " and ".join(sorted(sha256[:12] for sha256 in hashes))
+            yield f"teacher {teacher} has several weights ({named}): runs under different ones are not pooled"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Runs that a folder planned and has no valid record of, and the holes they make."""
+
+    runs: list[Run]
+    holes: list[Row]
+    problems: list[str]
+
+
+def _planned(folder: Folder, recorded: set[str]) -> Planned:
+    found = Planned([], [], [])
+    for run_id in sorted(set(folder.planned_ids()) - recorded):
+        try:
+            run = folder.planned(run_id)
+        except (OSError, ValueError):
+            found.problems.append(f"planned run {folder.planned_path(run_id)} cannot be read")
+            continue
+        if run.teacher:
+            found.runs.append(run)
+            found.holes.append({**key_columns(run, run_id), **_why_absent(folder, run_id)})
+    return found
+
+
+def _why_absent(folder: Folder, run_id: str) -> Row:
+    if reason := folder.failure(run_id):
+        return {"status": "failed", "reason": reason}
+    if folder.record_path(run_id).exists():
+        return {"status": "failed", "reason": "its record is not valid"}
+    return {"status": "missing", "reason": None}
+
+
+def _product_holes(rows: list[Row]) -> Iterator[Row]:
+    """A folder that does not say what was planned was meant to hold pairs x methods x seeds of each data set."""
+    for dataset in {row["dataset"] for row in rows}:
+        members = [row for row in rows if row["dataset"] == dataset]
+        pairs = {row["pair"]: row for row in members}
+        for pair, method, seed in product(pairs, {row["method"] for row in members}, {row["seed"] for row in members}):
+            names = {name: pairs[pair][name] for name in ("dataset", "pair", "teacher", "student")}
+            yield {"run_id": "", **names, "method": method, "seed": seed, "status": "missing", "reason": None}
+
+
+def _still_absent(absent: list[Row], recorded: list[Row]) -> Iterator[Row]:
+    """Each hole once, and none where a record stands for the same cell and seed."""
+    seen = {place(row) for row in recorded}
+    for row in absent:
+        if place(row) not in seen:
+            seen.add(place(row))
+            yield row
+
+
+def _differ(record: Record, other: Record | None) -> bool:
+    if other is None:
+        return False
+    ours, theirs = ((each.status, each.result.top1, each.result.weights_sha256) for each in (record, other))
+    return ours != theirs
+
+
+def _disagreement(run_id: str, path: Path) -> str:
+    return f"run {run_id} has another result in {path}; the folder named first counts"

@@ -1,0 +1,114 @@
+"""Merging records that several machines made for one grid: what agrees is copied, what contradicts is named."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from analysis.style import count
+from benchmark.errors import UsageError
+from benchmark.files import atomic
+from benchmark.records import Folder, Record
+
+
+@dataclass
+class Merged:
+    """How many records were copied, how many were there already, and what was left out, a line each."""
+
+    copied: int = 0
+    known: int = 0
+    conflicts: list[str] = field(default_factory=list)
+
+    def account(self, target: Path) -> str:
+        there = f"{count(self.copied, 'record')} copied, {self.known} there already, {len(self.conflicts)} left out"
+        return f"merged into {target}: {there}"
+
+
+@dataclass(frozen=True)
+class Witness:
+    """What a shared thing was on the machine whose record is named first."""
+
+    value: str
+    record: Path
+
+
+def merge(target: Path, sources: Sequence[Path]) -> Merged:
+    """Copy every valid record, with its curve, from the sources into `target`, unless it contradicts what is there.
+
+    A record's run id hashes its protocol: data set, recipe, options, revisions, teacher. What the id does not hold is
+    checked here: one run has one result, one teacher the same weights, and one data set the same images everywhere.
+
+    Raises UsageError for a source that holds no valid record.
+    """
+    merged = Merged()
+    known: dict[str, Witness] = {}
+    records, errors = Folder(target).records()
+    if errors:
+        raise UsageError(f"nothing is merged into a folder with records that cannot be read: {errors[0]}")
+    for record in records:
+        _agree(record, Folder(target).record_path(record.run_id), known)
+    # Every source is read before the first record is copied.
+    readable = [(source, *Folder(source).records()) for source in sources]
+    for source, found, errors in readable:
+        if not found:
+            raise UsageError("; ".join([*map(str, errors), f"no valid record in {source}"]))
+    for source, found, errors in readable:
+        merged.conflicts += map(str, errors)
+        for record in found:
+            _take(record, Folder(source), Folder(target), known, merged)
+        _copy_plan(Folder(source), Folder(target))
+    return merged
+
+
+def _take(record: Record, source: Folder, target: Folder, known: dict[str, Witness], merged: Merged) -> None:
+    path = source.record_path(record.run_id)
+    if conflict := _agree(record, path, known):
+        merged.conflicts.append(conflict)
+    elif target.record_path(record.run_id).exists():
+        merged.known += 1
+    else:
+        _copy(source.curve_path(record.run_id), target.curve_path(record.run_id))
+        _copy(path, target.record_path(record.run_id))
+        target.failure_path(record.run_id).unlink(missing_ok=True)
+        merged.copied += 1
+
+
+def _agree(record: Record, path: Path, known: dict[str, Witness]) -> str:
+    """Remember what a record says of things that others name too; what contradicts an earlier one, empty if nothing."""
+    claims = list(_claims(record))
+    for name, value in claims:
+        witness = known.get(name)
+        if witness and witness.value != value:
+            return f"{path} is left out: {name} is {value}, but {witness.value} in {witness.record}"
+    for name, value in claims:
+        known.setdefault(name, Witness(value, path))
+    return ""
+
+
+def _claims(record: Record) -> Iterator[tuple[str, str]]:
+    result, run = record.result, record.run
+    accuracy = "no accuracy" if result.top1 is None else f"{100 * result.top1:.4f} %"
+    yield f"the result of {record.run_id}", f"{record.status}, {accuracy}, weights {_short(result.weights_sha256)}"
+    if result.data_sha256:
+        data = run.dataset.model_dump_json()
+        yield f"the hash of data set {data}", _short(result.data_sha256)
+    if result.teacher_id and result.teacher_weights_sha256:
+        yield f"the weights' hash of teacher {result.teacher_id}", _short(result.teacher_weights_sha256)
+
+
+def _short(sha256: str | None) -> str:
+    return sha256[:12] if sha256 else "unknown"
+
+
+def _copy_plan(source: Folder, target: Folder) -> None:
+    """What was asked for, so that holes stay visible; the target's own grid file stays."""
+    for run_id in source.planned_ids():
+        _copy(source.planned_path(run_id), target.planned_path(run_id))
+    _copy(source.path / "grid.toml", target.path / "grid.toml")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A file that is there, to where there is none yet."""
+    if source.exists() and not target.exists():
+        with atomic(target) as temporary:
+            shutil.copyfile(source, temporary)

@@ -1,0 +1,1 @@
+"""From runs to evidence: cells, gains, ranks, and published numbers beside them."""

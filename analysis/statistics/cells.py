@@ -1,0 +1,219 @@
+"""Runs pooled over seeds: one cell for each data set x pair x method, which knows its holes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import shorten
+from typing import Any, Protocol
+
+import pandas as pd
+
+from analysis.runs.load import CELL, SETTINGS, Row, plain
+from analysis.runs.measured import ORIGIN
+from analysis.statistics.paired import summarise
+from analysis.style import CONTROL, TEACHER, listing_order
+
+POOLED = {**SETTINGS, "method_hash": "method options or revision"}
+"""What runs of one cell must agree in, and its names for people."""
+
+LONGEST_REASON = 140
+"""Characters of a failure's message that a footnote repeats."""
+
+WORDS = {"diverged": "diverged", "failed": "failed", "stale": "stale", "missing": "missing", "not_applicable": "n/a"}
+"""What a cell without a result is called: the first of these states that any of its runs is in."""
+
+COSTS = (
+    *("parameters", "macs", "latency_seconds", "memory_bytes"),
+    *("student_seconds", "teacher_seconds", "alone_seconds", "training_flops", "energy_joules"),
+)
+"""Columns of the runs, some of which nothing may have measured."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A method (or the teacher) on one pair. Accuracies are over the `n` of `seeds` runs that finished
+    (for a teacher: over its n distinct runs); None where there is nothing to pool. Costs are means over the same runs;
+    `measured_on` is the device of those that runs cannot tell (`runs.measured`).
+
+    `state` is done; incomplete, where some seeds have no result; one of WORDS, where none has; or mixed, where the runs
+    were not made alike and must not be pooled. `note` says why. `apart` says what a method was trained with otherwise
+    than the student alone: a control with more epochs, say. Where a pair has no student alone to compare with and its
+    methods were not trained alike, `caveat` says what differs. `epochs` are those of the main schedule.
+    """
+
+    dataset: str
+    pair: str
+    teacher: str
+    student: str
+    method: str
+    seeds: int
+    n: int
+    top1_percent: float | None
+    std_percent: float | None
+    state: str
+    note: str
+    caveat: str = ""
+    apart: str = ""
+    epochs: int | None = None
+    test_images: int | None = None
+    parameters: float | None = None
+    macs: float | None = None
+    training_flops: float | None = None
+    student_seconds: float | None = None
+    teacher_seconds: float | None = None
+    alone_seconds: float | None = None
+    latency_seconds: float | None = None
+    memory_bytes: float | None = None
+    energy_joules: float | None = None
+    measured_on: str | None = None
+
+    def row(self, *columns: str) -> dict[str, Any]:
+        """A row of a CSV file: which cell it is, then these fields."""
+        return {name: getattr(self, name) for name in ("dataset", "pair", "teacher", "student", "method", *columns)}
+
+
+class OfPair(Protocol):
+    """Whatever belongs to one pair of one data set."""
+
+    @property
+    def dataset(self) -> str: ...
+
+    @property
+    def teacher(self) -> str: ...
+
+    @property
+    def student(self) -> str: ...
+
+
+def pair_title(cell: OfPair) -> str:
+    return f"{cell.dataset}: {cell.teacher} → {cell.student}"
+
+
+def pool(runs: pd.DataFrame) -> list[Cell]:
+    """The teacher's and every method's cell, by data set and pair, methods in listing order."""
+    cells = []
+    # Plain values, because hundreds of tiny tables take a data frame seconds.
+    for rows in _grouped(plain(runs), *CELL[:2]):
+        done = _done(rows)
+        alone = [row for row in done if row["method"] == CONTROL]
+        comparable = bool(alone) and not unlike(POOLED, alone)
+        caveat = "" if comparable else unlike(SETTINGS, done)
+        members = []
+        for group in _grouped(rows, "method"):
+            apart = unlike(SETTINGS, alone, _done(group)) if comparable else ""
+            members.append(_cell(group, caveat=caveat, apart=apart))
+        # A control may have another teacher; the pair's own is that of the student alone.
+        taught = [row for row in (alone if comparable else rows) if row["teacher_top1"] is not None]
+        if taught:
+            members.append(_teacher_cell(taught, caveat))
+        cells += sorted(members, key=lambda cell: listing_order(cell.method))
+    return cells
+
+
+def poolable(runs: pd.DataFrame) -> pd.DataFrame:
+    """The finished runs of the cells whose runs were made alike."""
+    done = runs[runs.status == "done"]
+    mixed = done.groupby(CELL)[list(POOLED)].transform("nunique").gt(1).any(axis=1)
+    groups = done.groupby(CELL)
+    paired = (done.teacher_seed == done.seed).groupby([done[name] for name in CELL]).transform("all")
+    mixed |= groups.teacher_seed.transform("nunique").gt(1) & ~paired
+    weights = done.groupby([*CELL, "teacher_id"]).teacher_weights_sha256.transform("nunique").gt(1)
+    mixed |= weights.groupby([done[name] for name in CELL]).transform("any")
+    return done[~mixed]
+
+
+def with_several_options(runs: pd.DataFrame) -> list[str]:
+    """Methods that have other options, or another revision, on one pair than on another, in listing order."""
+    hashes = poolable(runs).groupby("method").method_hash.nunique()
+    return sorted(hashes[hashes > 1].index, key=listing_order)
+
+
+def _done(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["status"] == "done"]
+
+
+def _grouped(rows: Sequence[Row], *columns: str) -> list[list[Row]]:
+    """Rows that agree in these columns, in the order of what they agree in; what is not known comes last."""
+    found: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        found.setdefault(tuple((row[name] is None, row[name]) for name in columns), []).append(row)
+    return [found[key] for key in sorted(found)]
+
+
+def _cell(rows: Sequence[Row], *, caveat: str, apart: str) -> Cell:
+    done, holes = _done(rows), [row for row in rows if row["status"] != "done"]
+    state = "incomplete" if holes else "done"
+    notes = [_hole(group) for group in _grouped(holes, "status", "reason")]
+    if not done:
+        state = next(word for status, word in WORDS.items() if status in {row["status"] for row in holes})
+    elif differences := unlike(POOLED, done):
+        state, notes = "mixed", [f"not pooled, because its runs differ in {differences}", *notes]
+        done = []
+    numbers = {**_pooled(done, "top1"), **_mean_costs(done, {name: name for name in COSTS}), **_epochs(done, "epochs")}
+    numbers |= _test_images(done)
+    text: dict[str, Any] = {"state": state, "note": "; ".join(notes), "caveat": caveat, "apart": apart}
+    seeds = len({row["seed"] for row in rows})
+    measured_on = next((row[ORIGIN] for row in done if row.get(ORIGIN)), None)
+    return Cell(**_place(rows), method=rows[0]["method"], seeds=seeds, measured_on=measured_on, **text, **numbers)
+
+
+def _teacher_cell(rows: Sequence[Row], caveat: str) -> Cell:
+    """The distinct teachers of a pair; their budgets are those of inference."""
+    teachers = list({row["teacher_id"]: row for row in reversed(rows)}.values())[::-1]
+    state, note = "done", ""
+    if differences := unlike({"teacher_hash": SETTINGS["teacher_hash"]}, rows):
+        state, note, teachers = "mixed", f"not pooled, because runs differ in {differences}", []
+    costs = _mean_costs(teachers, {"parameters": "teacher_parameters", "macs": "teacher_macs"})
+    numbers: dict[str, Any] = {"seeds": len(teachers), **_pooled(teachers, "teacher_top1"), **costs}
+    numbers |= {**_epochs(teachers, "teacher_epochs"), **_test_images(teachers)}
+    return Cell(**_place(rows), method=TEACHER, state=state, note=note, caveat=caveat, **numbers)
+
+
+def _place(rows: Sequence[Row]) -> dict[str, Any]:
+    return {name: rows[0][name] for name in ("dataset", "pair", "teacher", "student")}
+
+
+def _pooled(rows: Sequence[Row], column: str) -> dict[str, Any]:
+    """Accuracies, shares of 1 in seed order, in percent."""
+    summary = summarise([100 * float(row[column]) for row in rows])
+    return {"n": summary.n, "top1_percent": summary.mean, "std_percent": summary.std}
+
+
+def _epochs(rows: Sequence[Row], column: str) -> dict[str, int | None]:
+    """None for a network that is used as it came, whose training the suite does not know."""
+    return {"epochs": int(rows[0][column]) or None} if rows else {}
+
+
+def _test_images(rows: Sequence[Row]) -> dict[str, int | None]:
+    """Of runs on one data set; older records do not all say."""
+    return {"test_images": next((int(row["test_images"]) for row in rows if row.get("test_images")), None)}
+
+
+def _mean_costs(rows: Sequence[Row], columns: Mapping[str, str]) -> dict[str, Any]:
+    known = {
+        name: [float(row[column]) for row in rows if row.get(column) is not None] for name, column in columns.items()
+    }
+    return {name: summarise(values).mean for name, values in known.items()}
+
+
+def unlike(settings: Mapping[str, str], *parts: Sequence[Row]) -> str:
+    """What runs that should differ in their seed only (and, where seeds are paired, their teacher's) differ in."""
+    rows = [row for part in parts for row in part]
+    found = [title for name, title in settings.items() if len({row[name] for row in rows} - {None}) > 1]
+    seeds = {(row["teacher_seed"], row["seed"]) for row in rows}
+    if len({teacher for teacher, _ in seeds}) > 1 and any(teacher != own for teacher, own in seeds):
+        found.append("teacher seed")
+    known = [
+        teacher for teacher, weights in {(row["teacher_id"], row["teacher_weights_sha256"]) for row in rows} if weights
+    ]
+    if len(known) > len(set(known)):
+        found.append("teacher weights")
+    return " and ".join(found)
+
+
+def _hole(rows: Sequence[Row]) -> str:
+    """Runs that have no result for one reason: `seeds 0 and 2 diverged (the loss was not finite in epoch 3)`."""
+    seeds = [str(row["seed"]) for row in rows]
+    which = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(seeds[:-1])} and {seeds[-1]}"
+    first = rows[0]
+    reason = "" if first["reason"] is None else f" ({shorten(first['reason'], LONGEST_REASON, placeholder=' ...')})"
+    return f"{which} {first['status'].replace('_', ' ')}{reason}"

@@ -1,0 +1,117 @@
+"""Students that never saw some classes: their test errors, as trained and with the bias of those classes raised to
+where test accuracy is best (Hinton, Vinyals & Dean 2014, arXiv:1503.02531, section 3).
+
+The bias is chosen on the test images themselves, as in the paper: it tells what a student knows of a class, not what it
+would score.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from analysis.style import listing_order
+from benchmark.errors import UsageError
+from benchmark.records import Folder, Record
+from benchmark.records.predictions import load_predictions
+
+TOLERATED_SHARE = 5e-4
+"""Of images whose class half precision may decide otherwise than the record's logits did."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A run whose transfer set lacks `classes`: errors of `images` test images, of which `class_images` are of those
+    classes; then the same with `bias` added to their logits."""
+
+    dataset: str
+    pair: str
+    teacher: str
+    student: str
+    method: str
+    seed: int
+    classes: tuple[int, ...]
+    images: int
+    class_images: int
+    errors: int
+    class_errors: int
+    bias: float
+    raised_errors: int
+    raised_class_errors: int
+
+
+def left_out(records: Mapping[Path, Sequence[Record]]) -> tuple[list[LeftOut], list[str]]:
+    """Every finished run that left classes out and whose predictions were kept, in listing order, each once; and what
+    is wrong with the predictions of others."""
+    found, problems = dict[str, LeftOut](), list[str]()
+    for path, members in records.items():
+        for record in members:
+            if record.status != "done" or record.run.teacher is None or not record.run.recipe.without_classes:
+                continue
+            try:
+                found.setdefault(record.run_id, _measured(record, Folder(path)))
+            except UsageError as error:
+                problems.append(str(error))
+    return sorted(found.values(), key=lambda e: (e.dataset, e.pair, *listing_order(e.method), e.seed)), problems
+
+
+def best_bias(logits: np.ndarray, labels: np.ndarray, classes: Sequence[int]) -> float:
+    """What, added to the logits [N, K] of some classes, makes most images right; of several values, the nearest to 0.
+
+    An image goes to these classes if the bias is above its margin, the best other logit less the best of theirs, so
+    that between two neighbouring margins nothing changes.
+    """
+    inside = np.isin(np.arange(logits.shape[1]), classes)
+    ours, others = (np.where(mask, logits.astype(np.float64), -np.inf) for mask in (inside, ~inside))
+    margins = others.max(1) - ours.max(1)
+    order = np.argsort(margins, kind="stable")
+    gained = ((ours.argmax(1) == labels).astype(int) - (others.argmax(1) == labels))[order]
+    edges = np.concatenate([[-np.inf], margins[order], [np.inf]])
+    gains = np.concatenate([[0], gained.cumsum()])
+    possible = np.flatnonzero(edges[:-1] < edges[1:])  # equal margins go together
+    best = possible[gains[possible] == gains[possible].max()]
+    values = [_nearest_to_zero(low, high) for low, high in zip(edges[best], edges[best + 1], strict=True)]
+    return min(values, key=abs)
+
+
+def _nearest_to_zero(low: float, high: float) -> float:
+    """A value in (low, high), well away from the ends: 0 if it is there, else the middle or a step beyond the end."""
+    if low < 0 < high:
+        return 0.0
+    if np.isinf(low) or np.isinf(high):
+        return high - 1 if np.isinf(low) else low + 1
+    return (low + high) / 2
+
+
+def _measured(record: Record, folder: Folder) -> LeftOut:
+    run = record.run
+    assert run.teacher
+    path = folder.predictions_path(record.run_id)
+    if not path.exists():
+        raise UsageError(f"{record.run_id} left classes out, and its predictions were not kept (keep_predictions)")
+    logits, labels = load_predictions(path)
+    classes = run.recipe.without_classes
+    wrong = logits.argmax(1) != labels
+    assert record.result.top1 is not None
+    if abs(wrong.mean() - (1 - record.result.top1)) > TOLERATED_SHARE:
+        raise UsageError(f"predictions {path} are not those of the record, whose top-1 is {record.result.top1:.4f}")
+    bias = best_bias(logits, labels, classes)
+    raised = logits.astype(np.float64) + bias * np.isin(np.arange(logits.shape[1]), classes)
+    still_wrong, theirs = raised.argmax(1) != labels, np.isin(labels, classes)
+    return LeftOut(
+        dataset=run.dataset.name,
+        pair=run.pair,
+        teacher=run.teacher.student.name,
+        student=run.student.name,
+        method=run.label,
+        seed=run.seed,
+        classes=classes,
+        images=len(labels),
+        class_images=int(theirs.sum()),
+        errors=int(wrong.sum()),
+        class_errors=int((wrong & theirs).sum()),
+        bias=bias,
+        raised_errors=int(still_wrong.sum()),
+        raised_class_errors=int((still_wrong & theirs).sum()),
+    )

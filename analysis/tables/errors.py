@@ -1,0 +1,105 @@
+"""Test errors by count, for data sets on which percentages crowd near 100, and those of students that lack a class."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import groupby
+
+from analysis.statistics.cells import Cell, pair_title
+from analysis.statistics.evidence import Evidence
+from analysis.statistics.left_out import LeftOut
+from analysis.statistics.paired import summarise
+from analysis.style import TEACHER, display_name
+from analysis.tables.main import grouped
+from analysis.tables.table import Column, Field, Footnotes, Group, Table, by_pair
+
+FEW = 5.0
+"""Percent of errors of a data set's best student, from which on they are not counted."""
+
+HEADINGS = (
+    *(("All classes", "errors"), ("Left out", "errors"), ("Bias", "raised by")),
+    *(("Then all", "errors"), ("Then left out", "errors"), ("", "n")),
+)
+"""Of the columns of students that lack a class, on two lines."""
+
+
+def errors_table(evidence: Evidence) -> Table | None:
+    """A row for the teacher and each method, a column for each pair; None where errors are not few."""
+    pairs = [members for members in by_pair(evidence.cells) if _few(evidence.cells, members[0].dataset)]
+    if not pairs:
+        return None
+    notes, columns, fields, data = Footnotes(), list[Column](), list[dict[str, Field]](), []
+    for members in pairs:
+        cell = members[0]
+        columns.append(Column(pair_title(cell), (cell.dataset, cell.teacher, cell.student)))
+        fields.append({cell.method: _field(cell, notes) for cell in members})
+        for cell in members:
+            errors, std = _counts(cell)
+            data.append({**cell.row("n", "test_images"), "errors": errors, "std_errors": std})
+    shown = [cell for members in pairs for cell in members]
+    images = sorted({cell.test_images for cell in shown if cell.test_images})
+    caption = (
+        f"Test errors of {' or '.join(f'{each:,}' for each in images)} images after the last epoch, mean ± standard "
+        "deviation (divisor n − 1) over seeds."
+    )
+    stub = ("Data set", "Teacher", "Student")
+    return Table("errors", caption, stub, tuple(columns), grouped(shown, fields), notes.listed(), tuple(data))
+
+
+def left_out_table(found: Sequence[LeftOut]) -> Table:
+    """A row for each method that was trained without some classes, grouped by pair."""
+    groups = []
+    for _, members in groupby(found, key=lambda each: (each.dataset, each.pair)):
+        of_pair = list(members)
+        methods = groupby(of_pair, key=lambda each: each.method)
+        rows = tuple((display_name(method), _left_out_fields(list(seeds))) for method, seeds in methods)
+        groups.append(Group(pair_title(of_pair[0]), rows))
+    columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in HEADINGS)
+    data = tuple({**asdict(each), "classes": " ".join(map(str, each.classes))} for each in found)
+    return Table("left_out", _left_out_caption(found), ("", "Method"), columns, tuple(groups), (), data, len(columns))
+
+
+def _few(cells: Sequence[Cell], dataset: str) -> bool:
+    students = [cell for cell in cells if cell.dataset == dataset and cell.method != TEACHER and cell.test_images]
+    known = [cell.top1_percent for cell in students]
+    return 100 - max((value for value in known if value is not None), default=0.0) < FEW
+
+
+def _counts(cell: Cell) -> tuple[float | None, float | None]:
+    """Mean and standard deviation of errors, as far as they are known."""
+    images = cell.test_images or 0
+    errors = None if cell.top1_percent is None else (1 - cell.top1_percent / 100) * images
+    return errors, None if cell.std_percent is None else cell.std_percent / 100 * images
+
+
+def _field(cell: Cell, notes: Footnotes) -> Field:
+    errors, std = _counts(cell)
+    if errors is None:
+        return Field(cell.state, note=notes.mark(cell.note))
+    few = notes.mark(f"n = {cell.n}" if cell.n < cell.seeds else "")
+    if std is None:  # of a single run, whose errors are a whole number
+        return Field(f"{errors:.0f}", note=few)
+    return Field(f"{errors:.1f}", f"{std:.1f}", note=few)
+
+
+def _left_out_fields(runs: Sequence[LeftOut]) -> tuple[Field, ...]:
+    def mean(name: str, decimals: int = 1) -> Field:
+        summary = summarise([float(getattr(run, name)) for run in runs])
+        assert summary.mean is not None
+        spread = "" if summary.std is None else f"{summary.std:.{decimals}f}"
+        return Field(f"{summary.mean:.{decimals}f}", spread)
+
+    counts = (mean("errors"), mean("class_errors"), mean("bias", 2), mean("raised_errors"), mean("raised_class_errors"))
+    return (*counts, Field(str(len(runs))))
+
+
+def _left_out_caption(found: Sequence[LeftOut]) -> str:
+    names = sorted({(each.dataset, each.classes, each.class_images, each.images) for each in found})
+    which = "; ".join(
+        f"{dataset} without class {' and '.join(map(str, classes))}, {own:,} of the {images:,} test images"
+        for dataset, classes, own, images in names
+    )
+    return (
+        f"Students whose transfer set lacks a class ({which}): test errors, mean ± standard deviation over n seeds, as "
+        "trained, and after the bias of the class was raised to where test accuracy is best, chosen on the test images "
+        "themselves, as Hinton et al. (2014) do."
+    )

@@ -1,0 +1,91 @@
+"""What the tables say: fields, captions and footnotes, before any markup."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from string import ascii_lowercase
+from typing import Any
+
+from analysis.statistics.cells import Cell
+from analysis.statistics.paired import Interval
+from analysis.style import signed
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a table: `92.13`, its spread `0.41`, whether it is the best or second best, `*` or `†` if it is
+    better or worse than what it is compared with, and its footnote's letter.
+    """
+
+    text: str
+    spread: str = ""
+    best: bool = False
+    second: bool = False
+    mark: str = ""
+    note: str = ""
+
+    @property
+    def with_spread(self) -> str:
+        return f"{self.text} ± {self.spread}" if self.spread else self.text
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading on one line, the same over several lines, and its footnote's letter."""
+
+    title: str
+    lines: tuple[str, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Named rows between two rules, under a heading if it is not empty."""
+
+    heading: str
+    rows: tuple[tuple[str, tuple[Field, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for printing. `stub` names the lines of the headings; `notes` are letters and texts; `data` holds the
+    same numbers unrounded, one row a cell. A page holds `widest` columns side by side; more are continued below.
+    """
+
+    name: str
+    caption: str
+    stub: tuple[str, ...]
+    columns: tuple[Column, ...]
+    groups: tuple[Group, ...]
+    notes: tuple[tuple[str, str], ...]
+    data: tuple[dict[str, Any], ...]
+    widest: int = 5
+
+
+class Footnotes:
+    """Hands out letters; equal notes share one."""
+
+    def __init__(self) -> None:
+        self._letters: dict[str, str] = {}
+
+    def mark(self, text: str) -> str:
+        """The letter of a note, nothing for an empty one."""
+        return self._letters.setdefault(text, _letter(len(self._letters))) if text else ""
+
+    def listed(self) -> tuple[tuple[str, str], ...]:
+        return tuple((letter, text) for text, letter in self._letters.items())
+
+
+def by_pair(cells: Iterable[Cell]) -> list[list[Cell]]:
+    return [list(members) for _, members in groupby(cells, key=lambda cell: (cell.dataset, cell.pair))]
+
+
+def bracketed(interval: Interval | None, decimals: int = 2) -> str:
+    """`[+0.10, +2.41]`; nothing for no interval."""
+    return f"[{signed(interval.low, decimals)}, {signed(interval.high, decimals)}]" if interval else ""
+
+
+def _letter(index: int) -> str:
+    """a, b, ..., z, aa, ab, ..."""
+    prefix = _letter(index // 26 - 1) if index >= 26 else ""
+    return prefix + ascii_lowercase[index % 26]

@@ -1,0 +1,101 @@
+"""The command line's side of SLURM: submit, show what would be, watch, cancel."""
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from benchmark.command.display import Display
+from benchmark.command.terminal import plain
+from benchmark.errors import UsageError
+from benchmark.launch.slurm import scheduler
+from benchmark.records import Folder, ledger
+from benchmark.records.claims import is_claimed
+
+if TYPE_CHECKING:
+    from benchmark.launch.local import Executor, Settings
+    from benchmark.launch.slurm.submission import Submission
+    from benchmark.plan.values import Plan
+
+LOOK_SECONDS = 1.0
+QUEUE_SECONDS = 60.0
+"""How often a watcher asks for the queue at most, and only while no worker is at a run."""
+
+CORES = 4
+"""Threads of a worker where neither profile nor grid nor command line say."""
+
+
+def choose_executor(wanted: str) -> "Executor":
+    """`auto` means SLURM where a cluster answers, local processes elsewhere."""
+    if wanted == "auto":
+        return "slurm" if scheduler.answers() else "local"
+    if wanted == "slurm" and not scheduler.answers():
+        raise UsageError("executor 'slurm' needs a cluster, and sinfo does not answer here; valid: local, inline")
+    return wanted  # type: ignore[return-value]
+
+
+def submission(plan: "Plan", folder: Folder, settings: "Settings", options: argparse.Namespace) -> "Submission":
+    """What is to be submitted. Raises UsageError for a profile, an option or a queue that cannot be used."""
+    from benchmark.launch.local import job_of
+    from benchmark.launch.slurm.profile import load_profile
+    from benchmark.launch.slurm.submission import prepare
+
+    changes = {"max_parallel": options.max_parallel, "workers": options.workers}
+    profile = load_profile(options.profile, options.slurm, changes)
+    asked = profile.sbatch.get("cpus-per-task", CORES)
+    whole = job_of(plan, folder, settings, default_threads=int(asked))
+    return prepare(plan, folder, whole, profile, options.profile)
+
+
+def show(wanted: "Submission", console: Console) -> None:
+    """The jobs that would be submitted, and what sbatch would be told."""
+    say = plain(console)
+    for array, lines in wanted.sbatch():
+        runs = sum(len(cohort.runs) for bundle in array.bundles for cohort in bundle)
+        say(f"\n{array.name}: {len(array.bundles)} jobs, {runs} runs")
+        for line in lines:
+            say(f"  {line}")
+
+
+def submit(plan: "Plan", folder: Folder, settings: "Settings", options: argparse.Namespace, console: Console) -> None:
+    """Submit what is neither finished nor queued, and say what that was."""
+    from benchmark.launch.slurm.submission import submitting
+
+    say = plain(console)
+    with submitting(folder):
+        submitted = submission(plan, folder, settings, options).submit()
+    for entry in submitted:
+        say(f"submitted job {entry.job_id}: {len(entry.run_ids)} runs; log: {folder.path.parent / entry.log}")
+    if not submitted:
+        say("nothing to submit: what is missing is queued or running already")
+    say("the jobs go on without this command; --status shows how far they are, --cancel takes them out of the queue")
+
+
+def watch(plan: "Plan", folder: Folder, console: Console) -> None:
+    """Show progress, read from files, until every run has ended or no job is left to train it."""
+    asked, open_runs = time.monotonic(), [run.id for run in plan.runs]
+    with Display(folder, open_runs, console) as display:
+        while open_runs := [run_id for run_id in open_runs if folder.state(run_id) == "missing"]:
+            display.tick()
+            if time.monotonic() - asked > QUEUE_SECONDS:
+                asked = time.monotonic()
+                if not any(is_claimed(folder.claim_path(run_id)) for run_id in open_runs) and not live_jobs(folder):
+                    break
+            time.sleep(LOOK_SECONDS)
+        display.tick()
+
+
+def cancel(folder: Folder, console: Console) -> None:
+    """Cancel this grid's jobs."""
+    live = live_jobs(folder)
+    if not live:
+        plain(console)("no job of this grid is queued or running")
+        return
+    scheduler.cancel(live)
+    plain(console)(f"cancelled {len(live)} jobs: {', '.join(live)}")
+
+
+def live_jobs(folder: Folder) -> list[str]:
+    """Ids of the jobs submitted for this grid that wait or run."""
+    return list(scheduler.queue(entry.job_id for entry in ledger.entries(folder) if entry.in_slurm))

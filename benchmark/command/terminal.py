@@ -1,0 +1,70 @@
+"""What the command line prints: plans, states, lists. No torch here."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.command.display import clock
+from benchmark.records import Folder
+
+if TYPE_CHECKING:
+    from benchmark.plan.values import Plan
+
+SHOWN_RUNS = 3
+
+
+ORDER = ("done", "diverged", "not_applicable", "running", "queued", "failed", "corrupt", "lost", "missing")
+
+
+def counts(states: Iterable[str]) -> str:
+    """`40 done, 2 failed, 6 missing`."""
+    found = Counter(states)
+    return ", ".join(f"{found[state]} {state.replace('_', ' ')}" for state in ORDER if found[state]) or "none"
+
+
+def print_plan(plan: "Plan", not_applicable: Mapping[str, str], folder: Folder, console: Console) -> None:
+    """Teachers, cohorts, states, what cannot be served and why (by run id), forecast."""
+    say = plain(console)
+    say(f"{len(plan.runs)} runs in {folder.path}: {counts(plan.states.values())}")
+    table = Table("teacher", "state", "run id", title="Teachers", title_justify="left")
+    for teacher in plan.teachers:
+        name = f"{teacher.dataset.name} {teacher.student.name} seed {teacher.seed}"
+        table.add_row(name, plan.teacher_states[teacher.id].replace("_", " "), teacher.id)
+    console.print(table)
+    if plan.cohorts:
+        table = Table("cohort", "runs", "students", "methods", title="Cohorts to train", title_justify="left")
+        for cohort in plan.cohorts:
+            students = dict.fromkeys(run.student.name for run in cohort.runs)
+            labels = dict.fromkeys(run.label for run in cohort.runs)
+            table.add_row(cohort.name, str(len(cohort.runs)), " ".join(students), " ".join(labels))
+        console.print(table)
+    reasons = {(run.label, run.pair, not_applicable[run.id]) for run in plan.runs if run.id in not_applicable}
+    for label, pair, reason in sorted(reasons):
+        say(f"n/a: {label} on {pair}: {reason}")
+    basis = f" of device time, from {', '.join(plan.forecast_basis)}" if plan.forecast_basis else ""
+    cost = "unknown" if plan.forecast_seconds is None else clock(plan.forecast_seconds) + basis
+    runs = sum(len(cohort.runs) for cohort in plan.cohorts)
+    say(f"to train: {len(plan.missing_teachers)} teachers, {runs} runs; forecast time: {cost}")
+
+
+def print_problems(states: Mapping[str, str], folder: Folder, console: Console) -> None:
+    """Why runs failed or cannot be read, in a few lines."""
+    say = plain(console)
+    reasons: dict[str, list[str]] = {}
+    for run_id in (run_id for run_id, state in states.items() if state == "failed"):
+        reasons.setdefault(folder.failure(run_id) or "", []).append(run_id)
+    for reason, run_ids in reasons.items():
+        shown = ", ".join(run_ids[:SHOWN_RUNS]) + (" ..." if len(run_ids) > SHOWN_RUNS else "")
+        say(f"{len(run_ids)} failed: {reason} ({shown})")
+    if reasons:
+        say(f"logs are in {folder.path / 'failures'}; run again with --retry failed to try them once more")
+    for problem in folder.records()[1]:
+        say(f"not used: {problem}; move it away to have the run made again")
+
+
+def plain(console: Console):  # type: ignore[no-untyped-def]
+    """Print a line as it is: no wrapping, no markup, no colours guessed from its words."""
+    return lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False)

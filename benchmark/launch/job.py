@@ -1,0 +1,169 @@
+"""What a worker executes: cohorts one after another, claimed, so that several workers may share one list.
+
+The submitted value carries run ids and the results folder, nothing else that changes numbers; where to go on from is
+found out when it starts.
+"""
+
+import logging
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from benchmark.errors import UsageError, is_disk_trouble
+from benchmark.launch.signals import Stop, stop_signals
+from benchmark.records import Folder, RecordError
+from benchmark.records.claims import STALE_SECONDS, Claims
+from benchmark.spec import Grid, load_grid
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+PATIENCE_SECONDS = 1.2 * STALE_SECONDS
+"""How long a worker that is not patient waits for cohorts that others have claimed: they may be dead."""
+
+Outcome = Literal["finished", "stopped", "busy"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A cohort by the ids of its runs, in a grid's folder or in the teachers'."""
+
+    folder: str
+    run_ids: tuple[str, ...]
+    teacher_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """Cohorts for one worker, and the teachers they need. `deadline` is in seconds since the epoch; `gpu` the one GPU
+    that it is to see, by index or UUID.
+
+    A patient worker stays until all of its work is done, by whomever; another one leaves what others are at to them.
+    """
+
+    grid_folder: str
+    work: tuple[Work, ...]
+    device: str
+    threads: int
+    data_dir: str | None = None
+    deadline: float | None = None
+    patient: bool = True
+    gpu: str | None = None
+
+    def __call__(self) -> bool:
+        """Bring all work to records; False if stopped before. A cohort that fails leaves the others alone."""
+        with stop_signals(signal.SIGINT, signal.SIGTERM) as stop:
+            return self.work_off(stop)
+
+    def work_off(self, stop: Stop) -> bool:
+        """The same, stopped by whatever asks for it through `stop`."""
+        if self.gpu is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu  # submitit's local executor takes indices alone
+        _set_threads(self.threads)
+        grid = load_grid(str(Path(self.grid_folder) / "grid.toml"))
+        waiting, idle_since = list(self.work), time.monotonic()
+        with Claims() as claims:
+            while waiting and not stop.now(self.deadline):
+                outcomes = {work: self._attempt(work, grid, claims, stop) for work in waiting}
+                waiting = [work for work in waiting if outcomes[work] != "finished"]
+                if set(outcomes.values()) != {"busy"}:
+                    idle_since = time.monotonic()
+                elif self.patient or time.monotonic() - idle_since < PATIENCE_SECONDS:
+                    time.sleep(POLL_SECONDS)
+                else:
+                    log.info("left to the workers that are at them: %s", waiting)
+                    break
+        return not waiting
+
+    def run_ids(self) -> list[tuple[Folder, str]]:
+        """Every run of this job and the folder that it lies in."""
+        return [(Folder(Path(work.folder)), run_id) for work in self.work for run_id in work.run_ids]
+
+    def _attempt(self, work: Work, grid: Grid, claims: Claims, stop: Stop) -> Outcome:
+        """Train what of a cohort has neither record nor failure, if nobody else has claimed it."""
+        folder = Folder(Path(work.folder))
+        missing = [run_id for run_id in work.run_ids if not folder.record_path(run_id).exists()]
+        open_ids = [run_id for run_id in missing if folder.failure(run_id) is None]
+        if not open_ids:
+            return "finished"
+        if stop.now(self.deadline) or _teacher_pending(folder, work.teacher_id):
+            return "busy"
+        mine = [run_id for run_id in open_ids if claims.take(folder.claim_path(run_id))]
+        if not mine:
+            return "busy"
+        paths = [folder.claim_path(run_id) for run_id in mine]
+        try:
+            cohort = Attempt(self, work, folder, grid, lambda: stop.now(self.deadline) or not claims.hold(paths))
+            done = cohort.train_or_fail(mine)
+        finally:
+            claims.release(paths)
+        if not done:
+            return "stopped"
+        return "finished" if mine == open_ids else "busy"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A cohort under way."""
+
+    job: Job
+    work: Work
+    folder: Folder
+    grid: Grid
+    stop: Callable[[], bool]
+
+    def train_or_fail(self, run_ids: Sequence[str]) -> bool:
+        """Train; if one of the runs raises, try each alone, so that only that one fails. False if stopped.
+
+        A disk's trouble is no run's fault: the error goes on to whoever started this worker.
+        """
+        from benchmark.training.teacher import TeacherError
+
+        try:
+            return self._train(run_ids)
+        except Exception as error:
+            log.exception("training failed: %s", ", ".join(run_ids))
+            if is_disk_trouble(error):
+                raise
+            if len(run_ids) > 1 and not isinstance(error, (TeacherError, UsageError)):  # those are the whole cohort's
+                return all([self.train_or_fail([run_id]) for run_id in run_ids])
+            teachers_fault = isinstance(error, (TeacherError, RecordError))
+            blamed = self.work.teacher_id if teachers_fault else None
+            for run_id in run_ids:
+                self.folder.fail(run_id, f"{type(error).__name__}: {error}", traceback.format_exc(), blamed)
+            return True
+
+    def _train(self, run_ids: Sequence[str]) -> bool:
+        from benchmark.records.progress import Reporter
+        from benchmark.training.cohort import run_cohort
+        from benchmark.training.device import device_named
+
+        still_open = [run_id for run_id in run_ids if not self.folder.record_path(run_id).exists()]
+        if not still_open:
+            return True
+        runs = [self.folder.planned(run_id) for run_id in still_open]
+        data_dir = Path(self.job.data_dir) if self.job.data_dir else None
+        device = device_named(self.job.device)
+        with Reporter(Path(self.job.grid_folder), runs) as reporter:
+            return run_cohort(self.folder, runs, self.grid, device, data_dir, self.stop, reporter.report)
+
+
+def _teacher_pending(folder: Folder, teacher_id: str | None) -> bool:
+    """Whether a cohort's teacher is still to come. One that failed is not: the gate will say so."""
+    if teacher_id is None:
+        return False
+    teachers = folder.teachers
+    return not teachers.record_path(teacher_id).exists() and teachers.failure(teacher_id) is None
+
+
+def _set_threads(threads: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what deterministic kernels on a GPU ask for
+    import torch
+
+    torch.set_num_threads(threads)

@@ -1,0 +1,135 @@
+"""How jobs are submitted: a profile of sbatch options, from a file and the command line. No torch here."""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import UsageError, unknown
+from benchmark.records.code import ROOT
+from benchmark.spec import Value, parse
+from benchmark.spec.value import Size
+
+PROFILES = ROOT / "slurm" / "profiles"
+
+# What `sbatch --help` of SLURM 20.11 to 25.05 lists, without what the suite decides itself.
+SBATCH_OPTIONS = """
+    account acctg-freq batch bb bbf begin clusters cluster-constraint comment constraint container container-id
+    contiguous core-spec cores-per-socket cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot distribution exclude
+    exclusive export export-file extra extra-node-info get-user-env gid gpu-bind gpu-freq gpus gpus-per-node
+    gpus-per-socket gpus-per-task gres gres-flags hint hold immediate licenses mail-type mail-user mcs-label mem
+    mem-bind mem-per-cpu mem-per-gpu mincpus network nice no-kill nodefile nodelist oom-kill-step overcommit
+    oversubscribe partition power prefer priority profile propagate qos quiet reboot reservation resv-ports segment
+    sockets-per-node spread-job stepmgr switches thread-spec threads-per-core time time-min tmp tres-bind
+    tres-per-task uid use-min-nodes verbose wait-all-nodes wckey
+""".split()  # noqa: SIM905
+OWN_OPTIONS = """
+    array chdir dependency error input job-name kill-on-invalid-dep nodes no-requeue ntasks ntasks-per-core
+    ntasks-per-gpu ntasks-per-node ntasks-per-socket open-mode output parsable requeue signal test-only wait wrap
+""".split()  # noqa: SIM905
+"""Options of sbatch that the suite sets, or that would break what it builds on them."""
+
+DEFAULTS: dict[str, Any] = {"time": "12:00:00", "mem": "8G"}
+JOB_MINUTES = 30
+TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})")
+
+Option = bool | int | str
+
+
+class Profile(Value):
+    """sbatch's own options, and four of the suite's.
+
+    `setup`: lines of shell before the worker starts. `max_parallel`: how many jobs of an array may run at once; a grid
+    has an array for each teacher. `workers`: how many share a job and its GPU. `job_minutes`: small cohorts are packed
+    into jobs of this length, as far as the forecast is known.
+    """
+
+    sbatch: dict[str, Option]
+    setup: tuple[str, ...] = ()
+    max_parallel: Size | None = None
+    workers: Size = 1
+    job_minutes: Size = JOB_MINUTES
+
+    @property
+    def minutes(self) -> int:
+        """The time limit, in whole minutes as submitit wants it."""
+        return minutes_of(self.sbatch["time"])
+
+
+def load_profile(name_or_file: str | None, settings: Sequence[str] = (), changes: Mapping[str, Any] = {}) -> Profile:
+    """A profile by its name in slurm/profiles or from a TOML file, None for the defaults alone; then `KEY=VALUE`
+    settings of sbatch, then `changes` of the suite's own keys that are not None.
+
+    Raises UsageError for a file that cannot be read, and for a key or value that is not valid.
+    """
+    raw = _read(name_or_file) if name_or_file else {}
+    own = {key: raw.pop(key) for key in list(raw) if key in Profile.model_fields and key != "sbatch"}
+    source = name_or_file or "--slurm"
+    sbatch = {_checked(key, source): value for key, value in raw.items()}
+    sbatch |= dict(_setting(text) for text in settings)
+    for key in DEFAULTS.keys() - sbatch.keys():
+        if key != "mem" or not {"mem-per-cpu", "mem-per-gpu"} & sbatch.keys():
+            sbatch[key] = DEFAULTS[key]
+    own |= {key: value for key, value in changes.items() if value is not None}
+    profile = parse(Profile, {"sbatch": sbatch, **own}, source)
+    minutes_of(profile.sbatch["time"])
+    return profile
+
+
+def profile_names() -> list[str]:
+    return sorted(path.stem for path in PROFILES.glob("*.toml"))
+
+
+def minutes_of(time: Option) -> int:
+    """sbatch's MINUTES, M:S, H:M:S, D-H, D-H:M or D-H:M:S in minutes, rounded up; UsageError for another form."""
+    match = TIME.fullmatch(str(time))
+    if match is None or isinstance(time, bool):
+        raise UsageError(f"time = {time!r} is not a time limit such as 90, 1:30:00 or 2-12")
+    parts = [int(part) for part in match["parts"].split(":")]
+    if match["days"]:
+        hours, minutes, seconds = (*parts, 0, 0)[:3]
+    elif len(parts) == 3:
+        hours, minutes, seconds = parts
+    else:
+        hours, minutes, seconds = 0, *(*parts, 0)[:2]
+    total = -(-(((int(match["days"] or 0) * 24 + hours) * 60 + minutes) * 60 + seconds) // 60)
+    if total == 0:
+        raise UsageError(f"time = {time!r}: jobs need a time limit above 0")
+    return total
+
+
+def _read(name_or_file: str) -> dict[str, Any]:
+    path = Path(name_or_file)
+    if path.suffix != ".toml":
+        path = PROFILES / f"{name_or_file}.toml"
+        if not path.exists():
+            raise unknown("profile", name_or_file, [*profile_names(), "FILE.toml"])
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"profile {str(path)!r} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"profile {str(path)!r} is not TOML: {error}") from None
+
+
+def _setting(text: str) -> tuple[str, Option]:
+    """`KEY=VALUE`, or `KEY` alone for an option without a value."""
+    key, given, value = text.removeprefix("--").partition("=")
+    if given and not value:
+        raise UsageError(f"--slurm {text!r} has no value; an option without one is given as --slurm {key}")
+    return _checked(key, "--slurm"), value if given else True
+
+
+def _checked(key: str, source: str) -> str:
+    """The option's name as sbatch spells it."""
+    name = key.replace("_", "-")
+    if name in OWN_OPTIONS:
+        raise UsageError(f"{source}: {key!r} is set by the suite itself")
+    if name not in SBATCH_OPTIONS:
+        raise UsageError(f"{source}: {unknown('sbatch option', key, {*SBATCH_OPTIONS, *_own_keys()})}")
+    return name
+
+
+def _own_keys() -> list[str]:
+    return [key for key in Profile.model_fields if key != "sbatch"]

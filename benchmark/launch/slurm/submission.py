@@ -1,0 +1,227 @@
+"""To SLURM through submitit: teachers first, then arrays of cohorts that wait for just the teachers they need."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError
+
+from benchmark.errors import UsageError
+from benchmark.launch.job import Job, Work
+from benchmark.launch.slurm import scheduler
+from benchmark.launch.slurm.arrays import Array, Bundle, arrange
+from benchmark.launch.slurm.job import SlurmJob
+from benchmark.launch.slurm.profile import Profile
+from benchmark.plan.forecast import forecasts
+from benchmark.plan.values import Cohort, Plan
+from benchmark.records import Folder, ledger
+from benchmark.records.claims import Claims
+from benchmark.records.code import ROOT, snapshot, source_hash
+
+NOTICE_SECONDS = 120
+"""How long before the time limit SLURM warns, if that is not much of the limit; it may do so a minute early."""
+
+EARLY_SECONDS = 60
+ENDLESS = 10**6
+"""submitit counts time-outs and gives up; here the progress decides."""
+
+
+class Booked:
+    """Which job a run is in, and whether it is there alone."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, str] = {}
+        self._sole: set[str] = set()
+
+    def add(self, run_ids: Sequence[str], job_id: str) -> None:
+        self.jobs |= dict.fromkeys(run_ids, job_id)
+        if len(run_ids) == 1:
+            self._sole.add(job_id)
+
+    def dependency(self, teacher_ids: Sequence[str]) -> str | None:
+        """Start when these are trained. A job that has several may fail because of another one's; then the workers look
+        at the records.
+        """
+        jobs = dict.fromkeys(self.jobs[teacher_id] for teacher_id in teacher_ids)
+        return ",".join(f"{'afterok' if job in self._sole else 'afterany'}:{job}" for job in jobs) or None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A plan, less what is queued already, as arrays; and what that is."""
+
+    whole: Job
+    folder: Folder
+    profile: Profile
+    profile_name: str | None
+    arrays: Sequence[Array]
+    queued: Booked
+
+    def submit(self) -> list[ledger.Entry]:
+        """Hand everything to SLURM and note it in the ledger. Raises UsageError if it is refused."""
+        code = snapshot(self.folder.path.resolve() / "code")
+        booked, submitted = deepcopy(self.queued), []
+        for array in self.arrays:
+            executor = self._executor(array, code, booked.dependency(array.needs))
+            try:
+                with redirect_stderr(StringIO()):  # submitit prints there what the error says as well
+                    started = executor.submit_array([self._job(bundle) for bundle in array.bundles])
+            except FailedJobError as error:
+                raise UsageError(f"SLURM refused {array.name}: {_reason(error)}") from None
+            entries = [self._entry(job, bundle, code) for job, bundle in zip(started, array.bundles, strict=True)]
+            self._note(entries)
+            for entry in entries:
+                booked.add(entry.run_ids, entry.job_id)
+            submitted += entries
+        return submitted
+
+    def _note(self, entries: Sequence[ledger.Entry]) -> None:
+        """What cannot be written down is cancelled: it would be submitted again, and --cancel would not find it."""
+        try:
+            ledger.note(self.folder, entries)
+        except OSError:
+            scheduler.cancel(entry.job_id for entry in entries)
+            raise
+
+    def sbatch(self) -> list[tuple[Array, list[str]]]:
+        """The parameters that sbatch gets, line by line; the ids of jobs that are not submitted yet are left open."""
+        code = self.folder.path.resolve() / "code" / source_hash(ROOT)
+        booked, described = deepcopy(self.queued), []
+        for array in self.arrays:
+            executor = self._executor(array, code, booked.dependency(array.needs))
+            for run_ids in map(_run_ids, array.bundles):
+                booked.add(run_ids, f"JOB_OF_{run_ids[0]}")
+            if len(array.bundles) > 1:
+                executor.parameters["map_count"] = len(array.bundles)
+            text = executor._make_submission_file_text(executor._submitit_command_str, "")
+            described.append((array, [line for line in text.splitlines() if line and line != "# Parameters"][1:]))
+        return described
+
+    def _executor(self, array: Array, code: Path, dependency: str | None) -> submitit.SlurmExecutor:
+        profile = self.profile
+        executor = submitit.SlurmExecutor(self._logs(array), max_num_timeout=ENDLESS)
+        options = {key: value for key, value in profile.sbatch.items() if key != "time"}
+        options = {"cpus-per-task": self.whole.threads, **options}
+        again = {"requeue": True, "kill-on-invalid-dep": "yes", "chdir": str(code)}
+        wide: dict[str, Any] = {"ntasks_per_node": profile.workers} if profile.workers > 1 else {}
+        executor.update_parameters(
+            job_name=f"{self.folder.path.name}-{array.name}",
+            time=profile.minutes,
+            signal_delay_s=_notice(profile.minutes),
+            dependency=dependency,
+            array_parallelism=profile.max_parallel or len(array.bundles),
+            stderr_to_stdout=True,
+            wckey=None,
+            setup=[*profile.setup, *_environment(code)],
+            srun_args=[f"--cpus-per-task={options['cpus-per-task']}"],  # since 22.05 srun does not inherit it
+            additional_parameters={**options, **again},
+            **wide,
+        )
+        return executor
+
+    def _logs(self, array: Array) -> Path:
+        return self.folder.path.resolve() / "logs" / array.name
+
+    def _job(self, bundle: Bundle) -> SlurmJob:
+        """What a bundle's worker gets: also the teachers it needs, should their jobs have gone wrong."""
+        limit = self.profile.minutes * 60
+        missing = {work.run_ids[0]: work for work in self.whole.work if work.teacher_id is None}
+        needed = {cohort.teacher.id for cohort in bundle if cohort.teacher} & missing.keys()
+        own = [_work(cohort, self.folder) for cohort in bundle]
+        work = (*(missing[teacher_id] for teacher_id in sorted(needed)), *own)
+        job = replace(self.whole, work=work, patient=self.profile.workers > 1)
+        return SlurmJob(job, warning=max(0, limit - _notice(self.profile.minutes) - EARLY_SECONDS))
+
+    def _entry(self, job: "submitit.Job[Any]", bundle: Bundle, code: Path) -> ledger.Entry:
+        return ledger.Entry(
+            job_id=job.job_id,
+            executor="slurm",
+            run_ids=_run_ids(bundle),
+            log=ledger.log_name(job.paths.stdout, self.folder),
+            profile=self.profile_name,
+            code=code.name,
+        )
+
+
+@contextmanager
+def submitting(folder: Folder) -> Iterator[None]:
+    """Only one command at a time submits to a place where results land, else two would submit the same.
+
+    Raises UsageError if another one is at it.
+    """
+    path = folder.teachers.path / "claims" / "submission.json"
+    with Claims() as claims:
+        if not claims.take(path):
+            raise UsageError(
+                f"another command is submitting jobs for {folder.path.parent} now; try again when it is done"
+            )
+        yield
+
+
+def prepare(plan: Plan, folder: Folder, whole: Job, profile: Profile, profile_name: str | None) -> Submission:
+    """What of a plan is neither queued nor running, as arrays of jobs."""
+    if "%" in str(folder.path.resolve()):
+        raise UsageError(
+            f"results folder {str(folder.path.resolve())!r}: sbatch reads % in the path of a log as a pattern"
+        )
+    started = [entry for entry in ledger.entries_beside(folder) if entry.in_slurm]
+    live = scheduler.queue(entry.job_id for entry in started)
+    queued = Booked()
+    for entry in started:
+        if entry.job_id in live:
+            queued.add(entry.run_ids, entry.job_id)
+    cohorts = [
+        Cohort(runs)
+        for cohort in plan.cohorts
+        if (runs := tuple(run for run in cohort.runs if run.id not in queued.jobs))
+    ]
+    wanted = [run for cohort in cohorts for run in cohort.runs]
+    limits = scheduler.limits(_text(profile, "account"), _text(profile, "qos"))
+    needed = {run.teacher.id for run in wanted if run.teacher}
+    missing = [teacher for teacher in plan.missing_teachers if teacher.id in needed]
+    teachers = [teacher for teacher in missing if teacher.id not in queued.jobs]
+    awaited = [teacher.id for teacher in missing if teacher.id in queued.jobs]
+    seconds = {run_id: cost.alone for run_id, cost in forecasts(wanted, folder).items()}
+    arrays = arrange(teachers, cohorts, awaited, seconds, profile, limits)
+    work = tuple(_work(Cohort((teacher,)), folder) for teacher in teachers)
+    return Submission(replace(whole, work=work), folder, profile, profile_name, arrays, queued)
+
+
+def _work(cohort: Cohort, folder: Folder) -> Work:
+    home = folder if cohort.teacher else folder.teachers
+    return Work(
+        str(home.path.resolve()), tuple(run.id for run in cohort.runs), cohort.teacher.id if cohort.teacher else None
+    )
+
+
+def _run_ids(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(run.id for cohort in bundle for run in cohort.runs)
+
+
+def _notice(minutes: int) -> int:
+    return min(NOTICE_SECONDS, minutes * 60 // 4)
+
+
+def _text(profile: Profile, key: str) -> str | None:
+    return str(profile.sbatch[key]) if key in profile.sbatch else None
+
+
+def _reason(error: Exception) -> str:
+    said = [
+        line.removeprefix("sbatch: error: ") for line in str(error).splitlines() if line.startswith("sbatch: error")
+    ]
+    return "; ".join(said) or " ".join(str(error).split())
+
+
+def _environment(code: Path) -> list[str]:
+    """Lines of shell. Workers keep no bytecode beside the code: a full disk may cut such a file short, and no later job
+    could import it.
+    """
+    path = f"export PYTHONPATH={shlex.quote(str(code))}${{PYTHONPATH:+:$PYTHONPATH}}"
+    return [path, "export PYTHONDONTWRITEBYTECODE=1"]

@@ -1,0 +1,189 @@
+"""Weights that networks start from, pinned by the hash of their file, loaded whole and checked, never a head or a stem
+that stays random; and weights that runs end with, saved with their hash."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from benchmark.errors import UsageError, one_line
+from benchmark.files import atomic
+from benchmark.libraries import timm
+from benchmark.spec import TIMM, Architecture, Grid, Recipe, Run
+
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+"""What timm's weights are called on the Hugging Face hub, in order of preference."""
+
+
+def pin(grid: Grid) -> Grid:
+    """The grid with the hash of every file of weights, and the files' whole paths.
+
+    Raises UsageError for a file that cannot be read or is not the one that the grid states the hash of.
+    """
+    pinned = {name: _pinned(architecture) for name, architecture in grid.architectures.items()}
+    return grid.model_copy(update={"architectures": pinned})
+
+
+def weights_file(architecture: Architecture) -> Path:
+    """Where an architecture's weights lie; timm's are downloaded if they are not in its cache.
+
+    Raises UsageError if there are none, or other ones than those that were pinned.
+    """
+    assert architecture.weights is not None
+    path = Path(architecture.weights)
+    if architecture.weights == TIMM:
+        path = timm_file(architecture)
+    expected = architecture.weights_sha256
+    found = _sha256(path, architecture)
+    if expected is not None and found != expected:
+        raise UsageError(
+            f"architecture {architecture.name!r}: {path} has SHA-256 {found}, not {expected} as stated or planned"
+        )
+    return path
+
+
+def timm_config(architecture: Architecture) -> Any:
+    """What timm says of a model's weights: classes, normalisation, where they are. UsageError if there are none."""
+    try:
+        known = timm().get_pretrained_cfg(architecture.model)
+    except RuntimeError as error:
+        raise UsageError(f"architecture {architecture.name!r}: {error}") from None
+    if known is None or not known.has_weights:
+        tags = timm().list_pretrained(f"{architecture.model.partition('.')[0]}.*")
+        hint = f"; there are {', '.join(tags)}" if tags else ""
+        raise UsageError(f"architecture {architecture.name!r}: timm has no weights of {architecture.model}{hint}")
+    return known
+
+
+def timm_file(architecture: Architecture) -> Path:
+    """timm's pretrained weights of a model, from its cache or downloaded; UsageError if there are none to be had."""
+    known = timm_config(architecture)
+    hub, helpers = known.hf_hub_id, timm().models._hub
+    names = (known.hf_hub_filename,) if known.hf_hub_filename else HUB_FILES
+    failure: Exception | None = None
+    for name in names if hub else (None,):
+        try:
+            return Path(helpers.download_from_hf(hub, name) if hub else helpers.download_cached_file(known.url))
+        except Exception as error:  # whatever a download can fail of: no network, no such file, a full disk
+            failure = error
+    raise UsageError(
+        f"architecture {architecture.name!r}: timm's weights of {architecture.model} are neither in its cache nor to "
+        f"be downloaded (fetch them where there is network, or give weights = 'FILE'): {one_line(failure)}"
+    )
+
+
+def timm_options(architecture: Architecture, recipe: Recipe, classes: int) -> dict[str, Any]:
+    """What makes `timm.create_model` load its pretrained weights from the file that was pinned.
+
+    Raises UsageError for weights of another number of classes or another normalisation.
+    """
+    path = weights_file(architecture)
+    known = timm_config(architecture)
+    _check_normalisation(architecture, recipe, known.mean, known.std)
+    if known.num_classes != classes:
+        raise _other_classes(architecture, known.num_classes, classes)
+    return {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
+
+
+def load(model: nn.Module, architecture: Architecture, recipe: Recipe, classes: int) -> None:
+    """Put the weights of an architecture's file into a timm model.
+
+    Files are safetensors or what torch.save wrote, read as tensors alone; a state dictionary by itself or under
+    'state_dict' or 'model', with or without the prefix of DataParallel. Raises UsageError for a file that is none of
+    this, has other tensors than the model, or is for other classes or, as far as it says, another normalisation.
+    """
+    path = weights_file(architecture)
+    trained = _recorded_recipe(path)
+    if trained is not None:
+        _check_normalisation(architecture, recipe, trained["mean"], trained["std"])
+    state = _read(path, architecture)
+    classifier = model.get_classifier()  # type: ignore[operator]
+    name = next((name for name, module in model.named_modules() if module is classifier), None)
+    head = state.get(f"{name}.weight")
+    if isinstance(head, Tensor) and head.shape[0] != classes:
+        raise _other_classes(architecture, head.shape[0], classes)
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise UsageError(f"architecture {architecture.name!r}: {path} does not fit: {one_line(error)}") from None
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """Hash of names, shapes and values of a module's parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_weights(path: Path, module: nn.Module, run: Run) -> None:
+    """Write a timm model's weights, with the run they come from as metadata: enough to build the model again."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    metadata = {"run_id": run.id, "run": json.dumps(run.model_dump(mode="json"))}
+    with atomic(path) as temporary:
+        temporary.write_bytes(save(tensors, metadata))  # by Python's own means: a full disk has to be told as such
+
+
+def _pinned(architecture: Architecture) -> Architecture:
+    if architecture.weights is None:
+        return architecture
+    path = weights_file(architecture)
+    source = TIMM if architecture.weights == TIMM else str(path.resolve())
+    return architecture.model_copy(update={"weights": source, "weights_sha256": _sha256(path, architecture)})
+
+
+def _sha256(path: Path, architecture: Architecture) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        why = error.strerror
+        raise UsageError(f"architecture {architecture.name!r}: weights {str(path)!r} cannot be read: {why}") from None
+
+
+def _recorded_recipe(path: Path) -> dict[str, Any] | None:
+    """The recipe of the run that made a file, for files that this suite wrote."""
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            run = (file.metadata() or {}).get("run")
+            recipe: dict[str, Any] | None = json.loads(run)["recipe"] if run else None
+            return recipe
+    except (SafetensorError, OSError, ValueError, KeyError):
+        return None  # reading the tensors will say what is wrong
+
+
+def _check_normalisation(
+    architecture: Architecture, recipe: Recipe, mean: Sequence[float], std: Sequence[float]
+) -> None:
+    for field, theirs in (("mean", tuple(mean)), ("std", tuple(std))):
+        ours = getattr(recipe, field)
+        if len(ours) != len(theirs) or not all(map(_close, ours, theirs)):
+            raise UsageError(
+                f"architecture {architecture.name!r}: its weights were trained with {field} = {theirs}, "
+                f"the recipe says {ours}"
+            )
+
+
+def _close(a: float, b: float) -> bool:
+    return math.isclose(a, b, abs_tol=1e-6)
+
+
+def _read(path: Path, architecture: Architecture) -> Mapping[str, Any]:
+    try:
+        state: Mapping[str, Any] = timm().models.load_state_dict(str(path), use_ema=False, weights_only=True)
+    except Exception as error:  # a damaged or hostile file fails in many ways; none of them runs its code
+        raise UsageError(f"architecture {architecture.name!r}: {path} holds no weights: {one_line(error)}") from None
+    return state
+
+
+def _other_classes(architecture: Architecture, theirs: int, ours: int) -> UsageError:
+    return UsageError(f"architecture {architecture.name!r}: its weights are for {theirs} classes, the data has {ours}")

@@ -1,0 +1,90 @@
+"""What a command line chooses from a grid. No torch here but where a method is looked up."""
+
+import argparse
+import math
+import re
+from collections.abc import Sequence
+
+from benchmark.errors import UsageError
+from benchmark.plan.values import Selection
+from benchmark.spec import TUNED, Grid, Scalar
+
+
+def wanted(grid: Grid, options: argparse.Namespace) -> Grid:
+    """The grid with the command line's choices."""
+    from benchmark.plan.cells import select
+
+    selection = Selection(
+        methods=method_names(options.methods, grid),
+        seeds=seed_list(options.seeds),
+        pairs=names("--pairs", options.pairs),
+        datasets=names("--datasets", options.datasets),
+    )
+    return select(grid, selection)
+
+
+def names(flag: str, values: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Names given by comma or space, each once; None where nothing was given. Raises UsageError for an empty list."""
+    if values is None:
+        return None
+    found = dict.fromkeys(name for value in values for name in re.split(r"[,\s]+", value) if name)
+    if not found:
+        raise UsageError(f"{flag} {' '.join(values)!r} names nothing")
+    return tuple(found)
+
+
+def method_names(values: Sequence[str] | None, grid: Grid) -> tuple[str, ...]:
+    """The methods of a grid that are meant: 'all', 'installed', 'tuned', names and compositions, also under a control.
+
+    Raises MethodError or UsageError for a method or a control that does not exist.
+    """
+    import methods
+
+    chosen: list[str] = []
+    for name in names("--methods", values) or ("all",):
+        if name in ("all", "installed"):
+            chosen.extend(grid.all_methods)
+        if name == "installed":
+            chosen.extend(sorted(set(methods.names()) - set(methods.names(installed=False))))
+        if name == TUNED and TUNED not in {control.name for control in grid.control}:
+            raise UsageError("--methods tuned: nothing was tuned for this grid yet; --tune does")
+        if name == TUNED:
+            chosen.extend(f"{method}@{TUNED}" for method in grid.control_named(TUNED).methods)
+        if name not in ("all", "installed", TUNED):
+            methods.components(name.partition("@")[0])
+            grid.control_of(name)
+            chosen.append(name)
+    return tuple(dict.fromkeys(chosen))
+
+
+def seed_list(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d+(,\d*)*", text) or not text.strip("0"):
+        raise UsageError(f"--seeds {text!r} is neither a number of seeds above 0 nor seeds such as 0,3,7")
+    if "," not in text:
+        return tuple(range(int(text)))
+    return tuple(dict.fromkeys(int(part) for part in text.split(",") if part))
+
+
+def method_options(texts: Sequence[str]) -> dict[str, dict[str, Scalar]]:
+    """`rkd_da.distance=10` as {'rkd_da': {'distance': 10}}."""
+    found: dict[str, dict[str, Scalar]] = {}
+    for text in texts:
+        parts = re.fullmatch(r"([^.=]+)\.([^.=]+)=(.+)", text)
+        if parts is None:
+            raise UsageError(f"--option {text!r} is not METHOD.NAME=VALUE, for example rkd_da.distance=10")
+        found.setdefault(parts[1], {})[parts[2]] = _scalar(parts[3])
+    return found
+
+
+def _scalar(text: str) -> Scalar:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        return number if math.isfinite(number) else text
+    return text

@@ -1,0 +1,123 @@
+"""How long runs will take, from what runs of their kind took, or from measured steps. Imports torch for the method
+registry, nothing else of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import median
+
+import methods
+from benchmark.records import Folder, Record
+from benchmark.records.measurements import Measurement, read_all
+from benchmark.spec import Architecture, Dataset, Run, digest
+from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN
+
+STEP_FIELDS = frozenset({"batch_size", "input_size", "mean", "precision", "teacher_precision", "channels_last"})
+"""Fields of a recipe that the time of a step depends on; of `mean`, how many channels there are."""
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """A run's own device time, and the teacher's, which a cohort spends once."""
+
+    own: float
+    teacher: float
+    origin: str
+
+    @property
+    def alone(self) -> float:
+        return self.own + self.teacher
+
+
+def kind(run: Run) -> str:
+    """Hash of what the time of a step depends on: networks, method, batches, precision. Options are left out."""
+    teacher = run.teacher.student if run.teacher and _reads(run.method) else None
+    recipe = {name: getattr(run.recipe, name) for name in sorted(STEP_FIELDS)} | {"mean": run.recipe.channels}
+    return digest([_shape(run.student), teacher and _shape(teacher), run.method, recipe])
+
+
+@lru_cache
+def _reads(method: str) -> bool:
+    return bool(methods.reads(method))
+
+
+def _shape(architecture: Architecture) -> list[object]:
+    return [architecture.model, architecture.options, architecture.stem]
+
+
+def training_images(dataset: Dataset) -> int | None:
+    """How many images an epoch shows; None for a data set that is not known by name and does not say."""
+    if dataset.train is not None:
+        return dataset.train
+    if dataset.name in KNOWN:
+        return KNOWN[dataset.name].train - dataset.validation
+    if dataset.name == "digits":
+        return DIGITS_IMAGES - dataset.validation - (dataset.test or 0)
+    return None
+
+
+def forecasts(runs: Sequence[Run], folder: Folder) -> dict[str, Seconds]:
+    """By run id, for those runs of which something is known.
+
+    The first of: records of the folder and its teachers, its measured steps, and both in the reference results of the
+    same grid. Time is proportional to images x epochs, so that a run of another length or on another data set serves.
+    """
+    known: dict[str, Seconds] = {}
+    reference = Folder(folder.path.parent / "reference" / folder.path.name)
+    for source in (folder, reference):
+        if len(known) < len(runs):
+            known = _from_records(runs, [*source.records()[0], *source.teachers.records()[0]]) | known
+        if len(known) < len(runs):
+            known = _from_steps(runs, source) | known
+    return known
+
+
+def total(cohorts: Iterable[Sequence[Run]], known: dict[str, Seconds]) -> float | None:
+    """Device time of cohorts one after another, each spending its teacher's once; None if some run's is unknown."""
+    seconds = 0.0
+    for runs in cohorts:
+        if any(run.id not in known for run in runs):
+            return None
+        costs = [known[run.id] for run in runs]
+        seconds += sum(cost.own for cost in costs) + max(cost.teacher for cost in costs)
+    return seconds
+
+
+def _from_records(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, Seconds]:
+    """From runs of the same kind, on the same data set if there are any; a cohort's seconds are shared out evenly. Of
+    several the median, as some may have trained beside other work."""
+    rates: dict[tuple[str, str | None], list[float]] = {}
+    for record in records:
+        run, cost = record.run, record.cost
+        if cost.cohort_seconds is None or not cost.cohort_size or not run.recipe.epochs:
+            continue
+        epoch = cost.cohort_seconds / cost.cohort_size / run.recipe.epochs
+        rates.setdefault((kind(run), digest(run.dataset.identified)), []).append(epoch)
+        if images := training_images(run.dataset):
+            rates.setdefault((kind(run), None), []).append(epoch / images)
+    found = {}
+    for run in runs if rates else ():
+        images = training_images(run.dataset)
+        if epoch_rates := rates.get((kind(run), digest(run.dataset.identified))):
+            found[run.id] = Seconds(run.recipe.epochs * median(epoch_rates), 0.0, "earlier runs")
+        elif images and (image_rates := rates.get((kind(run), None))):
+            found[run.id] = Seconds(run.recipe.epochs * images * median(image_rates), 0.0, "earlier runs")
+    return found
+
+
+def _from_steps(runs: Sequence[Run], folder: Folder) -> dict[str, Seconds]:
+    """From the measured steps of the same kind, by the first device that has it."""
+    steps: dict[str, tuple[Measurement, str]] = {}
+    for measured in read_all(folder):
+        for each in measured.measurements:
+            steps.setdefault(each.kind, (each, measured.origin))
+    found = {}
+    for run in runs if steps else ():
+        images = training_images(run.dataset)
+        if images and (entry := steps.get(kind(run))):
+            each, origin = entry
+            count = images / each.batch_size
+            own = run.recipe.epochs * (each.step_seconds - each.teacher_seconds)
+            own += each.phase_epochs * each.phase_step_seconds
+            found[run.id] = Seconds(count * own, count * run.recipe.epochs * each.teacher_seconds, origin)
+    return found

@@ -1,0 +1,35 @@
+"""A grid minus what is finished: teachers to train, then cohorts. Imports torch for the method registry, not timm."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from benchmark.plan.cells import cells, twins
+from benchmark.plan.forecast import forecasts, total
+from benchmark.plan.values import Cohort, Plan
+from benchmark.records import Folder
+from benchmark.spec import Grid, Options, Run
+
+
+def make_plan(grid: Grid, folder: Folder, overrides: Options = {}) -> Plan:
+    """Compare the wanted runs with the records. What is the same run under two names is one, by the first."""
+    named = cells(grid, overrides)
+    runs = tuple({run.id: run for run in reversed(named)}.values())[::-1]
+    teachers = tuple({run.teacher.id: run.teacher for run in runs if run.teacher}.values())
+    states = {run.id: folder.state(run.id) for run in runs}
+    open_runs = [run for run in runs if states[run.id] == "missing"]
+    grouped: dict[str, list[Run]] = {}
+    for run in open_runs:
+        grouped.setdefault(run.cohort_key, []).append(run)
+    cohorts = tuple(Cohort(tuple(members)) for members in grouped.values())
+    teacher_states = {teacher.id: folder.teachers.state(teacher.id) for teacher in teachers}
+    plan = Plan(runs, states, teachers, teacher_states, cohorts, twins=twins(named))
+    known = forecasts((*plan.missing_teachers, *open_runs), folder)
+    seconds = total((*((teacher,) for teacher in plan.missing_teachers), *(c.runs for c in cohorts)), known)
+    basis = () if seconds is None else tuple(dict.fromkeys(cost.origin for cost in known.values()))
+    return replace(plan, forecast_seconds=seconds, forecast_basis=basis)
+
+
+def only(plan: Plan, run_ids: Sequence[str]) -> Plan:
+    """The plan with nothing else to be done than these runs."""
+    kept = (tuple(run for run in cohort.runs if run.id in run_ids) for cohort in plan.cohorts)
+    return replace(plan, cohorts=tuple(Cohort(runs) for runs in kept if runs), forecast_seconds=None, forecast_basis=())

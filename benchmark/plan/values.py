@@ -1,0 +1,61 @@
+"""What planning comes to, as plain values. No torch here."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from benchmark.records import State
+from benchmark.spec import Run
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which cells of a grid are wanted; None means all of the grid's own."""
+
+    methods: tuple[str, ...] | None = None
+    seeds: tuple[int, ...] | None = None
+    pairs: tuple[str, ...] | None = None
+    datasets: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Runs that share data set, teacher, recipe and seed."""
+
+    runs: tuple[Run, ...]
+
+    @property
+    def teacher(self) -> Run | None:
+        return self.runs[0].teacher
+
+    @property
+    def name(self) -> str:
+        first = self.runs[0]
+        return f"{first.dataset.name} {first.teacher.student.name if first.teacher else 'teacher'} seed {first.seed}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every wanted run with its state, and what is to be done about the missing ones.
+
+    forecast_seconds: device time of what is missing, one cohort after another; None if unknown. forecast_basis: what it
+    was computed from. twins: labels of runs that are another label's, which stands for both.
+    """
+
+    runs: tuple[Run, ...]
+    states: dict[str, State]
+    teachers: tuple[Run, ...]
+    teacher_states: dict[str, State]
+    cohorts: tuple[Cohort, ...]
+    forecast_seconds: float | None = None
+    forecast_basis: tuple[str, ...] = ()
+    twins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def missing_teachers(self) -> tuple[Run, ...]:
+        """Teachers that a missing run needs and that have to be trained first."""
+        needed = {cohort.teacher.id for cohort in self.cohorts if cohort.teacher}
+        return tuple(t for t in self.teachers if t.id in needed and self.teacher_states[t.id] == "missing")
+
+    def count(self) -> Counter[State]:
+        return Counter(self.states.values())

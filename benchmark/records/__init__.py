@@ -1,0 +1,33 @@
+"""What a results folder holds. No torch here."""
+
+from benchmark.records.folder import TEACHERS, Folder, State
+from benchmark.records.record import (
+    SCHEMA,
+    Cost,
+    Provenance,
+    Record,
+    RecordError,
+    Result,
+    Status,
+    cost_row,
+    key_columns,
+    read_record,
+    run_row,
+)
+
+__all__ = [
+    "SCHEMA",
+    "TEACHERS",
+    "Cost",
+    "Folder",
+    "Provenance",
+    "Record",
+    "RecordError",
+    "Result",
+    "State",
+    "Status",
+    "cost_row",
+    "key_columns",
+    "read_record",
+    "run_row",
+]

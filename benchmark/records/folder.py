@@ -1,0 +1,149 @@
+"""A results folder: where everything of a run lies, and how the run stands. No torch here.
+
+A run is done when a record that validates exists under its final name; every write is atomic.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmark.files import write_json, write_rows
+from benchmark.records.record import Record, RecordError, cost_row, read_record, run_row
+from benchmark.spec import Run
+
+TEACHERS = "teachers"
+"""Name of the results folder that all grids share for their teachers."""
+
+State = Literal["done", "diverged", "not_applicable", "failed", "corrupt", "missing"]
+
+
+class Folder:
+    """A results folder: one grid's, or the teachers' that all grids share."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __repr__(self) -> str:
+        return f"Folder({str(self.path)!r})"
+
+    @property
+    def teachers(self) -> "Folder":
+        return Folder(self.path.parent / TEACHERS)
+
+    def record_path(self, run_id: str) -> Path:
+        return self.path / "records" / f"{run_id}.json"
+
+    def planned_path(self, run_id: str) -> Path:
+        return self.path / "planned" / f"{run_id}.json"
+
+    def curve_path(self, run_id: str) -> Path:
+        return self.path / "curves" / f"{run_id}.csv"
+
+    def weights_path(self, run_id: str) -> Path:
+        return self.path / "weights" / f"{run_id}.safetensors"
+
+    def predictions_path(self, run_id: str) -> Path:
+        return self.path / "predictions" / f"{run_id}.safetensors"
+
+    def failure_path(self, run_id: str) -> Path:
+        return self.path / "failures" / f"{run_id}.json"
+
+    def checkpoints_path(self, run_id: str) -> Path:
+        return self.path / "checkpoints" / run_id
+
+    def claim_path(self, run_id: str) -> Path:
+        return self.path / "claims" / f"{run_id}.json"
+
+    def record(self, run_id: str) -> Record | None:
+        """A run's record, None if it has none. Raises RecordError for one that does not validate."""
+        path = self.record_path(run_id)
+        return read_record(path) if path.exists() else None
+
+    def state(self, run_id: str) -> State:
+        """What there is of a run."""
+        try:
+            record = self.record(run_id)
+        except RecordError:
+            return "corrupt"
+        if record is not None:
+            return record.status
+        return "missing" if self.failure(run_id) is None else "failed"
+
+    def finish(self, record: Record, curve: list[dict[str, Any]]) -> None:
+        """Write a run's curve and record, and forget an earlier failure."""
+        write_rows(self.curve_path(record.run_id), curve)
+        write_json(self.record_path(record.run_id), record.model_dump(mode="json"))
+        self.failure_path(record.run_id).unlink(missing_ok=True)
+
+    def plan(self, run: Run) -> None:
+        """Keep a run's full description, so that a job needs only its id. What is not part of the id, such as where
+        weights lie, may have changed since."""
+        try:
+            known = self.planned(run.id) == run
+        except (FileNotFoundError, ValueError):
+            known = False
+        if not known:
+            write_json(self.planned_path(run.id), run.model_dump(mode="json"))
+
+    def planned(self, run_id: str) -> Run:
+        return Run.model_validate_json(self.planned_path(run_id).read_bytes())
+
+    def planned_ids(self) -> list[str]:
+        return _stems(self.path / "planned")
+
+    def known_ids(self) -> list[str]:
+        """Of runs that were planned or made; where results were published, plans need not lie beside the records."""
+        return sorted({*self.planned_ids(), *_stems(self.path / "records")})
+
+    def fail(self, run_id: str, error: str, log: str, teacher_id: str | None = None) -> None:
+        """Note why a run failed; if it was its teacher's fault, that stands only until something changes about it."""
+        blamed = {"teacher_id": teacher_id, "teacher": self._stamp_of_teacher(teacher_id)} if teacher_id else {}
+        write_json(self.failure_path(run_id), {"run_id": run_id, "error": error, "log": log, **blamed})
+
+    def failure(self, run_id: str) -> str | None:
+        """Why the last attempt at a run failed, None if it did not."""
+        try:
+            note = json.loads(self.failure_path(run_id).read_bytes())
+            if "teacher_id" in note and self._stamp_of_teacher(note["teacher_id"]) != note["teacher"]:
+                return None
+            return str(note["error"])
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (ValueError, KeyError, TypeError):
+            return "unreadable failure note"
+
+    def _stamp_of_teacher(self, run_id: str) -> list[list[int] | None]:
+        """What changes whenever a teacher's record or weights are written, removed or put back."""
+        teachers = self.teachers
+        return [_stamp(path) for path in (teachers.record_path(run_id), teachers.weights_path(run_id))]
+
+    def records(self) -> tuple[list[Record], list[RecordError]]:
+        """Every valid record, sorted by id, and what is wrong with the others."""
+        good: list[Record] = []
+        bad: list[RecordError] = []
+        for run_id in _stems(self.path / "records"):
+            try:
+                good.append(read_record(self.record_path(run_id)))
+            except RecordError as error:
+                bad.append(error)
+        return good, bad
+
+    def write_tables(self, records: Sequence[Record] | None = None) -> None:
+        """Derive runs.csv and costs.csv from the records, which need not be read again where they are at hand."""
+        if records is None:
+            records, _ = self.records()
+        write_rows(self.path / "runs.csv", [run_row(record) for record in records])
+        write_rows(self.path / "costs.csv", [cost_row(record) for record in records])
+
+
+def _stamp(path: Path) -> list[int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _stems(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.json") if not path.name.startswith("."))

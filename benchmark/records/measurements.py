@@ -1,0 +1,114 @@
+"""What `benchmark.cost` measured on a device, as a file in a grid's results folder. No torch here."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from benchmark.errors import UsageError
+from benchmark.files import write_json
+from benchmark.records.folder import Folder
+from benchmark.records.record import Provenance
+from benchmark.spec import Value
+
+SCHEMA = 1
+"""Raised when the shape of these files changes."""
+
+
+class Measurement(Value):
+    """One method on one pair, trained alone; medians over rounds. `results/README.md` describes every field.
+
+    kind: hash of what the time of a step depends on (`benchmark.plan.forecast.kind`).
+    """
+
+    dataset: str
+    pair: str
+    teacher: str
+    student: str
+    method: str
+    kind: str
+    batch_size: int
+    step_seconds: float
+    teacher_seconds: float
+    images_per_second: float
+    phase_epochs: int
+    phase_step_seconds: float
+    step_flops: int
+    step_joules: float | None = None
+    memory_bytes: int
+    parameters: int
+    macs: int
+    latency_seconds: float
+    inference_batch_size: int
+    inference_images_per_second: float
+    rounds: int
+    busy: float | None
+
+
+class Measured(Value):
+    """The measurements of one device. clock: what seconds are of, the wall's or this process's processors'."""
+
+    schema_version: int = SCHEMA
+    grid: str
+    provenance: Provenance
+    clock: Literal["wall", "processor"]
+    measurements: tuple[Measurement, ...]
+
+    @property
+    def origin(self) -> str:
+        """The device in words."""
+        threads = self.provenance.threads
+        return f"{self.provenance.device}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def device_slug(device: str, threads: int) -> str:
+    """A device and its number of threads as a file name: `amd-epyc-avx2-1-thread`."""
+    name = f"{device} {threads} thread{'s' if threads > 1 else ''}"
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def path_for(folder: Folder, provenance: Provenance) -> Path:
+    """`measured/<device>.json`: one file for each device and number of threads."""
+    return folder.path / "measured" / f"{device_slug(provenance.device, provenance.threads)}.json"
+
+
+def write(folder: Folder, measured: Measured) -> Path:
+    """Keep measurements; earlier ones of the same device stay where none takes their place."""
+    path = path_for(folder, measured.provenance)
+    if path.exists():
+        new = {_cell(each) for each in measured.measurements}
+        kept = [each for each in read(path).measurements if _cell(each) not in new]
+        rows = sorted((*kept, *measured.measurements), key=_cell)
+        measured = measured.model_copy(update={"measurements": tuple(rows)})
+    write_json(path, measured.model_dump(mode="json"))
+    return path
+
+
+def _cell(measurement: Measurement) -> tuple[str, ...]:
+    return measurement.dataset, measurement.pair, measurement.student, measurement.method
+
+
+def read(path: Path) -> Measured:
+    """Raises UsageError for a file that cannot be used."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        if raw["schema_version"] != SCHEMA:
+            raise UsageError(f"{path} has schema version {raw['schema_version']!r}; this suite reads {SCHEMA}")
+        return Measured.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{path} cannot be read: {error!r}") from None
+
+
+def read_all(folder: Folder) -> Iterator[Measured]:
+    """Of every device, in the order of their names."""
+    for path in sorted((folder.path / "measured").glob("*.json")):
+        if not path.name.startswith("."):
+            yield read(path)

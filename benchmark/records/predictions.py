@@ -1,0 +1,30 @@
+"""What a trained network says of every test image, kept beside its record. No torch here."""
+
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from benchmark.errors import UsageError
+from benchmark.files import atomic
+
+
+def save_predictions(path: Path, logits: np.ndarray, labels: np.ndarray) -> None:
+    """Write logits [N, K], in half precision where their range allows it, and labels [N]."""
+    fits = np.abs(logits).max(initial=0.0) < np.finfo(np.float16).max
+    tensors = {"logits": logits.astype(np.float16 if fits else np.float32), "labels": labels.astype(np.int32)}
+    with atomic(path) as temporary:
+        temporary.write_bytes(save(tensors))
+
+
+def load_predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Logits float32 [N, K] and labels [N]. Raises UsageError for a file that does not hold them."""
+    try:
+        tensors = load_file(path)
+        logits, labels = tensors["logits"].astype(np.float32), tensors["labels"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise UsageError(f"predictions {path} cannot be read: {error}") from None
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise UsageError(f"predictions {path}: logits {logits.shape} and labels {labels.shape} do not belong together")
+    return logits, labels

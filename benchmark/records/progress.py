@@ -1,0 +1,116 @@
+"""Progress, by way of files: workers write what they are at, whoever watches reads it. No torch here."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from benchmark.files import write_json
+from benchmark.records.claims import is_claimed
+from benchmark.records.folder import Folder
+from benchmark.spec import Run
+
+WRITE_SECONDS = 1.0
+
+
+class Trained(Protocol):
+    """What a reporter needs of a member of a cohort."""
+
+    run: Run
+    curve: list[dict[str, Any]]
+    diverged_epoch: int | None
+    first_step: int
+    next_step: int
+    steps: int
+
+
+class Reporter:
+    """A worker's side: one small file per cohort under way, gone when the block ends."""
+
+    def __init__(self, grid_folder: Path, runs: Sequence[Run]) -> None:
+        self._path = grid_folder / "progress" / f"{runs[0].id}.json"  # parts of a cohort may train apart
+        self._runs = runs
+        self._run_ids = [run.id for run in runs]
+        self._written = 0.0
+
+    def __enter__(self) -> "Reporter":
+        self._clear()
+        self._write(())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def _clear(self) -> None:
+        """Remove what a killed worker left behind of these runs, which may have trained in other company."""
+        for path, entry in _entries(self._path.parent):
+            if not set(self._run_ids).isdisjoint(entry["run_ids"]):
+                path.unlink(missing_ok=True)
+
+    def report(self, members: Sequence[Trained]) -> None:
+        """Called after every step; most of the time it does nothing."""
+        if time.monotonic() - self._written > WRITE_SECONDS:
+            self._write(members)
+
+    def _write(self, members: Sequence[Trained]) -> None:
+        first = self._runs[0]
+        teacher = first.teacher.student.name if first.teacher else f"teacher {first.student.name}"
+        write_json(
+            self._path,
+            {
+                "cohort": f"{first.dataset.name} · {teacher} · seed {first.seed}",
+                "epoch": min((member.next_step / member.steps for member in members if _goes_on(member)), default=0.0),
+                "epochs": first.recipe.epochs,
+                "run_ids": self._run_ids,
+                "shares": {member.run.id: _share(member) for member in members},
+                "train_top1": {_name(member.run): _training_top1(member) for member in members},
+            },
+        )
+        self._written = time.monotonic()
+
+
+def under_way(folder: Folder) -> list[dict[str, Any]]:
+    """What workers last said of their cohorts; not of those whose worker is gone, which leaves its file behind."""
+    entries = []
+    for _, entry in _entries(folder.path / "progress"):
+        if any(
+            is_claimed(home.claim_path(run_id)) for run_id in entry["run_ids"] for home in (folder, folder.teachers)
+        ):
+            entry.setdefault("shares", {})  # jobs run a copy of the suite, which may be older than this
+            entries.append(entry)
+    return entries
+
+
+def _entries(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted(folder.glob("[!.]*.json")):
+        try:
+            yield path, json.loads(path.read_bytes())
+        except (OSError, ValueError):  # finished in this very moment
+            continue
+
+
+def _goes_on(member: Trained) -> bool:
+    return member.diverged_epoch is None
+
+
+def _share(member: Trained) -> float:
+    """How much of a run's training is behind it, phases counted like other epochs; all of it if it diverged."""
+    if not _goes_on(member):
+        return 1.0
+    return (member.next_step - member.first_step) / (member.run.recipe.epochs * member.steps - member.first_step)
+
+
+def _name(run: Run) -> str:
+    return f"{run.pair or run.student.name} {run.label}"
+
+
+def _training_top1(member: Trained) -> str:
+    """What is shown of a run: the training accuracy of its latest whole epoch in percent, or why there is none."""
+    if not _goes_on(member):
+        return "diverged"
+    if not member.curve:
+        return "waits" if member.next_step == member.first_step else "begins"
+    top1 = member.curve[-1]["train_top1"]
+    return "teacher only" if top1 is None else f"{100 * top1:.1f}"

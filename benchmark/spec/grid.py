@@ -1,0 +1,226 @@
+"""A grid, as a TOML file states it: which runs, what they are compared with, how options are tuned. No torch here."""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from benchmark.errors import UsageError, unknown
+from benchmark.spec.run import Architecture, Dataset, Pair, Recipe
+from benchmark.spec.value import Count, Fields, Name, Options, Scalar, Size, Value, parse
+
+GRIDS = Path(__file__).parents[1] / "grids"
+
+
+class Control(Value):
+    """What a comparison needs beside methods: some of a grid's methods under another recipe, teacher or options.
+
+    `METHOD@NAME` names its runs. recipe: fields that differ from the grid's; options: those that differ, by method;
+    teacher "student" is the born-again one, the student's architecture trained alone by the student's recipe; shuffled
+    gives every image the teacher's outputs for another image of its batch.
+    """
+
+    name: Name
+    methods: tuple[str, ...] = ("student",)
+    recipe: Fields = {}
+    options: Options = {}
+    teacher: Literal["pair", "student"] = "pair"
+    shuffled: bool = False
+
+
+TUNED = "tuned"
+"""The name of the control whose options were chosen by tuning."""
+
+
+class Range(Value):
+    """Where trials of an option lie: evenly from `low` to `high`, in the option or in its logarithm."""
+
+    low: float
+    high: float
+    scale: Literal["linear", "log"] = "log"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.low < self.high:
+            raise ValueError(f"low = {self.low:g} is not below high = {self.high:g}")
+        if self.scale == "log" and self.low <= 0:
+            raise ValueError(f"low = {self.low:g} has no logarithm; scale = 'linear' takes it")
+        return self
+
+
+class Tuning(Value):
+    """The same number of trials for every method, the best by validation accuracy to be chosen.
+
+    ranges: for a method either a list of trials, each a table of options, or for each option a list of values or a
+    Range; the values of several options are combined at random, each used once (a Latin hypercube).
+    """
+
+    trials: Annotated[int, Field(ge=2)]
+    seeds: tuple[Count, ...] = Field(min_length=1)
+    ranges: dict[str, list[dict[str, Scalar]] | dict[str, Range | list[Scalar]]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _equal(self) -> Self:
+        for method, ranges in self.ranges.items():
+            lists = {method: ranges} if isinstance(ranges, list) else {f"{method}.{k}": v for k, v in ranges.items()}
+            for name, values in lists.items():
+                if isinstance(values, list) and len(values) != self.trials:
+                    raise ValueError(f"{name} has {len(values)} trials; every method gets {self.trials}")
+                if isinstance(values, list) and any(value in values[:i] for i, value in enumerate(values)):
+                    raise ValueError(f"{name} names a trial twice")
+        return self
+
+
+RESERVED = ("teachers", "reference")
+"""Names of the folders in `results` that are not a grid's."""
+
+
+class Grid(Value):
+    """A named grid, resolved: every default filled in."""
+
+    name: Name
+    description: str = ""
+    datasets: tuple[Dataset, ...] = Field(min_length=1)
+    architectures: dict[str, Architecture] = {}
+    pairs: tuple[Pair, ...] = Field(min_length=1)
+    methods: tuple[str, ...] = Field(min_length=1)
+    options: dict[str, dict[str, Scalar]] = {}
+    seeds: tuple[Count, ...] = Field((0, 1, 2), min_length=1)
+    teacher_seed: Count | Literal["paired"] = 0
+    recipe: Recipe
+    teacher_recipe: Recipe
+    recipes: dict[str, Fields] = {}
+    """Fields that differ for an architecture, as student and as teacher."""
+    control: tuple[Control, ...] = ()
+    tuning: Tuning | None = None
+    expected_accuracy: dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]] = {}
+    """By data set and architecture: below this test accuracy a teacher is refused."""
+    keep_weights: bool = False
+    keep_predictions: bool = False
+    """Keep logits and labels of all test images, of teachers too, beside the records."""
+    threads: Size | None = None
+    """CPU threads per worker unless the command line says otherwise; None for an equal share of the cores. Small
+    networks lose time on a second one, and records are bit-identical at one thread count only."""
+
+    def located(self, dataset: Dataset) -> Dataset:
+        """A run's data set with the path where this grid says it lies."""
+        paths = {own.name: own.path for own in self.datasets}
+        return dataset.model_copy(update={"path": paths.get(dataset.name)})
+
+    def as_toml(self) -> dict[str, Any]:
+        """Plain values for a TOML file, which has no null: keys without a value are left out."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve(cls, raw: Any) -> Any:
+        """Shorthands of a TOML file: the teacher's recipe differs from the student's only where it says so, and an
+        architecture without an entry is the timm model of that name. What is not of the right kind is left as it is,
+        for the validation of the fields to name.
+        """
+        if not isinstance(raw, Mapping):
+            return raw
+        raw = dict(raw)
+        recipe, teacher_recipe = raw.get("recipe"), raw.get("teacher_recipe", {})
+        if isinstance(recipe, Mapping) and isinstance(teacher_recipe, Mapping):
+            raw["teacher_recipe"] = {**recipe, **teacher_recipe}
+        named = raw.get("architectures", {})
+        if isinstance(named, Mapping):
+            models = [m for m in _models(raw.get("pairs")) if m not in named]
+            entries = {**named, **{model: {"model": model} for model in models}}
+            raw["architectures"] = {
+                name: {"name": name, **entry} if isinstance(entry, Mapping) else entry
+                for name, entry in entries.items()
+            }
+        return raw
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.name in RESERVED:
+            raise ValueError(f"name {self.name!r} is kept for a folder beside the grids' own; choose another")
+        known = {dataset.name for dataset in self.datasets}
+        for dataset, accuracies in self.expected_accuracy.items():
+            if dataset not in known:
+                raise ValueError(f"expected_accuracy: {unknown('dataset', dataset, known)}")
+            for name in accuracies.keys() - self.architectures.keys():
+                raise ValueError(f"expected_accuracy.{dataset}: {unknown('architecture', name, self.architectures)}")
+        for name in self.recipes.keys() - self.architectures.keys():
+            raise ValueError(f"recipes: {unknown('architecture', name, self.architectures)}")
+        for name in self.architectures:
+            self.teacher_recipe_of(name)
+            for control in (None, *self.control):
+                self.recipe_of(name, control)
+        for what, names in (
+            ("control", [control.name for control in self.control]),
+            ("dataset", [dataset.name for dataset in self.datasets]),
+            ("pair", [pair.name for pair in self.pairs]),
+            ("method", list(self.methods)),
+            ("seed", [str(seed) for seed in self.seeds]),
+        ):
+            twice = {name for name in names if names.count(name) > 1}
+            if twice:
+                raise ValueError(f"{what} {', '.join(sorted(twice))} is listed twice")
+        return self
+
+    def recipe_of(self, architecture: str, control: Control | None = None) -> Recipe:
+        """How a student of this architecture is trained, also under a control."""
+        recipe = _changed(self.recipe, self.recipes.get(architecture, {}), f"recipes.{architecture}")
+        return _changed(recipe, control.recipe, f"control.{control.name}.recipe") if control else recipe
+
+    def teacher_recipe_of(self, architecture: str) -> Recipe:
+        return _changed(self.teacher_recipe, self.recipes.get(architecture, {}), f"recipes.{architecture}")
+
+    def control_named(self, name: str) -> Control:
+        """Raises UsageError for one that is not there."""
+        for control in self.control:
+            if control.name == name:
+                return control
+        raise unknown("control", name, [control.name for control in self.control])
+
+    def control_of(self, method: str) -> Control | None:
+        """The control in `METHOD@CONTROL`, None for a method alone. Raises UsageError for one that is not there."""
+        name = method.partition("@")[2]
+        return self.control_named(name) if "@" in method else None
+
+    @property
+    def all_methods(self) -> tuple[str, ...]:
+        """What 'all' means: the methods, and the controls of the grid file with their methods."""
+        controls = [control for control in self.control if control.name != TUNED]
+        controlled = [f"{method}@{control.name}" for control in controls for method in control.methods]
+        return tuple(dict.fromkeys((*self.methods, *controlled)))
+
+
+def _changed(recipe: Recipe, fields: Fields, source: str) -> Recipe:
+    """A recipe with other values of some fields. Raises UsageError for one that it does not have."""
+    return parse(Recipe, {**recipe.model_dump(), **fields}, source) if fields else recipe
+
+
+def grid_names() -> list[str]:
+    return sorted(path.stem for path in GRIDS.glob("*.toml"))
+
+
+def load_grid(name_or_file: str) -> Grid:
+    """A grid by its name in `benchmark/grids`, or from a TOML file.
+
+    Raises UsageError for a file that is missing, not TOML, or has a wrong key or value.
+    """
+    path = Path(name_or_file)
+    if path.suffix != ".toml":
+        path = GRIDS / f"{name_or_file}.toml"
+        if not path.exists():
+            raise unknown("grid", name_or_file, [*grid_names(), "FILE.toml"])
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"grid file {str(path)!r} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"grid file {str(path)!r} is not TOML: {error}") from None
+    return parse(Grid, {"name": path.stem, **raw}, source=path.name)
+
+
+def _models(pairs: Any) -> list[str]:
+    """The names in pairs that are not validated yet."""
+    tables = [pair for pair in pairs if isinstance(pair, Mapping)] if isinstance(pairs, list | tuple) else []
+    return [model for pair in tables for key in ("teacher", "student") if isinstance(model := pair.get(key), str)]

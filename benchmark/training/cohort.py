@@ -1,0 +1,168 @@
+"""Train one cohort in this process: from runs and a results folder to records."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import methods
+from benchmark import data
+from benchmark.data import EvaluationData, Splits, TrainingData
+from benchmark.models.weights import save_weights, weights_sha256
+from benchmark.records import Cost, Folder, Record, Result
+from benchmark.records.predictions import save_predictions
+from benchmark.spec import Grid, Recipe, Run
+from benchmark.training import checkpoints
+from benchmark.training.count import cost
+from benchmark.training.evaluation import classification_measures, outputs_on, teacher_measures
+from benchmark.training.loop import Watch, settle, train
+from benchmark.training.member import Member, build_student, build_task
+from benchmark.training.provenance import provenance
+from benchmark.training.teacher import Teacher, admit
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the members of a cohort share."""
+
+    folder: Folder
+    recipe: Recipe
+    splits: Splits
+    training: TrainingData
+    validation: EvaluationData
+    test: EvaluationData
+    teacher: Teacher | None
+    device: torch.device
+
+    @cached_property
+    def supplied(self) -> tuple[Tensor, Tensor] | None:
+        """The teacher's logits [N, K] and embeddings [N, D] on the test set, computed once for all students."""
+        if (teacher := self.teacher) is None:
+            return None
+        return outputs_on(lambda images: teacher.evaluate(images, self.recipe.teacher_precision), self.test)
+
+
+def run_cohort(
+    folder: Folder,
+    runs: Sequence[Run],
+    grid: Grid,
+    device: torch.device,
+    data_dir: Path | None,
+    stop: Callable[[], bool] = lambda: False,
+    report: Callable[[Sequence[Member]], None] = lambda members: None,
+) -> bool:
+    """Bring every run to a record; False if stopped before, with checkpoints to go on from.
+
+    Raises TeacherError if the teacher does not pass its gate, UsageError for data or networks that cannot be had.
+    """
+    recipe = runs[0].recipe
+    settle(recipe, device)
+    bench = _bench(folder, runs[0], grid, device, data_dir)
+    if device.type == "cuda":  # this worker's earlier cohorts may have needed more
+        torch.cuda.reset_peak_memory_stats(device)
+    members = [member for run in runs if (member := _member(run, bench))]
+    if not members:
+        return True
+
+    def save(active: Sequence[Member]) -> None:
+        for member in active:
+            checkpoints.save(folder.checkpoints_path(member.run.id), member.state())
+
+    if not train(members, bench.teacher, bench.training, bench.validation, Watch(stop, save, report)):
+        return False
+    for member in members:
+        _finish(member, bench, grid, len(members))
+    return True
+
+
+def _bench(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir: Path | None) -> Bench:
+    splits = data.load(grid.located(run.dataset), data_dir)
+    data.keep(run.dataset, splits, folder.path)
+    teacher = None
+    if run.teacher is not None:
+        expected = grid.expected_accuracy.get(run.dataset.name, {}).get(run.teacher.student.name)
+        teacher = admit(run, folder.teachers, splits, device, expected)
+    training = data.training_data(splits.train, run.recipe, device)
+    held_out = (splits.validation, splits.test)
+    validation, test = (data.evaluation_data(images, run.recipe, device) for images in held_out)
+    return Bench(folder, run.recipe, splits, training, validation, test, teacher, device)
+
+
+def _member(run: Run, bench: Bench) -> Member | None:
+    """The run, ready to go on from its newest checkpoint; None if its method cannot serve the pair."""
+    network = build_student(run, bench.splits.classes, bench.device)
+    task = build_task(run, network, bench.teacher.network if bench.teacher else None, bench.training)
+    if reason := methods.unsupported(run.method, task, run.options):
+        origin = provenance(bench.device, run.recipe.deterministic, resumed=0)
+        result = Result(reason=reason, teacher_id=run.teacher.id if run.teacher else None)
+        record = Record(run_id=run.id, status="not_applicable", run=run, result=result, cost=Cost(), provenance=origin)
+        bench.folder.finish(record, [])
+        return None
+    member = Member(run, task, network, bench.device, bench.training.steps)
+    if state := checkpoints.newest(bench.folder.checkpoints_path(run.id), run.id, bench.device):
+        member.restore(state)
+        log.info("%s goes on from step %d", run.id, member.next_step)
+    return member
+
+
+def _finish(member: Member, bench: Bench, grid: Grid, cohort_size: int) -> None:
+    """Evaluate on the test set, which is read here and nowhere before, and write what is kept, the record last."""
+    folder = bench.folder
+    outputs = outputs_on(member.evaluate, bench.test) if member.diverged_epoch is None else None
+    record = _record(member, outputs, bench, cohort_size)
+    if record.status == "done" and outputs is not None:
+        if grid.keep_predictions:
+            logits, labels = outputs[0].cpu().numpy(), bench.test.labels.cpu().numpy()
+            save_predictions(folder.predictions_path(record.run_id), logits, labels)
+        if grid.keep_weights or member.run.teacher is None:
+            save_weights(folder.weights_path(record.run_id), member.network.model, member.run)
+    folder.finish(record, member.curve)
+    checkpoints.discard(folder.checkpoints_path(record.run_id))
+
+
+def _record(member: Member, outputs: tuple[Tensor, Tensor] | None, bench: Bench, cohort_size: int) -> Record:
+    result = _result(member, outputs, bench)
+    return Record(
+        run_id=member.run.id,
+        status="done" if result.reason is None else "diverged",
+        run=member.run,
+        result=result,
+        cost=cost(member, bench.teacher, bench.training, cohort_size),
+        provenance=provenance(bench.device, member.run.recipe.deterministic, member.resumed),
+    )
+
+
+def _result(member: Member, outputs: tuple[Tensor, Tensor] | None, bench: Bench) -> Result:
+    """What the member came to, by its logits [N, K] and embeddings [N, D] on the test set; None if it diverged."""
+    splits = bench.splits
+    values: dict[str, object] = {"test_images": len(bench.test), "test_duplicates": splits.test_duplicates}
+    values["data_sha256"] = splits.sha256
+    teacher = bench.teacher
+    if teacher is not None:
+        its = teacher.record
+        values |= {"teacher_id": its.run_id, "teacher_weights_sha256": its.result.weights_sha256}
+        values["teacher_top1"] = its.result.top1
+    if outputs is None:
+        assert member.diverged_epoch is not None
+        reason = f"the training loss was not finite in {epoch_name(member.diverged_epoch)}"
+        return Result.model_validate({**values, "diverged_epoch": member.diverged_epoch, "reason": reason})
+    if not all(torch.isfinite(output).all() for output in outputs):
+        last = member.run.recipe.epochs - 1
+        return Result.model_validate({**values, "diverged_epoch": last, "reason": "the trained student is not finite"})
+    values |= classification_measures(outputs[0], bench.test.labels)
+    if bench.supplied is not None:
+        values |= teacher_measures(outputs, bench.supplied)
+    if member.curve:
+        values |= {key: member.curve[-1][key] for key in ("train_loss", "train_top1", "validation_top1")}
+    return Result.model_validate({**values, "weights_sha256": weights_sha256(member.network.model)})
+
+
+def epoch_name(epoch: int) -> str:
+    """An epoch for people: main ones count from 1, those of phases back from -1."""
+    return f"epoch {epoch + 1}" if epoch >= 0 else f"epoch {epoch}, in a phase"

@@ -1,0 +1,81 @@
+"""The device that work is done on, and what the precisions of a recipe mean there: torch's own defaults differ."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, get_args
+
+import torch
+
+from benchmark.errors import UsageError
+from benchmark.spec import Recipe
+from methods.base import Outputs, Tap
+
+TAPS: tuple[Tap, ...] = get_args(Tap)
+
+TF32_CAPABILITY = (8, 0)
+"""The first GPUs that compute in TF32: Ampere."""
+
+
+def device_named(name: str) -> torch.device:
+    """auto: a GPU where there is one. Raises UsageError for a GPU that is not there."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device 'cuda' is not to be had on this machine; valid here: auto, cpu")
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def settle_precision(recipe: Recipe, device: torch.device) -> None:
+    """Have this process's convolutions, backward ones included, computed as the recipe's student wants them, and
+    matrix products in float32 always: relations are differences of large numbers.
+
+    Raises UsageError for a device that cannot do it.
+    """
+    check_precision(recipe, device)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = recipe.precision == "tf32"
+
+
+def check_precision(recipe: Recipe, device: torch.device) -> None:
+    """Raises UsageError for a device that cannot compute as the recipe wants."""
+    if "tf32" not in (recipe.precision, recipe.teacher_precision):
+        return
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) < TF32_CAPABILITY:
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU"
+        raise UsageError(
+            f"precision 'tf32' needs a GPU of the Ampere generation or later, not {name}; valid here: float32, bfloat16"
+        )
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+@contextmanager
+def inference_in(device: torch.device, precision: str) -> Iterator[None]:
+    """A forward pass in a precision of its own."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    try:
+        with torch.no_grad(), autocast(device, precision):
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def in_float32(outputs: Outputs, reads: Collection[Tap] = TAPS) -> Outputs:
+    """The outputs that are read in float32; the others stay as they are, since a conversion costs a copy."""
+    changed: dict[str, Any] = {tap: getattr(outputs, tap).float() for tap in reads if tap != "maps"}
+    if "maps" in reads:
+        changed["maps"] = tuple(m.float() for m in outputs.maps)
+    return replace(outputs, **changed)
+
+
+def seed_generators(device: torch.device, seed: int) -> None:
+    """Put the CPU's and this device's generators into the state of `torch.manual_seed`, which visits all devices' and
+    takes a hundred times as long."""
+    if device.type not in ("cpu", "cuda"):
+        torch.manual_seed(seed)
+        return
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)

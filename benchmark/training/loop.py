@@ -1,0 +1,91 @@
+"""The lock-step loop: one batch stream and one teacher forward for all students of a cohort."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from benchmark.data import EvaluationData, TrainingData
+from benchmark.spec import Recipe
+from benchmark.training.device import settle_precision
+from benchmark.training.member import Member
+from benchmark.training.teacher import Frozen
+from methods.base import Batch
+
+CHECKPOINT_SECONDS = 60.0
+
+
+def settle(recipe: Recipe, device: torch.device) -> None:
+    """Set torch's process-wide switches as a recipe wants them. Raises UsageError for a device that cannot."""
+    settle_precision(recipe, device)
+    torch.use_deterministic_algorithms(recipe.deterministic or device.type == "cpu")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the loop tells and asks the outside, at step boundaries and epoch edges."""
+
+    stop: Callable[[], bool] = lambda: False
+    save: Callable[[Sequence[Member]], None] = lambda members: None
+    report: Callable[[Sequence[Member]], None] = lambda members: None
+
+
+def train(
+    members: Sequence[Member],
+    teacher: Frozen | None,
+    data: TrainingData,
+    validation: EvaluationData,
+    watch: Watch,
+) -> bool:
+    """Train every member to the end of its recipe, or until it diverges; False if stopped before.
+
+    Members share data, teacher, recipe and seed. Resumed members may have come to different steps: the ones that are
+    ahead sit out the steps they have made, which changes nothing for either, since batches are a function of the step.
+    So do members with fewer epochs of phases, which are numbered below 0.
+    """
+    recipe, seed = members[0].run.recipe, members[0].run.seed
+    saved = time.monotonic()
+    for epoch in range(min(member.next_step for member in members) // data.steps, recipe.epochs):
+        remaining = [member for member in members if member.diverged_epoch is None]
+        if not remaining:
+            break
+        active = [member for member in remaining if member.next_step // data.steps == epoch]
+        started = time.perf_counter()
+        views = data.views(seed, epoch)
+        for step in range(data.steps):
+            now = epoch * data.steps + step
+            due = [member for member in active if member.next_step == now]
+            if not due:
+                continue
+            images, labels, index = data.training_batch(views, step)
+            share = now / (recipe.epochs * data.steps) if now > 0 else 0.0
+            progress = torch.full((), share, device=data.device)
+            tick = time.thread_time()
+            reads = frozenset().union(*(member.reads for member in due))
+            supplied = teacher.outputs(images, recipe.teacher_precision, reads) if teacher and reads else None
+            teacher_seconds = time.thread_time() - tick
+            for member in due:
+                member.step(images, Batch(labels, index, epoch, progress, member.generator), supplied)
+                member.teacher_seconds += teacher_seconds if member.reads else 0.0
+                if step == data.steps - 1:
+                    member.close_epoch(epoch, validation)
+            watch.report(members)
+            stopping = watch.stop()
+            if stopping or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                started = _charge(active, started)  # what a checkpoint leaves out is never counted
+                watch.save(active)
+                saved = time.monotonic()
+            if stopping:
+                return False
+        _charge(active, started)
+    return True
+
+
+def _charge(members: Sequence[Member], since: float) -> float:
+    """Add the time since then to what the cohort has cost each of these; returns now."""
+    now = time.perf_counter()
+    for member in members:
+        member.cohort_seconds += now - since
+    return now

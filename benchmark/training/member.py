@@ -1,0 +1,264 @@
+"""One run in training: a student, its method, its optimiser, and how far they have come."""
+
+import copy
+import math
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import methods
+from benchmark.data import EvaluationData, TrainingData
+from benchmark.models import Network, create
+from benchmark.spec import Run, derive_seed
+from benchmark.training.device import autocast, in_float32, seed_generators
+from benchmark.training.evaluation import accuracy
+from benchmark.training.schedule import learning_rate
+from methods.base import Batch, Method, Outputs, Phase, Task
+
+VALIDATION_EPOCHS = 5
+"""Every how many epochs, and after the last one, the validation split is looked at."""
+
+
+class Member:
+    """A run and its state.
+
+    `next_step` counts optimiser steps: from 0 in the main schedule, below 0 in the phases before it. Each phase, and
+    the main schedule, starts with a fresh optimiser.
+    """
+
+    def __init__(self, run: Run, task: Task, network: Network, device: torch.device, steps: int) -> None:
+        """steps: optimiser steps of one epoch."""
+        self.run = run
+        self.device = device
+        self.reads = methods.reads(run.method, run.options)
+        self.network = network.train()
+        self.method = build_method(run, task).to(device).train()
+        self.steps = steps
+        self.first_step = -sum(phase.epochs for phase in self.method.phases) * steps
+        self.curve: list[dict[str, Any]] = []
+        self.diverged_epoch: int | None = None
+        self.seconds = 0.0
+        self.cohort_seconds = 0.0
+        self.teacher_seconds = 0.0
+        self.resumed = 0
+        self._hidden_weights = hidden_weights(network)
+        self._sums = torch.zeros(3, dtype=torch.float64, device=device)  # loss, correct, images
+        self.generator = torch.Generator()
+        self._student_seed = derive_seed("step", run.seed, run.student.identity())
+        self._method_seed = derive_seed("step", run.seed, run.method)
+        self.enter(self.first_step)
+
+    def enter(self, step: int) -> None:
+        """Be at a step, with a fresh optimiser."""
+        self.next_step = step
+        self.phase = self.phase_at(step)
+        self.optimizer = self._fresh_optimizer()
+
+    def phase_at(self, step: int) -> Phase | None:
+        """The phase that a step belongs to, None for the main schedule."""
+        end = self.first_step
+        for phase in self.method.phases:
+            end += phase.epochs * self.steps
+            if step < end:
+                return phase
+        return None
+
+    def _fresh_optimizer(self) -> torch.optim.SGD:
+        trains = self.phase.trains if self.phase else "both"
+        decay = self.phase.weight_decay if self.phase else None
+        modules = {"student": (self.network,), "own": (self.method,), "both": (self.network, self.method)}[trains]
+        return torch.optim.SGD(
+            [p for module in modules for p in module.parameters() if p.requires_grad],
+            lr=self.run.recipe.learning_rate,
+            momentum=self.run.recipe.momentum,
+            nesterov=self.run.recipe.nesterov,
+            weight_decay=self.run.recipe.weight_decay if decay is None else decay,
+            foreach=True,  # the bits of a loop over parameters; one kernel for many of them on a GPU
+        )
+
+    def step(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> None:
+        """One optimiser step on images [B, C, H, W].
+
+        Random draws of the student (dropout, stochastic depth) and of the method start from a state of their own, so
+        that they do not depend on who else trains in this process.
+        """
+        started = time.thread_time()
+        seed_generators(self.device, derive_seed(self._student_seed, self.next_step))
+        self.generator.manual_seed(derive_seed(self._method_seed, self.next_step))
+        if teacher is not None and self.run.shuffled:
+            teacher = misaligned(teacher)
+        loss, logits = self.backward(images, batch, teacher)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate(self.next_step)
+        self.optimizer.step()
+        self._bound_norms()
+        correct = torch.zeros_like(batch.labels[0]) if logits is None else (logits.argmax(1) == batch.labels).sum()
+        self._sums += torch.stack([loss * len(images), correct, torch.full_like(correct, len(images))])
+        self.next_step += 1
+        if self.phase_at(self.next_step) is not self.phase:
+            self.enter(self.next_step)
+        self.seconds += time.thread_time() - started
+
+    @torch.no_grad()
+    def _bound_norms(self) -> None:
+        """Cut each hidden unit's incoming weights down to the recipe's largest norm, if it has one."""
+        if (largest := self.run.recipe.max_norm) is not None:
+            for weight in self._hidden_weights:
+                weight.copy_(torch.renorm(weight, 2, 0, largest))
+
+    def backward(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> tuple[Tensor, Tensor | None]:
+        """Put the gradients of the step's loss into the parameters; returns the loss, a scalar, and the logits [B, K],
+        None in a phase that does not run the student, both detached.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.phase is not None:
+            outputs = None if self.phase.trains == "own" else self._outputs(images)
+            with self._method_precision():
+                loss = self.phase.loss(outputs, teacher, batch).float()
+            loss.backward()
+            return loss.detach(), outputs.logits.detach() if outputs else None
+        main, ruled, logits = self._losses(images, batch, teacher)
+        if ruled is None:
+            main.backward()
+            return main.detach(), logits.detach()
+        self._backward_by_rule(main, ruled, batch)
+        return (main + ruled).detach(), logits.detach()
+
+    def _losses(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> tuple[Tensor, Tensor | None, Tensor]:
+        """The main loss and the one under a gradient rule, scalars, and the logits [B, K]."""
+        outputs = self._outputs(images)
+        with self._method_precision():
+            logits = self.method.predict(outputs)
+            plain, ruled = self.method.terms(outputs, teacher, batch)
+        cross_entropy = self.method.classification(logits.float(), batch.labels)
+        main = self.method.ce_weight * cross_entropy + plain.float()
+        return main, None if ruled is None else ruled.float(), logits
+
+    def _backward_by_rule(self, main: Tensor, ruled: Tensor, batch: Batch) -> None:
+        """Gradients of the student by the method's rule, of the method's own parameters as they are; none, and so no
+        weight decay either, for a parameter that neither loss reaches."""
+        students = [p for p in self.network.parameters() if p.requires_grad]
+        owns = [p for p in self.method.parameters() if p.requires_grad]
+        of_main = torch.autograd.grad(main, (*students, *owns), retain_graph=True, allow_unused=True)
+        of_term = torch.autograd.grad(ruled, (*students, *owns), allow_unused=True)
+        for i, (parameter, g_main, g_term) in enumerate(zip((*students, *owns), of_main, of_term, strict=True)):
+            if g_main is None and g_term is None:
+                continue
+            g_main = torch.zeros_like(parameter) if g_main is None else g_main
+            g_term = torch.zeros_like(parameter) if g_term is None else g_term
+            parameter.grad = self.method.combine(g_main, g_term, batch) if i < len(students) else g_main + g_term
+
+    def _outputs(self, images: Tensor) -> Outputs:
+        with autocast(self.device, self.run.recipe.precision):
+            outputs = self.network(images)
+        return in_float32(outputs, self.reads) if self.method.precision == "float32" else outputs
+
+    def _method_precision(self) -> torch.autocast:
+        return autocast(self.device, self.run.recipe.precision if self.method.precision == "autocast" else "float32")
+
+    def learning_rate(self, step: int) -> float:
+        phase = self.phase_at(step)
+        if phase is None:
+            return learning_rate(self.run.recipe, step, self.steps)
+        return self.run.recipe.learning_rate if phase.learning_rate is None else phase.learning_rate
+
+    def close_epoch(self, epoch: int, validation: EvaluationData) -> None:
+        """Move the epoch's sums off the device, once, and add a row to the curve."""
+        loss, correct, images = self._sums.tolist()
+        self._sums.zero_()
+        first = epoch * self.steps
+        row: dict[str, Any] = {"epoch": epoch, "learning_rate": self.learning_rate(first), "train_loss": loss / images}
+        phase = self.phase_at(first)
+        row["train_top1"] = None if phase and phase.trains == "own" else correct / images
+        due = epoch >= 0 and ((epoch + 1) % VALIDATION_EPOCHS == 0 or epoch + 1 == self.run.recipe.epochs)
+        row["validation_top1"] = accuracy(self.predict, validation) if due and len(validation) else None
+        self.curve.append(row)
+        if not math.isfinite(loss):
+            self.diverged_epoch = epoch
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Logits [B, K] of images [B, C, H, W], as deployed."""
+        return self.evaluate(images)[0]
+
+    def evaluate(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [B, K] and embeddings [B, D] in evaluation mode, float32."""
+        self.network.eval()
+        self.method.eval()
+        with torch.no_grad(), self._method_precision():
+            outputs = self._outputs(images)
+            logits = self.method.predict(outputs)
+        self.network.train()
+        self.method.train()
+        return logits.float(), outputs.embedding.float()
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a checkpoint keeps; random states are pure functions and need no keeping."""
+        return {
+            "run_id": self.run.id,
+            "network": self.network.state_dict(),
+            "method": self.method.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "sums": self._sums,
+            "next_step": self.next_step,
+            "curve": self.curve,
+            "diverged_epoch": self.diverged_epoch,
+            "seconds": (self.seconds, self.cohort_seconds, self.teacher_seconds),
+            "resumed": self.resumed,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.method.load_state_dict(state["method"])
+        self.enter(state["next_step"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._sums.copy_(state["sums"])
+        self.curve = list(state["curve"])
+        self.diverged_epoch = state["diverged_epoch"]
+        self.seconds, self.cohort_seconds, self.teacher_seconds = state["seconds"]
+        self.resumed = state["resumed"] + 1
+
+
+def build_student(run: Run, classes: int, device: torch.device) -> Network:
+    """The student with its initial weights: the same for every method of a seed."""
+    return create(run.student, run.recipe, classes, run.seed).to(device)
+
+
+def build_task(run: Run, network: Network, teacher: Network | None, data: TrainingData) -> Task:
+    """What a run's method may know."""
+    image = data.batch(0, 2)[0]
+    return Task(
+        student=network.shapes(image),
+        teacher=teacher.shapes(image) if teacher else None,
+        labels=data.labels,
+        epochs=run.recipe.epochs,
+        label_smoothing=run.recipe.label_smoothing,
+        classifier=copy.deepcopy(teacher.classifier) if teacher else None,
+    )
+
+
+def build_method(run: Run, task: Task) -> Method:
+    """The method with its own initial weights, which depend on (seed, method)."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(derive_seed("method", run.seed, run.method))
+        return methods.load(run.method, task, run.options)
+
+
+def hidden_weights(network: Network) -> list[Tensor]:
+    """Weights [units, ...] of all linear layers and convolutions but the classifier's."""
+    classifiers = {id(parameter) for parameter in network.classifier.parameters()}
+    layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    return [layer.weight for layer in layers if id(layer.weight) not in classifiers]
+
+
+def misaligned(outputs: Outputs) -> Outputs:
+    """Every image's outputs given to the next image of the batch, whose order is random."""
+    return replace(
+        outputs,
+        logits=outputs.logits.roll(1, 0),
+        embedding=outputs.embedding.roll(1, 0),
+        maps=tuple(m.roll(1, 0) for m in outputs.maps),
+        pooled_map=outputs.pooled_map.roll(1, 0),
+    )

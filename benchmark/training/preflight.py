@@ -1,0 +1,110 @@
+"""What can be known to fail before any compute is spent: data, networks, methods and their option values."""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import methods
+from benchmark.data import Splits, load
+from benchmark.data import check as check_images
+from benchmark.errors import UsageError, unknown
+from benchmark.models import check, is_model, model_names
+from benchmark.spec import Architecture, Dataset, Grid, Recipe, Run
+from benchmark.training.device import check_precision, device_named
+from benchmark.training.teacher import IMAGE_FIELDS, other_images
+from methods.base import Shapes, Task
+
+
+def check_runs(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool) -> dict[str, str]:
+    """Read every data set, downloading it if wanted, and build every network and every method of these runs once.
+
+    Returns, by run id, why a method cannot serve a pair. Raises UsageError for the first thing that cannot be had.
+    """
+    classes = _check_data(runs, grid, data_dir, download)
+    distinct = {(run.dataset.name, run.pair, run.label): run for run in runs}
+    for run in distinct.values():
+        if run.teacher and (difference := other_images(run)):
+            raise UsageError(f"{run.label} on {run.pair}: {difference}")
+    networks = {_network(run, classes): run for run in distinct.values()}
+    networks |= {_network(run.teacher, classes): run.teacher for run in distinct.values() if run.teacher}
+    _check_models([run.student for run in networks.values()], grid.architectures)
+    shapes = {key: check(run.student, run.recipe, key[1]) for key, run in networks.items()}
+    reasons = {}
+    for key, run in distinct.items():
+        teacher = shapes[_network(run.teacher, classes)] if run.teacher else None
+        reasons[key] = _check_method(run, shapes[_network(run, classes)], teacher)
+    return {run.id: reason for run in runs if (reason := reasons[run.dataset.name, run.pair, run.label])}
+
+
+def _network(run: Run, classes: Mapping[str, int]) -> tuple[str, int, *tuple[object, ...]]:
+    """What tells the networks of a grid apart: the architecture's name, the number of classes, and what images they
+    have to take."""
+    seen = tuple(getattr(run.recipe, field) for field in (*IMAGE_FIELDS, "channels_last"))
+    return run.student.name, classes[run.dataset.name], *seen
+
+
+def _check_models(architectures: Sequence[Architecture], named: Mapping[str, Architecture]) -> None:
+    """A name that neither timm nor the grid has may be a slip in either."""
+    for architecture in architectures:
+        if not is_model(architecture.model):
+            own = [name for name, each in named.items() if is_model(each.model)]
+            raise unknown("model", architecture.model, [*own, *model_names()])
+
+
+def _check_data(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool) -> dict[str, int]:
+    """The number of classes of every data set."""
+    classes: dict[str, int] = {}
+    recipes: dict[Dataset, set[Recipe]] = {}
+    for run in runs:
+        recipes.setdefault(run.dataset, set()).update(each.recipe for each in (run, run.teacher) if each)
+    for dataset, used in recipes.items():
+        splits = load(grid.located(dataset), data_dir, download=download)
+        classes[dataset.name] = splits.classes
+        for images, recipe in product((splits.train, splits.test), used):
+            check_images(images, recipe)
+        for recipe in used:
+            _check_crops(dataset, recipe)
+            _check_classes(splits, dataset, recipe)
+    return classes
+
+
+def _check_crops(dataset: Dataset, recipe: Recipe) -> None:
+    """A field that nothing reads would still make another run of it."""
+    if dataset.storage == "resident" and recipe.crop_scale != Recipe.model_fields["crop_scale"].default:
+        raise UsageError(
+            f"crop_scale = {list(recipe.crop_scale)} is for storage = 'streamed'; images of {dataset.name!r} are "
+            "resident, and cropped by crop_padding"
+        )
+
+
+def _check_classes(splits: Splits, dataset: Dataset, recipe: Recipe) -> None:
+    """Left-out classes have to exist, and others to remain."""
+    if unknown_classes := [number for number in recipe.without_classes if number >= splits.classes]:
+        valid = f"0 to {splits.classes - 1}"
+        raise UsageError(f"without_classes: {dataset.name!r} has no class {unknown_classes[0]}; valid: {valid}")
+    if len(recipe.without_classes) == splits.classes:
+        raise UsageError(f"without_classes leaves no image of {dataset.name!r} to train on")
+
+
+def check_device(name: str, runs: Sequence[Run]) -> torch.device:
+    """The device; UsageError if this machine has not got it, or it cannot compute as the runs want."""
+    device = device_named(name)
+    for recipe in {each.recipe for run in runs for each in (run, run.teacher) if each}:
+        check_precision(recipe, device)
+    return device
+
+
+def _check_method(run: Run, student: Shapes, teacher: Shapes | None) -> str | None:
+    """Build the method, unless it cannot serve the pair: then say why."""
+    classifier = nn.Linear(teacher.embedding, teacher.classes) if teacher else None
+    task = Task(student, teacher, torch.zeros(2, dtype=torch.int64), run.recipe.epochs, classifier)
+    try:
+        reason = methods.unsupported(run.method, task, run.options)
+        if reason is None:
+            methods.load(run.method, task, run.options)
+        return reason
+    except ValueError as error:
+        raise UsageError(f"method {run.label}: {error}") from None

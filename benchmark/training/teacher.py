@@ -1,0 +1,119 @@
+"""The teacher: a trained run whose weights are kept, checked before any student starts, then frozen."""
+
+import math
+from collections.abc import Collection
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from benchmark.data import Splits, evaluation_data
+from benchmark.models import Network, create
+from benchmark.models.weights import weights_sha256
+from benchmark.records import Folder, Record
+from benchmark.spec import Precision, Run
+from benchmark.training.device import TAPS, in_float32, inference_in
+from benchmark.training.evaluation import accuracy
+from methods.base import Outputs, Tap
+
+TOLERATED_IMAGES, TOLERATED_SHARE = 2, 0.002
+"""By how many test images, and what share of them if that is more, a teacher's accuracy may be off its record's;
+devices and libraries differ in bits, of bfloat16 in many."""
+
+
+IMAGE_FIELDS = ("input_size", "mean", "std")
+"""Fields of a recipe that a student has to share with its teacher, which sees the student's images."""
+
+
+class TeacherError(RuntimeError):
+    """A teacher that no student should learn from, and why."""
+
+
+class Frozen:
+    """A network in evaluation mode, supplying outputs for a cohort's batches."""
+
+    def __init__(self, network: Network, device: torch.device) -> None:
+        self.device = device
+        self.network = network.to(device).eval().requires_grad_(False)
+
+    def outputs(self, images: Tensor, precision: Precision, reads: Collection[Tap] = TAPS) -> Outputs:
+        """Outputs for images [B, C, H, W], computed at this precision; those that are read then in float32."""
+        with inference_in(self.device, precision):
+            return in_float32(self.network(images), reads)
+
+
+class Teacher(Frozen):
+    """The teacher that a record describes, with the weights that were kept."""
+
+    def __init__(self, record: Record, folder: Folder, classes: int, device: torch.device) -> None:
+        self.record = record
+        run = record.run
+        super().__init__(create(run.student, run.recipe, classes, run.seed, pretrained=False), device)
+        path = folder.weights_path(record.run_id)
+        try:
+            self.network.model.load_state_dict(load_file(path, device=str(device)))
+        except FileNotFoundError:
+            raise TeacherError(f"teacher {record.run_id} has a record but no weights at {path}") from None
+        except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+            why = " ".join(str(error).split())
+            raise TeacherError(f"weights of teacher {record.run_id} at {path} cannot be used: {why}") from None
+
+    def evaluate(self, images: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:
+        """Logits [B, K] and embeddings [B, D]."""
+        outputs = self.outputs(images, precision)
+        return outputs.logits, outputs.embedding
+
+
+def admit(run: Run, folder: Folder, splits: Splits, device: torch.device, expected: float | None) -> Teacher:
+    """The teacher of a cohort, if it passes the gate; TeacherError says why it does not.
+
+    It must have a record of an accuracy above what the grid expects (or above chance by three standard errors where
+    nothing is expected), the recorded weights, the data set's classes, images of the student's size and
+    normalisation, and the recorded accuracy when evaluated again here.
+    """
+    teacher_run = run.teacher
+    assert teacher_run is not None
+    record = folder.record(teacher_run.id)
+    if record is None:
+        why = folder.failure(teacher_run.id) or "it was not trained"
+        raise TeacherError(f"teacher {teacher_run.id} has no record: {why}")
+    if record.status != "done" or record.result.top1 is None:
+        raise TeacherError(f"teacher {teacher_run.id} is {record.status}: {record.result.reason}")
+    if difference := other_images(run):
+        raise TeacherError(f"{run.student.name}: {difference}")
+    if record.result.data_sha256 != splits.sha256:
+        raise TeacherError(f"teacher {teacher_run.id} was trained on other images than {run.dataset.name!r} holds now")
+    _check_accuracy(record, splits.classes, expected)
+    teacher = Teacher(record, folder, splits.classes, device)
+    if weights_sha256(teacher.network.model) != record.result.weights_sha256:
+        raise TeacherError(f"weights of teacher {teacher_run.id} are not the ones its record describes")
+    test = evaluation_data(splits.test, teacher_run.recipe, device)
+    precision = teacher_run.recipe.precision  # as the record's accuracy was computed
+    measured = accuracy(lambda images: teacher.outputs(images, precision).logits, test)
+    if round(abs(measured - record.result.top1) * len(test)) > max(TOLERATED_IMAGES, TOLERATED_SHARE * len(test)):
+        raise TeacherError(f"teacher {teacher_run.id} has top-1 {measured:.4f} here, {record.result.top1:.4f} recorded")
+    return teacher
+
+
+def other_images(run: Run) -> str | None:
+    """What a run's teacher sees otherwise than the student, None if it sees the same images."""
+    assert run.teacher is not None
+    for field in IMAGE_FIELDS:
+        ours, its = getattr(run.recipe, field), getattr(run.teacher.recipe, field)
+        if ours != its:
+            return f"its teacher {run.teacher.student.name} gets {field} = {its}, it gets {ours}"
+    return None
+
+
+def _check_accuracy(record: Record, classes: int, expected: float | None) -> None:
+    top1, images = record.result.top1, record.result.test_images
+    assert top1 is not None
+    assert images
+    chance = 1 / classes
+    floor = expected if expected is not None else chance + 3 * math.sqrt(chance * (1 - chance) / images)
+    if top1 < floor:
+        against = (
+            "the grid's expected_accuracy is" if expected is not None else "three standard errors above chance are"
+        )
+        raise TeacherError(f"teacher {record.run_id} has top-1 {top1:.4f}; {against} {floor:.4f}")

@@ -1,0 +1,163 @@
+"""Gains, ranks, learning curves, relations and published numbers: what is drawn is what the rows say."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import drawn_grids as grids
+import fake_results as fake
+import pandas as pd
+import pytest
+from situations import figure_named, marks, texts
+
+from analysis.figures import Drawing, NotDrawnError, gains, learning, published, relation
+from analysis.runs.load import load
+from analysis.statistics.evidence import weigh
+from analysis.statistics.gains import relation_gains
+from analysis.style import KNOWN, listing_order, styles
+
+
+def test_the_heat_map_says_what_the_rows_say() -> None:
+    figure = figure_named("small", "gains")
+    heat = figure.figure.axes[0]
+    printed = [text.get_text() for text in heat.texts]
+    cells = {(row["method"], row["pair"]): row for row in figure.data[""] if row["pair"]}
+    assert len(printed) == len(cells) == 14
+    shown = [float(text.strip("*").replace("−", "-")) for text in printed]
+    assert shown == pytest.approx([row["gain"] for row in _by_method(cells)], abs=0.05)
+    assert {row["method"] for row in figure.data[""]} == {"kd", "fitnet", "sp", "rkd_d", "rkd_a", "rkd_da", "gkd"}
+
+
+def _by_method(cells: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as the heat map has them: methods from above, pairs from the left."""
+    return [cells[key] for key in sorted(cells, key=lambda key: (listing_order(key[0]), key[1]))]
+
+
+def gains_of(folder: Path) -> Drawing:
+    runs = load([folder]).runs
+    evidence = weigh(runs)
+    [figure] = gains.drawings(runs, evidence, styles(cell.method for cell in evidence.cells))
+    return figure
+
+
+def test_established_gains_are_bold_with_a_star(tmp_path: Path) -> None:
+    records = [fake.record(fake.run("student", seed), 0.80 + 0.001 * seed) for seed in range(6)]
+    records += [fake.record(fake.run("kd", seed), 0.90 + 0.0014 * seed) for seed in range(6)]
+    records += [fake.record(fake.run("sp", seed), 0.80 + 0.01 * (-1) ** seed) for seed in range(6)]
+    figure = gains_of(fake.write(tmp_path / "grid", *records))
+    found = {text.get_text(): text.get_fontweight() for text in figure.figure.axes[0].texts}
+    assert {text: weight for text, weight in found.items() if text.endswith("*")} == {"+10.1*": "bold"}
+
+
+def test_every_paired_gain_is_a_dot() -> None:
+    figure = figure_named("published", "gains")
+    [spread] = [axes for axes in figure.figure.axes if axes.get_xlabel().startswith("Gain")]
+    dots = sum(len(line.get_xydata()) for line in spread.lines if line.get_alpha())
+    assert dots == len(figure.data["_paired"]) == 13 * 11 * 2
+
+
+def test_more_pairs_than_a_page_holds_are_refused_by_name(tmp_path: Path) -> None:
+    pairs = [("resnet_l", f"s{i}") for i in range(37)]
+    folder = fake.write(tmp_path / "g", *(fake.record(fake.run(m, 0, p)) for p in pairs for m in ("student", "kd")))
+    with pytest.raises(NotDrawnError, match="37 pairs; a page holds 36"):
+        gains_of(folder)
+
+
+def test_the_diagram_names_its_test_and_every_method() -> None:
+    figure = figure_named("published", "ranks")
+    words = " ".join(text.get_text() for text in texts(figure))
+    assert "Friedman's test over n = 13 pairs" in words
+    assert "Wilcoxon" in words
+    assert all(KNOWN[method].name in words for method in grids.GAINS if method in KNOWN)
+    few = " ".join(text.get_text() for text in texts(figure_named("small", "ranks")))
+    assert "With so few pairs they cannot." in few
+
+
+# Learning curves, relation, published
+
+
+def test_bands_are_mean_and_standard_deviation() -> None:
+    rows = [
+        {"pair": "p", "teacher": "t", "student": "s", "method": "kd", "seed": seed, "epoch": epoch, "train_top1": top1}
+        for epoch, values in {-1: (0.1, 0.1, 0.1), 0: (0.90, 0.91, 0.95), 1: (0.5, float("nan"), float("nan"))}.items()
+        for seed, top1 in enumerate(values)
+    ]
+    found = learning.summarise(pd.DataFrame(rows), "train_top1")
+    assert list(found.epoch) == [1, 2]
+    assert list(found.n) == [3, 1]
+    assert (found["mean"][0], found.low[0], found.high[0]) == pytest.approx((92, 92 - 7**0.5, 92 + 7**0.5))
+    assert found.low[1] == found.high[1] == pytest.approx(50)
+
+
+@pytest.mark.parametrize("epochs", [3, 4, 5, 30])
+def test_epochs_have_numbers_however_few(epochs: int) -> None:
+    names = {"pair": "p", "teacher": "t", "student": "s"}
+    rows = [
+        {**names, "method": method, "seed": 0, "epoch": epoch, "train_top1": 0.8 + 0.1 * epoch / epochs}
+        for method in ("student", "kd", "sp")
+        for epoch in range(epochs)
+    ]
+    frame = pd.DataFrame(rows).assign(validation_top1=float("nan"))
+    for axes in learning.draw(frame, styles(["student", "kd", "sp"])).axes:
+        if axes.get_xaxis().get_visible() and axes.lines:
+            low, high = axes.get_xlim()
+            ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+            assert ticks
+            assert all(tick == int(tick) for tick in ticks)
+
+
+def test_two_epochs_are_no_curve() -> None:
+    """Two points, of which the axis would cut off the first."""
+    rows = [
+        {"pair": "p", "teacher": "t", "student": "s", "method": "kd", "seed": 0, "epoch": epoch, "train_top1": 0.8}
+        for epoch in range(2)
+    ]
+    with pytest.raises(NotDrawnError, match="no run has an accuracy after more than two epochs"):
+        learning.draw(pd.DataFrame(rows), styles(["kd"]))
+
+
+def test_curves_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
+    path = grids.write(tmp_path / "grid", grids.PAIRS[:1], ["student", "kd"], 2)
+    curves = sorted((path / "curves").iterdir())
+    curves[0].unlink()
+    curves[1].write_text("epoch,train_top1\n0,oops\n", encoding="utf-8")
+    curves[2].write_bytes(b"\xff\xfe\x00")
+    runs = load([path]).runs
+    assert len(learning.read(runs, [path])) == grids.RECIPE.epochs
+    shutil.rmtree(path / "curves")
+    with pytest.raises(NotDrawnError, match="cifar100: no run has"):
+        learning.drawings(runs, [path], styles(["student", "kd"]))
+
+
+def test_relation_gains_are_paired_by_seed(tmp_path: Path) -> None:
+    alone = [fake.record(fake.run("student", s), 0.9, cka=0.5 + 0.1 * s) for s in range(2)]
+    kd = [fake.record(fake.run("kd", s), 0.92, cka=0.7 + 0.1 * s) for s in range(2)]
+    runs = load([fake.write(tmp_path / "grid", *alone, *kd)]).runs
+    [row] = relation.cells(relation_gains(runs)).to_dict("records")
+    assert [row["n"], row["cka"], row["cka_std"], row["gain"]] == pytest.approx([2, 0.2, 0.0, 2.0])
+    assert "distance_correlation" not in row
+    [figure] = relation.drawings(runs, styles(["student", "kd"]))
+    assert [axes.get_title(loc="left").split()[0] for axes in figure.figure.axes] == ["CKA"]
+
+
+def test_published_marks_are_where_both_numbers_say() -> None:
+    figure = figure_named("small", "published_vs_reproduced")
+    [axes] = figure.figure.axes
+    assert axes.get_xlim() == axes.get_ylim()
+    assert sorted(marks(axes)) == sorted((r["published"], r["reproduced"]) for r in figure.data[""])
+    [equal] = [line for line in axes.lines if line.get_marker() == "None"]
+    assert list(equal.get_xdata()) == list(equal.get_ydata())
+    assert figure.data[""][1]["published_std"] == 0.2
+
+
+def test_pairs_are_named_beside_far_marks_only_if_there_are_several() -> None:
+    for situation, several in {"small": True, "one pair": False}.items():
+        figure = figure_named(situation, "published_vs_reproduced")
+        [axes] = figure.figure.axes
+        assert bool(axes.texts) == ("far off are named" in figure.caption) == several
+
+
+def test_a_panel_names_far_pairs_only_among_its_own() -> None:
+    rows = [{"dataset": name, "pair": name, "published": 70.0, "reproduced": 60.0} for name in ("one", "other")]
+    assert not published._names_tell(rows[:1])
+    assert published._names_tell([rows[0], {**rows[0], "pair": "another"}])

@@ -1,0 +1,97 @@
+"""Merging the records of several machines."""
+
+from pathlib import Path
+
+import fake_results as fake
+import pytest
+
+from analysis.__main__ import main
+from analysis.runs.load import load
+from analysis.runs.merge import merge
+from benchmark.errors import UsageError
+from benchmark.records import Folder, Record
+
+
+def records(values: dict[str, tuple[float, ...]], **result: object) -> list[Record]:
+    """Runs with these accuracies in percent, a seed each."""
+    return [
+        fake.record(fake.run(method, seed), value / 100, **result)
+        for method, accuracies in values.items()
+        for seed, value in enumerate(accuracies)
+    ]
+
+
+def halves(tmp_path: Path, **second: object) -> tuple[Path, Path]:
+    """One grid's runs on two machines, kd's seed 1 on both."""
+    every = records({"student": (80.0, 81.0, 82.0), "kd": (84.0, 85.0, 86.0)})
+    others = records({"student": (80.0, 81.0, 82.0), "kd": (84.0, 85.0, 86.0)}, **second)
+    return fake.write(tmp_path / "a", *every[:5]), fake.write(tmp_path / "b", *others[4:])
+
+
+def test_records_that_agree_become_one_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = halves(tmp_path)
+    assert main([str(first), "--merge", str(second)]) == 0
+    assert "1 record copied, 1 there already, 0 left out" in capsys.readouterr().out
+    assert list(load([first]).runs.status) == ["done"] * 6
+    assert len(list((first / "curves").iterdir())) == 6
+    assert "**85.00 ± 1.00**" in (first / "tables/main.md").read_text(encoding="utf-8")
+
+
+def test_merging_starts_a_folder_where_there_is_none(tmp_path: Path) -> None:
+    first, second = halves(tmp_path)
+    target = tmp_path / "all"
+    assert main([str(target), "--merge", str(first), str(second)]) == 0
+    assert len(load([target]).runs) == 6
+
+
+@pytest.mark.parametrize(
+    ("second", "named"),
+    [
+        ({"teacher_weights_sha256": "bb"}, "the weights' hash of teacher digits-resnet_l-teacher-s0"),
+        ({"data_sha256": "ee"}, "the hash of data set"),
+        ({"weights_sha256": "ff"}, "the result of digits-resnet_l-resnet_s-kd-s1"),
+    ],
+)
+def test_what_contradicts_is_named_left_out_and_nothing_overwritten(
+    second: dict[str, object], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, other = halves(tmp_path, **second)
+    before = {path.name: path.read_bytes() for path in (first / "records").iterdir()}
+    assert main([str(first), "--merge", str(other)]) == 1
+    error = capsys.readouterr().err
+    assert named in error
+    assert str(other) in error
+    assert str(first) in error
+    assert {name: (first / "records" / name).read_bytes() for name in before} == before
+
+
+def test_holes_that_were_planned_elsewhere_stay_visible(tmp_path: Path) -> None:
+    first = fake.write(tmp_path / "a", *records({"kd": (84.0,)}), planned=(fake.run("kd", 1),))
+    second = fake.write(tmp_path / "b", *records({"student": (80.0,)}), planned=(fake.run("sp", 0),))
+    merge(first, [second])
+    runs = load([first]).runs
+    assert {(m, s): state for m, s, state in zip(runs.method, runs.seed, runs.status, strict=True)} == {
+        ("kd", 0): "done",
+        ("kd", 1): "missing",
+        ("sp", 0): "missing",
+        ("student", 0): "done",
+    }
+
+
+def test_a_run_that_failed_here_and_finished_there_is_finished(tmp_path: Path) -> None:
+    first, second = halves(tmp_path)
+    [missing] = {path.stem for path in (second / "records").iterdir()} - {
+        path.stem for path in (first / "records").iterdir()
+    }
+    Folder(first).fail(missing, "out of memory", log="")
+    merge(first, [second])
+    assert Folder(first).failure(missing) is None
+
+
+def test_an_empty_source_is_refused_before_anything_is_copied(tmp_path: Path) -> None:
+    first, second = halves(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="no valid record in"):
+        merge(first, [second, tmp_path / "empty"])
+    assert len(list((first / "records").iterdir())) == 5
+    assert main([str(first), "--merge", str(tmp_path / "nowhere")]) == 2

@@ -1,0 +1,113 @@
+"""Test errors by count, and of students that lack a class, against numbers made up for them."""
+
+from pathlib import Path
+
+import fake_results as fake
+import numpy as np
+import pytest
+from graded import lines_of
+
+from analysis.runs.load import load
+from analysis.statistics.evidence import weigh
+from analysis.statistics.left_out import best_bias, left_out
+from analysis.tables.errors import errors_table, left_out_table
+from analysis.tables.markdown import markdown
+from benchmark.records import Folder
+from benchmark.records.predictions import save_predictions
+from benchmark.spec import Run
+
+PAIR = fake.PAIRS[0]
+IMAGES, CLASSES = 200, 4
+
+
+def test_errors_are_counted_where_they_are_few(tmp_path: Path) -> None:
+    records = [
+        fake.record(fake.run("student", seed, PAIR), 0.98 + seed / 1000, test_images=10_000) for seed in range(3)
+    ]
+    records += [fake.record(fake.run("kd", 0, PAIR), 0.99, test_images=10_000)]
+    table = errors_table(weigh(load([fake.write(tmp_path / "grid", *records)]).runs))
+    assert table is not None
+    text = markdown(table)
+    assert lines_of(text, "| Student alone")[0].split("|")[2].strip() == "190.0 ± 10.0"
+    assert lines_of(text, "| KD")[0].split("|")[2].strip() == "100 [a]"
+    assert lines_of(text, "| Teacher")[0].split("|")[2].strip() == "361"
+    assert "Test errors of 10,000 images" in text
+    rows = {row["method"]: row for row in table.data}
+    assert rows["student"]["errors"] == pytest.approx(190)
+    assert rows["student"]["std_errors"] == pytest.approx(10)
+    many = [fake.record(fake.run("student", seed, PAIR), 0.94, test_images=10_000) for seed in range(3)]
+    assert errors_table(weigh(load([fake.write(tmp_path / "many", *many)]).runs)) is None
+
+
+def brute_force(logits: np.ndarray, labels: np.ndarray, classes: list[int], biases: np.ndarray) -> int:
+    """The most images that any of these biases makes right."""
+    inside = np.isin(np.arange(logits.shape[1]), classes)
+    return max(int(((logits + bias * inside).argmax(1) == labels).sum()) for bias in biases)
+
+
+@pytest.mark.parametrize("classes", [[3], [0], [1, 2]])
+@pytest.mark.parametrize("seed", range(5))
+def test_no_bias_is_better_than_the_best(classes: list[int], seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, CLASSES, 60)
+    logits = generator.normal(size=(60, CLASSES)) + 1.5 * np.eye(CLASSES)[labels]
+    logits[:, classes] -= 3
+    logits = np.round(8 * logits) / 8  # equal margins occur, and sums are exact
+    bias = best_bias(logits, labels, classes)
+    found = brute_force(logits, labels, classes, np.array([bias]))
+    assert found == brute_force(logits, labels, classes, np.arange(-8, 8, 1 / 16))
+
+
+def test_a_bias_that_cannot_help_is_zero() -> None:
+    logits = np.eye(3)[[0, 1, 2]] * 5.0
+    assert best_bias(logits, np.array([0, 1, 2]), [2]) == 0
+    assert best_bias(logits - 10 * np.eye(3)[2], np.array([0, 1, 2]), [2]) == 10
+
+
+def lacking(method: str, seed: int) -> Run:
+    recipe = fake.RECIPE.model_copy(update={"without_classes": (3,)})
+    return fake.run(method, seed, PAIR, label=f"{method}@without_3").model_copy(update={"recipe": recipe})
+
+
+def predictions(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits that are right but for class 3, whose logit is 6 too low, and for `seed + 1` images of class 0."""
+    labels = np.arange(IMAGES) % CLASSES
+    logits = 5.0 * np.eye(CLASSES)[labels]
+    logits[:, 3] -= 6
+    logits[:, 1] += 0.5
+    logits[: CLASSES * (seed + 1) : CLASSES] = 5.0 * np.eye(CLASSES)[1]
+    return logits, labels
+
+
+def test_students_that_lack_a_class_before_and_after_the_bias(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "grid")
+    records = [fake.record(fake.run("student", seed, PAIR), 0.98) for seed in range(2)]
+    for seed in range(2):
+        logits, labels = predictions(seed)
+        run = lacking("kd", seed)
+        save_predictions(folder.predictions_path(run.id), logits, labels)
+        records.append(fake.record(run, float((logits.argmax(1) == labels).mean())))
+    missing = lacking("student", 0)
+    records.append(fake.record(missing, 0.7))
+    results = load([fake.write(folder.path, *records)])
+    found, problems = left_out(results.records)
+    assert problems == [f"{missing.id} left classes out, and its predictions were not kept (keep_predictions)"]
+    assert [(each.seed, each.errors, each.class_errors) for each in found] == [(0, 51, 50), (1, 52, 50)]
+    assert [(each.raised_errors, each.raised_class_errors) for each in found] == [(1, 0), (2, 0)]
+    assert all(each.images == 200 and each.class_images == 50 and 1.5 < each.bias < 6 for each in found)
+    table = left_out_table(found)
+    [line] = lines_of(markdown(table), "| KD (without_3)")
+    fields = [field.strip() for field in line.split("|")[2:-1]]
+    assert fields[:2] == ["51.5 ± 0.7", "50.0 ± 0.0"]
+    assert fields[3:] == ["1.5 ± 0.7", "0.0 ± 0.0", "2"]
+    assert "digits without class 3, 50 of the 200 test images" in table.caption
+
+
+def test_predictions_of_another_training_are_a_problem(tmp_path: Path) -> None:
+    run, folder = lacking("kd", 0), Folder(tmp_path / "grid")
+    logits, labels = predictions(0)
+    save_predictions(folder.predictions_path(run.id), logits, labels)
+    results = load([fake.write(folder.path, fake.record(run, 0.5))])
+    found, [problem] = left_out(results.records)
+    assert not found
+    assert "are not those of the record, whose top-1 is 0.5000" in problem

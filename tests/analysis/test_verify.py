@@ -1,0 +1,150 @@
+"""Verification against references and expected means; merging records of several machines."""
+
+import re
+from pathlib import Path
+
+import fake_results as fake
+import pytest
+from scipy import stats
+
+from analysis import verify
+from analysis.__main__ import main
+from analysis.verify import Expectation, Expected
+from benchmark.records import Record
+
+
+def records(values: dict[str, tuple[float, ...]], **result: object) -> list[Record]:
+    """Runs with these accuracies in percent, a seed each."""
+    return [
+        fake.record(fake.run(method, seed), value / 100, **result)
+        for method, accuracies in values.items()
+        for seed, value in enumerate(accuracies)
+    ]
+
+
+def grid(path: Path, values: dict[str, tuple[float, ...]], **result: object) -> Path:
+    return fake.write(path, *records(values, **result))
+
+
+def verdicts(capsys: pytest.CaptureFixture[str], folder: Path, against: Path) -> tuple[int, str]:
+    code = verify.main([str(folder), "--against", str(against)])
+    return code, capsys.readouterr().out
+
+
+REFERENCE = {"student": (80.0, 81.0, 82.0), "kd": (84.0, 85.0, 86.0)}
+
+
+def test_identical_runs_are_within_even_with_one_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = grid(tmp_path / "reference", REFERENCE)
+    code, text = verdicts(capsys, grid(tmp_path / "grid", {"student": (80.0,), "kd": (84.0,)}), reference)
+    assert code == verify.ALL_WITHIN
+    assert text.count("within (identical runs)") == 2
+
+
+def test_a_mean_within_its_spread_is_within_and_one_far_off_is_outside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference = grid(tmp_path / "reference", REFERENCE)
+    close = grid(tmp_path / "close", {"student": (80.5, 81.5, 81.9), "kd": (84.2, 85.3, 85.9)}, weights_sha256="other")
+    assert verdicts(capsys, close, reference)[0] == verify.ALL_WITHIN
+    far = grid(tmp_path / "far", {"student": (80.5, 81.5, 81.9), "kd": (74.2, 75.3, 75.9)}, weights_sha256="other")
+    code, text = verdicts(capsys, far, reference)
+    assert code == verify.OUTSIDE
+    assert "1 within, 1 outside" in text
+    welch = stats.ttest_ind((74.2, 75.3, 75.9), REFERENCE["kd"], equal_var=False).confidence_interval()
+    assert f"−9.87 ± {(welch.high - welch.low) / 2:.2f}" in text
+
+
+def test_more_cells_allow_for_more_chance() -> None:
+    # Three runs with standard deviation 1, expected 3.2 points off: p = 0.031 for a cell that is alone.
+    def cells(top1_percent: float, std_percent: float | None, n: int | None, count: int) -> Expected:
+        found = [
+            Expectation(dataset="d", pair=str(i), method="kd", top1_percent=top1_percent, std_percent=std_percent, n=n)
+            for i in range(count)
+        ]
+        return Expected({(cell.dataset, cell.pair, cell.method): cell for cell in found})
+
+    for count, word in ((1, "outside"), (2, "within")):
+        verdicts = verify.verify(cells(81.0, 1.0, 3, count), cells(84.2, None, None, count))
+        assert [verdict.word for verdict in verdicts] == [word] * count
+
+
+def test_few_seeds_and_missing_cells_are_undecided(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = grid(tmp_path / "reference", REFERENCE)
+    folder = grid(tmp_path / "grid", {"kd": (80.0,)})
+    code, text = verdicts(capsys, folder, reference)
+    assert code == verify.UNDECIDED
+    assert "1 missing, 1 too few seeds" in text
+
+
+def test_another_recipe_is_not_a_reproduction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = grid(tmp_path / "reference", {"kd": (84.0, 85.0, 86.0)})
+    longer = [fake.record(fake.run("kd", seed, epochs=60), 0.85) for seed in range(3)]
+    code, text = verdicts(capsys, fake.write(tmp_path / "grid", *longer), reference)
+    assert code == verify.OUTSIDE
+    assert "other setup (recipe)" in text
+
+
+def test_another_machines_teacher_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = grid(tmp_path / "reference", REFERENCE)
+    folder = grid(tmp_path / "grid", {"kd": (84.1, 85.2, 86.3)}, teacher_weights_sha256="bb")
+    assert "within (under another teacher's weights)" in verdicts(capsys, folder, reference)[1]
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".csv"])
+def test_expected_means_may_come_from_a_file(suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = grid(tmp_path / "grid", REFERENCE)
+    cells = [("student", 81.2, 1.0, 5), ("kd", 70.0, None, None)]
+    place = {"dataset": "digits", "pair": "resnet_l_resnet_s"}
+    path = tmp_path / f"expected{suffix}"
+    if suffix == ".toml":
+        tables = []
+        for method, mean, std, n in cells:
+            entries = {**place, "method": method, "top1_percent": mean, "std_percent": std, "n": n}
+            tables.append("[[cell]]\n" + "\n".join(f"{k} = {v!r}" for k, v in entries.items() if v is not None))
+        path.write_text("\n".join(tables), encoding="utf-8")
+    else:
+        lines = [f"digits,resnet_l_resnet_s,{m},{mean},{std or ''},{n or ''}" for m, mean, std, n in cells]
+        path.write_text("dataset,pair,method,top1_percent,std_percent,n\n" + "\n".join(lines), encoding="utf-8")
+    code, text = verdicts(capsys, folder, path)
+    assert code == verify.OUTSIDE
+    assert "1 within, 1 outside" in text
+
+
+def test_the_main_table_of_a_colleague_serves_as_expectation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = grid(tmp_path / "grid", REFERENCE)
+    assert main([str(folder)]) == 0
+    capsys.readouterr()
+    assert verdicts(capsys, folder, folder / "tables" / "main.csv")[0] == verify.ALL_WITHIN
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[[cell]]\ndataset='d'\npair='p'\nmethod='kd'\ntop1_percent=101\n", "less than or equal to 100, got 101"),
+        ("[[cell]]\ndataset='d'\npair='p'\nmethod='kd'\n", "top1_percent: Field required"),
+        ("[[cell]\n", "are not TOML"),
+        ("cell=[]", "at least one item"),
+        ("[[cell]]\ndataset='d'\npair='p'\nmethod='kd'\ntop1_percent=nan\n", "finite"),
+        ("[[cell]]\ndataset='d'\npair='p'\nmethod='k'\ntop1_percent=1\n" * 2, "listed twice"),
+    ],
+)
+def test_a_wrong_file_is_one_line(
+    text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "expected.toml"
+    path.write_text(text, encoding="utf-8")
+    assert verify.main([str(grid(tmp_path / "grid", REFERENCE)), "--against", str(path)]) == verify.UNUSABLE
+    message = capsys.readouterr().err
+    assert complaint in message
+    assert message.count("\n") == 1
+
+
+def test_a_grid_without_reference_says_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify.main([str(grid(tmp_path / "mine", REFERENCE))]) == verify.UNUSABLE
+    (listed,) = re.findall(r"\(references: (.*)\)", capsys.readouterr().err)
+    assert {"digits", "cifar100_cpu"} <= set(listed.split(", "))
+    assert "all" not in listed.split(", ")  # it has no records of its own
+    assert verify.main([str(tmp_path / "nowhere")]) == verify.UNUSABLE

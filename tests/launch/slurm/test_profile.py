@@ -1,0 +1,90 @@
+"""Profiles: what sbatch is told, and what it never hears of."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.errors import UsageError
+from benchmark.launch.slurm.profile import Option, load_profile, minutes_of, profile_names
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_the_documented_profiles_are_valid(name: str) -> None:
+    profile = load_profile(name)
+    assert {"partition", "account", "cpus-per-task", "time"} <= profile.sbatch.keys()
+    assert profile.minutes >= 60
+    assert profile.max_parallel
+
+
+def test_there_is_one_for_each_kind_of_cluster() -> None:
+    assert profile_names() == ["cpu", "gpu"]
+
+
+@pytest.mark.parametrize(
+    ("time", "minutes"),
+    [
+        (90, 90),
+        ("90", 90),
+        ("1:30", 2),
+        ("1:30:00", 90),
+        ("0:00:01", 1),
+        ("2-12", 3600),
+        ("1-0:30", 1470),
+        ("1-0:0:1", 1441),
+    ],
+)
+def test_time_limits_in_sbatchs_forms(time: Option, minutes: int) -> None:
+    assert minutes_of(time) == minutes
+
+
+@pytest.mark.parametrize("time", ["", "0", "1h", "1:2:3:4", "-5", True, "UNLIMITED"])
+def test_other_times_are_refused(time: Option) -> None:
+    with pytest.raises(UsageError, match="time"):
+        minutes_of(time)
+
+
+def test_settings_come_on_top_of_the_file_and_the_file_on_top_of_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('partition = "a"\nmem_per_cpu = "1G"\nworkers = 2\nsetup = ["module load x"]\n')
+    profile = load_profile(str(path), ["partition=b", "cpus_per_task=3", "exclusive", "comment=a=b"], {"workers": None})
+    assert profile.sbatch == {
+        "partition": "b",
+        "mem-per-cpu": "1G",
+        "cpus-per-task": "3",
+        "exclusive": True,
+        "comment": "a=b",
+        "time": "12:00:00",
+    }
+    assert (profile.workers, profile.setup) == (2, ("module load x",))
+    assert load_profile(str(path), [], {"workers": 3}).workers == 3
+    assert load_profile(None).sbatch == {"time": "12:00:00", "mem": "8G"}
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "names"),
+    [
+        ('partion = "a"', [], "mine.toml: unknown sbatch option 'partion': did you mean partition"),
+        ("", ["gpu=1"], "--slurm: unknown sbatch option 'gpu': did you mean gpus"),
+        ("", ["array=1-3"], "'array' is set by the suite itself"),
+        ("", ["mem="], "--slurm 'mem=' has no value"),
+        ("workers = 0", [], "workers: Input should be greater than 0, got 0"),
+        ("mem = [1]", [], "mem"),
+        ('time = "soon"', [], "time = 'soon'"),
+        ("a b", [], "is not TOML"),
+    ],
+)
+def test_wrong_profiles_are_one_line(text: str, settings: list[str], names: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load_profile(str(path), settings)
+    assert names in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "says"), [("gpus", "unknown profile 'gpus': did you mean gpu"), ("x.toml", "x.toml")])
+def test_profiles_that_are_not_there(name: str, says: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=says):
+        load_profile(name)

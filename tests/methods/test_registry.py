@@ -1,0 +1,318 @@
+"""The registry: names, options, compositions and third parties' methods."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import methods
+from methods.base import Batch, Outputs, Scalar, Shapes, Task
+from methods.composition import Composition
+
+OWN = ["fitnet", "fitnet_two_stage", "gkd", "kd", "mhgd", "rkd_a", "rkd_d", "rkd_da", "sp", "student"]
+STAGES = ((4, 8, 8), (6, 4, 4), (8, 2, 2))
+SHAPES = Shapes(10, 8, STAGES, STAGES[-1])
+
+
+def task(student: Shapes = SHAPES, teacher: Shapes | None = SHAPES) -> Task:
+    return Task(student, teacher, torch.arange(6) % 3, epochs=1)
+
+
+def shapes(*sizes: int, classes: int = 10) -> Shapes:
+    maps = tuple((4, size, size) for size in sizes)
+    return Shapes(classes, 4, maps, maps[-1])
+
+
+def outputs(seed: int) -> Outputs:
+    generator = torch.Generator().manual_seed(seed)
+    maps = tuple(torch.randn(6, *shape, generator=generator) for shape in STAGES)
+    return Outputs(torch.randn(6, 10, generator=generator), maps[-1].mean((2, 3)), maps, maps[-1])
+
+
+def batch() -> Batch:
+    return Batch(torch.arange(6) % 3, torch.arange(6), 0, torch.zeros(()), torch.Generator())
+
+
+def test_own_methods_are_registered() -> None:
+    assert set(OWN) <= set(methods.names(installed=False))
+    assert methods.names() == sorted(methods.names())
+
+
+@pytest.mark.parametrize(
+    ("name", "distance", "angle"), [("rkd_d", 25.0, 0.0), ("rkd_a", 0.0, 50.0), ("rkd_da", 25.0, 50.0)]
+)
+def test_names_of_one_class_differ_in_their_defaults(name: str, distance: float, angle: float) -> None:
+    assert methods.entry(name).method is methods.entry("rkd_da").method
+    assert methods.resolve(name) == {name: {"distance": distance, "angle": angle, "normalize": False}}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("student", {}),
+        ("kd", {"temperature": 4.0, "ce": 0.1, "weight": 0.9, "t_squared": True}),
+        ("fitnet", {"weight": 100.0, "stage": 2, "relu": True}),
+        (
+            "fitnet_two_stage",
+            {
+                "epochs": 40,
+                "stage": 2,
+                "relu": True,
+                "temperature": 3.0,
+                "ce": 1.0,
+                "weight": 4.0,
+                "last_weight": 1.0,
+                "t_squared": False,
+            },
+        ),
+        ("sp", {"weight": 3000.0, "stages": 1}),
+        ("gkd", {"weight": 25.0, "stages": 3, "neighbours": 0, "power": 1, "edges": "all"}),
+        ("mhgd", {"weight": 1.0, "stages": 3, "heads": 8, "epochs": 40, "rule": "clip"}),
+    ],
+)
+def test_published_defaults(name: str, options: dict[str, Scalar]) -> None:
+    assert methods.resolve(name) == {name: options}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_method_cites_its_source(name: str) -> None:
+    documentation = methods.entry(name).method.__doc__ or ""
+    assert name == "student" or "arXiv:" in documentation
+
+
+def test_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(methods.MethodError, match=r"unknown method 'rkd_ad': did you mean .*rkd_a.*valid: .*gkd.*sp"):
+        methods.load("rkd_ad", task())
+    with pytest.raises(methods.MethodError, match="unknown method 'zzzzzz': valid: "):
+        methods.components("kd+zzzzzz")
+
+
+def test_composing_a_method_with_itself_is_an_error() -> None:
+    with pytest.raises(methods.MethodError, match="with itself"):
+        methods.components("kd+sp+kd")
+
+
+def test_unknown_option_lists_the_valid_ones() -> None:
+    with pytest.raises(
+        methods.MethodError, match="'rkd_d' has no option 'distanec'; valid: angle, distance, normalize, stages"
+    ):
+        methods.resolve("rkd_d", {"rkd_d": {"distanec": 1.0}})
+    with pytest.raises(methods.MethodError, match="'student' has no option 'weight'; valid: none"):
+        methods.resolve("student", {"student": {"weight": 1.0}})
+
+
+def test_options_added_later_are_described_only_where_they_differ() -> None:
+    usual = {"distance": 25.0, "angle": 0.0, "normalize": False}
+    assert methods.resolve("rkd_d", {"rkd_d": {"stages": 1}}) == {"rkd_d": usual}
+    assert methods.resolve("rkd_d", {"rkd_d": {"stages": 3}}) == {"rkd_d": {**usual, "stages": 3}}
+    assert methods.complete_options("rkd_d") == {"rkd_d": {**usual, "stages": 1}}
+    composed = methods.resolve("kd+rkd_d", {"rkd_d": {"stages": 3}})
+    assert composed["rkd_d"] == {**usual, "stages": 3}
+
+
+def test_labels_name_options_added_later() -> None:
+    deep = methods.resolve("rkd_d", {"rkd_d": {"stages": 3}})
+    assert methods.label("rkd_d", deep) == "rkd_d[stages=3]"
+    assert methods.label("rkd_d", deep, {"rkd_d": {"stages": 3}}) == "rkd_d"
+    assert methods.label("rkd_d", methods.resolve("rkd_d"), {"rkd_d": {"stages": 3}}) == "rkd_d[stages=1]"
+    assert methods.load("rkd_d", task(), deep).stages == 3
+
+
+def test_what_is_read_depends_on_options() -> None:
+    assert methods.reads("rkd_d") == {"embedding"}
+    assert methods.reads("rkd_d", {"rkd_d": {"stages": 3}}) == {"embedding", "maps"}
+    assert methods.reads("kd+rkd_d", {"rkd_d": {"stages": 2}}) == {"logits", "embedding", "maps"}
+
+
+def test_options_have_the_type_of_their_default() -> None:
+    resolved = methods.resolve("kd", {"kd": {"temperature": 2}})["kd"]["temperature"]
+    assert resolved == 2.0
+    assert isinstance(resolved, float)
+    for name, option, value in (
+        ("kd", "temperature", "2"),
+        ("kd", "temperature", True),
+        ("gkd", "neighbours", 2.5),
+        ("gkd", "edges", 1),
+        ("fitnet", "relu", 1),
+    ):
+        with pytest.raises(methods.MethodError, match=rf"option {name}\.{option} = .* its default is"):
+            methods.resolve(name, {name: {option: value}})
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("kd", {"temperature": 0.0}),
+        ("kd", {"weight": -1.0}),
+        ("kd", {"ce": float("nan")}),
+        ("rkd_d", {"distance": -25.0}),
+        ("rkd_a", {"angle": -1.0}),
+        ("sp", {"weight": -1.0}),
+        ("fitnet", {"weight": -1.0}),
+        ("fitnet_two_stage", {"temperature": -3.0}),
+        ("fitnet_two_stage", {"last_weight": -1.0}),
+        ("gkd", {"weight": -1.0}),
+        ("gkd", {"edges": "some"}),
+        ("gkd", {"power": 0}),
+        ("gkd", {"neighbours": -1}),
+        ("gkd", {"stages": 0}),
+        ("sp", {"stages": 0}),
+        ("fitnet", {"stage": 0}),
+        ("fitnet", {"stage": 4}),
+    ],
+)
+def test_options_out_of_range_are_refused(name: str, options: dict[str, Scalar]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        methods.load(name, task(), {name: options})
+
+
+def test_composition_uses_the_plain_sum_of_cross_entropy_and_terms() -> None:
+    both = methods.load("kd+rkd_da", task())
+    assert isinstance(both, Composition)
+    assert both.ce_weight == 1
+    assert methods.resolve("kd+rkd_da")["kd"] == {"temperature": 4.0, "ce": 1.0, "weight": 1.0, "t_squared": True}
+    kd = methods.load("kd", task(), {"kd": {"weight": 1.0}})
+    arguments = outputs(0), outputs(1), batch()
+    expected = kd(*arguments) + methods.load("rkd_da", task())(*arguments)
+    torch.testing.assert_close(both(*arguments), expected)
+
+
+def test_kd_alone_weighs_cross_entropy() -> None:
+    assert methods.load("kd", task()).ce_weight == 0.1
+    assert methods.load("kd", task(), {"kd": {"ce": 0.5}}).ce_weight == 0.5
+
+
+def test_an_override_wins_over_the_composed_default() -> None:
+    resolved = methods.resolve("kd+sp", {"kd": {"weight": 0.3}, "fitnet": {"weight": 7.0}})
+    assert resolved["kd"] == {"temperature": 4.0, "ce": 1.0, "weight": 0.3, "t_squared": True}
+    assert resolved["sp"] == methods.resolve("sp")["sp"]
+    resolved = methods.resolve("kd+sp", {"kd": {"t_squared": False}})
+    assert resolved["kd"] == {"temperature": 4.0, "ce": 1.0, "weight": 1.0, "t_squared": False}
+
+
+@pytest.mark.parametrize("name", ["kd", "fitnet_two_stage"])
+def test_the_share_of_cross_entropy_is_a_methods_own_and_not_a_compositions(name: str) -> None:
+    """It would be said in the record, the label and the run id, and change nothing."""
+    overrides: dict[str, dict[str, Scalar]] = {name: {"ce": 0.5}}
+    assert methods.load(name, task(), overrides).ce_weight == 0.5
+    together = f"{name}+sp"
+    assert methods.resolve(together, overrides) == methods.resolve(together)
+    assert methods.label(together, methods.resolve(together, overrides)) == together
+    assert methods.load(together, task(), overrides).ce_weight == 1
+    with pytest.raises(methods.MethodError, match="ce"):
+        methods.resolve(together, {name: {"ce": "much"}})
+
+
+def test_composition_reads_what_its_terms_read() -> None:
+    assert methods.reads("kd") == {"logits"}
+    assert methods.reads("kd+rkd_da+sp") == {"logits", "embedding", "maps"}
+    assert methods.revisions("kd+sp") == {"kd": 1, "sp": 1}
+
+
+def test_own_parameters_of_terms_are_parameters_of_the_composition() -> None:
+    own = dict(methods.load("kd+fitnet", task()).named_parameters())
+    assert own
+    assert all(".fitnet.regressor." in f".{name}" for name in own)
+
+
+def test_label_names_what_is_not_the_default() -> None:
+    def label(name: str, options: dict[str, dict[str, Scalar]]) -> str:
+        return methods.label(name, methods.resolve(name, options))
+
+    assert label("rkd_da", {}) == "rkd_da"
+    assert label("kd+rkd_da", {}) == "kd+rkd_da"
+    assert label("rkd_da", {"rkd_da": {"distance": 12.5}}) == "rkd_da[distance=12.5]"
+    assert label("kd+gkd", {"gkd": {"power": 2, "edges": "inter"}}) == "kd+gkd[power=2,edges=inter]"
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_unequal_widths_and_sizes_are_supported(name: str) -> None:
+    assert methods.unsupported(name, task(shapes(8, 4, 2), shapes(16, 8, 4))) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "student", "teacher", "reason"),
+    [
+        ("kd", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
+        ("fitnet", shapes(8, 2, 1), shapes(32, 8, 4), "2x2 to 8x8"),
+        ("fitnet", shapes(8, 4), shapes(32, 8, 4), "2 stages, 3 are needed"),
+        ("gkd", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages"),
+        ("gkd", shapes(8, 4, 2), shapes(8), "teacher: .*1 stages"),
+        ("kd+gkd+fitnet", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages.*; .*2 stages"),
+    ],
+)
+def test_unsupported_pairs_have_a_reason(name: str, student: Shapes, teacher: Shapes, reason: str) -> None:
+    given = methods.unsupported(name, task(student, teacher))
+    assert given is not None
+    assert re.search(reason, given)
+
+
+def test_variants_of_fewer_or_more_stages_ask_for_as_many() -> None:
+    two, three = task(shapes(8, 4), shapes(8, 4)), task(shapes(8, 4, 2), shapes(8, 4, 2))
+    for name, stages, reason in (("gkd", 2, None), ("gkd", 1, None), ("sp", 2, None), ("sp", 3, "3 are needed")):
+        given = methods.unsupported(name, two, {name: {"stages": stages}})
+        assert (given is None) == (reason is None)
+        assert reason is None or reason in str(given)
+        assert methods.unsupported(name, three, {name: {"stages": stages}}) is None
+
+
+def test_fitnet_refuses_to_be_built_on_a_stage_that_it_cannot_bridge() -> None:
+    student, teacher = shapes(8, 4, 1), shapes(8, 4, 4)
+    with pytest.raises(ValueError, match="1x1 to 4x4"):
+        methods.load("fitnet", task(student, shapes(16, 8, 4)), {"fitnet": {"stage": 3}})
+    with pytest.raises(ValueError, match="2 stages, 3 are needed"):
+        methods.load("fitnet", task(student, teacher))
+    with pytest.raises(ValueError, match="needs a teacher"):
+        methods.load("fitnet", task(student, None))
+
+
+def install(folder: Path, package: str, code: str) -> None:
+    """What pip leaves behind of a package whose module offers methods."""
+    (folder / f"{package}.py").write_text(code)
+    information = folder / f"{package}-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(f"[{methods.ENTRY_POINTS}]\n{package} = {package}\n")
+
+
+THIRD_PARTY = """
+from methods.base import Method, register
+
+
+@register("logit_mse", weight=2.0)
+class LogitMSE(Method):
+    reads = frozenset({"logits"})
+
+    def __init__(self, task, *, weight: float):
+        super().__init__(task)
+        self.weight = weight
+
+    def forward(self, student, teacher, batch):
+        return self.weight * (student.logits - teacher.logits).square().mean()
+"""
+
+USE = """
+import warnings
+
+import methods
+
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    every = methods.names()
+assert "logit_mse" in every and "kd" in every, every
+assert "logit_mse" not in methods.names(installed=False)
+assert methods.resolve("kd+logit_mse")["logit_mse"] == {"weight": 2.0}
+assert [w for w in caught if "broken_methods" in str(w.message) and "no such luck" in str(w.message)], caught
+"""
+
+
+def test_installed_packages_add_methods_and_a_broken_one_only_warns(tmp_path: Path) -> None:
+    install(tmp_path, "fine_methods", THIRD_PARTY)
+    install(tmp_path, "broken_methods", "raise RuntimeError('no such luck')")
+    root = Path(methods.__file__).parents[1]
+    command = [sys.executable, "-c", f"import sys; sys.path[:0] = {[str(root), str(tmp_path)]}\n{USE}"]
+    finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert finished.returncode == 0, finished.stderr

@@ -1,0 +1,181 @@
+"""The grids of the published protocols: what they say, and that every pair of them trains."""
+
+import json
+import os
+import tomllib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+from command_line import cli, contents
+
+from benchmark.errors import COMPLETE
+from benchmark.models.weights import pin
+from benchmark.plan.cells import cells, check_options
+from benchmark.records import Folder
+from benchmark.spec import GRIDS, Grid, grid_names, load_grid
+from benchmark.training.schedule import learning_rate
+
+NINE = ("student", "kd", "fitnet", "rkd_d", "rkd_a", "rkd_da", "sp", "gkd", "mhgd")
+PROTOCOLS = ("cifar100", "cifar100_fast", "cifar10_gkd", "cifar100_mhgd")
+FEWER = ("cifar10_gkd_published_teacher",)
+"""Grids whose source compares some methods only."""
+REAL = os.environ.get("RELATIONAL_DISTILLATION_DATA")
+
+
+def all_of(name: str) -> Grid:
+    grid = load_grid(name)
+    return grid.model_copy(update={"methods": grid.all_methods})
+
+
+@pytest.mark.parametrize("name", grid_names())
+def test_every_grid_can_be_planned_and_says_how_to_run_it(name: str) -> None:
+    grid = all_of(name)
+    check_options(grid, {})
+    assert grid.methods[: len(NINE)] == NINE or name in FEWER
+    assert cells(grid)
+    header = (GRIDS / f"{name}.toml").read_text(encoding="utf-8").partition("description")[0]
+    assert "python -m benchmark.grid" in header
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_published_grids_have_controls(name: str) -> None:
+    assert {"student@longer", "student@label_smoothing", "kd@born_again", "kd@shuffled"} <= set(all_of(name).methods)
+
+
+def test_the_crd_protocol() -> None:
+    grid = all_of("cifar100")
+    runs = cells(grid)
+    assert Counter(run.pair for run in runs if run.label in NINE) == {pair.name: 27 for pair in grid.pairs}
+    assert len(grid.pairs) == 13
+    recipe = grid.recipe
+    assert (recipe.epochs, recipe.batch_size, recipe.last_batch, recipe.weight_decay) == (240, 64, "keep", 5e-4)
+    rates = [round(learning_rate(recipe, epoch), 9) for epoch in (0, 149, 150, 179, 180, 209, 210, 239)]
+    assert rates == [0.05, 0.05, 0.005, 0.005, 5e-4, 5e-4, 5e-5, 5e-5]
+    mobile = {run.student.name for run in runs if run.recipe.learning_rate == 0.01}
+    assert mobile == {"MobileNetV2", "ShuffleNetV1", "ShuffleNetV2"}
+    own_teacher = {run.teacher.recipe.learning_rate for run in runs if run.teacher and "born" not in run.label}
+    assert own_teacher == {0.05}
+
+
+def test_the_protocol_of_graph_distillation() -> None:
+    grid = all_of("cifar10_gkd")
+    rates = [round(learning_rate(grid.recipe, epoch), 9) for epoch in (0, 59, 60, 119, 120, 159, 160, 199)]
+    assert rates == [0.1, 0.1, 0.02, 0.02, 0.004, 0.004, 8e-4, 8e-4]
+    kinds = {run.label: run.options for run in cells(grid)}
+    assert kinds["gkd"]["gkd"] == {"weight": 25.0, "stages": 3, "neighbours": 0, "power": 1, "edges": "all"}
+    assert kinds["kd"]["kd"] == {"temperature": 4.0, "ce": 1.0, "weight": 1.0, "t_squared": True}
+
+
+def test_graph_distillation_under_its_authors_teacher() -> None:
+    """The same but for teacher, arithmetic and methods; the committed file is the one that the grid names."""
+    grid, own = pin(all_of("cifar10_gkd_published_teacher")), all_of("cifar10_gkd")
+    theirs, ours = grid.recipe.model_dump(), own.recipe.model_dump()
+    differing = {name for name, value in theirs.items() if value != ours[name]}
+    assert differing == {"channels_last", "precision", "teacher_precision"}
+    runs = {run.label: run for run in cells(grid) if run.seed == 0}
+    assert runs["rkd_d"].options["rkd_d"] == {"distance": 25.0, "angle": 0.0, "normalize": False, "stages": 3}
+    assert runs["kd"].options == {run.label: run.options for run in cells(own)}["kd"]
+    assert len({run.teacher.id for run in cells(grid) if run.teacher}) == 1
+    assert grid.teacher_recipe.epochs == 0
+
+
+def test_distillations_first_experiment() -> None:
+    grid = all_of("mnist_hinton")
+    runs = {(run.student.name, run.label): run for run in cells(grid) if run.seed == 1}
+    assert {student for student, _ in runs} == {"mlp800", "mlp300", "mlp30"}
+    kd = {
+        label: run.options["kd"] for (student, label), run in runs.items() if student == "mlp800" and run.method == "kd"
+    }
+    assert kd["kd"] == {"temperature": 20.0, "ce": 1.0, "weight": 1.0, "t_squared": True}
+    assert {label: options["temperature"] for label, options in kd.items()} == {
+        "kd": 20.0,
+        "kd@t2.5": 2.5,
+        "kd@t8": 8.0,
+        "kd@without_3": 20.0,
+    }
+    assert {label for (_, label), run in runs.items() if run.recipe.without_classes == (3,)} == {
+        "student@without_3",
+        "kd@without_3",
+    }
+    teachers = {run.teacher.id for run in runs.values() if run.teacher}
+    assert len(teachers) == 1
+    teacher = runs["mlp800", "kd"].teacher
+    assert teacher is not None
+    assert teacher.seed == 1
+    assert (teacher.recipe.crop_padding, teacher.recipe.max_norm, teacher.recipe.without_classes) == (2, 3.873, ())
+    assert teacher.student.options == {"drop_rate": 0.5, "input_drop_rate": 0.2}
+    assert runs["mlp800", "kd"].recipe.crop_padding == 0
+
+
+def test_the_protocol_of_multi_head_graph_distillation() -> None:
+    grid = all_of("cifar100_mhgd")
+    rates = [round(learning_rate(grid.recipe, epoch), 9) for epoch in (0, 29, 30, 59, 60, 79, 80, 99)]
+    assert rates == [0.1, 0.1, 0.01, 0.01, 1e-3, 1e-3, 1e-4, 1e-4]
+    kinds = {run.label: run.options for run in cells(grid)}
+    assert kinds["kd"]["kd"] == {"temperature": 4.0, "ce": 0.7, "weight": 0.3, "t_squared": False}
+    assert kinds["rkd_da"]["rkd_da"] == {"distance": 25.0, "angle": 50.0, "normalize": True}
+    assert kinds["rkd_d"]["rkd_d"]["normalize"]
+    assert kinds["rkd_a"]["rkd_a"]["normalize"]
+
+
+def shortened(name: str, dataset: dict[str, Any], folder: Path) -> Path:
+    """The grid with a step or two for everything: a few images, one epoch, phases of one epoch, any teacher."""
+    raw = tomllib.loads((GRIDS / f"{name}.toml").read_text(encoding="utf-8"))
+    raw |= {"datasets": [dataset], "seeds": [0], "threads": 1}
+    for table in ("control", "expected_accuracy"):
+        raw.pop(table, None)
+    for field in ("schedule", "milestones"):
+        raw["recipe"].pop(field, None)
+    raw["recipe"] |= {"warmup_epochs": 0, "epochs": 1, "batch_size": 50, "learning_rate": 0.001}
+    raw.pop("teacher_recipe", None)
+    raw["options"] = raw.get("options", {}) | {"mhgd": {"epochs": 1}}
+    names = {pair[role] for pair in raw["pairs"] for role in ("teacher", "student")}
+    raw["expected_accuracy"] = {dataset["name"]: dict.fromkeys(sorted(names), 0.0)}
+    path = folder / f"{name}_step.toml"
+    path.write_text(tomli_w.dumps(raw), encoding="utf-8")
+    return path
+
+
+def assert_everything_trained(name: str, results: Path, *pairs: str) -> None:
+    found = [run for run, _, _ in contents(results / f"{name}_step").values()]
+    assert Counter(run["pair"] for run in found) == dict.fromkeys(pairs, len(NINE))
+    records = Folder(results / f"{name}_step").records()[0]
+    assert {record.status for record in records} <= {"done", "not_applicable"}
+    assert sum(record.status == "done" for record in records) >= len(records) - len(pairs)
+
+
+@pytest.mark.parametrize(
+    ("name", "pair"),
+    [
+        ("cifar100", "wrn-40-2_ShuffleNetV1"),
+        ("cifar10_gkd", "wrn-28-1_wrn-28-0.5"),
+        ("cifar100_mhgd", "VGG16_VGG7"),
+        ("fashion_mnist", "resnet14_efficientnet_half"),
+        ("cifar100_cpu", "resnet14_resnet8_half"),
+        ("cifar100_brief", "resnet56_resnet20"),
+    ],
+)
+def test_a_step_of_every_method(name: str, pair: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On grey digits, enlarged: the networks and methods are what is tried."""
+    monkeypatch.chdir(tmp_path)
+    grid = shortened(name, {"name": "digits", "train": 10, "test": 20}, tmp_path)
+    assert cli("--grid", grid, "--results-dir", tmp_path, "--pairs", pair) == COMPLETE
+    assert_everything_trained(name, tmp_path, pair)
+
+
+@pytest.mark.skipif(not REAL, reason="RELATIONAL_DISTILLATION_DATA names no folder with data sets")
+def test_an_epoch_of_every_pair_on_cifar_100(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few of the real images, from the Parquet files."""
+    assert REAL
+    if not list(Path(REAL, "cifar100").glob("*.parquet")):
+        pytest.skip(f"{REAL} has no cifar100/*.parquet")
+    monkeypatch.chdir(tmp_path)
+    grid = shortened("cifar100", {"name": "cifar100", "train": 100, "test": 100}, tmp_path)
+    assert cli("--grid", grid, "--results-dir", tmp_path, "--data-dir", REAL, "--offline") == COMPLETE
+    assert_everything_trained("cifar100", tmp_path, *(pair.name for pair in load_grid("cifar100").pairs))
+    curve = next((tmp_path / "cifar100_step" / "curves").glob("*-mhgd-*.csv")).read_text().splitlines()
+    assert len(curve) == 1 + 2  # header, an epoch on the teacher, an epoch
+    assert json.loads(next((tmp_path / "teachers" / "records").glob("*.json")).read_text())["status"] == "done"
