@@ -21,9 +21,11 @@ from benchmark.data import Images, Resident, TrainingSet, dataset_names, keep, l
 from benchmark.data.augment import Padded
 from benchmark.errors import UsageError
 from benchmark.models import torchvision
+from benchmark.records import Folder
 from benchmark.spec import Dataset, Recipe
 
 CACHE = "RELATIONAL_DISTILLATION_CACHE"
+ROOT = Path(__file__).parents[2]
 ENVIRONMENT = "RELATIONAL_DISTILLATION_DATA"
 """Names a folder with data sets that tests may read; nothing is ever downloaded."""
 
@@ -141,6 +143,27 @@ def test_fashion_mnist_from_torchvisions_layout(tmp_path: Path, monkeypatch: pyt
     assert splits.test.pixels.numpy().tobytes() == pixels[16:]
     for split in (splits.train, splits.validation):
         assert torch.bincount(split.labels).tolist() == [len(split) // 10] * 10
+
+
+REFERENCE = {"digits": ("digits",), "cifar100": ("cifar100_cpu", "cifar100_brief"), "fashion_mnist": ("fashion_mnist",)}
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+@pytest.mark.usefixtures("own_cache")
+def test_committed_records_saw_the_images_and_labels_that_are_read_today(name: str) -> None:
+    source = Path(os.environ.get(ENVIRONMENT, ""))
+    known = {"cifar100": "cifar100/*.parquet", "fashion_mnist": "FashionMNIST/raw/*.gz"}
+    if name in known and (not os.environ.get(ENVIRONMENT) or not any(source.glob(known[name]))):
+        pytest.skip(f"{ENVIRONMENT} names no folder with {known[name]}")
+    seen = {
+        (record.run.dataset, record.result.data_sha256)
+        for grid in REFERENCE[name]
+        for record in Folder(ROOT / "results" / "reference" / grid).records()[0]
+        if record.result is not None and record.result.data_sha256 is not None  # not applicable
+    }
+    assert seen
+    for dataset, sha256 in seen:
+        assert load(dataset, source if name in known else None).sha256 == sha256
 
 
 def test_the_split_is_kept_with_the_grid(tmp_path: Path) -> None:
