@@ -186,7 +186,9 @@ def _decode_split(source: Source, split: str, folder: Path, keep_pixels: bool, p
     most = source.classes or LABELS
     with (folder / f"{split}.images").open("wb") as file:
         for item, pixels, is_turned in decode_all(source.splits[split]()):
-            if item.label is None or not 0 <= item.label < most:
+            if item.label is None:
+                problems.append(f"{item.origin} has no label")
+            elif not 0 <= item.label < most:
                 valid = f"0 to {source.classes - 1}" if source.classes else "from 0 on, without gaps"
                 problems.append(f"{item.origin} has label {item.label}, valid are whole numbers {valid}")
             else:
@@ -206,7 +208,8 @@ def _decode_split(source: Source, split: str, folder: Path, keep_pixels: bool, p
             digests=np.array(digests).reshape(-1, DIGEST),
             lengths=np.array(lengths, np.int64),
         )
-    return Found(sum(lengths) or None, count, Counter(labels), turned)
+    copies = len(digests) - len({digest.tobytes() for digest in digests})
+    return Found(sum(lengths) or None, count, Counter(labels), copies, turned)
 
 
 def _kept(item: Item, pixels: np.ndarray, keep_pixels: bool) -> memoryview | bytes:

@@ -11,11 +11,12 @@ from benchmark.data.source import SHOWN, Source
 @dataclass(frozen=True)
 class Found:
     """What decoding a split has shown: the bytes kept, None where the images are files; how many images there are, in
-    all and of each class; and how many of them have metadata that ask to be turned."""
+    all and of each class; how many equal an earlier one; and how many have metadata that ask to be turned."""
 
     size: int | None
     count: int
     labels: Counter[int]
+    copies: int
     turned: int
 
 
@@ -54,6 +55,9 @@ def described(source: Source, classes: int, splits: Mapping[str, Found]) -> Iter
     images = " + ".join(f"{found.count} {_what(split)}" for split, found in splits.items())
     yield printable(f"found {images} images of {classes} classes: {', '.join(each + more)}")
     yield from map(printable, source.notes)
+    for split, found in splits.items():
+        if found.copies:
+            yield f"{found.copies} {_what(split)} images equal another one of them, pixel by pixel"
     if turned := sum(found.turned for found in splits.values()):
         yield f"{turned} images have an EXIF orientation; they are read as stored, not turned by it"
 

@@ -154,8 +154,8 @@ def test_texts_that_name_no_class_or_one_of_the_test_split_only(tmp_path: Path) 
     both(tmp_path, ["dog", None, ""], ["dog", "emu"])
     message = refused(tmp_path)
     for problem in (
-        "train.parquet row 1 has label None",
-        "row 2 has label None",
+        "train.parquet row 1 has no label",
+        "row 2 has no label",
         "class 1 has no training image: 'emu'",
     ):
         assert problem in message
@@ -254,7 +254,7 @@ def test_a_test_split_without_the_column_gives_way(tmp_path: Path) -> None:
         ([0, 2**30], [0, 1], "1073741823 of 1073741825 classes have no training image, by their labels"),
         ([0, 2**62], [0, 1], "1 problem: train.parquet row 1 has label 4611686018427387904, valid are whole numbers"),
         (pa.array([0, 2**63], pa.uint64()), [0, 1], "1 problem: train.parquet row 1 has label 9223372036854775808"),
-        ([0, None], [0, 1], "1 problem: train.parquet row 1 has label None"),
+        ([0, None], [0, 1], "1 problem: train.parquet row 1 has no label"),
         ([0, 0], [0], "1 problem: all images are of one class, '0'"),
     ],
 )

@@ -1,5 +1,6 @@
 """Which folders are splits and which are classes, in the layouts that archives and copies leave; none is guessed at."""
 
+import shutil
 from pathlib import Path
 
 import pictures
@@ -116,8 +117,8 @@ def test_classes_that_sound_like_splits(tmp_path: Path) -> None:
 
 
 def test_what_was_found_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    root = pictures.folder(tmp_path / "birds", {"train": EACH, "test": OTHER, "extra": {"x": 1}})
-    pictures.folder(root, {"train/cat": {"in the dark": 2}})
+    layout = {"train": EACH, "test": OTHER, "extra": {"x": 1}, "train/cat": {"in the dark": 2}}
+    root = pictures.folder(tmp_path / "birds", layout)
     for beside in ("labels.csv", "metadata.jsonl"):
         (root / "train" / beside).write_text("{}")
     load(pictures.birds(), tmp_path)
@@ -131,6 +132,15 @@ def test_what_was_found_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFi
     caplog.clear()
     load(pictures.birds(), tmp_path)
     assert not caplog.records
+
+
+def test_copies_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A validation split that is drawn from them is no stranger to the network."""
+    root = pictures.folder(tmp_path / "birds", {"train": EACH, "test": OTHER})
+    for number in range(2):
+        shutil.copy(root / "train" / "cat" / "0.png", root / "train" / "cat" / f"0 ({number}).png")
+    load(pictures.birds(), tmp_path)
+    assert "birds: 2 training images equal another one of them, pixel by pixel" in caplog.messages
 
 
 def test_of_many_classes_the_first_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

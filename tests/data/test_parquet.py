@@ -150,7 +150,7 @@ def test_every_wrong_row_is_reported(tmp_path: Path) -> None:
         "train-a.parquet row 3 has no image bytes",
         "train-a.parquet row 4 has label 3, valid are whole numbers 0 to 2",
         "train-a.parquet row 5 has label -1, valid are whole numbers 0 to 2",
-        "test-a.parquet row 2 has label None, valid are whole numbers 0 to 2",
+        "test-a.parquet row 2 has no label",
         "class 2 has no test image",
     ):
         assert problem in message
