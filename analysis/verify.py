@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field as Bound
 
 from analysis.style import NO_VALUE, TEACHER, display_name, signed
-from benchmark.errors import UsageError
+from benchmark.errors import Parser, UsageError, run_command
 from benchmark.spec import Value, parse
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m analysis.verify",
         description="Compare a results folder with what is expected of it, cell by cell.",
         epilog="Exit code: 0 every cell is within; 1 a cell is outside or was trained otherwise; 2 bad input; 3 no "
@@ -287,4 +287,4 @@ def table(verdicts: Sequence[Verdict], folder: Path, source: Path) -> "Table":
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -13,11 +13,21 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benchmark.command import cluster
-from benchmark.command.listing import available, export, show
+from benchmark.command.listing import available, export
 from benchmark.command.options import parser
 from benchmark.command.status import forget_failures, left_undone, print_status
 from benchmark.command.terminal import plain, print_plan, print_problems
-from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, USAGE, UsageError, is_disk_trouble, usage_errors
+from benchmark.errors import (
+    COMPLETE,
+    FAILED,
+    INCOMPLETE,
+    INTERRUPTED,
+    USAGE,
+    UsageError,
+    machine_trouble,
+    run_command,
+    usage_errors,
+)
 from benchmark.plan.choices import method_options, wanted
 from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
 from benchmark.records import Folder
@@ -37,10 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
     except OSError as error:
-        if not is_disk_trouble(error):
+        if not (error.filename or machine_trouble(error)):
             raise
-        print(f"error: cannot write below {options.results_dir}: {error.strerror}", file=sys.stderr)
+        what = f"use {error.filename}" if error.filename else f"write below {options.results_dir}"
+        print(f"error: cannot {what}: {error.strerror}", file=sys.stderr)
         return USAGE
+    except (MemoryError, RuntimeError) as error:
+        if (trouble := machine_trouble(error)) is None:
+            raise
+        print(f"error: {trouble}; fewer workers or a smaller batch may fit", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return INTERRUPTED
@@ -48,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     if options.list:
-        show(available(options.list))
+        print("\n".join(available(options.list)))
         return COMPLETE
     if options.export:
         return export(options.export, options.results_dir)
@@ -208,4 +224,4 @@ def pinned(grid: Grid) -> Grid:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

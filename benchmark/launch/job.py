@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.errors import UsageError, is_disk_trouble
+from benchmark.errors import UsageError, machine_trouble
 from benchmark.launch.signals import Stop, stop_signals
 from benchmark.records import Folder, RecordError
 from benchmark.records.claims import STALE_SECONDS, Claims
@@ -120,7 +120,7 @@ class Attempt:
     def train_or_fail(self, run_ids: Sequence[str]) -> bool:
         """Train; if one of the runs raises, try each alone, so that only that one fails. False if stopped.
 
-        A disk's trouble is no run's fault: the error goes on to whoever started this worker.
+        The machine's trouble is no run's fault: the error goes on to whoever started this worker.
         """
         from benchmark.training.teacher import TeacherError
 
@@ -128,7 +128,7 @@ class Attempt:
             return self._train(run_ids)
         except Exception as error:
             log.exception("training failed: %s", ", ".join(run_ids))
-            if is_disk_trouble(error):
+            if machine_trouble(error):
                 raise
             if len(run_ids) > 1 and not isinstance(error, (TeacherError, UsageError)):  # those are the whole cohort's
                 return all([self.train_or_fail([run_id]) for run_id in run_ids])

@@ -126,8 +126,14 @@ class Local(Launched):
             raise KeyboardInterrupt
 
     def complaints(self) -> list[str]:
-        dead = [job for job in self.jobs if not job.paths.result_pickle.exists()]
-        return [f"worker {job.job_id} ended early; its log: {job.paths.stderr}" for job in dead]
+        said = []
+        for job in self.jobs:
+            if not job.paths.result_pickle.exists():
+                said.append(f"worker {job.job_id} ended early; its log: {job.paths.stderr}")
+            elif error := job.exception():
+                why = str(error).strip().rpartition("\n")[2]
+                said.append(f"worker {job.job_id} ended with {why}; its log: {job.paths.stderr}")
+        return said
 
 
 def cores() -> int:

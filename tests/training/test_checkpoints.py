@@ -11,7 +11,7 @@ import torch
 from full_disk import files_end_at
 
 from benchmark import files
-from benchmark.errors import UsageError, is_disk_trouble
+from benchmark.errors import UsageError, machine_trouble
 from benchmark.training import checkpoints
 
 CPU = torch.device("cpu")
@@ -104,7 +104,7 @@ def test_a_failed_save_leaves_no_trace(folder: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(files.os, "replace", refuse)
     with full, pytest.raises(OSError, match=r"File too large|Input/output error") as caught:
         checkpoints.save(folder, state(13))
-    assert is_disk_trouble(caught.value)
+    assert machine_trouble(caught.value)
     assert names(folder) == before
     assert step_of(checkpoints.newest(folder, "run", CPU)) == 12
 

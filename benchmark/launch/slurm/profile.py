@@ -66,8 +66,8 @@ def load_profile(name_or_file: str | None, settings: Sequence[str] = (), changes
     raw = _read(name_or_file) if name_or_file else {}
     own = {key: raw.pop(key) for key in list(raw) if key in Profile.model_fields and key != "sbatch"}
     source = name_or_file or "--slurm"
-    sbatch = {_checked(key, source): value for key, value in raw.items()}
-    sbatch |= dict(_setting(text) for text in settings)
+    sbatch = _joined([(_checked(key, source), value) for key, value in raw.items()], source)
+    sbatch |= _joined([_setting(text) for text in settings], "--slurm")
     for key in DEFAULTS.keys() - sbatch.keys():
         if key != "mem" or not {"mem-per-cpu", "mem-per-gpu"} & sbatch.keys():
             sbatch[key] = DEFAULTS[key]
@@ -111,6 +111,15 @@ def _read(name_or_file: str) -> dict[str, Any]:
         raise UsageError(f"profile {str(path)!r} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"profile {str(path)!r} is not TOML: {error}") from None
+
+
+def _joined(pairs: Sequence[tuple[str, Option]], source: str) -> dict[str, Option]:
+    """Raises UsageError for an option with two values."""
+    found: dict[str, Option] = {}
+    for name, value in pairs:
+        if found.setdefault(name, value) != value:
+            raise UsageError(f"{source}: {name} is given twice, as {found[name]} and as {value}: which is meant?")
+    return found
 
 
 def _setting(text: str) -> tuple[str, Option]:
