@@ -9,13 +9,14 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from benchmark.errors import UsageError, machine_trouble
 from benchmark.launch.signals import Stop, stop_signals
+from benchmark.plan.values import Cohort
 from benchmark.records import Folder, RecordError
 from benchmark.records.claims import STALE_SECONDS, Claims
 from benchmark.spec import Grid, load_grid
@@ -111,6 +112,33 @@ class Job:
         if not done:
             return "stopped"
         return "busy" if _open(folder, work.run_ids) else "finished"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to execute; none of it changes a number. `threads` is per worker, None for an equal share of the cores."""
+
+    device: str
+    threads: int | None = None
+    data_dir: str | None = None
+    deadline: float | None = None
+
+
+def job_of(cohorts: Iterable[Cohort], folder: Folder, settings: Settings, default_threads: int) -> Job:
+    """Cohorts as one job. Those without a teacher are teachers themselves, and lie in the teachers' folder."""
+    work = []
+    for cohort in cohorts:
+        home = folder if cohort.teacher else folder.teachers
+        run_ids = tuple(run.id for run in cohort.runs)
+        work.append(Work(str(home.path.resolve()), run_ids, cohort.teacher.id if cohort.teacher else None))
+    return Job(
+        grid_folder=str(folder.path.resolve()),
+        work=tuple(work),
+        device=settings.device,
+        threads=settings.threads or default_threads,
+        data_dir=settings.data_dir,
+        deadline=settings.deadline,
+    )
 
 
 @dataclass(frozen=True)
