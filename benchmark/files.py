@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from benchmark.errors import UsageError, is_disk_trouble, one_line
+from benchmark.errors import UsageError, machine_trouble, one_line
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> Iterator[BinaryIO]:
     try:
         handle = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        if isinstance(error, FileNotFoundError | NotADirectoryError) or is_disk_trouble(error):
+        if isinstance(error, FileNotFoundError | NotADirectoryError) or machine_trouble(error):
             raise
         raise FileError(f"{path} cannot be read: {error.strerror}") from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
