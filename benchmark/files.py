@@ -12,6 +12,11 @@ from typing import Any
 from benchmark.errors import UsageError
 
 
+def expanded(path: str) -> Path:
+    """A path as a shell reads it: `~` is the home folder, `$NAME` what the environment says."""
+    return Path(os.path.expandvars(os.path.expanduser(path)))
+
+
 def write_json(path: Path, value: Any) -> None:
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
