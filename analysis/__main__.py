@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.errors import UsageError
+from benchmark.errors import Parser, UsageError, run_command
 from benchmark.records import Folder
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m analysis",
         description="Figures, tables and statements of results folders, made from their records alone.",
         epilog="python -m analysis.verify compares a folder with a reference, cell by cell.",
@@ -110,4 +110,4 @@ def _progress(results: "Results") -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -2,6 +2,7 @@
 
 import argparse
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -14,7 +15,8 @@ from benchmark.records import Folder, ledger
 from benchmark.records.claims import is_claimed
 
 if TYPE_CHECKING:
-    from benchmark.launch.local import Executor, Settings
+    from benchmark.launch.job import Settings
+    from benchmark.launch.local import Executor
     from benchmark.launch.slurm.submission import Submission
     from benchmark.plan.values import Plan
 
@@ -22,30 +24,31 @@ LOOK_SECONDS = 1.0
 QUEUE_SECONDS = 60.0
 """How often a watcher asks for the queue at most, and only while no worker is at a run."""
 
-CORES = 4
-"""Threads of a worker where neither profile nor grid nor command line say."""
-
 
 def choose_executor(wanted: str) -> "Executor":
-    """`auto` means SLURM where a cluster answers, local processes elsewhere."""
-    if wanted == "auto":
-        return "slurm" if scheduler.answers() else "local"
-    if wanted == "slurm" and not scheduler.answers():
-        raise UsageError("executor 'slurm' needs a cluster, and sinfo does not answer here; valid: local, inline")
-    return wanted  # type: ignore[return-value]
+    """`auto` means SLURM where a cluster answers, local processes where there is none.
+
+    Raises UsageError where a cluster is configured that does not answer: nobody means to train on its login node.
+    """
+    if wanted not in ("auto", "slurm"):
+        return wanted  # type: ignore[return-value]
+    silent = scheduler.silence()
+    if silent == "":
+        return "slurm"
+    if wanted == "auto" and (silent is None or not scheduler.configured()):
+        return "local"
+    why = f": {silent}" if silent else ", and SLURM is not installed"
+    raise UsageError(f"executor {wanted!r}: sinfo does not answer here{why}; to train on this machine: local, inline")
 
 
 def submission(plan: "Plan", folder: Folder, settings: "Settings", options: argparse.Namespace) -> "Submission":
     """What is to be submitted. Raises UsageError for a profile, an option or a queue that cannot be used."""
-    from benchmark.launch.local import job_of
     from benchmark.launch.slurm.profile import load_profile
     from benchmark.launch.slurm.submission import prepare
 
     changes = {"max_parallel": options.max_parallel, "workers": options.workers}
     profile = load_profile(options.profile, options.slurm, changes)
-    asked = profile.sbatch.get("cpus-per-task", CORES)
-    whole = job_of(plan, folder, settings, default_threads=int(asked))
-    return prepare(plan, folder, whole, profile, options.profile)
+    return prepare(plan, folder, settings, profile, options.profile)
 
 
 def show(wanted: "Submission", console: Console) -> None:
@@ -74,16 +77,27 @@ def submit(plan: "Plan", folder: Folder, settings: "Settings", options: argparse
 
 def watch(plan: "Plan", folder: Folder, console: Console) -> None:
     """Show progress, read from files, until every run has ended or no job is left to train it."""
+    say = plain(console)
     asked, open_runs = time.monotonic(), [run.id for run in plan.runs]
     with Display(folder, open_runs, console) as display:
         while open_runs := [run_id for run_id in open_runs if folder.state(run_id) == "missing"]:
             display.tick()
             if time.monotonic() - asked > QUEUE_SECONDS:
                 asked = time.monotonic()
-                if not any(is_claimed(folder.claim_path(run_id)) for run_id in open_runs) and not live_jobs(folder):
+                claimed = any(is_claimed(folder.claim_path(run_id)) for run_id in open_runs)
+                if not claimed and _queue_is_empty(folder, say):
                     break
             time.sleep(LOOK_SECONDS)
         display.tick()
+
+
+def _queue_is_empty(folder: Folder, say: Callable[[str], None]) -> bool:
+    """A controller that is away for a while tells nothing about the jobs, which go on."""
+    try:
+        return not live_jobs(folder)
+    except UsageError as error:
+        say(f"still watching: {error}")
+        return False
 
 
 def cancel(folder: Folder, console: Console) -> None:

@@ -1,9 +1,7 @@
 """What there is to choose from, and weights to take away. No torch here but for methods and models."""
 
-import os
 import shutil
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmark.errors import COMPLETE, UsageError
@@ -27,14 +25,6 @@ def available(kind: str) -> list[str]:
 def _defaults(values: Mapping[str, Scalar]) -> str:
     """` (distance=0.0, angle=50.0)`: methods of one class differ in these alone."""
     return f" ({', '.join(f'{name}={value}' for name, value in values.items())})" if values else ""
-
-
-def show(lines: Sequence[str]) -> None:
-    """Print lines, as many as whoever reads them takes."""
-    try:
-        print("\n".join(lines), flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries once more when it ends
 
 
 def export(run_id: str, results: Path) -> int:

@@ -3,13 +3,12 @@
 import argparse
 import re
 from pathlib import Path
-from typing import NoReturn
 
-from benchmark.errors import EXIT_CODES, USAGE
+from benchmark.errors import EXIT_CODES, Parser, number, threads
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    result = _Parser(
+    result = Parser(
         prog="python -m benchmark.grid", description=description, epilog=EXIT_CODES, formatter_class=_HelpFormat
     )
     add = result.add_argument_group("what to run").add_argument
@@ -17,16 +16,30 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add(
         "--methods",
         nargs="+",
+        action="extend",
         metavar="M",
         help="'all': the grid's own list (default); 'installed': third parties' too; 'tuned': with the options that "
         "--tune chose; or names, by comma or space, a composition as kd+rkd_da, a control as student@longer",
     )
-    add("--seeds", metavar="N|A,B", help="a number: that many, 0 to N-1; or the seeds themselves, '0,3,7' or '7,'")
-    add("--pairs", nargs="+", metavar="P", help="only these pairs, as TEACHER_STUDENT (default: all of the grid)")
-    add("--datasets", nargs="+", metavar="D", help="only these data sets (default: all of the grid)")
+    add(
+        "--seeds",
+        nargs="+",
+        action="extend",
+        metavar="N|A,B",
+        help="a number: that many, 0 to N-1; or the seeds themselves, '0,3,7' or '7,'",
+    )
+    add(
+        "--pairs",
+        nargs="+",
+        action="extend",
+        metavar="P",
+        help="only these pairs, as TEACHER_STUDENT (default: all of the grid)",
+    )
+    add("--datasets", nargs="+", action="extend", metavar="D", help="only these data sets (default: all of the grid)")
     add(
         "--option",
-        action="append",
+        nargs="+",
+        action="extend",
         default=[],
         metavar="METHOD.NAME=VALUE",
         help="change an option of a method; it becomes a variant of its own in records and tables",
@@ -46,7 +59,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one")
     add(
         "--threads",
-        type=positive,
+        type=threads,
         metavar="N",
         help="CPU threads per worker (default: the grid's, else an equal share)",
     )
@@ -81,13 +94,14 @@ def _add_cluster_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--slurm",
-        action="append",
+        nargs="+",
+        action="extend",
         default=[],
         metavar="KEY=VALUE",
         help="any option of sbatch, as partition=gpu or time=2:00:00; comes on top of the profile",
     )
-    add("--max-parallel", type=positive, metavar="N", help="jobs of an array that run at once (default: all)")
-    add("--workers", type=positive, metavar="N", help="workers that share a job and its GPU (default: 1)")
+    add("--max-parallel", type=number, metavar="N", help="jobs of an array that run at once (default: all)")
+    add("--workers", type=number, metavar="N", help="workers that share a job and its GPU (default: 1)")
     add("--watch", action="store_true", help="stay and show how far the jobs are; they do not need it")
     add("--cancel", action="store_true", help="take this grid's jobs out of the queue; what is finished stays")
 
@@ -98,19 +112,6 @@ def duration(text: str) -> float:
     if parts is None or float(parts[1]) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 9m or 2h")
     return float(parts[1]) * {"s": 1, "m": 60, "h": 3600}[parts[2]]
-
-
-def positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return int(text)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Wrong usage is one line here as everywhere."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"error: {message}\n")
 
 
 class _HelpFormat(argparse.RawDescriptionHelpFormatter):

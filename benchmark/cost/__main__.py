@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.errors import USAGE, UsageError, usage_errors
+from benchmark.errors import USAGE, Parser, number, run_command, threads, usage_errors
 from benchmark.plan.choices import method_names, names
 from benchmark.records import Folder
 from benchmark.records.measurements import Measured, Measurement, write
@@ -38,27 +38,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="python -m benchmark.cost", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = result.add_argument
     add("--grid", default="digits", metavar="NAME|FILE", help="a grid of this suite, or a TOML file of your own")
-    add("--methods", nargs="+", metavar="M", help="as for benchmark.grid (default: all of the grid)")
-    add("--pairs", nargs="+", metavar="P", help="only these pairs, as TEACHER_STUDENT")
-    add("--datasets", nargs="+", metavar="D", help="only these data sets")
+    add("--methods", nargs="+", action="extend", metavar="M", help="as for benchmark.grid (default: all of the grid)")
+    add("--pairs", nargs="+", action="extend", metavar="P", help="only these pairs, as TEACHER_STUDENT")
+    add("--datasets", nargs="+", action="extend", metavar="D", help="only these data sets")
     add("--data-dir", type=Path, metavar="DIR", help="where data sets lie whose number of classes is not known by name")
     add("--results-dir", type=Path, default=Path("results"), metavar="DIR", help="files land in DIR/<grid>/measured")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one")
-    add("--threads", type=int, metavar="N", help="CPU threads (default: the grid's, else all cores)")
-    add("--rounds", type=int, default=5, metavar="N", help="measurements of which the median is taken (default: 5)")
+    add("--threads", type=threads, metavar="N", help="CPU threads (default: the grid's, else all cores)")
+    add("--rounds", type=number, default=5, metavar="N", help="measurements of which the median is taken (default: 5)")
     return result
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
     """Measure pair after pair; what is measured is written at once."""
-    for flag in ("rounds", "threads"):
-        if getattr(options, flag) is not None and getattr(options, flag) < 1:
-            raise UsageError(f"--{flag} {getattr(options, flag)} is not a number above 0")
     from benchmark.plan.cells import cells, select
     from benchmark.plan.values import Selection
 
@@ -116,12 +113,12 @@ def measure(
     groups: dict[tuple[str, str], list[Run]] = {}
     for first, *_ in named.values():
         groups.setdefault((first.pair, first.cohort_key), []).append(first)
-    for number, group in enumerate(groups.values(), 1):
+    for place, group in enumerate(groups.values(), 1):
         measured, reasons = measurer.measure(group, classes[group[0].dataset.name])
         alike = {each.label: named[work(each, classes)] for each in group}
         rows = [renamed(each, other) for each in measured for other in alike[each.method]]
         path = write(folder, described(grid, rows, measurer.clock.processor, device))
-        show(rows, f"{number} of {len(groups)}: {group[0].dataset.name} {group[0].pair or 'teacher'}", console)
+        show(rows, f"{place} of {len(groups)}: {group[0].dataset.name} {group[0].pair or 'teacher'}", console)
         for label, reason in reasons.items():
             console.print(f"n/a: {label}: {reason}", markup=False, highlight=False)
     console.print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
@@ -170,4 +167,4 @@ def show(rows: Sequence[Measurement], title: str, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ import numpy as np
 import torch
 
 from benchmark.data.decode import decode_all
+from benchmark.data.found import Found, class_problems, described
 from benchmark.data.images import DIGEST, Encoded, Images, Packed, Varied, image_digest
+from benchmark.data.naming import printable
 from benchmark.data.source import Item, Source, wrong
 from benchmark.errors import UsageError
 from benchmark.spec import digest
@@ -29,8 +32,11 @@ from benchmark.spec import digest
 log = logging.getLogger(__name__)
 
 ENVIRONMENT = "RELATIONAL_DISTILLATION_CACHE"
-REVISION = 2
+REVISION = 3
 """Raised when decoding or the layout of an entry changes."""
+
+LABELS = 2**31
+"""Higher labels are no numbers of classes."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,8 @@ def decoded(name: str, source: Source, root: Path, keep_pixels: bool) -> Decoded
                 return found
             if alone:
                 _clear(name, entry, _origin(source, keep_pixels))
-            log.warning("%s: decoding the images in %s, once, into %s", name, source.location, entry)
+            place = printable(str(source.location))
+            log.warning("%s: decoding the images in %s, once, into %s", name, place, entry)
             _build(name, source, entry, keep_pixels)
     except OSError as error:
         raise UsageError(
@@ -149,16 +156,18 @@ def _source(about: Path) -> object:
 
 
 def _build(name: str, source: Source, entry: Path, keep_pixels: bool) -> None:
+    source = source.inspect() if source.inspect else source
     building = Path(tempfile.mkdtemp(dir=entry.parent, prefix=f".{name}.building-"))
     try:
-        problems, sizes, present = list(source.problems), {}, {}
-        for split in source.splits:
-            sizes[split], present[split] = _decode_split(source, split, building, keep_pixels, problems)
-        classes = source.classes or max(present["train"], default=-1) + 1
-        if not source.problems:
-            problems += _class_problems(classes, present)
+        problems = list(source.problems)
+        splits = {split: _decode_split(source, split, building, keep_pixels, problems) for split in source.splits}
+        classes = source.classes or max(splits["train"].labels, default=-1) + 1
+        problems += class_problems(source, classes, splits, otherwise_sound=not problems)
         if problems:
             raise wrong(source.location, problems)
+        for line in described(source, classes, splits):
+            log.warning("%s: %s", name, line)
+        sizes = {split: found.size for split, found in splits.items()}
         about = {"source": _origin(source, keep_pixels), "classes": classes, "bytes": sizes}
         (building / "about.json").write_text(json.dumps(about), encoding="utf-8")
         building.chmod(0o755)
@@ -171,24 +180,26 @@ def _build(name: str, source: Source, entry: Path, keep_pixels: bool) -> None:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _decode_split(
-    source: Source, split: str, folder: Path, keep_pixels: bool, problems: list[str]
-) -> tuple[int | None, set[int]]:
-    """Decode one split into a folder; returns the bytes kept, None where the images are files, and the classes that
-    occur."""
-    labels, shapes, digests, lengths = [], [], [], []
+def _decode_split(source: Source, split: str, folder: Path, keep_pixels: bool, problems: list[str]) -> Found:
+    """Decode one split into a folder; problems are appended to those there are."""
+    labels, shapes, digests, lengths, count, turned = [], [], [], [], 0, 0
+    most = source.classes or LABELS
     with (folder / f"{split}.images").open("wb") as file:
-        for item, pixels in decode_all(source.splits[split]()):
-            if item.label is None or item.label < 0 or item.label >= (source.classes or np.inf):
-                valid = f"0 to {source.classes - 1}" if source.classes else "from 0 on"
+        for item, pixels, is_turned in decode_all(source.splits[split]()):
+            if item.label is None:
+                problems.append(f"{item.origin} has no label")
+            elif not 0 <= item.label < most:
+                valid = f"0 to {source.classes - 1}" if source.classes else "from 0 on, without gaps"
                 problems.append(f"{item.origin} has label {item.label}, valid are whole numbers {valid}")
+            else:
+                labels.append(item.label)
             if isinstance(pixels, str):
                 problems.append(pixels)
             elif not problems:
                 lengths.append(file.write(_kept(item, pixels, keep_pixels)))
                 shapes.append(pixels.shape)
                 digests.append(image_digest(pixels))
-            labels.append(-1 if item.label is None else item.label)
+            count, turned = count + 1, turned + is_turned
     if not problems:
         np.savez(
             folder / f"{split}.npz",
@@ -197,7 +208,8 @@ def _decode_split(
             digests=np.array(digests).reshape(-1, DIGEST),
             lengths=np.array(lengths, np.int64),
         )
-    return sum(lengths) or None, set(labels)
+    copies = len(digests) - len({digest.tobytes() for digest in digests})
+    return Found(sum(lengths) or None, count, Counter(labels), copies, turned)
 
 
 def _kept(item: Item, pixels: np.ndarray, keep_pixels: bool) -> memoryview | bytes:
@@ -207,13 +219,3 @@ def _kept(item: Item, pixels: np.ndarray, keep_pixels: bool) -> memoryview | byt
     if isinstance(item.content, np.ndarray):
         raise UsageError(f"storage = 'streamed' reads image files or Parquet; {item.origin} was never encoded")
     return item.content if isinstance(item.content, bytes) else b""
-
-
-def _class_problems(classes: int, present: dict[str, set[int]]) -> list[str]:
-    """Classes without images, in one of the splits or in all."""
-    return [
-        f"class {number} has no {'training' if split == 'train' else split} image"
-        for split, found in present.items()
-        for number in range(classes)
-        if number not in found
-    ]

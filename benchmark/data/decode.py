@@ -3,17 +3,26 @@
 import io
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from itertools import islice
 from os import cpu_count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from benchmark.data.naming import defect
 from benchmark.data.source import Item
 
 GREY = ("1", "L", "LA", "La")
 DEEP = ("I", "F")
+FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""What is read, where Pillow was built with it. Some others would start a program."""
+
+ORIENTATION, TURNED = 0x0112, range(2, 9)
+"""The EXIF tag, and its values that stand for an image to be turned or mirrored."""
+
 TASK_IMAGES, TASKS = 32, 16
 """Images that a thread decodes at a time, and how many times as many are in memory while a data set is decoded."""
 
@@ -23,20 +32,24 @@ class DecodeError(ValueError):
 
 
 def open_image(content: bytes | Path) -> Image.Image:
-    """The image in mode L, if it is grey, or RGB: transparency is dropped, palettes and CMYK are converted.
+    """The image in mode L, if it is grey, or RGB: transparency is dropped, palettes and CMYK are converted. Pixels are
+    as they were stored; `info["turned"]` says whether an EXIF tag asks for showing them otherwise.
 
-    Raises DecodeError for what is no image, is cut off, or has more than 8 bits a channel, of which a silent conversion
-    would keep an arbitrary part.
+    Raises DecodeError for what is no regular file or image, is cut off, has several frames (but not for the thumbnails
+    and second views of a photograph), or more than 8 bits a channel, of which a silent conversion would keep an
+    arbitrary part.
     """
+    if isinstance(content, Path) and (why := defect(content)):
+        raise DecodeError(why)
     try:
-        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
-            if image.mode.startswith(DEEP) or any(";16" in str(tile.args) for tile in image.tile):
+        with _open(content) as image:
+            if image.mode.startswith(DEEP) or any(map(_is_deep, getattr(image, "tile", ()))):
                 raise DecodeError(f"has more than 8 bits a channel (mode {image.mode}): convert it first")
-            if image.mode in GREY:
-                return image.convert("L")
-            if "transparency" in image.info:  # a palette's needs the way round by RGBA
-                return image.convert("RGBA").convert("RGB")
-            return image.convert("RGB")
+            if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) != 1:
+                raise DecodeError(f"has {frames} frames: keep one of them, as an image of its own")
+            converted = _converted(image)
+            converted.info["turned"] = _is_turned(image)
+            return converted
     except UnidentifiedImageError:
         raise DecodeError("is not an image that Pillow knows") from None
     except DecodeError:
@@ -45,27 +58,77 @@ def open_image(content: bytes | Path) -> Image.Image:
         raise DecodeError(f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}") from None
 
 
+def is_image(file: Path) -> bool:
+    """Whether a file begins as an image does."""
+    try:
+        with _open(file):
+            return True
+    except Exception:
+        return False
+
+
+def _open(content: bytes | Path) -> Image.Image:
+    return Image.open(io.BytesIO(content) if isinstance(content, bytes) else content, formats=_formats())
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _is_deep(tile: Any) -> bool:
+    """Whether Pillow reads more than 8 bits a channel from a file and hands on 8. BGR;16 is 5, 6 and 5 bits; netpbm's
+    formats say the largest value."""
+    codec, args = tile[0], tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+    if codec.startswith("ppm"):
+        return any(isinstance(value, int) and value > 255 for value in args)
+    return any(isinstance(value, str) and ";16" in value and value != "BGR;16" for value in args)
+
+
+def _converted(image: Image.Image) -> Image.Image:
+    if image.mode in GREY:
+        return image.convert("L")
+    if "transparency" in image.info:  # a palette's needs the way round by RGBA
+        return image.convert("RGBA").convert("RGB")
+    return image.convert("RGB")
+
+
+def _is_turned(image: Image.Image) -> bool:
+    try:
+        return image.getexif().get(ORIENTATION) in TURNED
+    except Exception:  # damaged metadata of a sound image
+        return False
+
+
 def decode(item: Item) -> np.ndarray | str:
     """uint8 [H, W, C], C = 1 or 3, or what is wrong with the image."""
+    return decode_with_turn(item)[0]
+
+
+def decode_with_turn(item: Item) -> tuple[np.ndarray | str, bool]:
+    """What `decode` says, and whether the image's metadata ask for turning it."""
     if item.content is None:
-        return f"{item.origin} has no image bytes"
+        return f"{item.origin} has no image bytes", False
     if isinstance(item.content, np.ndarray):
-        return item.content
+        return item.content, False
     try:
-        pixels = np.array(open_image(item.content))
+        image = open_image(item.content)
     except DecodeError as error:
-        return f"{item.origin} {error}"
-    return pixels if pixels.ndim == 3 else pixels[..., None]
+        return f"{item.origin} {error}", False
+    pixels = np.array(image)
+    return pixels if pixels.ndim == 3 else pixels[..., None], image.info["turned"]
 
 
-def decode_all(items: Iterable[Item]) -> Iterator[tuple[Item, np.ndarray | str]]:
-    """Every item and what `decode` says of it, in order. Pillow decodes outside the interpreter's lock: threads pay."""
+def decode_all(items: Iterable[Item]) -> Iterator[tuple[Item, np.ndarray | str, bool]]:
+    """Every item and what `decode_with_turn` says of it, in order. Pillow decodes outside the interpreter's lock:
+    threads pay."""
     remaining = iter(items)
     with ThreadPoolExecutor(cpu_count()) as pool:
         while tasks := [task for _ in range(TASKS) if (task := list(islice(remaining, TASK_IMAGES)))]:
             for task, decoded in zip(tasks, pool.map(_decode_each, tasks), strict=True):
-                yield from zip(task, decoded, strict=True)
+                yield from ((item, *found) for item, found in zip(task, decoded, strict=True))
 
 
-def _decode_each(items: list[Item]) -> list[np.ndarray | str]:
-    return [decode(item) for item in items]
+def _decode_each(items: list[Item]) -> list[tuple[np.ndarray | str, bool]]:
+    return [decode_with_turn(item) for item in items]

@@ -1,8 +1,7 @@
 """Parquet files with image bytes and labels, as the Hugging Face hub keeps data sets."""
 
-import json
-import re
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,120 +9,130 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.data.source import Item, Source
-from benchmark.errors import UsageError, unknown
+from benchmark.data import columns, shards
+from benchmark.data.classes import Classes, by_name, by_number
+from benchmark.data.columns import Columns
+from benchmark.data.naming import defect, refused
+from benchmark.data.shards import Shards
+from benchmark.data.source import Item, Source, wrong
+from benchmark.errors import UsageError
 from benchmark.spec import Dataset
 
-SPLITS = {"train": ("train",), "test": ("test", "validation", "valid", "val")}
-"""Beginnings of file names, the first that is there: a hub's test split without labels is not there."""
-
-LABELS = ("label", "fine_label", "labels")
 ROWS = 1000
+DAMAGED = (OSError, pa.ArrowException, UnicodeDecodeError)
 
 
 def find(folder: Path, dataset: Dataset) -> Source | None:
-    """The Parquet files in a folder, its `data`, or its only subfolder with some; None if there are none.
+    """The Parquet files in a folder or below it; None if there are none of a split.
 
     Raises UsageError where files, columns or splits leave a choice that the data set's entry does not make.
     """
-    holding = [place for place in (folder, folder / "data") if any(place.glob("*.parquet"))][:1]
-    holding = holding or sorted({path.parent for path in folder.glob("*/*.parquet")})
-    if not holding:
+    found = shards.find(folder, dataset.name)
+    if found is None:
         return None
-    if len(holding) > 1:
-        names = ", ".join(place.name for place in holding)
-        raise UsageError(
-            f"dataset {dataset.name!r}: several folders below {folder} hold Parquet files ({names}): "
-            "choose one with path = ... in its entry"
-        )
-    shards = {split: _shards(holding[0], prefixes) for split, prefixes in SPLITS.items()}
-    if not shards["train"]:
-        raise UsageError(
-            f"dataset {dataset.name!r}: no Parquet file in {holding[0]} has a name that begins with train-"
-        )
-    schema = _open(shards["train"][0]).schema_arrow
-    image, label = _image_column(schema, dataset), _label_column(schema, dataset)
-    return Source(
-        location=holding[0],
-        files=tuple(file for files in shards.values() for file in files),
-        splits={split: partial(_rows, files, image, label) for split, files in shards.items() if files},
-        classes=_class_count(schema, label),
-        choice=f"{image}, {label}",
+    chosen = columns.choose(_open(found.splits["train"][0]).schema_arrow, dataset)
+    source = Source(
+        location=found.place,
+        files=tuple(file for files in found.splits.values() for file in files),
+        splits={},
+        classes=None,
+        notes=found.notes,
+        choice=f"{chosen.image}, {chosen.label}",
+    )
+    return replace(source, inspect=partial(_inspected, source, found, chosen))
+
+
+def _inspected(source: Source, found: Shards, chosen: Columns) -> Source:
+    """The source with its splits, classes and their names: reads every file's header and, where classes go by name, the
+    labels.
+
+    Raises UsageError that lists the files which do not fit the others.
+    """
+    files, notes = _tested_on(found, chosen)
+    place, schemas = source.location, {file: _open(file).schema_arrow for split in files.values() for file in split}
+    unfit = {file: why for file, schema in schemas.items() if (why := columns.mismatch(schema, chosen))}
+    if unfit:
+        raise wrong(place, [f"{file.relative_to(place)} {why}" for file, why in unfit.items()])
+    if chosen.kind == "names":
+        classes = by_name({name for file in schemas for name in _labels(file, chosen.label)})
+    else:
+        given = {str(file.relative_to(place)): columns.class_names(schema, chosen) for file, schema in schemas.items()}
+        classes = by_number(place, given)
+    return replace(
+        source,
+        splits={split: partial(_rows, place, paths, chosen, classes) for split, paths in files.items()},
+        classes=classes.count,
+        names=classes.names,
+        notes=(*source.notes, *notes, *classes.notes),
     )
 
 
-def _shards(folder: Path, prefixes: tuple[str, ...]) -> list[Path]:
-    for prefix in prefixes:
-        if found := [
-            file for file in sorted(folder.glob("*.parquet")) if re.match(rf"{prefix}(?![A-Za-z])", file.name)
-        ]:
-            return found
-    return []
+def _tested_on(found: Shards, chosen: Columns) -> tuple[dict[str, list[Path]], list[str]]:
+    """The files of the training split and of the one that is tested on: a test split with labels, else the validation
+    split. The hub has test splits without labels, which are those of a competition."""
+    held_out = [split for split in ("test", "validation") if split in found.splits]
+    files, notes = {"train": found.splits["train"]}, []
+    for split in held_out:
+        if "test" in files:
+            notes.append(f"not used, a validation split is drawn from the training images: the {split} split")
+        elif any(_is_labelled(file, chosen.label, split == held_out[-1]) for file in found.splits[split]):
+            files["test"] = found.splits[split]
+        else:
+            notes.append(f"not used, without labels: the {split} split")
+    return files, notes
+
+
+def _is_labelled(file: Path, label: str, only: bool) -> bool:
+    """Whether a file has labels, be they in a column that cannot be read. It has none where the column is empty in
+    every row, or -1, as the hub has it; or where it is missing, with none of a usual name for it, unless this is the
+    only split to test on: then it is rather called otherwise."""
+    schema = _open(file).schema_arrow
+    if schema.names.count(label) != 1:
+        return only or not {label, *columns.LABELS}.isdisjoint(schema.names)
+    if columns.kind_of(schema.field(label).type) is None:
+        return not pa.types.is_null(schema.field(label).type)
+    found = _labels(file, label)
+    return not found or not found <= {None, -1, ""}
+
+
+def _labels(file: Path, label: str) -> set[Any]:
+    """The values in the column of labels."""
+    try:
+        return set(_open(file).read(columns=[label]).column(label).to_pylist())
+    except DAMAGED as error:
+        raise _damaged(file, error) from None
+
+
+def _rows(place: Path, files: list[Path], chosen: Columns, classes: Classes) -> Iterator[Item]:
+    for file in files:
+        name = str(file.relative_to(place))
+        for row, (content, label) in enumerate(_pairs(file, chosen)):
+            content = content["bytes"] if isinstance(content, dict) else content
+            yield Item(f"{name} row {row}", content, classes.number(name, label))
+
+
+def _pairs(file: Path, chosen: Columns) -> Iterator[tuple[Any, Any]]:
+    """An image and its label, as they stand there, row by row."""
+    batches = _open(file).iter_batches(ROWS, columns=[chosen.image, chosen.label])
+    while True:
+        try:
+            batch = next(batches, None)
+            if batch is None:
+                return
+            pairs = zip(batch[chosen.image].to_pylist(), batch[chosen.label].to_pylist(), strict=True)
+        except DAMAGED as error:
+            raise _damaged(file, error) from None
+        yield from pairs
 
 
 def _open(file: Path) -> pq.ParquetFile:
+    if why := defect(file):
+        raise refused(f"{file} {why}")
     try:
         return pq.ParquetFile(file)
-    except (OSError, pa.ArrowException) as error:
-        raise UsageError(f"{file} cannot be read as Parquet: {' '.join(str(error).split())}") from None
+    except DAMAGED as error:
+        raise _damaged(file, error) from None
 
 
-def _image_column(schema: pa.Schema, dataset: Dataset) -> str:
-    candidates = [field.name for field in schema if _holds_images(field.type)]
-    return _choose(dataset, "image", dataset.image_column, candidates, candidates, schema)
-
-
-def _label_column(schema: pa.Schema, dataset: Dataset) -> str:
-    """A usual name if one is there, else the only class label, else the only integer."""
-    integers = [field.name for field in schema if pa.types.is_integer(field.type)]
-    usual = [name for name in integers if name in LABELS]
-    named = [name for name in integers if _feature(schema, name).get("_type") == "ClassLabel"]
-    return _choose(dataset, "label", dataset.label_column, usual or named or integers, integers, schema)
-
-
-def _choose(
-    dataset: Dataset, kind: str, wanted: str | None, likely: list[str], valid: list[str], schema: pa.Schema
-) -> str:
-    if wanted is not None:
-        if wanted not in valid:
-            raise UsageError(f"dataset {dataset.name!r}: {unknown(f'{kind} column', wanted, valid)}")
-        return wanted
-    if len(likely) != 1:
-        columns = ", ".join(f"{field.name} ({field.type})" for field in schema)
-        found = f"several columns may be the {kind}s ({', '.join(likely)})" if likely else f"no column holds {kind}s"
-        raise UsageError(
-            f"dataset {dataset.name!r}: {found}: choose one with {kind}_column = ... in its entry; columns: {columns}"
-        )
-    return likely[0]
-
-
-def _holds_images(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return "bytes" in [field.name for field in kind]
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-
-def _feature(schema: pa.Schema, column: str) -> dict[str, Any]:
-    """What the hub's own metadata say of a column, if there are any."""
-    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    found: dict[str, Any] = metadata.get("info", {}).get("features", {}).get(column, {})
-    return found
-
-
-def _class_count(schema: pa.Schema, label: str) -> int | None:
-    feature = _feature(schema, label)
-    return len(feature["names"]) if "names" in feature else feature.get("num_classes")
-
-
-def _rows(files: list[Path], image: str, label: str) -> Iterator[Item]:
-    for file in files:
-        table = _open(file)
-        row = 0
-        try:
-            for batch in table.iter_batches(ROWS, columns=[image, label]):
-                for content, number in zip(batch[image].to_pylist(), batch[label].to_pylist(), strict=True):
-                    content = content["bytes"] if isinstance(content, dict) else content
-                    yield Item(f"{file.name} row {row}", content, number)
-                    row += 1
-        except (OSError, pa.ArrowException) as error:
-            raise UsageError(f"{file} is damaged after row {row}: {' '.join(str(error).split())}") from None
+def _damaged(file: Path, error: Exception) -> UsageError:
+    return refused(f"{file} cannot be read as Parquet: {' '.join(str(error).split())}")

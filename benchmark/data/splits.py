@@ -34,7 +34,8 @@ class Splits:
 def split(dataset: Dataset, images: Decoded) -> Splits:
     """Split the official images, stratified by class.
 
-    Raises UsageError if more images are asked for than there are, or too few for the classes.
+    Raises UsageError if more images are asked for than there are, too few for the classes, or so many that a class has
+    no training image.
     """
     train, test = images.train, images.test
     of_train, drawn = np.arange(len(train)), {}
@@ -51,6 +52,11 @@ def split(dataset: Dataset, images: Decoded) -> Splits:
         _, of_train = _draw(of_train, train, dataset.train, dataset, "train")
         drawn["train"] = of_train
     parts = train.take(of_train), train.take(drawn["validation"]), test
+    if lacking := images.classes - len(parts[0].labels.unique()):
+        raise UsageError(
+            f"dataset {dataset.name!r}: {lacking} of {images.classes} classes have none of the {len(of_train)} images "
+            "that are left for training: choose other sizes (train, validation, test)"
+        )
     return Splits(
         *parts,
         classes=images.classes,

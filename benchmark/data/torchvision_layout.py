@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmark.data.naming import defect, refused
 from benchmark.data.source import Item, Source
-from benchmark.errors import UsageError
-from benchmark.models import torchvision
+from benchmark.errors import one_line
+from benchmark.libraries import torchvision
 from benchmark.spec.datasets import Known
 
 BY_SPLIT_NAME = ("SVHN", "STL10")
@@ -45,24 +46,30 @@ def _download(root: Path, name: str, known: Known) -> None:
             _dataset(root, split, known, download=True)
     except (RuntimeError, OSError) as error:  # a wrong checksum; no network, no room
         why = " ".join(str(error).split())
-        raise UsageError(f"dataset {name!r} is not in {root} and cannot be downloaded there: {why}") from None
+        raise refused(f"dataset {name!r} is not in {root} and cannot be downloaded there: {why}") from None
 
 
 def _dataset(root: Path, split: str, known: Known, download: bool = False) -> Any:
-    kind = getattr(torchvision().datasets, str(known.torchvision))
+    kind = getattr(torchvision.datasets, str(known.torchvision))
     which = {"split": split} if known.torchvision in BY_SPLIT_NAME else {"train": split == "train"}
     return kind(root=str(root), download=download, **which)
 
 
 def _read(root: Path, split: str, name: str, known: Known) -> Iterator[Item]:
     try:
+        for file in root.glob(str(known.files)):
+            if why := defect(file):
+                raise OSError(f"{file} {why}")
         with _unpacked(root, known) as place:
             dataset = _dataset(place, split, known)
-    except (RuntimeError, OSError, ValueError, EOFError):
+        pixels = np.asarray(dataset.data)
+        labels = np.asarray(dataset.labels if known.torchvision in BY_SPLIT_NAME else dataset.targets)
+        if len(pixels) != len(labels):
+            raise ValueError(f"the {split} split has {len(pixels)} images and {len(labels)} labels")
+    except Exception as error:  # each of torchvision's readers fails in its own way
         wanted = f"what torchvision.datasets.{known.torchvision}({str(root)!r}, download=True) leaves there"
-        raise UsageError(f"dataset {name!r} is not in {root}, or is damaged: needed is {wanted}") from None
-    pixels = np.asarray(dataset.data)
-    labels = np.asarray(dataset.labels if known.torchvision in BY_SPLIT_NAME else dataset.targets)
+        why = f"needed is {wanted} ({one_line(error)})"
+        raise refused(f"dataset {name!r} is not in {root}, or is damaged: {why}") from None
     if pixels.ndim == 3:
         pixels = pixels[..., None]
     elif pixels.shape[1] == 3 and pixels.shape[3] != 3:  # planes first

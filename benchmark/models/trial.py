@@ -57,7 +57,7 @@ def collapses(model: str, shapes: Shapes, size: int) -> bool:
 
 def own_size(model: str) -> int:
     """The height and width, in pixels, of the images that timm builds a model for."""
-    known = timm().get_pretrained_cfg(model)
+    known = timm.get_pretrained_cfg(model)
     return int(known.input_size[-1]) if known is not None and known.input_size else USUAL_SIZE
 
 

@@ -4,7 +4,6 @@ that stays random; and weights that runs end with, saved with their hash."""
 import hashlib
 import json
 import math
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from benchmark.errors import Refusals, UsageError, one_line
-from benchmark.files import atomic, expanded
+from benchmark.files import atomic, expanded, open_regular
 from benchmark.libraries import timm
 from benchmark.spec import TIMM, Architecture, Grid, Recipe, Run
 
@@ -57,11 +56,11 @@ def weights_file(architecture: Architecture) -> Path:
 def timm_config(architecture: Architecture) -> Any:
     """What timm says of a model's weights: classes, normalisation, where they are. UsageError if there are none."""
     try:
-        known = timm().get_pretrained_cfg(architecture.model)
+        known = timm.get_pretrained_cfg(architecture.model)
     except RuntimeError as error:
         raise UsageError(f"architecture {architecture.name!r}: {error}") from None
     if known is None or not known.has_weights:
-        tags = timm().list_pretrained(f"{architecture.model.partition('.')[0]}.*")
+        tags = timm.list_pretrained(f"{architecture.model.partition('.')[0]}.*")
         hint = f"; there are {', '.join(tags)}" if tags else ""
         raise UsageError(f"architecture {architecture.name!r}: timm has no weights of {architecture.model}{hint}")
     return known
@@ -70,7 +69,7 @@ def timm_config(architecture: Architecture) -> Any:
 def timm_file(architecture: Architecture) -> Path:
     """timm's pretrained weights of a model, from its cache or downloaded; UsageError if there are none to be had."""
     known = timm_config(architecture)
-    hub, helpers = known.hf_hub_id, timm().models._hub
+    hub, helpers = known.hf_hub_id, timm.models._hub
     names = (known.hf_hub_filename,) if known.hf_hub_filename else HUB_FILES
     failure: Exception | None = None
     for name in names if hub else (None,):
@@ -147,13 +146,13 @@ def _pinned(architecture: Architecture) -> Architecture:
 
 def _sha256(path: Path, architecture: Architecture) -> str:
     try:
-        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():  # a device or a pipe might never end
-            raise OSError(None, "Not a regular file")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, ValueError) as error:  # a path with a null byte
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"architecture {architecture.name!r}: weights {str(path)!r} cannot be read: {why}") from None
+    except (OSError, ValueError) as error:  # no regular file, or a path with a null character
+        why = getattr(error, "strerror", None) or str(error).rpartition(": ")[2]
+    if path.is_dir():
+        why = "Is a directory"
+    raise UsageError(f"architecture {architecture.name!r}: weights {str(path)!r} cannot be read: {why}")
 
 
 def _recorded_normalisation(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
@@ -186,7 +185,7 @@ def _close(a: float, b: float) -> bool:
 
 def _read(path: Path, architecture: Architecture) -> Mapping[str, Any]:
     try:
-        state: Mapping[str, Any] = timm().models.load_state_dict(str(path), use_ema=False, weights_only=True)
+        state: Mapping[str, Any] = timm.models.load_state_dict(str(path), use_ema=False, weights_only=True)
     except Exception as error:  # a damaged or hostile file fails in many ways; none of them runs its code
         raise UsageError(f"architecture {architecture.name!r}: {path} holds no weights: {one_line(error)}") from None
     return state

@@ -9,6 +9,8 @@ from benchmark.errors import UsageError
 from benchmark.plan.values import Selection
 from benchmark.spec import TUNED, Grid, Scalar
 
+MOST_SEEDS = 10_000
+
 
 def wanted(grid: Grid, options: argparse.Namespace) -> Grid:
     """The grid with the command line's choices."""
@@ -57,14 +59,25 @@ def method_names(values: Sequence[str] | None, grid: Grid) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chosen))
 
 
-def seed_list(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
+def seed_list(texts: Sequence[str] | None) -> tuple[int, ...] | None:
+    """`3` is the seeds 0, 1 and 2; several lists such as `0,3` and `7,` are joined.
+
+    Raises UsageError for anything else, and for more seeds than anybody trains: such a number is meant as a seed.
+    """
+    if texts is None:
         return None
-    if not re.fullmatch(r"\d+(,\d*)*", text) or not text.strip("0"):
-        raise UsageError(f"--seeds {text!r} is neither a number of seeds above 0 nor seeds such as 0,3,7")
-    if "," not in text:
-        return tuple(range(int(text)))
-    return tuple(dict.fromkeys(int(part) for part in text.split(",") if part))
+    for text in texts:
+        if not re.fullmatch(r"[0-9]{1,18}(,[0-9]{0,18})*", text) or not text.strip("0"):
+            raise UsageError(f"--seeds {text!r} is neither a number of seeds above 0 nor seeds such as 0,3,7")
+    counts = [text for text in texts if "," not in text]
+    if counts and (len(texts) > 1 or int(counts[0]) > MOST_SEEDS):
+        raise UsageError(
+            f"--seeds {' '.join(texts)}: {counts[0]} asks for that many seeds (alone, and {MOST_SEEDS:,} at most); the "
+            f"seed itself is written '{counts[0]},'"
+        )
+    if counts:
+        return tuple(range(int(counts[0])))
+    return tuple(dict.fromkeys(int(part) for text in texts for part in text.split(",") if part))
 
 
 def method_options(texts: Sequence[str]) -> dict[str, dict[str, Scalar]]:
@@ -74,7 +87,11 @@ def method_options(texts: Sequence[str]) -> dict[str, dict[str, Scalar]]:
         parts = re.fullmatch(r"([^.=]+)\.([^.=]+)=(.+)", text)
         if parts is None:
             raise UsageError(f"--option {text!r} is not METHOD.NAME=VALUE, for example rkd_da.distance=10")
-        found.setdefault(parts[1], {})[parts[2]] = _scalar(parts[3])
+        value = _scalar(parts[3])
+        before = found.setdefault(parts[1], {}).setdefault(parts[2], value)
+        if before != value:
+            name = f"{parts[1]}.{parts[2]}"
+            raise UsageError(f"--option {name} is given twice, as {before} and as {value}: which is meant?")
     return found
 
 

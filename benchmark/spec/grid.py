@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from benchmark.errors import UsageError, unknown
+from benchmark.errors import MOST_THREADS, UsageError, unknown
 from benchmark.spec.run import Architecture, Dataset, Pair, Recipe
-from benchmark.spec.value import Count, Fields, Name, Options, Scalar, Size, Value, parse
+from benchmark.spec.value import Count, Fields, Name, Options, Scalar, Value, parse
 
 GRIDS = Path(__file__).parents[1] / "grids"
 
@@ -100,7 +100,7 @@ class Grid(Value):
     keep_weights: bool = False
     keep_predictions: bool = False
     """Keep logits and labels of all test images, of teachers too, beside the records."""
-    threads: Size | None = None
+    threads: Annotated[int, Field(gt=0, le=MOST_THREADS)] | None = None
     """CPU threads per worker unless the command line says otherwise; None for an equal share of the cores. Small
     networks lose time on a second one, and records are bit-identical at one thread count only."""
 

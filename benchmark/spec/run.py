@@ -18,6 +18,9 @@ Precision = Literal["float32", "tf32", "bfloat16"]
 PROTOCOL_REVISION = 1
 """Raised when the training or evaluation code changes what every run's numbers are."""
 
+LARGEST_IMAGE = 4096
+"""Pixels along a side of what networks are given."""
+
 TIMM = "timm"
 """Stands for timm's own pretrained weights, in place of a file."""
 
@@ -175,8 +178,8 @@ class Recipe(Value):
     step, which suits few epochs."""
     without_classes: tuple[Count, ...] = ()
     """Classes whose images are left out of the transfer set: of training alone, not of validation and test."""
-    input_size: Size
-    crop_padding: Count = 0
+    input_size: Annotated[int, Field(gt=0, le=LARGEST_IMAGE)]
+    crop_padding: Annotated[int, Field(ge=0, le=LARGEST_IMAGE)] = 0
     padding: Literal["zero", "reflect"] = "zero"
     crop_pct: Annotated[float, Field(gt=0, le=1)] | None = None
     crop_scale: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = (0.08, 1.0)

@@ -17,8 +17,10 @@ Options = dict[str, dict[str, Scalar]]
 Fields = dict[str, Scalar | list[Scalar]]
 """Some fields of a recipe."""
 
-Size = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
+MOST = 2**31 - 1
+"""What a 32-bit integer holds: libraries count with it, and nothing here has as many."""
+Size = Annotated[int, Field(gt=0, le=MOST)]
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmark.errors import USAGE, UsageError, usage_errors
+from benchmark.errors import USAGE, Parser, UsageError, number, run_command, threads, usage_errors
 from benchmark.files import write_json
 from benchmark.records.measurements import device_slug
 from benchmark.spec import Run, load_grid
@@ -37,14 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(
+    result = Parser(
         prog="python -m benchmark.speed", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = result.add_argument
     add("--grid", default="cifar100", metavar="NAME|FILE", help="whose methods and recipe (default: cifar100)")
     add("--pair", metavar="P", help="one pair, as TEACHER_STUDENT (default: the grid's first)")
-    add("--rounds", type=int, default=5, metavar="N", help="rounds of which the median is taken (default: 5)")
-    add("--threads", type=int, metavar="N", help="CPU threads (default: all cores)")
+    add("--rounds", type=number, default=5, metavar="N", help="rounds of which the median is taken (default: 5)")
+    add("--threads", type=threads, metavar="N", help="CPU threads (default: all cores)")
     add("--workers", type=int, default=2, metavar="N", help="the reference's loader processes (default: 2)")
     add("--channels-last", action="store_true", help="the suite's layout, as a recipe may ask for it")
     add("--bfloat16", action="store_true", help="the suite's precision, of student and teacher")
@@ -53,9 +53,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    for flag in ("rounds", "threads"):
-        if getattr(options, flag) is not None and getattr(options, flag) < 1:
-            raise UsageError(f"--{flag} {getattr(options, flag)} is not a number above 0")
     if options.workers < 0:
         raise UsageError(f"--workers {options.workers} is below 0")
     import torch
@@ -161,4 +158,4 @@ def notes(found: dict[str, Any]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -16,10 +16,21 @@ pytestmark = pytest.mark.usefixtures("surroundings")
 
 
 @pytest.mark.parametrize(
-    ("text", "seeds"), [("3", (0, 1, 2)), ("0,3,7", (0, 3, 7)), ("7,", (7,)), ("3,3", (3,)), ("0,", (0,)), (None, None)]
+    ("texts", "seeds"),
+    [
+        (["3"], (0, 1, 2)),
+        (["0,3,7"], (0, 3, 7)),
+        (["7,"], (7,)),
+        (["3,3"], (3,)),
+        (["0,"], (0,)),
+        (["0,", "1,"], (0, 1)),
+        (["0,3", "3,7"], (0, 3, 7)),
+        (["20231123,"], (20231123,)),
+        (None, None),
+    ],
 )
-def test_seeds(text: str | None, seeds: tuple[int, ...] | None) -> None:
-    assert seed_list(text) == seeds
+def test_seeds(texts: list[str] | None, seeds: tuple[int, ...] | None) -> None:
+    assert seed_list(texts) == seeds
 
 
 @pytest.mark.parametrize(
@@ -31,6 +42,7 @@ def test_seeds(text: str | None, seeds: tuple[int, ...] | None) -> None:
         (["kd gkd, kd"], ("kd", "gkd")),
         (["kd+rkd_da"], ("kd+rkd_da",)),
         (["all", "kd"], (*METHODS, "kd")),
+        (["kd", "--methods", "sp"], ("kd", "sp")),
     ],
 )
 def test_methods(
@@ -58,6 +70,11 @@ def test_option_values(text: str, value: object) -> None:
     assert (found, type(found)) == (value, type(value))
 
 
+def test_options_of_several_methods_are_joined() -> None:
+    texts = ["kd.temperature=4", "sp.weight=1", "kd.weight=2", "kd.temperature=4"]
+    assert method_options(texts) == {"kd": {"temperature": 4, "weight": 2}, "sp": {"weight": 1}}
+
+
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
@@ -76,6 +93,22 @@ def test_option_values(text: str, value: object) -> None:
         (["--seeds", "1.5"], "--seeds '1.5'"),
         (["--seeds", "0;3"], "--seeds '0;3'"),
         (["--seeds", ""], "--seeds ''"),
+        (["--seeds", "20231123"], "--seeds 20231123: 20231123 asks for that many seeds (alone, and 10,000 at most)"),
+        (["--seeds", "1000000000"], "the seed itself is written '1000000000,'"),
+        (["--seeds", "9" * 400], "is neither a number of seeds"),
+        (["--seeds", "3", "--seeds", "5"], "--seeds 3 5: 3 asks for that many seeds (alone"),
+        (["--seeds", "²"], "--seeds '²'"),
+        (["--grid", "smoke", "--grid", "digits"], "--grid is given twice, as smoke and as digits: which is meant?"),
+        (["--threads", "1", "--threads", "2"], "--threads is given twice, as 1 and as 2: which is meant?"),
+        (
+            ["--option", "kd.temperature=4", "kd.temperature=8"],
+            "--option kd.temperature is given twice, as 4 and as 8: which is meant?",
+        ),
+        (["--option", "kd.temperature=4", "--option", "kd.temperature=8"], "--option kd.temperature is given twice"),
+        (["--executor", "inline", "--executor", "inline", "--threads", "9" * 40], "'99999999999999999999'"),
+        (["--threads", "1025"], "'1025' is not a whole number from 1 to 1,024"),
+        (["--workers", "2000000"], "'2000000' is not a whole number from 1 to 1,000,000"),
+        (["--results-dir", "a" * 5000], "File name too long"),
         (["--option", "kd"], "--option 'kd' is not METHOD.NAME=VALUE"),
         (["--option", "kd.temperature="], "--option 'kd.temperature='"),
         (["--option", "kdd.temperature=1"], "unknown method 'kdd': did you mean kd"),
@@ -95,7 +128,7 @@ def test_option_values(text: str, value: object) -> None:
         (["--device", "gpu"], "'gpu' (choose from"),
         (["--stop-after", "9"], "'9' is not a time such as 90s, 9m or 2h"),
         (["--stop-after", "0s"], "'0s'"),
-        (["--threads", "0"], "'0' is not a number above 0"),
+        (["--threads", "0"], "'0' is not a whole number from 1 to 1,024"),
         (["--executor", "cloud"], "'cloud' (choose from"),
         (["--frobnicate"], "--frobnicate"),
         (["--results-dir", "a file"], "cannot write to a file/smoke: Not a directory"),
@@ -108,7 +141,8 @@ def test_wrong_usage_is_one_line_and_nothing_is_written(
 ) -> None:
     (tmp_path / "a file").write_text("in the way")
     try:
-        code = main(["--grid", "smoke", "--executor", "inline", "--threads", "1", *arguments])
+        usual = {"--grid": "smoke", "--executor": "inline", "--threads": "1"}
+        code = main([text for flag in usual.keys() - set(arguments) for text in (flag, usual[flag])] + arguments)
     except SystemExit as exit_:
         code = int(exit_.code or 0)
     assert code == USAGE
@@ -121,6 +155,10 @@ def test_wrong_usage_is_one_line_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
+        ({"recipe__input_size": 100_000}, "recipe.input_size: Input should be less than or equal to 4096, got 100000"),
+        ({"recipe__epochs": 10**400}, "recipe.epochs: "),
+        ({"seeds": [2**64]}, "seeds.0: Input should be less than or equal to 9223372036854775807"),
+        ({"threads": 10**6}, "threads: Input should be less than or equal to 1024"),
         ({"recipe__epoch": 3}, "recipe.epoch: unknown key 'epoch': did you mean epochs"),
         ({"methods": ["kd", "nope"]}, "unknown method 'nope'"),
         ({"options": {"kdd": {"temperature": 2.0}}}, "unknown method 'kdd'"),

@@ -40,9 +40,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     whole = cache.decode_all
 
     def counting(items: Iterator[Item]) -> Iterator[Any]:
-        for item, pixels in whole(items):
+        for item, *found in whole(items):
             seen.append(item.origin)
-            yield item, pixels
+            yield item, *found
 
     monkeypatch.setattr(cache, "decode_all", counting)
     return seen

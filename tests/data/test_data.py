@@ -20,10 +20,12 @@ from torch import Tensor
 from benchmark.data import Images, Resident, TrainingSet, dataset_names, keep, load
 from benchmark.data.augment import Padded
 from benchmark.errors import UsageError
-from benchmark.models import torchvision
+from benchmark.libraries import torchvision
+from benchmark.records import Folder
 from benchmark.spec import Dataset, Recipe
 
 CACHE = "RELATIONAL_DISTILLATION_CACHE"
+ROOT = Path(__file__).parents[2]
 ENVIRONMENT = "RELATIONAL_DISTILLATION_DATA"
 """Names a folder with data sets that tests may read; nothing is ever downloaded."""
 
@@ -76,6 +78,16 @@ def test_splits_are_fixed_and_their_seed_changes_them() -> None:
     assert rows(load(digits(split_seed=1)).test) != rows(load(digits()).test)
 
 
+def test_a_draw_that_takes_all_images_of_a_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
+    pictures.folder(tmp_path / "birds", {"": {"a": 20, "b": 20, "c": 2}})
+    assert load(Dataset(name="birds", test=5), tmp_path).train.labels.bincount().tolist() == [18, 17, 2]
+    with pytest.raises(
+        UsageError, match="'birds': 1 of 3 classes have none of the 4 images that are left for training"
+    ):
+        load(Dataset(name="birds", test=38), tmp_path)
+
+
 def test_fewer_training_images_are_tested_on_the_same_ones() -> None:
     few, many = load(digits(train=100)), load(digits())
     assert rows(few.test) == rows(many.test)
@@ -98,6 +110,7 @@ def test_the_hash_covers_the_split() -> None:
         ({"validation": 1298}, "has 1297 images left, validation = 1298 asks for more"),
         ({"train": 1198}, "has 1197 images left, train = 1198 asks for more"),
         ({"train": 5}, "cannot be split with train = 5: .*number of classes = 10"),
+        ({"validation": 1297}, "10 of 10 classes have none of the 0 images that are left for training: choose other"),
         ({"validation": 1290}, "cannot be split with validation = 1290: .*number of classes = 10"),
         ({"name": "cifar100"}, "'cifar100' needs --data-dir"),
     ],
@@ -130,6 +143,27 @@ def test_fashion_mnist_from_torchvisions_layout(tmp_path: Path, monkeypatch: pyt
     assert splits.test.pixels.numpy().tobytes() == pixels[16:]
     for split in (splits.train, splits.validation):
         assert torch.bincount(split.labels).tolist() == [len(split) // 10] * 10
+
+
+REFERENCE = {"digits": ("digits",), "cifar100": ("cifar100_cpu", "cifar100_brief"), "fashion_mnist": ("fashion_mnist",)}
+
+
+@pytest.mark.parametrize("name", REFERENCE)
+@pytest.mark.usefixtures("own_cache")
+def test_committed_records_saw_the_images_and_labels_that_are_read_today(name: str) -> None:
+    source = Path(os.environ.get(ENVIRONMENT, ""))
+    known = {"cifar100": "cifar100/*.parquet", "fashion_mnist": "FashionMNIST/raw/*.gz"}
+    if name in known and (not os.environ.get(ENVIRONMENT) or not any(source.glob(known[name]))):
+        pytest.skip(f"{ENVIRONMENT} names no folder with {known[name]}")
+    seen = {
+        (record.run.dataset, record.result.data_sha256)
+        for grid in REFERENCE[name]
+        for record in Folder(ROOT / "results" / "reference" / grid).records()[0]
+        if record.result is not None and record.result.data_sha256 is not None  # not applicable
+    }
+    assert seen
+    for dataset, sha256 in seen:
+        assert load(dataset, source if name in known else None).sha256 == sha256
 
 
 def test_the_split_is_kept_with_the_grid(tmp_path: Path) -> None:
@@ -238,7 +272,7 @@ def test_a_gather_is_torchvisions_pad_crop_and_flip(
 ) -> None:
     """Bit for bit at the same offsets: square or not, grey or not, black or reflected border."""
     border = min(border, height - 1, width - 1) if padding == "reflect" else border
-    functional = torchvision().transforms.functional
+    functional = torchvision.transforms.functional
     draw = torch.Generator().manual_seed(seed)
     pixels = torch.randint(256, (5, height, width, channels), generator=draw, dtype=torch.uint8)
     fields = {"crop_padding": border, "padding": padding if border else "zero", "input_size": 9}
@@ -265,7 +299,7 @@ def test_the_recipe_pads_as_torchvisions_random_crop(padding: str) -> None:
     data = TrainingSet(images, recipe(batch_size=20, crop_padding=2, padding=padding, **colour), tiny.CPU)
     views = data.views(0, 0)
     shown, _, index = data.training_batch(views, 0)
-    functional = torchvision().transforms.functional
+    functional = torchvision.transforms.functional
     mode = "constant" if padding == "zero" else "reflect"
     for place in range(20):
         picture = Image.fromarray(images.pixels[index[place]].numpy())

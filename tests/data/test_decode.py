@@ -1,6 +1,7 @@
 """Pictures of every kind: converted knowingly, or refused by name."""
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,6 @@ def test_a_palette_with_transparency() -> None:
 
 def colour_of_16_bits() -> bytes:
     """A PNG of 16 bits a channel, which Pillow reads but does not write."""
-    import struct
     import zlib
 
     def chunk(kind: bytes, content: bytes) -> bytes:
@@ -108,10 +108,12 @@ def test_every_cut_is_noticed(kind: str) -> None:
 
 
 def save(root: Path, images: list[Image.Image]) -> None:
+    """Each image in either split, the first two in one class and the others in another."""
     for split in ("train", "val"):
-        (root / split / "a").mkdir(parents=True)
         for number, image in enumerate(images):
-            image.save(root / split / "a" / f"{number}.png")
+            place = root / split / "aabb"[number]
+            place.mkdir(parents=True, exist_ok=True)
+            image.save(place / f"{number}.png")
 
 
 MIXED = [
@@ -175,3 +177,87 @@ def test_images_that_do_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(UsageError, match=r"100 images .* need 1.5 GiB on cpu, where 1.0 are free:.*streamed"):
         Resident(images, recipe(4000, 1), CPU)
     Resident(images, recipe(8, 1), CPU)
+
+
+FRAMES = [pictures.picture(number) for number in range(3)]
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_several_frames_are_refused_and_one_is_read(kind: str) -> None:
+    file = io.BytesIO()
+    FRAMES[0].save(file, kind, save_all=True, append_images=FRAMES[1:])
+    assert decode(Item("film", file.getvalue(), 0)) == "film has 3 frames: keep one of them, as an image of its own"
+    palette = FRAMES[0].convert("P", palette=Image.Palette.ADAPTIVE, colors=64)
+    np.testing.assert_array_equal(read(palette, "GIF"), np.asarray(palette.convert("RGB")))
+    np.testing.assert_array_equal(read(GREY, "GIF"), np.asarray(GREY.convert("RGB")))  # it has palettes only
+
+
+def test_second_views_of_a_photograph_are_no_frames() -> None:
+    """Telephones write them behind the photograph itself."""
+    file = io.BytesIO()
+    FRAMES[0].save(file, "MPO", save_all=True, append_images=FRAMES[1:])
+    np.testing.assert_array_equal(decode(Item("x", file.getvalue(), 0)), read(FRAMES[0], "JPEG"))
+
+
+@pytest.mark.parametrize(
+    ("content", "deep"),
+    [
+        (b"P6 2 2 65535\n" + bytes(24), True),
+        (b"P5 2 2 1023\n" + bytes(8), True),
+        (b"P3 1 1 300\n1 2 3\n", True),
+        (b"P5 2 2 15\n" + bytes(4), False),
+        (b"P6 2 2 255\n" + bytes(12), False),
+    ],
+)
+def test_the_depth_of_netpbms_formats(content: bytes, deep: bool) -> None:
+    found = decode(Item("x", content, 0))
+    assert (isinstance(found, str) and found.startswith("x has more than 8 bits a channel")) == deep
+
+
+def bitmap(masks: tuple[int, int, int]) -> bytes:
+    """A BMP of 16 bits a pixel, one pixel."""
+    header = struct.pack("<IiiHHIIiiII", 40, 1, 1, 1, 16, 3, 4, 0, 0, 0, 0) + struct.pack("<III", *masks)
+    return b"BM" + struct.pack("<IHHI", 14 + len(header) + 4, 0, 0, 14 + len(header)) + header + b"\xff\xff\0\0"
+
+
+def test_sixteen_bits_a_pixel_are_no_sixteen_bits_a_channel() -> None:
+    assert decode(Item("x", bitmap((0xF800, 0x7E0, 0x1F)), 0)).tolist() == [[[255, 255, 255]]]
+
+
+def turned(kind: str, orientation: int) -> bytes:
+    """A picture of 6 x 8 pixels, to be shown otherwise."""
+    tags, file = Image.Exif(), io.BytesIO()
+    tags[0x0112] = orientation
+    pictures.picture(3, 6, 8).save(file, kind, exif=tags)
+    return file.getvalue()
+
+
+def test_a_tag_that_asks_for_turning_is_counted_and_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As torchvision's ImageFolder reads images."""
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "cache"))
+    root = pictures.folder(tmp_path / "birds", {"train": {"a": 1, "b": 1}, "test": {"a": 1, "b": 1}}, 6, 8)
+    for number, (kind, orientation) in enumerate((("JPEG", 6), ("PNG", 3), ("WEBP", 8), ("JPEG", 1), ("JPEG", 0))):
+        (root / "train" / "a" / f"9{number}").write_bytes(turned(kind, orientation))
+    (root / "test" / "a" / "9").write_bytes(turned("JPEG", 2))
+    for storage in ("resident", "streamed"):
+        caplog.clear()
+        images = load(Dataset(name="birds", storage=storage), tmp_path).train
+        assert "birds: 4 images have an EXIF orientation; they are read as stored, not turned by it" in caplog.messages
+        np.testing.assert_array_equal(images.pixels[2], pictures.pixels(3, 6, 8))
+        assert images.shapes.tolist() in ([[6, 8, 3]], [[6, 8, 3]] * 7)
+
+
+def test_damaged_metadata_do_not_spoil_an_image() -> None:
+    whole = turned("JPEG", 6)
+    place = whole.index(b"Exif\0\0") + 6
+    found = decode(Item("x", whole[:place] + b"\xff" * 20 + whole[place + 20 :], 0))
+    assert isinstance(found, np.ndarray)
+    assert found.shape == (6, 8, 3)
+
+
+def test_nothing_starts_a_program() -> None:
+    """Pillow hands PostScript to Ghostscript."""
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    assert decode(Item("x.eps", content, 0)) == "x.eps is not an image that Pillow knows"

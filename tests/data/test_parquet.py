@@ -97,7 +97,7 @@ def test_the_columns_of_images_and_labels(
         ({"label": "age", "columns": {"weight": [0, 1]}}, {}, r"may be the labels \(age, weight\)"),
         ({"columns": {"face": [b"", b""]}}, {}, r"may be the images \(img, face\): choose one with image_column"),
         ({}, {"label_column": "lable"}, "unknown label column 'lable': did you mean label.* valid: label"),
-        ({}, {"image_column": "label"}, "unknown image column 'label': valid: img"),
+        ({}, {"image_column": "label"}, "column 'label' is int64, but images are encoded images, as binary"),
     ],
 )
 def test_columns_that_leave_a_choice(
@@ -150,7 +150,7 @@ def test_every_wrong_row_is_reported(tmp_path: Path) -> None:
         "train-a.parquet row 3 has no image bytes",
         "train-a.parquet row 4 has label 3, valid are whole numbers 0 to 2",
         "train-a.parquet row 5 has label -1, valid are whole numbers 0 to 2",
-        "test-a.parquet row 2 has label None, valid are whole numbers 0 to 2",
+        "test-a.parquet row 2 has no label",
         "class 2 has no test image",
     ):
         assert problem in message

@@ -223,7 +223,7 @@ def test_problems_are_told_before_anything_is_trained(
         ({"name": "birds", "storage": "streamed"}, {"crop_padding": 2}, "crop_padding = 2 is for resident images"),
         ({"name": "birds", "storage": "disk"}, {}, "storage: Input should be 'resident' or 'streamed', got 'disk'"),
         ({"name": "brids"}, {}, "unknown dataset 'brids': valid: cifar10, .*; any other needs path"),
-        ({"name": "birds", "path": "brids"}, {}, "'birds': .*brids is not there or holds none of"),
+        ({"name": "birds", "path": "brids"}, {}, "'birds': .*brids is not there; needed is"),
     ],
 )
 def test_sets_that_do_not_fit_are_refused_in_a_dry_run(

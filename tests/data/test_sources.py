@@ -1,6 +1,7 @@
 """Where data sets are looked for: by path, in which order, and in torchvision's own layout."""
 
 import gzip
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import scipy.io
 
 from benchmark.data import load
 from benchmark.errors import UsageError
-from benchmark.models import torchvision
+from benchmark.libraries import torchvision
 from benchmark.spec import Dataset
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -23,6 +24,25 @@ def test_a_path_leads_anywhere(tmp_path: Path, absolute: bool) -> None:
     pictures.folder(tmp_path / "a" / "b", {"train": {"ant": 3, "cat": 3}, "test": {"ant": 1, "cat": 1}})
     path = str(tmp_path / "a" / "b") if absolute else "a/b"
     assert len(load(pictures.birds(path=path), None if absolute else tmp_path).train) == 6
+
+
+@pytest.mark.parametrize("path", ["~/b", "$HOME/b", "${HOME}/b"])
+def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    pictures.folder(tmp_path / "b", {"train": {"ant": 3, "cat": 3}, "test": {"ant": 1, "cat": 1}})
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(load(pictures.birds(path=path)).train) == 6
+
+
+@pytest.mark.parametrize("fields", [{"label_column": "coarse_label"}, {"image_column": "img"}])
+def test_columns_are_chosen_of_parquet_files_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, str]
+) -> None:
+    """Or another source of the same set would be read with other labels than those asked for."""
+    pictures.small(monkeypatch, "mnist", 2, 4, 3)
+    write_mnist(tmp_path / "MNIST" / "raw")
+    ((field, name),) = fields.items()
+    with pytest.raises(UsageError, match=f"'mnist': {field} = '{name}' chooses among the columns of Parquet files; "):
+        load(Dataset(name="mnist", **fields), tmp_path)
 
 
 def test_a_relative_path_needs_the_data_folder() -> None:
@@ -84,9 +104,38 @@ def test_a_damaged_copy_in_torchvisions_layout(tmp_path: Path) -> None:
         load(Dataset(name="cifar10"), tmp_path)
 
 
+@pytest.mark.parametrize("damage", ["pipe", "zero", "short", "fewer", "packed"])
+def test_files_in_torchvisions_layout_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    pictures.small(monkeypatch, "mnist", 2, 4, 3)
+    write_mnist(tmp_path / "MNIST" / "raw", suffix=".gz" if damage == "packed" else "")
+    file = next((tmp_path / "MNIST" / "raw").glob("train-labels*"))
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "pipe":
+        os.mkfifo(file)
+    elif damage == "zero":
+        file.symlink_to("/dev/zero")
+    elif damage == "fewer":
+        file.write_bytes(struct.pack(">II", 2049, 3) + bytes([1, 0, 1]))
+    else:
+        file.write_bytes(content[:-3] if damage == "short" else content[:12] + b"\xff" * 30)
+    why = {
+        "pipe": "is no regular file",
+        "zero": "is no regular file",
+        "fewer": "the train split has 4 images and 3 labels",
+    }.get(damage, "Error")
+    with pytest.raises(
+        UsageError, match=f"'mnist' is not in .*, or is damaged: needed is what torchvision.*{why}"
+    ) as e:
+        load(Dataset(name="mnist"), tmp_path)
+    assert "\n" not in str(e.value)
+
+
 def test_svhn_from_torchvisions_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures.small(monkeypatch, "svhn", 10, 10, 10)
-    monkeypatch.setattr(torchvision().datasets.SVHN, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(torchvision.datasets.SVHN, "_check_integrity", lambda self: True)
     digits = [*range(1, 10), 10]  # SVHN calls 0 ten
     for first, split in ((0, "train"), (10, "test")):
         images = np.stack([pictures.pixels(first + n, 32, 32) for n in range(10)], axis=3)
@@ -98,7 +147,7 @@ def test_svhn_from_torchvisions_layout(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_stl10_from_torchvisions_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures.small(monkeypatch, "stl10", 2, 2, 2)
-    monkeypatch.setattr(torchvision().datasets.STL10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(torchvision.datasets.STL10, "_check_integrity", lambda self: True)
     raw = tmp_path / "stl10_binary"
     raw.mkdir()
     for first, split in ((0, "train"), (2, "test")):
@@ -119,7 +168,7 @@ def test_a_download_happens_when_asked_for_and_once(tmp_path: Path, monkeypatch:
         if not Path(self.raw_folder).exists():
             write_mnist(Path(self.raw_folder))
 
-    monkeypatch.setattr(torchvision().datasets.MNIST, "download", download)
+    monkeypatch.setattr(torchvision.datasets.MNIST, "download", download)
     with pytest.raises(UsageError, match="'mnist' is not in"):
         load(Dataset(name="mnist"), tmp_path)
     assert not asked
@@ -134,15 +183,17 @@ def test_a_download_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def download(self: Any) -> None:
         raise RuntimeError("Error downloading train:\nTried http://mirror, got:\nno network")
 
-    monkeypatch.setattr(torchvision().datasets.MNIST, "download", download)
+    monkeypatch.setattr(torchvision.datasets.MNIST, "download", download)
     with pytest.raises(UsageError, match=r"'mnist' is not in .* cannot be downloaded there: .*no network") as raised:
         load(Dataset(name="mnist"), tmp_path, download=True)
     assert "\n" not in str(raised.value)
 
 
 def test_a_path_that_holds_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"'birds': .*nowhere is not there or holds none of: train-"):
+    with pytest.raises(UsageError, match=r"'birds': .*nowhere is not there; needed is train-"):
         load(pictures.birds(path="nowhere"), tmp_path)
     (tmp_path / "birds").mkdir()
-    with pytest.raises(UsageError, match=r"'birds': .*birds is not there or holds none of: train-"):
+    with pytest.raises(
+        UsageError, match=r"'birds': .*birds holds nothing, and no images with classes; needed is train-"
+    ):
         load(pictures.birds(), tmp_path)

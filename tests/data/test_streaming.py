@@ -172,7 +172,7 @@ def test_a_split_may_be_empty(birds: Path, storage: str) -> None:
 
 
 def test_a_grey_recipe_reads_grey_images(tmp_path: Path) -> None:
-    pictures.folder(tmp_path / "birds", {"train": {"a": 2}, "val": {"a": 1}}, 20, 20, 1)
+    pictures.folder(tmp_path / "birds", {"train": {"a": 1, "b": 1}, "val": {"a": 1, "b": 1}}, 20, 20, 1)
     grey = {"mean": (0.0,), "std": (1 / 255,)}
     assert epoch(training(tmp_path, **grey))[0][0].shape == (2, 1, 8, 8)
 

@@ -1,14 +1,17 @@
 """What is asked of SLURM, one command each. No torch here."""
 
 import getpass
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmark.errors import UsageError
 
+CONFIGURATIONS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf")
 SECONDS = 60
 """How long SLURM may take to answer."""
 
@@ -38,12 +41,29 @@ class Limits:
 
 def answers() -> bool:
     """Whether jobs can be submitted: sbatch alone may be left over from a package."""
+    return silence() == ""
+
+
+def silence() -> str | None:
+    """Why no job can be submitted: "" if one can, None where there is no SLURM, else what sinfo says."""
     if not shutil.which("sbatch") or not shutil.which("sinfo"):
-        return False
+        return None
     try:
-        return subprocess.run(["sinfo", "--noheader"], capture_output=True, timeout=30, check=False).returncode == 0
+        answer = subprocess.run(["sinfo", "--noheader"], capture_output=True, text=True, timeout=30, check=False)
     except subprocess.TimeoutExpired:
-        return False
+        return "no answer within 30 s"
+    return "" if answer.returncode == 0 else " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
+
+
+def sbatch_options() -> frozenset[str]:
+    """The long names of options that this cluster's sbatch lists; none where it is not installed or does not say."""
+    listed = _ask("sbatch", "--help").stdout if shutil.which("sbatch") else ""
+    return frozenset(re.findall(r"^ +(?:-\w, +)?--([a-z][a-z-]*)", listed, flags=re.MULTILINE))
+
+
+def configured() -> bool:
+    """Whether this machine belongs to a cluster, whether or not that answers now."""
+    return "SLURM_CONF" in os.environ or any(Path(place).exists() for place in CONFIGURATIONS)
 
 
 def queue(job_ids: Iterable[str]) -> dict[str, Queued]:

@@ -1,0 +1,108 @@
+"""What every command does with its output and with a machine or a cluster that is in trouble."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import cli, one_line, write_grid
+
+from benchmark.command.cluster import choose_executor
+from benchmark.errors import FAILED, UsageError, machine_trouble
+from benchmark.launch.slurm import scheduler
+from benchmark.records import Folder
+
+pytestmark = pytest.mark.usefixtures("surroundings")
+
+
+def shell(line: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = ["bash", "-o", "pipefail", "-c", line.replace("python", sys.executable)]
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", env={**os.environ, **environment})
+
+
+@pytest.mark.parametrize(
+    "command", ["benchmark.grid --list methods", "benchmark.grid --grid smoke --dry-run", "benchmark.grid --help"]
+)
+def test_a_reader_that_stops_early_is_no_error(command: str) -> None:
+    """The reader is gone before the first line is written."""
+    done = shell(f"python -m {command} | (exec 0<&-; sleep 0.1)")
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+
+
+def test_a_reader_that_stops_early_ends_a_check_quietly() -> None:
+    assert not shell("python -m methods.check student kd | (exec 0<&-; sleep 0.1)").stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_output_of_any_encoding_ends_well(encoding: str, tmp_path: Path) -> None:
+    grid = write_grid(tmp_path / "tiny.toml", description="résumé → 数")
+    line = f"python -m benchmark.grid --grid {grid} --seeds 1 --methods student --executor inline --threads 1"
+    done = shell(line, PYTHONIOENCODING=encoding)
+    assert done.returncode == 0, done.stderr
+    assert Folder(Path("results/tiny")).known_ids()
+
+
+@pytest.mark.parametrize(
+    ("error", "trouble"),
+    [
+        (MemoryError(), "out of memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"), "out of memory"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(13, "Permission denied"), None),
+        (RuntimeError("shapes do not match"), None),
+        (ValueError("x"), None),
+    ],
+)
+def test_what_a_machine_is_to_blame_for(error: Exception, trouble: str | None) -> None:
+    assert machine_trouble(error) == trouble
+
+
+def test_memory_that_runs_out_fails_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def exhausted(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    grid = write_grid(tmp_path / "tiny.toml")
+    with monkeypatch.context() as patch:
+        patch.setattr("benchmark.training.cohort.run_cohort", exhausted)
+        assert cli("--grid", grid) == FAILED
+    assert one_line(capsys.readouterr().err) == "error: out of memory; fewer workers or a smaller batch may fit\n"
+    assert not list(Path("results").glob("*/failures/*"))
+    assert cli("--grid", grid) == 0
+
+
+@pytest.mark.parametrize(
+    ("installed", "answer", "configuration", "expected"),
+    [
+        (False, 0, None, "local"),
+        (True, 0, None, "slurm"),
+        (True, 1, None, "local"),
+        (True, 1, "/etc/slurm.conf", "error"),
+    ],
+)
+def test_a_configured_cluster_that_does_not_answer_is_no_laptop(
+    installed: bool,
+    answer: int,
+    configuration: str | None,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("sbatch", "sinfo") if installed else ():
+        (tmp_path / name).write_text(f"#!/bin/sh\necho 'Unable to contact slurm controller' >&2\nexit {answer}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin" if installed else str(tmp_path))
+    monkeypatch.setattr(scheduler, "CONFIGURATIONS", ())
+    monkeypatch.delenv("SLURM_CONF", raising=False)
+    if configuration:
+        monkeypatch.setenv("SLURM_CONF", configuration)
+    if expected != "error":
+        assert choose_executor("auto") == expected
+        return
+    for wanted in ("auto", "slurm"):
+        with pytest.raises(UsageError, match="Unable to contact slurm controller; to train on this machine: local"):
+            choose_executor(wanted)
+    assert choose_executor("local") == "local"
