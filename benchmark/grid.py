@@ -31,6 +31,7 @@ from benchmark.errors import (
 from benchmark.plan.choices import method_options, wanted
 from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
 from benchmark.records import Folder
+from benchmark.records.sweep import sweep
 from benchmark.spec import Grid, load_grid
 
 if TYPE_CHECKING:
@@ -120,6 +121,9 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     grid, overrides = pinned(wanted(grid, options)), method_options(options.option)
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
+    if not options.dry_run:
+        sweep(folder)
+        sweep(folder.teachers)
     plan = make_plan(grid, folder, overrides)
     for label, other in plan.twins.items():
         plain(console)(f"{label} is {other}: the same runs, trained once and tabled by that name")

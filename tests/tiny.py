@@ -14,6 +14,7 @@ from benchmark.data import Resident, load
 from benchmark.launch.job import Job, Work
 from benchmark.models.weights import weights_sha256
 from benchmark.records import Folder, Record
+from benchmark.records.record import OF_TRAINED
 from benchmark.spec import Architecture, Dataset, Grid, Pair, Recipe, Run
 from benchmark.training.cohort import run_cohort
 from benchmark.training.member import Member, build_student
@@ -141,7 +142,8 @@ def change_record(results: Path, *, status: str = "done", **result: Any) -> None
     """Overwrite fields of the teacher's record."""
     folder = Folder(results / "teachers")
     old = record(folder.path, TEACHER)
-    changed = {"status": status, "result": old.result.model_copy(update=result)}
+    lost = {"top5": 1.0} if status == "done" else dict.fromkeys(OF_TRAINED)
+    changed = {"status": status, "result": old.result.model_copy(update={**lost, **result})}
     folder.finish(old.model_copy(update=changed), [])
 
 

@@ -112,4 +112,4 @@ def cancel(folder: Folder, console: Console) -> None:
 
 def live_jobs(folder: Folder) -> list[str]:
     """Ids of the jobs submitted for this grid that wait or run."""
-    return list(scheduler.queue(entry.job_id for entry in ledger.entries(folder) if entry.in_slurm))
+    return [entry.job_id for entry in scheduler.live(ledger.entries(folder))]

@@ -51,16 +51,17 @@ def survey(folder: Folder, run_ids: Sequence[str]) -> Survey:
     standings: dict[str, Standing] = {run_id: folder.state(run_id) for run_id in run_ids}
     jobs = ledger.newest_jobs(folder)
     missing = [run_id for run_id, state in standings.items() if state == "missing"]
-    submitted = {run_id: jobs[run_id].job_id for run_id in missing if run_id in jobs and jobs[run_id].in_slurm}
+    submitted = {run_id: jobs[run_id] for run_id in missing if run_id in jobs and jobs[run_id].in_slurm}
     try:
-        live = scheduler.queue(submitted.values())
+        waiting = scheduler.live(submitted.values())
     except UsageError:
-        live, submitted = {}, {}
-    ends = {job_id: "is gone" for job_id in submitted.values() if job_id not in live}
-    ends |= scheduler.endings(ends)
+        waiting, submitted = {}, {}
+    live = {entry.job_id: job for entry, job in waiting.items()}
+    gone = [entry for entry in submitted.values() if entry not in waiting]
+    ends = {entry.job_id: "is gone" for entry in gone} | scheduler.endings(gone)
     left_by: dict[str, str] = {}
     for run_id in missing:
-        job_id = submitted.get(run_id, "")
+        job_id = submitted[run_id].job_id if run_id in submitted else ""
         standings[run_id] = folder.state(run_id)  # again: it may have ended just before its job was looked for
         if standings[run_id] != "missing":
             continue
@@ -110,7 +111,7 @@ def forget_failures(plan: "Plan", folder: Folder, console: Console) -> None:
             plain(console)(f"left alone: {count} failed runs, until their job {job_id} is done with its others")
         for run_id in failed:
             if run_id not in busy:
-                home.failure_path(run_id).unlink(missing_ok=True)
+                home.forget_failure(run_id)
 
 
 def left_undone(plan: "Plan", folder: Folder) -> list[str]:
@@ -162,9 +163,9 @@ def _print_tail(log: Path, console: Console) -> None:
 def _live_jobs(home: Folder, run_ids: Sequence[str]) -> dict[str, str]:
     """The newest job of each of these runs, as far as it waits or runs; none where there is no SLURM to ask."""
     jobs = ledger.newest_jobs(home)
-    submitted = {run_id: jobs[run_id].job_id for run_id in run_ids if run_id in jobs and jobs[run_id].in_slurm}
+    submitted = {run_id: jobs[run_id] for run_id in run_ids if run_id in jobs and jobs[run_id].in_slurm}
     try:
-        live = scheduler.queue(submitted.values())
+        live = scheduler.live(submitted.values())
     except UsageError:
         return {}
-    return {run_id: job_id for run_id, job_id in submitted.items() if job_id in live}
+    return {run_id: entry.job_id for run_id, entry in submitted.items() if entry in live}

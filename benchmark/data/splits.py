@@ -1,7 +1,6 @@
 """The fixed, stratified splits of a data set, what identifies them, and the file that keeps them with a grid."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from benchmark.data.cache import Decoded
 from benchmark.data.images import Images
 from benchmark.errors import UsageError
-from benchmark.files import write_json
+from benchmark.files import inside, read_table, write_json
 from benchmark.spec import Dataset, derive_seed, digest
 
 
@@ -72,14 +71,22 @@ def keep(dataset: Dataset, splits: Splits, folder: Path) -> None:
     Raises UsageError if the folder was begun with other images of that name, or another draw of them.
     """
     described = dataset.identity()
-    path = folder / "splits" / f"{dataset.name}-{digest(described)}.json"
+    path = inside(folder, "splits") / f"{dataset.name}-{digest(described)}.json"
     if not path.exists():
         write_json(path, {"dataset": described, "sha256": splits.sha256, "positions": splits.drawn})
-    elif (before := json.loads(path.read_bytes())["sha256"]) != splits.sha256:
+    elif (before := _sha256_in(path)) != splits.sha256:
         raise UsageError(
             f"dataset {dataset.name!r} is not the one that {folder} was begun with (sha256 {before[:12]} in "
             f"{path.name}, {splits.sha256[:12]} now): give it another name, or use another results folder"
         )
+
+
+def _sha256_in(path: Path) -> str:
+    """The hash of images that a folder was begun with. Raises UsageError for a file that does not say."""
+    before = read_table(path).get("sha256")
+    if not isinstance(before, str):
+        raise UsageError(f"{path} gives no sha256 of images; move it away to have it made anew")
+    return before
 
 
 def _draw(index: np.ndarray, images: Images, count: int, dataset: Dataset, what: str) -> tuple[np.ndarray, np.ndarray]:

@@ -129,11 +129,23 @@ def weights_sha256(module: nn.Module) -> str:
 
 
 def save_weights(path: Path, module: nn.Module, run: Run) -> None:
-    """Write a timm model's weights, with the run they come from as metadata: enough to build the model again."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-    metadata = {"run_id": run.id, "run": json.dumps(run.model_dump(mode="json"))}
+    """Write a timm model's weights, with the run they come from as metadata: enough to build the model again. Equal
+    weights of equal runs are equal files."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in sorted(module.state_dict().items())}
+    metadata = {"run_id": run.id, "run": json.dumps(run.model_dump(mode="json"), sort_keys=True)}
     with atomic(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata))  # by Python's own means: a full disk has to be told as such
+        temporary.write_bytes(_ordered(save(tensors, metadata)))  # by Python's own means: a full disk has to be told
+
+
+def _ordered(content: bytes) -> bytes:
+    """A safetensors file with its header in order: the library's own metadata has another one in every process.
+
+    The header is JSON behind its length, padded to a multiple of 8 bytes.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def _pinned(architecture: Architecture) -> Architecture:

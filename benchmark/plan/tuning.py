@@ -12,10 +12,10 @@ from statistics import mean
 import tomli_w
 
 from benchmark.errors import UsageError
-from benchmark.files import atomic
+from benchmark.files import atomic, read_bytes
 from benchmark.records import Folder, Record
-from benchmark.spec import TUNED, Control, Grid, Options, Range, Scalar, Tuning, derive_seed
-from benchmark.spec.value import read_toml
+from benchmark.spec import TUNED, Control, Grid, Options, Range, Scalar, Tuning, derive_seed, parse
+from benchmark.spec.value import parse_toml
 
 FILE = "tuned.toml"
 
@@ -73,12 +73,13 @@ def write_tuned(folder: Folder, chosen: Options) -> None:
 
 
 def with_tuned(grid: Grid, folder: Folder) -> Grid:
-    """The grid with what was chosen for it, if anything was. Raises UsageError for a file that is not TOML."""
-    path = folder.path / FILE
-    if not path.exists():
+    """The grid with what was chosen for it, if anything was. Raises UsageError for a file that does not say what."""
+    path = folder.part(FILE)
+    try:
+        options = parse_toml(read_bytes(path), f"--tune's choice {str(path)!r}")
+    except (FileNotFoundError, NotADirectoryError):
         return grid
-    options = read_toml(path, "--tune's choice")
-    control = Control(name=TUNED, methods=tuple(options), options=options)
+    control = parse(Control, {"name": TUNED, "methods": tuple(options), "options": options}, str(path))
     return grid.model_copy(update={"control": (*(c for c in grid.control if c.name != TUNED), control)})
 
 

@@ -1,14 +1,18 @@
 """A results folder: where everything of a run lies, and how the run stands. No torch here.
 
-A run is done when a record that validates exists under its final name; every write is atomic.
+A run is done when a record that validates exists under its final name; every write is atomic. No link that leads out of
+the folder is followed.
 """
 
-import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmark.files import write_json, write_rows
+from pydantic import ValidationError
+
+from benchmark.errors import one_line
+from benchmark.files import FileError, inside, read_bytes, read_table, remove, write_json, write_rows
 from benchmark.records.record import Record, RecordError, cost_row, read_record, run_row
 from benchmark.spec import Run
 
@@ -31,34 +35,38 @@ class Folder:
     def teachers(self) -> "Folder":
         return Folder(self.path.parent / TEACHERS)
 
+    def part(self, name: str) -> Path:
+        """A folder or file of this one. Raises FileError for a link that leads out of it."""
+        return inside(self.path, name)
+
     def record_path(self, run_id: str) -> Path:
-        return self.path / "records" / f"{run_id}.json"
+        return self.part("records") / f"{run_id}.json"
 
     def planned_path(self, run_id: str) -> Path:
-        return self.path / "planned" / f"{run_id}.json"
+        return self.part("planned") / f"{run_id}.json"
 
     def curve_path(self, run_id: str) -> Path:
-        return self.path / "curves" / f"{run_id}.csv"
+        return self.part("curves") / f"{run_id}.csv"
 
     def weights_path(self, run_id: str) -> Path:
-        return self.path / "weights" / f"{run_id}.safetensors"
+        return self.part("weights") / f"{run_id}.safetensors"
 
     def predictions_path(self, run_id: str) -> Path:
-        return self.path / "predictions" / f"{run_id}.safetensors"
+        return self.part("predictions") / f"{run_id}.safetensors"
 
     def failure_path(self, run_id: str) -> Path:
-        return self.path / "failures" / f"{run_id}.json"
+        return self.part("failures") / f"{run_id}.json"
 
     def checkpoints_path(self, run_id: str) -> Path:
-        return self.path / "checkpoints" / run_id
+        return inside(self.path, f"checkpoints/{run_id}")
 
     def claim_path(self, run_id: str) -> Path:
-        return self.path / "claims" / f"{run_id}.json"
+        return self.part("claims") / f"{run_id}.json"
 
     def record(self, run_id: str) -> Record | None:
         """A run's record, None if it has none. Raises RecordError for one that does not validate."""
         path = self.record_path(run_id)
-        return read_record(path) if path.exists() else None
+        return read_record(path) if os.path.lexists(path) else None
 
     def state(self, run_id: str) -> State:
         """What there is of a run."""
@@ -74,27 +82,38 @@ class Folder:
         """Write a run's curve and record, and forget an earlier failure."""
         write_rows(self.curve_path(record.run_id), curve)
         write_json(self.record_path(record.run_id), record.model_dump(mode="json"))
-        self.failure_path(record.run_id).unlink(missing_ok=True)
+        self.forget_failure(record.run_id)
 
     def plan(self, run: Run) -> None:
         """Keep a run's full description, so that a job needs only its id. What is not part of the id, such as where
         weights lie, may have changed since."""
         try:
             known = self.planned(run.id) == run
-        except (FileNotFoundError, ValueError):
+        except (FileNotFoundError, FileError):
             known = False
         if not known:
             write_json(self.planned_path(run.id), run.model_dump(mode="json"))
 
     def planned(self, run_id: str) -> Run:
-        return Run.model_validate_json(self.planned_path(run_id).read_bytes())
+        """Raises FileNotFoundError if the run was not planned, FileError for a plan that is damaged or another's."""
+        path = self.planned_path(run_id)
+        try:
+            run = Run.model_validate_json(read_bytes(path))
+            if run.id != run_id:
+                raise FileError(f"{path} is the plan of {run.id}; move it away and run the same command again")
+        except FileError:
+            raise
+        except (ValueError, RecursionError) as error:
+            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else one_line(error)
+            raise FileError(f"{path} is no plan of a run: {why}; run the same command again to have it made") from None
+        return run
 
     def planned_ids(self) -> list[str]:
-        return _stems(self.path / "planned")
+        return _stems(self.part("planned"))
 
     def known_ids(self) -> list[str]:
         """Of runs that were planned or made; where results were published, plans need not lie beside the records."""
-        return sorted({*self.planned_ids(), *_stems(self.path / "records")})
+        return sorted({*self.planned_ids(), *_stems(self.part("records"))})
 
     def fail(self, run_id: str, error: str, log: str, teacher_id: str | None = None) -> None:
         """Note why a run failed; if it was its teacher's fault, that stands only until something changes about it."""
@@ -103,15 +122,21 @@ class Folder:
 
     def failure(self, run_id: str) -> str | None:
         """Why the last attempt at a run failed, None if it did not."""
+        path = self.failure_path(run_id)
         try:
-            note = json.loads(self.failure_path(run_id).read_bytes())
-            if "teacher_id" in note and self._stamp_of_teacher(note["teacher_id"]) != note["teacher"]:
-                return None
-            return str(note["error"])
+            note = read_table(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, KeyError, TypeError):
-            return "unreadable failure note"
+        except FileError as error:
+            return f"unreadable failure note: {error}"
+        teacher_id = note.get("teacher_id")
+        if isinstance(teacher_id, str) and self._stamp_of_teacher(teacher_id) != note.get("teacher"):
+            return None
+        return str(note.get("error", f"unreadable failure note: {path} gives no error"))
+
+    def forget_failure(self, run_id: str) -> None:
+        """Raises FileError for a folder in the note's place."""
+        remove(self.failure_path(run_id))
 
     def _stamp_of_teacher(self, run_id: str) -> list[list[int] | None]:
         """What changes whenever a teacher's record or weights are written, removed or put back."""
@@ -122,7 +147,7 @@ class Folder:
         """Every valid record, sorted by id, and what is wrong with the others."""
         good: list[Record] = []
         bad: list[RecordError] = []
-        for run_id in _stems(self.path / "records"):
+        for run_id in _stems(self.part("records")):
             try:
                 good.append(read_record(self.record_path(run_id)))
             except RecordError as error:
@@ -140,7 +165,7 @@ class Folder:
 def _stamp(path: Path) -> list[int] | None:
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name that no file can have
         return None
     return [status.st_size, status.st_mtime_ns]
 

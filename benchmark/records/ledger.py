@@ -1,38 +1,69 @@
-"""jobs.jsonl: which jobs were started for which runs. No torch here."""
+"""jobs.jsonl: which jobs were started for which runs. No torch here.
+
+Lines that a full disk cut short, or that are damaged otherwise, are passed over by number; what comes after stands on
+lines of its own.
+"""
 
 import json
+import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Annotated, Literal
 
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic.dataclasses import dataclass
+
+from benchmark.errors import UsageError
+from benchmark.files import open_regular, read_bytes, say_once
 from benchmark.records.folder import Folder
+from benchmark.spec.value import Name
 
 NAME = "jobs.jsonl"
+LOGS = "logs"
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="ignore"))
 class Entry:
     """A job, the runs it is to train, and how it was started. `code` is the hash of what it runs; `log` is its output,
-    as a path from where all results land, so that it stays true when they are moved.
+    as a path from where all results land, so that it stays true when they are moved. Clusters and years use numbers
+    again: a job is the one of this id, this name and, where it was noted, on this cluster.
     """
 
-    job_id: str
-    executor: str
-    run_ids: tuple[str, ...]
+    job_id: Annotated[str, Field(pattern=r"^[0-9]{1,18}(_[0-9]{1,18})?$")]
+    executor: Literal["slurm", "local"]
+    run_ids: tuple[Name, ...]
     log: str
     profile: str | None = None
     code: str | None = None
     submitted: str = field(default_factory=_now)
+    cluster: str | None = None
+
+    @field_validator("log")
+    @classmethod
+    def _below(cls, log: str) -> str:
+        if PurePath(log).is_absolute() or ".." in PurePath(log).parts:
+            raise ValueError("is not below the results")
+        return log
 
     @property
     def in_slurm(self) -> bool:
         """Else its id is a process id, which may equal another job's."""
         return self.executor == "slurm"
+
+    @property
+    def name(self) -> str | None:
+        """What the job is called in SLURM: grid and array, between which its log lies in a folder of logs."""
+        parts = PurePath(self.log).parts
+        return f"{parts[0]}-{parts[2]}" if len(parts) == 4 and parts[1] == LOGS else None
+
+
+ENTRY = TypeAdapter(Entry)
 
 
 def log_name(path: Path, folder: Folder) -> str:
@@ -40,25 +71,36 @@ def log_name(path: Path, folder: Folder) -> str:
 
 
 def note(folder: Folder, entries: Sequence[Entry]) -> None:
-    """Append lines, in one write, so that two commands do not mix theirs."""
+    """Append lines, in one write, so that two commands do not mix theirs.
+
+    Raises UsageError for a link, or whatever else is no file, in the ledger's place.
+    """
     text = "".join(json.dumps(asdict(entry)) + "\n" for entry in entries)
-    with (folder.path / NAME).open("a", encoding="utf-8") as file:
-        file.write(text)
+    path = folder.path / NAME
+    if path.is_symlink():  # what it leads to may be another user's
+        raise UsageError(f"{path} is a link; it is not followed")
+    with open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW) as file:
+        if size := file.seek(0, os.SEEK_END):
+            file.seek(size - 1)
+            text = text if file.read() == b"\n" else f"\n{text}"
+        file.write(text.encode())
 
 
 def entries(folder: Folder) -> list[Entry]:
-    """Jobs started for one grid, oldest first; lines that a full disk cut short are passed over."""
-    found = []
+    """Jobs started for one grid, oldest first. Raises FileError for a ledger that is no file, or leads elsewhere."""
     try:
-        lines = (folder.path / NAME).read_text(encoding="utf-8", errors="replace").splitlines()
-    except FileNotFoundError:
+        lines = read_bytes(folder.part(NAME)).split(b"\n")
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    for line in lines:
+    found = []
+    for number, line in enumerate(lines, start=1):
         try:
-            raw = json.loads(line)
-            found.append(Entry(**{**raw, "run_ids": tuple(raw["run_ids"])}))
-        except (ValueError, KeyError, TypeError):
-            continue
+            if line.strip():
+                found.append(ENTRY.validate_json(line))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            say_once(f"passed over: line {number} of {folder.path / NAME}: {where} {first['msg']}")
     return found
 
 

@@ -1,6 +1,5 @@
 """What `benchmark.cost` measured on a device, as a file in a grid's results folder. No torch here."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from benchmark.errors import UsageError
-from benchmark.files import write_json
+from benchmark.files import read_table, write_json
 from benchmark.records.folder import Folder
 from benchmark.records.record import Provenance
 from benchmark.spec import Value
@@ -72,7 +71,7 @@ def device_slug(device: str, threads: int) -> str:
 
 def path_for(folder: Folder, provenance: Provenance) -> Path:
     """`measured/<device>.json`: one file for each device and number of threads."""
-    return folder.path / "measured" / f"{device_slug(provenance.device, provenance.threads)}.json"
+    return folder.part("measured") / f"{device_slug(provenance.device, provenance.threads)}.json"
 
 
 def write(folder: Folder, measured: Measured) -> Path:
@@ -94,21 +93,19 @@ def _cell(measurement: Measurement) -> tuple[str, ...]:
 def read(path: Path) -> Measured:
     """Raises UsageError for a file that cannot be used."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        if raw["schema_version"] != SCHEMA:
-            raise UsageError(f"{path} has schema version {raw['schema_version']!r}; this suite reads {SCHEMA}")
+        raw = read_table(path)
+        if raw.get("schema_version") != SCHEMA:
+            raise UsageError(f"{path} has schema version {raw.get('schema_version')!r}; this suite reads {SCHEMA}")
         return Measured.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(f"{path} cannot be read: {error!r}") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def read_all(folder: Folder) -> Iterator[Measured]:
     """Of every device, in the order of their names."""
-    for path in sorted((folder.path / "measured").glob("*.json")):
+    for path in sorted(folder.part("measured").glob("*.json")):
         if not path.name.startswith("."):
             yield read(path)

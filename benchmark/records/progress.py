@@ -1,18 +1,33 @@
 """Progress, by way of files: workers write what they are at, whoever watches reads it. No torch here."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from benchmark.files import write_json
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+
+from benchmark.files import FileError, inside, read_bytes, remove, say_once, write_json
 from benchmark.records.claims import is_claimed
 from benchmark.records.folder import Folder
 from benchmark.spec import Run
+from benchmark.spec.value import Name
 
 WRITE_SECONDS = 1.0
+
+
+class _Entry(BaseModel):
+    """What a file says of a cohort; jobs run a copy of the suite, which may be older than this or newer."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    cohort: str
+    epoch: FiniteFloat
+    epochs: int
+    run_ids: list[Name]
+    shares: dict[str, FiniteFloat] = {}
+    train_top1: dict[str, str] = {}
 
 
 class Trained(Protocol):
@@ -30,7 +45,7 @@ class Reporter:
     """A worker's side: one small file per cohort under way, gone when the block ends."""
 
     def __init__(self, grid_folder: Path, runs: Sequence[Run]) -> None:
-        self._path = grid_folder / "progress" / f"{runs[0].id}.json"  # parts of a cohort may train apart
+        self._path = inside(grid_folder, "progress") / f"{runs[0].id}.json"  # parts of a cohort may train apart
         self._runs = runs
         self._run_ids = [run.id for run in runs]
         self._written = 0.0
@@ -41,13 +56,13 @@ class Reporter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._path.unlink(missing_ok=True)
+        remove(self._path)
 
     def _clear(self) -> None:
         """Remove what a killed worker left behind of these runs, which may have trained in other company."""
         for path, entry in _entries(self._path.parent):
             if not set(self._run_ids).isdisjoint(entry["run_ids"]):
-                path.unlink(missing_ok=True)
+                remove(path)
 
     def report(self, members: Sequence[Trained]) -> None:
         """Called after every step; most of the time it does nothing."""
@@ -73,22 +88,34 @@ class Reporter:
 
 def under_way(folder: Folder) -> list[dict[str, Any]]:
     """What workers last said of their cohorts; not of those whose worker is gone, which leaves its file behind."""
-    entries = []
-    for _, entry in _entries(folder.path / "progress"):
-        if any(
-            is_claimed(home.claim_path(run_id)) for run_id in entry["run_ids"] for home in (folder, folder.teachers)
-        ):
-            entry.setdefault("shares", {})  # jobs run a copy of the suite, which may be older than this
-            entries.append(entry)
-    return entries
+    homes = (folder, folder.teachers)
+    return [
+        entry
+        for _, entry in _entries(folder.part("progress"))
+        if any(is_claimed(home.claim_path(run_id)) for run_id in entry["run_ids"] for home in homes)
+    ]
+
+
+def left_behind(folder: Folder) -> list[Path]:
+    """Files of cohorts that nobody is at."""
+    shown = {entry["run_ids"][0] for entry in under_way(folder)}
+    return [path for path, entry in _entries(folder.part("progress")) if entry["run_ids"][0] not in shown]
 
 
 def _entries(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """What can be read; a file that is damaged is said to be passed over."""
     for path in sorted(folder.glob("[!.]*.json")):
         try:
-            yield path, json.loads(path.read_bytes())
-        except (OSError, ValueError):  # finished in this very moment
+            entry = _Entry.model_validate_json(read_bytes(path)).model_dump()
+            if entry["run_ids"]:
+                yield path, entry
+        except OSError:  # finished in this very moment
             continue
+        except FileError as error:
+            say_once(f"passed over: {error}")
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            say_once(f"passed over: {path}: {'.'.join(map(str, first['loc']))} {first['msg']}")
 
 
 def _goes_on(member: Trained) -> bool:

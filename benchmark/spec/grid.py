@@ -210,7 +210,7 @@ def load_grid(name_or_file: str) -> Grid:
         path = GRIDS / f"{name_or_file}.toml"
         if not path.exists():
             raise unknown("grid", name_or_file, [*grid_names(), "FILE.toml"])
-    return parse(Grid, {"name": path.stem, **read_toml(path, "grid file")}, source=path.name)
+    return parse(Grid, {"name": path.stem, **read_toml(path, "grid file")}, source=str(path))
 
 
 def _models(pairs: Any) -> list[str]:

@@ -79,11 +79,18 @@ def derive_seed(*parts: Any) -> int:
 def read_toml(path: Path, what: str) -> dict[str, Any]:
     """A TOML file's values. Raises UsageError, which says what the file is, for one that is missing or not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{what} {str(path)!r} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{what} {str(path)!r} is not TOML: {error}") from None
+    return parse_toml(content, f"{what} {str(path)!r}")
+
+
+def parse_toml(content: bytes, source: str) -> dict[str, Any]:
+    """Raises UsageError, which names the source, for what is not TOML."""
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{source} is not TOML: {error}") from None
 
 
 def parse(kind: type[AnyValue], raw: Any, source: str) -> AnyValue:

@@ -54,7 +54,7 @@ def newest_first(folder: Path, run_id: str, device: torch.device) -> Iterator[di
     for path in reversed(files(folder)):
         try:
             yield _read(path, run_id, device)
-        except torch.OutOfMemoryError:
+        except (torch.OutOfMemoryError, MemoryError):
             raise
         except Exception as error:  # a file may be damaged in more ways than its readers have errors
             log.warning("checkpoint %s cannot be used (%s); the one before it is tried", path, error)

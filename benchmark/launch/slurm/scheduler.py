@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from benchmark.errors import UsageError
+from benchmark.records.ledger import Entry
 
 CONFIGURATIONS = ("/etc/slurm/slurm.conf", "/etc/slurm-llnl/slurm.conf", "/run/slurm/conf/slurm.conf")
 SECONDS = 60
@@ -20,11 +22,12 @@ WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SUSPENDED", "SPECIAL_EXIT", "
 
 @dataclass(frozen=True)
 class Queued:
-    """A job in the queue or running. `why` it waits, in SLURM's words; `node` it runs on."""
+    """A job in the queue or running. `why` it waits, in SLURM's words; `node` it runs on; `name` it was given."""
 
     state: str
     why: str
     node: str
+    name: str | None = None
 
     @property
     def waits(self) -> bool:
@@ -66,33 +69,64 @@ def configured() -> bool:
     return "SLURM_CONF" in os.environ or any(Path(place).exists() for place in CONFIGURATIONS)
 
 
+def live(entries: Iterable[Entry]) -> dict[Entry, Queued]:
+    """Those of these jobs that wait or run: by id and name, on the cluster that they were submitted to. Numbers alone
+    may be another grid's, or another cluster's. Raises UsageError if SLURM does not answer.
+    """
+    ours = [entry for entry in entries if entry.in_slurm and _is_here(entry)]
+    found = queue(entry.job_id for entry in ours)
+    jobs = {entry: found[entry.job_id] for entry in ours if entry.job_id in found}
+    return {entry: job for entry, job in jobs.items() if _may_be(job.name, entry.name)}
+
+
+def _is_here(entry: Entry) -> bool:
+    return entry.cluster is None or cluster() in (None, entry.cluster)
+
+
+def _may_be(name: str | None, other: str | None) -> bool:
+    """Whether two names, as far as they are known, may be one job's."""
+    return None in (name, other) or name == other
+
+
 def queue(job_ids: Iterable[str]) -> dict[str, Queued]:
-    """Those of these jobs (`12`, `12_0` in an array) that wait or run. Raises UsageError if SLURM does not answer."""
+    """Those of these numbers (`12`, `12_0` in an array) that wait or run, whosever they are. Raises UsageError if SLURM
+    does not answer.
+    """
     wanted = set(job_ids)
     if not wanted:
         return {}
     bases = ",".join(sorted({job_id.partition("_")[0] for job_id in wanted}))
-    answer = _ask("squeue", "--noheader", "--array", f"--jobs={bases}", "--format=%i|%T|%r|%N")
+    answer = _ask("squeue", "--noheader", "--array", f"--jobs={bases}", "--format=%i|%T|%r|%N|%j")
     if answer.returncode and "Invalid job id" not in answer.stderr:
         raise UsageError(f"SLURM does not say which jobs are queued: {answer.stderr.strip()}")
-    rows = [line.split("|", 3) for line in answer.stdout.splitlines() if line.count("|") >= 3]
-    return {job_id: Queued(state, why, node) for job_id, state, why, node in rows if job_id in wanted}
+    rows = [line.split("|", 4) for line in answer.stdout.splitlines() if line.count("|") >= 3]
+    return {job_id: Queued(*rest) for job_id, *rest in rows if job_id in wanted}
 
 
-def endings(job_ids: Iterable[str]) -> dict[str, str]:
-    """How jobs ended, in SLURM's words, such as `TIMEOUT` or `CANCELLED by 1000`; empty without accounting.
+@cache
+def cluster() -> str | None:
+    """What this cluster is called; None where it does not say."""
+    if not shutil.which("scontrol"):
+        return None
+    shown = re.search(r"^ClusterName\s*=\s*(\S+)", _ask("scontrol", "show", "config").stdout, flags=re.MULTILINE)
+    return shown[1] if shown else None
+
+
+def endings(entries: Iterable[Entry]) -> dict[str, str]:
+    """How jobs ended, by id, in SLURM's words, such as `TIMEOUT` or `CANCELLED by 1000`; empty without accounting.
 
     What of an array never started is one row, with its tasks in brackets.
     """
-    wanted = set(job_ids)
-    if not wanted or not shutil.which("sacct"):
+    named = {entry.job_id: entry.name for entry in entries if _is_here(entry)}
+    if not named or not shutil.which("sacct"):
         return {}
-    bases = ",".join(sorted({job_id.partition("_")[0] for job_id in wanted}))
-    answer = _ask("sacct", "--noheader", "--allocations", "--parsable2", f"--jobs={bases}", "--format=JobID,State")
-    rows = dict(line.split("|") for line in answer.stdout.splitlines() if line.count("|") == 1)
-    never = {name.partition("_")[0]: end for name, end in rows.items() if "[" in name}
-    ends = {job_id: rows.get(job_id) or never.get(job_id.partition("_")[0]) for job_id in wanted}
-    return {job_id: end for job_id, end in ends.items() if end}
+    bases = ",".join(sorted({job_id.partition("_")[0] for job_id in named}))
+    command = ("sacct", "--noheader", "--allocations", "--parsable2", f"--jobs={bases}", "--format=JobID,State,JobName")
+    rows = [line.split("|", 2) for line in _ask(*command).stdout.splitlines() if "|" in line]
+    known = {job_id: (end, name[0] if name else None) for job_id, end, *name in rows}
+    never = {job_id.partition("_")[0]: end for job_id, end in known.items() if "[" in job_id}
+    ends = {job_id: known.get(job_id) or never.get(job_id.partition("_")[0]) for job_id in named}
+    return {job_id: end[0] for job_id, end in ends.items() if end and _may_be(end[1], named[job_id])}
 
 
 def cancel(job_ids: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """To SLURM through submitit: teachers first, then arrays of cohorts that wait for just the teachers they need."""
 
 import shlex
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from benchmark.launch.slurm.profile import Profile
 from benchmark.plan.forecast import forecasts
 from benchmark.plan.values import Cohort, Plan
 from benchmark.records import Folder, ledger
-from benchmark.records.claims import Claims
+from benchmark.records.claims import Claims, seems_left
 from benchmark.records.code import ROOT, snapshot, source_hash
 from benchmark.spec import Run
 
@@ -28,6 +29,7 @@ NOTICE_SECONDS = 120
 """How long before the time limit SLURM warns, if that is not much of the limit; it may do so a minute early."""
 
 EARLY_SECONDS = 60
+LOOK_SECONDS = 1.0
 CORES = 4
 """Threads of a worker where neither profile nor grid nor command line say."""
 ENDLESS = 10**6
@@ -54,7 +56,7 @@ class Submission:
 
     def submit(self) -> list[ledger.Entry]:
         """Hand everything to SLURM and note it in the ledger. Raises UsageError if it is refused."""
-        code = snapshot(self.folder.path.resolve() / "code")
+        code = snapshot(self.folder.part("code").resolve())
         jobs, submitted = dict(self.queued), []
         for array in self.arrays:
             executor = self._executor(array, code, _dependency(jobs, array.needs))
@@ -115,7 +117,7 @@ class Submission:
         return executor
 
     def _logs(self, array: Array) -> Path:
-        return self.folder.path.resolve() / "logs" / array.name
+        return self.folder.path.resolve() / ledger.LOGS / array.name
 
     def _job(self, bundle: Bundle) -> SlurmJob:
         """What a bundle's worker gets: also the teachers it needs, should their jobs have gone wrong."""
@@ -134,6 +136,7 @@ class Submission:
             log=ledger.log_name(job.paths.stdout, self.folder),
             profile=self.profile_name,
             code=code.name,
+            cluster=scheduler.cluster(),
         )
 
 
@@ -143,9 +146,12 @@ def submitting(folder: Folder) -> Iterator[None]:
 
     Raises UsageError if another one is at it.
     """
-    path = folder.teachers.path / "claims" / "submission.json"
+    path = folder.teachers.claim_path("submission")
     with Claims() as claims:
-        if not claims.take(path):
+        while not claims.take(path):
+            if seems_left(path):  # by whom is not known; a sign of life would show
+                time.sleep(LOOK_SECONDS)
+                continue
             raise UsageError(
                 f"another command is submitting jobs for {folder.path.parent} now; try again when it is done"
             )
@@ -158,9 +164,8 @@ def prepare(plan: Plan, folder: Folder, settings: Settings, profile: Profile, pr
         raise UsageError(
             f"results folder {str(folder.path.resolve())!r}: sbatch reads % in the path of a log as a pattern"
         )
-    started = [entry for entry in ledger.entries_beside(folder) if entry.in_slurm]
-    live = scheduler.queue(entry.job_id for entry in started)
-    queued = {run_id: entry.job_id for entry in started if entry.job_id in live for run_id in entry.run_ids}
+    live = scheduler.live(ledger.entries_beside(folder))
+    queued = {run_id: entry.job_id for entry in live for run_id in entry.run_ids}
     cohorts = [
         Cohort(runs) for cohort in plan.cohorts if (runs := tuple(run for run in cohort.runs if run.id not in queued))
     ]

@@ -418,7 +418,7 @@ def mended(taught: Callable[[str], Place]) -> dict[str, Mended]:
     for each in found.values():
         wait_until(each.place.gone)
         folder = Folder(each.place.folder)
-        each.status, each.ends = each.place.status(), list(scheduler.endings(each.place.jobs()).values())
+        each.status, each.ends = each.place.status(), list(scheduler.endings(ledger.entries(folder)).values())
         each.failures = [folder.failure(run_id) for run_id in folder.planned_ids()]
         assert len(contents(each.place.folder)) == (each.place is fault)
     away.rename(teacher)
