@@ -13,12 +13,13 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field as Bound
 
+from analysis.runs.alike import CELL, POOLED
 from analysis.style import NO_VALUE, TEACHER, display_name, signed
 from benchmark.errors import Parser, UsageError, run_command
 from benchmark.spec import Value, parse
@@ -159,8 +160,7 @@ def expected(source: Path) -> Expected:
 
 def of_runs(runs: "pd.DataFrame") -> Expected:
     """The cells of records, those left out that have no result or must not be pooled."""
-    from analysis.runs.load import CELL
-    from analysis.statistics.cells import pool, poolable
+    from analysis.statistics.cells import pool
 
     cells = {
         (cell.dataset, cell.pair, cell.method): Expectation(
@@ -174,7 +174,7 @@ def of_runs(runs: "pd.DataFrame") -> Expected:
         for cell in pool(runs)
         if cell.top1_percent is not None and cell.method != TEACHER
     }
-    return Expected(cells, poolable(runs).set_index(CELL).sort_index())
+    return Expected(cells, runs[runs.pooled].set_index(CELL).sort_index())
 
 
 def _csv_rows(text: str) -> list[dict[str, Any]]:
@@ -217,8 +217,6 @@ def _judge(ours: Expected, wanted: Expected, place: tuple[str, str, str]) -> Ver
 
 def _other_setup(members: "pd.DataFrame", others: "pd.DataFrame") -> str:
     """What two cells were not trained alike in; the seeds, and the weights that came of training, may differ."""
-    from analysis.statistics.cells import POOLED
-
     return " and ".join(title for name, title in POOLED.items() if set(members[name]) != set(others[name]))
 
 
@@ -231,19 +229,15 @@ def _identical(members: "pd.DataFrame", others: "pd.DataFrame") -> bool:
 
 def _welch(cell: Expectation, wanted: Expectation) -> tuple[float | None, float | None]:
     """p that both means are the same, and half of their difference's 95 % interval; None where no spread is known."""
-    from scipy.stats import t
+    from analysis.statistics.paired import Summary, mean_difference
 
     if cell.std_percent is None or cell.n is None or (wanted.n is not None and wanted.std_percent is None):
         return None, None
-    parts = [(cell.std_percent**2 / cell.n, cell.n - 1)]
-    if wanted.std_percent is not None and wanted.n is not None:
-        parts.append((wanted.std_percent**2 / wanted.n, wanted.n - 1))
-    variance = sum(part for part, _ in parts)
-    difference = abs(cell.top1_percent - wanted.top1_percent)
-    if variance == 0:
-        return (1.0 if difference < 1e-9 else 0.0), 0.0
-    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    return float(2 * t.sf(difference / sqrt(variance), freedom)), float(t.ppf(0.975, freedom)) * sqrt(variance)
+    ours = Summary(cell.n, cell.top1_percent, cell.std_percent)
+    tested = mean_difference(ours, Summary(wanted.n or inf, wanted.top1_percent, wanted.std_percent))
+    if tested is None:
+        return (1.0 if abs(cell.top1_percent - wanted.top1_percent) < 1e-9 else 0.0), 0.0
+    return tested.p, tested.half_width
 
 
 def code(verdicts: Sequence[Verdict]) -> int:

@@ -1,15 +1,27 @@
-"""Whole files or none: every write is atomic. No torch here."""
+"""Files of a results folder: written whole or not at all, read from regular files alone, never past its edge.
+
+Results folders are shared, copied and killed at; whatever lies in one may be damaged or planted. No torch here.
+"""
 
 import csv
 import json
+import logging
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, machine_trouble, one_line
+
+log = logging.getLogger(__name__)
+
+
+class FileError(UsageError):
+    """A file that is there and cannot be used. Says its name and what is wrong with it."""
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -30,10 +42,10 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its name when the block ends well, and is removed when it does not.
 
-    Raises UsageError if the folder cannot be written.
+    Raises UsageError if the folder cannot be written, or something that is no file has the name.
     """
+    made_folder(path.parent)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise UsageError(f"cannot write to {path.parent}: {error.strerror}") from None
@@ -44,9 +56,90 @@ def atomic(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except IsADirectoryError:
+            raise FileError(f"cannot write {path}: a folder has its name; move it away") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def made_folder(path: Path) -> None:
+    """Make a folder unless it is there. Raises UsageError if that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {path}: {error.strerror}") from None
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a link, if it is there. Raises FileError for a folder in its place."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        if not path.is_dir() or path.is_symlink():
+            raise
+        raise FileError(f"cannot remove {path}: it is a folder; move it away") from error
+
+
+@contextmanager
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> Iterator[BinaryIO]:
+    """An open file. Raises FileError for whatever else has the name: a folder, a pipe or a device, which would block;
+    OSError where there is nothing or the disk does not answer.
+    """
+    try:
+        handle = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError) or machine_trouble(error):
+            raise
+        raise FileError(f"{path} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise FileError(f"{path} cannot be read: not a regular file")
+    with open(path, "r+b" if flags & os.O_RDWR else "rb", opener=lambda *_: handle) as file:
+        yield file
+
+
+def read_bytes(path: Path) -> bytes:
+    """What is in a regular file; errors as of `open_regular`."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's value. Raises FileError for a file that holds none; other errors as of `open_regular`."""
+    try:
+        return json.loads(read_bytes(path).decode("utf-8"))
+    except FileError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{path} is not JSON: {one_line(error)}") from None
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """A JSON file's object. Raises FileError for another value; other errors as of `read_json`."""
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise FileError(f"{path} holds no table but a {type(value).__name__}")
+    return value
+
+
+@cache
+def say_once(line: str) -> None:
+    """A warning that would be the same each time that a file is looked at."""
+    log.warning("%s", line)
+
+
+def inside(folder: Path, name: str) -> Path:
+    """`folder/name`, of which no part below the folder may be a link that leads out of it: in a shared folder another
+    user may have put it there. The folder itself may be one. Raises FileError for such a link.
+    """
+    path = folder
+    for part in Path(name).parts:
+        path = path / part
+        if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+            raise FileError(f"{path} is a link that leads out of {folder}; it is not followed")
+    return path
 
 
 def _umask() -> int:

@@ -16,7 +16,7 @@ from benchmark.command import cluster
 from benchmark.command.listing import available, export
 from benchmark.command.options import parser
 from benchmark.command.status import forget_failures, left_undone, print_status
-from benchmark.command.terminal import plain, print_plan, print_problems
+from benchmark.command.terminal import plain, print_plan, print_problems, print_results
 from benchmark.errors import (
     COMPLETE,
     FAILED,
@@ -34,13 +34,14 @@ from benchmark.records import Folder
 from benchmark.spec import Grid, load_grid
 
 if TYPE_CHECKING:
-    from benchmark.launch.local import Executor, Settings
+    from benchmark.launch.job import Settings
+    from benchmark.launch.local import Executor
     from benchmark.plan.values import Plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser(__doc__).parse_args(arguments)
-    console = Console()
+    console = Console(markup=False, highlight=False)
     try:
         return run(options, console)
     except usage_errors() as error:
@@ -110,7 +111,7 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 
 def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
     """Plan, check, launch, watch."""
-    from benchmark.launch.local import Settings
+    from benchmark.launch.job import Settings
     from benchmark.plan.cells import check_options
     from benchmark.plan.frozen import freeze
     from benchmark.plan.plan import make_plan, only
@@ -192,23 +193,20 @@ def train(
 
 def conclude(plan: "Plan", folder: Folder, console: Console) -> int:
     """Derive the tables, print the results and what is wrong, and say where everything is."""
-    from analysis.runs.load import load
-    from analysis.statistics.evidence import weigh
-    from analysis.tables.main import main_table
-    from analysis.tables.terminal import terminal
-
-    folder.write_tables()
+    found, _ = folder.records()
+    folder.write_tables(found)
     folder.teachers.write_tables()
-    states = {run.id: folder.state(run.id) for run in plan.runs}
+    records = {record.run_id: record for record in found}
+    states = {run.id: records[run.id].status if run.id in records else folder.state(run.id) for run in plan.runs}
     if any(state in ("done", "diverged", "not_applicable") for state in states.values()):
-        console.print(*terminal(main_table(weigh(load([folder.path]).runs)), console.width), sep="\n")
+        print_results(plan.runs, records, states, console)
     print_problems(states, folder, console)
     missing = sum(state == "missing" for state in states.values())
     if missing:
         console.print(f"{missing} runs are still to be made: run the same command again to go on")
     say = plain(console)
     say(f"records: {folder.path / 'records'}, tables: {folder.path / 'runs.csv'}, {folder.path / 'costs.csv'}")
-    say(f"figures and LaTeX tables: python -m analysis {shlex.quote(str(folder.path))}")
+    say(f"gains, tests, ranks, figures and LaTeX tables: python -m analysis {shlex.quote(str(folder.path))}")
     if missing:
         return INCOMPLETE
     return FAILED if any(state in ("failed", "corrupt") for state in states.values()) else COMPLETE

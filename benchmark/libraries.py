@@ -1,4 +1,4 @@
-"""Import timm and torchvision, whatever build of torch they stand beside.
+"""timm and torchvision, whatever build of torch they stand beside.
 
 A CPU build of torch beside the default (CUDA) build of torchvision, which is what an index without CPU wheels installs,
 leaves torchvision without its compiled operators; it then refuses to be imported at all. Neither data sets nor
@@ -7,20 +7,19 @@ networks need those operators, so their names are declared, without an implement
 
 import re
 import sys
-from functools import cache
+from importlib import import_module
 from types import ModuleType
 
 import torch
 
+_LIBRARIES: list[torch.library.Library] = []
 
-@cache
-def torchvision() -> ModuleType:
-    """The torchvision package."""
+
+def _torchvision() -> ModuleType:
     library = None
     while True:
         try:
-            import torchvision
-            import torchvision.datasets
+            import_module("torchvision.datasets")
         except RuntimeError as error:
             missing = re.fullmatch(r"operator torchvision::(\w+) does not exist", str(error))
             if missing is None:
@@ -31,18 +30,8 @@ def torchvision() -> ModuleType:
             library.define(f"{missing[1]}(Tensor unavailable) -> Tensor")
             _LIBRARIES.append(library)  # the declarations live as long as the library object
         else:
-            return torchvision
+            return import_module("torchvision")
 
 
-_LIBRARIES: list[torch.library.Library] = []
-
-
-@cache
-def timm() -> ModuleType:
-    """The timm package, which imports torchvision, with the small-image networks registered."""
-    torchvision()
-    import timm
-
-    import benchmark.models.small_images  # noqa: F401
-
-    return timm
+torchvision = _torchvision()
+timm = import_module("timm")  # which imports torchvision

@@ -54,6 +54,11 @@ class Outputs:
         """
         return (self.embedding,) if count == 1 else (*self.stages(count)[:-1], self.embedding)
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Outputs":
+        """Every tensor changed in the same way."""
+        maps = tuple(change(each) for each in self.maps)
+        return Outputs(change(self.logits), change(self.embedding), maps, change(self.pooled_map), self.stem)
+
     def stages(self, count: int) -> tuple[Tensor, ...]:
         """The last map of each of the `count` last resolutions, front to back, the stem excluded.
 

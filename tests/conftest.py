@@ -1,4 +1,4 @@
-"""Shared fixtures. benchmark.models comes first: it makes timm and torchvision importable beside any build of torch."""
+"""Shared fixtures. `tiny` comes first: its imports make timm and torchvision importable beside any build of torch."""
 
 import shutil
 import signal

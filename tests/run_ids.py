@@ -1,6 +1,6 @@
 """The run ids of the grids that come with the suite, as a hash for each: records are found by them, so none may change.
 
-python tests/run_ids.py writes them again, which only a commit that says why may do.
+python -P tests/run_ids.py writes them again, which only a commit that says why may do.
 """
 
 import hashlib

@@ -14,7 +14,7 @@ from analysis.figures import Drawing, draw_figures
 from analysis.runs.load import Results, load
 from analysis.statistics.cells import Cell, pool
 from analysis.statistics.evidence import weigh
-from analysis.statistics.published import Match
+from analysis.statistics.published import Match, Published
 
 LONG = (
     ("vision_transformer_large_patch16_224", "mobilenetv3_small_100.lamb_in1k"),
@@ -89,7 +89,8 @@ def _match(cell: Cell, i: int) -> Match:
     assert cell.top1_percent is not None
     gap = (i % 5 - 2) * 0.8
     std = 0.2 if i % 2 else None
-    return Match(cell, "A paper", "a table", cell.top1_percent - gap, std, cell.top1_percent, gap, None)
+    published = Published("A paper", "a table", cell.top1_percent - gap, std, None, None)
+    return Match(cell, published, gap, None, None, None, None)
 
 
 @cache

@@ -4,24 +4,43 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "timm", "torchvision", "sklearn", "matplotlib")
-TRAINING = {"cost", "data", "launch", "models", "training"}
 
-GROUND = ("benchmark.errors", "benchmark.files", "benchmark.spec")
+GROUND = ("errors", "files", "spec")
+WORKER = (*GROUND, "records", "data", "models", "methods")
 ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (),
-    "files": ("benchmark.errors",),
-    "spec": ("benchmark.errors",),
+    "libraries": (),
+    "files": ("errors",),
+    "spec": ("errors",),
     "records": GROUND,
-    "plan": (*GROUND, "benchmark.records", "methods"),
+    "data": (*GROUND, "libraries"),
+    "models": (*GROUND, "libraries", "methods.base"),
+    "plan": (*GROUND, "records", "methods"),
+    "training": WORKER,
+    "launch": (*GROUND, "records", "plan", "methods", "training"),
+    "cost": (*WORKER, "plan", "training"),
+    "speed": (*WORKER, "plan", "training", "cost", "libraries"),
+    "command": (*GROUND, "records", "plan", "launch", "models", "methods"),
+    "grid": (*WORKER, "plan", "training", "launch", "command"),
 }
-"""What each room of `benchmark` may import of the project, besides itself."""
+"""What each room of `benchmark` may import of the project besides itself: a room, one of its modules, or the methods.
+From the ground up: a room knows those above it alone."""
 
+INSIDE = {
+    "launch": {"training"},
+    "command": {"models", "methods", "launch.local", "launch.slurm.submission", "plan.cells", "plan.plan"},
+    "grid": {"training", "models", "methods", "launch.local", "plan.cells", "plan.plan", "plan.frozen"},
+}
+"""What a room imports inside functions alone, lest --help, --status or a submission load torch or models."""
+
+ANALYSIS = ("analysis", *(f"benchmark.{room}" for room in (*GROUND, "records")))
 
 LIGHT = ("errors", "files", "spec", "records", "command", "grid")
 """Rooms that answer without a large library."""
@@ -31,17 +50,27 @@ def room(module: str) -> str:
     return module.partition(".")[2].partition(".")[0]
 
 
+def dotted(name: str) -> str:
+    return name if name.startswith("methods") else f"benchmark.{name}"
+
+
+def outside(names: set[str], known: Iterable[str]) -> set[str]:
+    """Those of the project that are neither known nor inside of what is."""
+    own = {name for name in names if name.partition(".")[0] in ("analysis", "benchmark", "methods")}
+    return {name for name in own - {"benchmark"} if not any(of(each, {name}) for each in known)}
+
+
 def modules(package: str) -> list[str]:
     """Dotted names of a package's modules."""
     found = [path.relative_to(ROOT).with_suffix("") for path in sorted((ROOT / package).rglob("*.py"))]
     return [".".join(path.parts).removesuffix(".__init__") for path in found]
 
 
-def imported(module: str) -> set[str]:
-    """Dotted names that a module's source imports, wherever and for whomever."""
+def imported(module: str, at_the_top: bool = False) -> set[str]:
+    """Dotted names that a module's source imports, wherever and for whomever, or only where it is loaded itself."""
     path = ROOT.joinpath(*module.split("."))
-    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    nodes = list(ast.walk(ast.parse(source.read_text(encoding="utf-8"))))
+    tree = ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8"))
+    nodes = tree.body if at_the_top else list(ast.walk(tree))
     froms = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
     names = {f"{node.module}.{name.name}" for node in froms for name in node.names}
     plain = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
@@ -59,24 +88,26 @@ def test_methods_do_not_know_the_benchmark(module: str) -> None:
 
 @pytest.mark.parametrize("module", modules("analysis"))
 def test_analysis_reads_records_alone(module: str) -> None:
-    names = imported(module)
-    assert not of("torch", names) | of("timm", names) | of("methods", names)
-    assert not {name.split(".")[1] for name in of("benchmark", names) if "." in name} & TRAINING
+    assert not of("torch", imported(module)) | of("timm", imported(module))
+    assert not outside(imported(module), ANALYSIS)
 
 
-@pytest.mark.parametrize("module", [name for name in modules("benchmark") if room(name) in ROOMS])
+def test_every_room_is_in_the_table_below_what_it_imports() -> None:
+    order = list(ROOMS)
+    assert {room(name) for name in modules("benchmark")} - {""} == set(order)
+    for name, known in ROOMS.items():
+        rooms = [each for each in known if not each.startswith("methods")]
+        assert all(order.index(each) < order.index(name) for each in rooms), name
+
+
+@pytest.mark.parametrize("module", modules("benchmark"))
 def test_a_room_knows_only_what_the_table_says(module: str) -> None:
-    """Wherever in its source the import stands, and for whomever."""
-    known = {name for name in imported(module) if name.split(".")[0] in ("benchmark", "methods", "analysis")}
-    own = f"benchmark.{room(module)}"
-    allowed = {own, *ROOMS[room(module)]}
-    assert {name for name in known if name != "benchmark" and not any(of(each, {name}) for each in allowed)} == set()
-
-
-@pytest.mark.parametrize("module", [name for name in modules("benchmark") if name != "benchmark.grid"])
-def test_only_the_command_line_knows_the_analysis(module: str) -> None:
-    assert not of("analysis", imported(module))
-    assert not of("benchmark.grid", imported(module))
+    """Wherever in its source an import stands, and for whomever."""
+    own = room(module)
+    known = (f"benchmark.{own}", *map(dotted, ROOMS.get(own, ())))
+    assert not outside(imported(module), known)
+    for late in map(dotted, INSIDE.get(own, ())):
+        assert not of(late, imported(module, at_the_top=True))
 
 
 CHECK = """

@@ -17,10 +17,10 @@ def draw_figures(results: Results, evidence: Evidence) -> tuple[list[Drawing], l
     look = styles(cell.method for cell in evidence.cells)
     kinds: dict[str, Callable[[], list[Drawing]]] = {
         "accuracy versus budget": lambda: budget.drawings(runs, evidence.cells, look),
-        "gains": lambda: gains.drawings(runs, evidence, look),
+        "gains": lambda: gains.drawings(evidence, look),
         "ranks": lambda: ranks.drawings(evidence.ranking, look),
         "learning curves": lambda: learning.drawings(runs, folders, look),
-        "relation versus gain": lambda: relation.drawings(runs, look),
+        "relation versus gain": lambda: relation.drawings(runs, evidence.paired, look),
         "published versus reproduced": lambda: published.drawings(evidence.matches, look),
     }
     drawn: list[Drawing] = []

@@ -9,8 +9,8 @@ from analysis.figures import canvas
 from analysis.figures.budget_axis import BUDGETS
 from analysis.figures.budget_panels import Row, draw
 from analysis.figures.canvas import Drawing, NotDrawnError
-from analysis.runs.load import CELL
-from analysis.statistics.cells import Cell, poolable
+from analysis.runs.alike import CELL
+from analysis.statistics.cells import Cell
 from analysis.statistics.paired import t_interval
 from analysis.style import CONTROL, TEACHER, Style, base_method, display_name
 
@@ -46,7 +46,7 @@ def data(runs: pd.DataFrame, cells: Sequence[Cell]) -> list[dict[str, Any]]:
     deviation and its interval (Student's t over seeds), the mean of each of BUDGETS, None where it is not known, and
     the device that latency, memory, energy and, in data sets of which all was measured, device time were measured on.
     """
-    done = poolable(runs)
+    done = runs[runs.pooled]
     packed = {cell.dataset for cell in cells if cell.n and cell.method != TEACHER and cell.alone_seconds is None}
     groups = {key: rows for key, rows in done.groupby(CELL)}
     rows = []

@@ -2,21 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from math import sqrt
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
 from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
-from analysis.figures.layout import swarm
 from analysis.runs.load import plain
 from analysis.statistics.evidence import Evidence
-from analysis.statistics.gains import TRAININGS, CellGain, Comparison, paired_gains
+from analysis.statistics.gains import TRAININGS, CellGain, Comparison
 from analysis.style import BETTER, WORSE, Style, mark
 
 Column = tuple[str, str]
@@ -35,12 +36,12 @@ BESIDE = 0.12
 """Inches between the heat map, the mean over pairs and the distribution."""
 
 
-def drawings(runs: pd.DataFrame, evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
+def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     """One figure for all data sets. Raises NotDrawnError as `draw` does."""
-    gains = paired_gains(runs)
     cells, comparisons = list(evidence.gains.values()), evidence.over_alone
-    figure = draw(cells, comparisons, gains, look)
-    data = {"": [*map(_row, cells), *map(_row, comparisons)], "_paired": plain(gains.drop(columns=TRAININGS))}
+    figure = draw(evidence, look)
+    paired = plain(evidence.paired.drop(columns=TRAININGS))
+    data = {"": [*map(_row, cells), *map(_row, comparisons)], "_paired": paired}
     title = "Gain over the student alone"
     return [Drawing("gains", title, _caption(cells, comparisons), _alt(comparisons, look), data, figure)]
 
@@ -86,17 +87,13 @@ def _alt(comparisons: Sequence[Comparison], look: Mapping[str, Style]) -> str:
     )
 
 
-def draw(
-    cells: Sequence[CellGain],
-    comparisons: Sequence[Comparison],
-    gains: pd.DataFrame,
-    look: Mapping[str, Style],
-) -> Figure:
-    """A row for each method of `comparisons`, a column for each pair, one for all pairs together, and beside them a dot
-    for each row of `gains` (one pair and seed). Gains are percentage points. Raises NotDrawnError without gains, and
-    where pairs or methods are more than a page holds.
+def draw(evidence: Evidence, look: Mapping[str, Style]) -> Figure:
+    """A row for each method, a column for each pair, one for all pairs together, and beside them a dot for each pair
+    and seed. Gains are percentage points. Raises NotDrawnError without gains, and where pairs or methods are more than
+    a page holds.
     """
-    if not cells:
+    found, comparisons, gains = evidence.gains, evidence.over_alone, evidence.paired
+    if not found:
         raise NotDrawnError("no run has a finished student alone of the same pair and seed to be compared with")
     columns = list(dict.fromkeys((str(d), str(p)) for d, p in zip(gains.dataset, gains.pair, strict=True)))
     if len(columns) > MOST_PAIRS:
@@ -117,35 +114,40 @@ def draw(
     height = row * len(methods)
     under = 0.32 if upright else max(words.text_width(text, TINY) for text in headings) + 0.08
     figure = canvas.sheet(TWO_COLUMNS, top + height + max(under, 0.42))
-    most = max(abs(each.gain) for each in cells) or 1.0
-    norm = Normalize(-most, most)
+    most = max(abs(each.gain) for each in found.values()) or 1.0
     heat = canvas.panel(figure, left, top, cell * len(columns), height)
-    start = left + cell * (len(columns) + together) + (1 + together / 2) * BESIDE
-    spread = canvas.panel(figure, start, top, TWO_COLUMNS - start - 0.06, height)
-    found = {(each.dataset, each.pair, each.method): each for each in cells}
-    for y, method in enumerate(methods):
-        for x, column in enumerate(columns):
-            _draw_cell(heat, x, y, found.get((*column, method)), norm, numbers=cell >= WITH_NUMBERS)
-    _frame(heat, len(methods), headings, upright=upright)
-    if together:
-        overall = canvas.panel(figure, left + cell * len(columns) + BESIDE / 2, top, cell, height)
-        for y, comparison in enumerate(comparisons):
-            _draw_cell(overall, 0, y, comparison, norm, numbers=cell >= WITH_NUMBERS)
-        _frame(overall, len(methods), ["All\npairs"], upright=upright)
+    rows = [[found.get((*column, method)) for column in columns] for method in methods]
+    _draw_cells(heat, rows, headings, most, 0 if upright else 90)
     heat.set_yticks([y + 0.5 for y in range(len(methods))], names)
     if datasets:
         _name_datasets(heat, columns)
+    if together:
+        overall = canvas.panel(figure, left + cell * len(columns) + BESIDE / 2, top, cell, height)
+        _draw_cells(overall, [[each] for each in comparisons], ["All\npairs"], most, 0 if upright else 90)
+    start = left + cell * (len(columns) + together) + (1 + together / 2) * BESIDE
+    spread = canvas.panel(figure, start, top, TWO_COLUMNS - start - 0.06, height)
     _draw_spread(spread, comparisons, gains, look)
     return figure
 
 
-def _frame(axes: Axes, rows: int, headings: Sequence[str], *, upright: bool) -> None:
-    """Axes of cells, their headings below."""
-    axes.set(xlim=(0, len(headings)), ylim=(rows, 0), yticks=[])
-    places = [x + 0.5 for x in range(len(headings))]
-    axes.set_xticks(places, headings, fontsize=TINY, rotation=0 if upright else 90)
+Cells = Sequence[Sequence[CellGain | Comparison | None]]
+"""Rows of a heat map, None where there is no gain."""
+
+
+def _draw_cells(axes: Axes, rows: Cells, headings: Sequence[str], most: float, rotation: int) -> None:
+    """Cells coloured by their gain, which goes to `most` either way, hatched where there is none; headings below."""
+    values = np.array([[each.gain if each else np.nan for each in row] for row in rows])
+    look = {"fontsize": TINY, "color": "black", "va": "center_baseline"}
+    colours = {"cmap": GAINING, "vmin": -most, "vmax": most, "linewidths": 0.8, "linecolor": "white", "cbar": False}
+    sns.heatmap(values, annot=True, annot_kws=look, ax=axes, yticklabels=False, **colours)
+    axes.patch.set(facecolor="#EFEFEF", edgecolor=LIGHT, hatch="////")
+    numbers = canvas.size(axes)[0] / len(headings) >= WITH_NUMBERS
+    for text, each in zip(axes.texts, [each for row in rows for each in row if each], strict=True):
+        shown = _signed(each.gain) if numbers else "−" if each.gain < 0 else ""
+        text.set_text(shown + mark(each.established, each.gain))
+        text.set_fontweight("bold" if each.established else "normal")
+    axes.set_xticks([x + 0.5 for x in range(len(headings))], headings, fontsize=TINY, rotation=rotation)
     axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
 
 
 def _headings(gains: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
@@ -155,29 +157,6 @@ def _headings(gains: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
         f"{words.shortened(words.printable(teacher), 0.9, TINY)}\n→ {words.shortened(student, 0.9, TINY)}"
         for teacher, student in texts
     ]
-
-
-def _draw_cell(
-    axes: Axes, x: int, y: int, found: CellGain | Comparison | None, norm: Normalize, *, numbers: bool
-) -> None:
-    """A coloured cell with its gain; hatched where there is none."""
-    edge: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.8}
-    if found is None:
-        axes.add_patch(Rectangle((x, y), 1, 1, facecolor="#EFEFEF", hatch="////", **{**edge, "edgecolor": LIGHT}))
-        return
-    axes.add_patch(Rectangle((x, y), 1, 1, facecolor=GAINING(norm(found.gain)), **edge))
-    text = _signed(found.gain) if numbers else "−" if found.gain < 0 else ""
-    weight = "bold" if found.established else "normal"
-    axes.text(
-        x + 0.5,
-        y + 0.5,
-        text + mark(found.established, found.gain),
-        ha="center",
-        va="center_baseline",
-        fontsize=TINY,
-        fontweight=weight,
-        color="black",
-    )
 
 
 def _signed(gain: float) -> str:
@@ -200,35 +179,21 @@ def _name_datasets(axes: Axes, columns: Sequence[Column]) -> None:
 def _draw_spread(axes: Axes, comparisons: Sequence[Comparison], gains: pd.DataFrame, look: Mapping[str, Style]) -> None:
     """A dot for each paired gain, and the mean over pairs with its interval."""
     width, height = canvas.size(axes)
-    low, high = min(gains.gain.min(), 0.0), max(gains.gain.max(), 0.0)
-    ends = [end for each in comparisons if each.interval for end in (each.interval.low, each.interval.high)]
-    low, high = min([low, *ends]), max([high, *ends])
-    margin = 0.05 * (high - low) or 1.0
-    axes.set(xlim=(low - margin, high + margin), ylim=(len(comparisons), 0), yticks=[])
+    methods = [each.method for each in comparisons]
+    # Dots of a method that all lay together would fill a square as high as its row.
+    size = min(2.4, max(1.0, 54 * height / len(methods) / sqrt(gains.method.value_counts().max())))
+    rows, colours = gains.method.map(methods.index), [look[method].colour for method in methods]
+    form = {"size": size, "linewidth": 0, "alpha": 0.75, "warn_thresh": 1, "legend": False, "zorder": 2}
+    sns.swarmplot(x=gains.gain, y=rows, hue=rows, palette=colours, orient="h", ax=axes, **form)
     axes.axvline(0, color=INK, linewidth=0.6, zorder=1)
-    row = height / len(comparisons)
-    values = [[float(gain) for gain in gains.gain[gains.method == each.method]] for each in comparisons]
-    scale = width / (high - low + 2 * margin)
-    dot, offsets = _packed([[value * scale for value in each] for each in values], row)
-    for y, comparison in enumerate(comparisons):
-        style = look[comparison.method]
-        places = [y + 0.5 + offset / row for offset in offsets[y]]
-        axes.plot(values[y], places, "o", color=style.colour, markersize=dot, markeredgewidth=0, alpha=0.75, zorder=2)
-        if comparison.interval:
-            axes.hlines(y + 0.5, comparison.interval.low, comparison.interval.high, colors=INK, linewidth=1.1, zorder=3)
-        axes.plot(comparison.gain, y + 0.5, color=style.colour, marker=style.marker, zorder=4, **canvas.MARK)
-    axes.hlines(range(1, len(comparisons)), *axes.get_xlim(), colors=canvas.GRID, linewidth=0.4, zorder=0)
+    for y, each in enumerate(comparisons):
+        style = look[each.method]
+        if each.interval:
+            axes.hlines(y, each.interval.low, each.interval.high, colors=INK, linewidth=1.1, zorder=3)
+        axes.plot(each.gain, y, color=style.colour, marker=style.marker, zorder=4, **canvas.MARK)
+        axes.axhline(y + 0.5, color=canvas.GRID, linewidth=0.4, zorder=0)
+    axes.set(ylim=(len(methods) - 0.5, -0.5), yticks=[], ylabel="")
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.spines["left"].set_visible(False)
     label = "Gain over the student alone (points)"
     axes.set_xlabel(label if words.text_width(label) <= width else label.replace(" (", "\n("))
-
-
-def _packed(rows: Sequence[Sequence[float]], height: float) -> tuple[float, list[list[float]]]:
-    """The largest dots, in points, that fit rows of that height without overlap, and their offsets from the middles."""
-    for points in (2.6, 2.2, 1.8, 1.4, 1.0):
-        offsets = [swarm([0.0] * len(row), row, points / 72) for row in rows]
-        if max(abs(offset) for row in offsets for offset in row) + points / 144 <= 0.48 * height:
-            break
-    edge = 0.48 * height
-    return points, [[min(max(offset, -edge), edge) for offset in row] for row in offsets]

@@ -27,7 +27,6 @@ from analysis.figures.canvas import (
     NotDrawnError,
 )
 from analysis.runs.load import plain
-from analysis.statistics.cells import poolable
 from analysis.style import CONTROL, Style, listing_order
 from benchmark.records import Folder
 
@@ -49,7 +48,7 @@ room for the differences at the end."""
 
 def drawings(runs: pd.DataFrame, folders: Sequence[Path], look: Mapping[str, Style]) -> list[Drawing]:
     """A figure for each data set. Raises NotDrawnError if none has curves, or more than a page holds."""
-    done = poolable(runs)
+    done = runs[runs.pooled]
     made, reasons = [], []
     for dataset, members in done.groupby("dataset"):
         curves = read(members, folders)

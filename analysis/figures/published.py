@@ -12,13 +12,15 @@ from matplotlib.ticker import MaxNLocator
 from analysis.figures import canvas, words
 from analysis.figures.canvas import DASHED, GREY, INK, LIGHT, ONE_COLUMN, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import Box, clearest
-from analysis.statistics.published import FAR, Match, apart
+from analysis.statistics.published import Match, account
 from analysis.style import Style, listing_order
 
 Row = Mapping[str, Any]
 
 LEFT, RIGHT, TOP, UNDER, GUTTER = 0.48, 0.1, 0.2, 0.38, 0.5
 MOST_NAMED = 12
+FAR = 1.0
+"""Percentage points from the line at which a mark's pair is named."""
 CROWD = 40
 """More marks than this are drawn smaller."""
 
@@ -32,7 +34,7 @@ def drawings(matches: Sequence[Match], look: Mapping[str, Style]) -> list[Drawin
     caption = (
         f"Published against reproduced test top-1 accuracy in {len(rows)} cells, with the standard deviations over "
         "seeds that each side reports; dashed where they are equal. "
-        f"{apart(matches)}{' Pairs of marks far off are named where there is room.' if named else ''}"
+        f"{account(matches)}{' Pairs of marks far off are named where there is room.' if named else ''}"
     )
     alt = (
         f"Scatter of reproduced against published accuracy, {len(rows)} cells. Reproduced less published is between "
@@ -45,11 +47,11 @@ def drawings(matches: Sequence[Match], look: Mapping[str, Style]) -> list[Drawin
 def _row(match: Match) -> dict[str, Any]:
     return {
         **match.cell.row("n"),
-        "paper": match.paper,
-        "source": match.source,
-        "published": match.published,
-        "published_std": match.published_std,
-        "reproduced": match.reproduced,
+        "paper": match.published.paper,
+        "source": match.published.source,
+        "published": match.published.value,
+        "published_std": match.published.std,
+        "reproduced": match.cell.top1_percent,
         "reproduced_std": match.cell.std_percent,
     }
 

@@ -9,7 +9,8 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
 from analysis.figures.canvas import LIGHT, TWO_COLUMNS, Drawing, NotDrawnError
-from analysis.runs.load import CELL, plain
+from analysis.runs.alike import CELL
+from analysis.runs.load import plain
 from analysis.statistics.gains import RELATIONS, relation_gains
 from analysis.statistics.paired import spearman
 from analysis.style import Style, listing_order
@@ -19,9 +20,9 @@ MOST_CROSSED = 40
 """Cells that are drawn with their spreads; those of more would hide each other."""
 
 
-def drawings(runs: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
+def drawings(runs: pd.DataFrame, gains: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
     """One figure for all data sets. Raises NotDrawnError as `draw` does."""
-    table = cells(relation_gains(runs))
+    table = cells(relation_gains(runs, gains))
     figure = draw(table, look)
     found = {name: _correlation(table, name) for name in RELATIONS if name in table}
     words = ", ".join(f"{RELATIONS[name]} {rho:.2f}" for name, rho in found.items() if rho is not None)

@@ -1,89 +1,21 @@
-"""Tables as the page's template takes them: every field with its text and the value it is sorted by."""
+"""Lists that the page alone has: holes, origins, every run."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from analysis.statistics.cells import Cell
 from analysis.style import display_name
-from analysis.tables.table import Field, Table
+from analysis.tables.table import Column, Field, Group, Table
 from benchmark.records import Record
-
-TITLES = {"main": "Accuracy", "cost": "Budgets", "gains": "Gains", "published": "Published and reproduced"}
-"""What the tables are called on the page; others go by their own name."""
 
 MOST_RUNS = 2_000
 """Runs that a page lists; more make it slow to open, and runs.csv has them all."""
 
 
-@dataclass(frozen=True)
-class Heading:
-    lines: tuple[str, ...]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A field's text, the number it is sorted by (None: by its text), the classes it is styled by, its footnote."""
-
-    text: str
-    value: float | None = None
-    kind: str = ""
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Line:
-    name: str
-    fields: tuple[Entry, ...]
-
-
-@dataclass(frozen=True)
-class Block:
-    heading: str
-    rows: tuple[Line, ...]
-
-
-@dataclass(frozen=True)
-class Listing:
-    """A sortable table of the page."""
-
-    name: str
-    title: str
-    caption: str
-    headings: tuple[Heading, ...]
-    groups: tuple[Block, ...]
-    notes: tuple[tuple[str, str], ...] = ()
-
-
-def of_table(table: Table) -> Listing:
-    """A table for printing, its names of rows in the first column."""
-    headings = (Heading(("Method",)), *(Heading(column.lines, column.note) for column in table.columns))
-    groups = tuple(
-        Block(group.heading, tuple(Line(name, tuple(map(_entry, fields))) for name, fields in group.rows))
-        for group in table.groups
-    )
-    title = TITLES.get(table.name, table.name.replace("_", " ").capitalize())
-    return Listing(table.name, title, table.caption, headings, groups, table.notes)
-
-
-def _entry(field: Field) -> Entry:
-    text = f"{field.text} ± {field.spread}" if field.spread else field.text
-    kind = " ".join(name for name in ("best", "second") if getattr(field, name))
-    return Entry(text + field.mark, _number(field.text), kind, field.note)
-
-
-def _number(text: str) -> float | None:
-    """The number that a field begins with, None where there is none."""
-    found = re.match(r"[+−-]?\d[\d,]*\.?\d*", text)
-    return float(found[0].replace(",", "").replace("−", "-").replace("+", "")) if found else None
-
-
-def holes(cells: Iterable[Cell]) -> Listing | None:
+def holes(cells: Iterable[Cell]) -> Table | None:
     """Cells that lack runs, and why; None if there are none."""
     rows = [
         {
@@ -97,10 +29,10 @@ def holes(cells: Iterable[Cell]) -> Listing | None:
         for cell in cells
         if cell.state != "done"
     ]
-    return _listing("holes-cells", "Cells that lack results", "", rows) if rows else None
+    return _table("holes-cells", "Cells that lack results", "", rows) if rows else None
 
 
-def origins(records: Mapping[Any, Sequence[Record]]) -> list[Listing]:
+def origins(records: Mapping[Any, Sequence[Record]]) -> list[Table]:
     """Which code, versions and devices made the records, and under which teachers."""
     every = [record for members in records.values() for record in members if record.run.teacher]
     counts = Counter(map(_origin, every))
@@ -111,8 +43,8 @@ def origins(records: Mapping[Any, Sequence[Record]]) -> list[Listing]:
     taught = Counter(map(_teacher, every))
     teachers = [dict(zip(TEACHER, teacher, strict=True)) | {"Runs": count} for teacher, count in sorted(taught.items())]
     return [
-        _listing("made-by", "Code, versions and hardware", "What made the records.", makers),
-        _listing("teachers", "Teachers", "Runs under unlike weights are never pooled.", teachers),
+        _table("made-by", "Code, versions and hardware", "What made the records.", makers),
+        _table("teachers", "Teachers", "Runs under unlike weights are never pooled.", teachers),
     ]
 
 
@@ -146,7 +78,7 @@ def _teacher(record: Record) -> tuple[str, ...]:
     return f"{teacher.student.name}, seed {teacher.seed}", record.run.dataset.name, weights, accuracy
 
 
-def runs(table: pd.DataFrame) -> Listing | None:
+def runs(table: pd.DataFrame) -> Table | None:
     """Every run; None where they are too many for a page."""
     if len(table) > MOST_RUNS:
         return None
@@ -162,17 +94,15 @@ def runs(table: pd.DataFrame) -> Listing | None:
         }
         for row in table.to_dict("records")
     ]
-    return _listing("every-run", "Every run", "", rows)
+    return _table("every-run", "Every run", "", rows)
 
 
 WORDS = ("Reason", "Versions", "Code", "Device", "Pair", "Run")
 """Columns of words, which stand to the left and may be broken."""
 
 
-def _listing(name: str, title: str, caption: str, rows: Sequence[Mapping[str, Any]]) -> Listing:
+def _table(name: str, title: str, caption: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     first, *others = rows[0]
-    lines = tuple(
-        Line(str(row[first]), tuple(Entry(str(row[k]), None, "words" if k in WORDS else "") for k in others))
-        for row in rows
-    )
-    return Listing(name, title, caption, tuple(Heading((each,)) for each in (first, *others)), (Block("", lines),))
+    columns = tuple(Column(each, (each,), words=each in WORDS) for each in others)
+    lines = tuple((str(row[first]), tuple(Field(str(row[name])) for name in others)) for row in rows)
+    return Table(name, caption, (first,), columns, (Group("", lines),), (), (), title=title)

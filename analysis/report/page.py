@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from analysis.figures.canvas import Drawing, Rows
-from analysis.report.listing import holes, of_table, origins, runs
+from analysis.report.listing import holes, origins, runs
 from analysis.runs.load import Results
 from analysis.runs.shared import distinct
 from analysis.statistics.cells import Cell
@@ -43,7 +43,7 @@ def page(
             style=Markup(_text("page.css")),
             script=Markup(_text("page.js")),
             summary=_prose(summary),
-            tables=[of_table(table) for table in tables],
+            tables=tables,
             figures=[_figure(figure) for figure in figures],
             holes=holes(cells),
             notes=[*results.problems, *notes],

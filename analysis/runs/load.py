@@ -2,24 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from analysis.runs.alike import CELL, Row, poolable
 from analysis.runs.measured import joined
 from analysis.runs.revisions import Revisions
 from analysis.runs.shared import pairs_of, place, repeated
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record, key_columns
-from benchmark.spec import Run, Value, digest
-
-CELL = ["dataset", "pair", "method"]
-"""Runs that agree in these columns differ in their seed only, and are pooled."""
-
-Row = dict[str, Any]
+from benchmark.spec import Run, digest
 
 
 @dataclass(frozen=True)
@@ -29,8 +23,9 @@ class Results:
     `runs` has one row a run: its key (`dataset`, `pair`, `teacher`, `student`, `method`, `seed`), every field of its
     result and cost, what was measured of its cell (`measured`), `device`, hashes of what it was trained with
     (`SETTINGS`), and `status`: done, diverged or not_applicable as recorded; failed or missing for a run that should
-    have a record and has none; stale for one of an older revision that is left out; `reason` says why. A run that
-    several pairs share (`shared`) has a row for each. `records` are the valid ones of each folder.
+    have a record and has none; stale for one of an older revision that is left out; `reason` says why. `pooled` is
+    true of finished runs of cells whose runs were made alike (`alike`). A run that several pairs share (`shared`) has
+    a row for each. `records` are the valid ones of each folder.
     """
 
     runs: pd.DataFrame
@@ -64,7 +59,9 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     pairs = pairs_of(folders)
     current = repeated(current, pairs)
     holes = _still_absent(repeated(absent, pairs), current)
-    runs, left_out = joined(pd.DataFrame([*current, *holes]), folders)
+    alike = set(map(id, poolable(current)))
+    rows = [*({**row, "pooled": id(row) in alike} for row in current), *({**row, "pooled": False} for row in holes)]
+    runs, left_out = joined(pd.DataFrame(rows), folders)
     problems += left_out
     return Results(runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True), tuple(problems), records)
 
@@ -102,48 +99,22 @@ def _row(record: Record, revisions: Revisions) -> Row:
     return {**row, "stale": revisions.stale(record.run)}
 
 
-SETTINGS = {
-    "dataset_hash": "data set",
-    "data_sha256": "images",
-    "student_hash": "student architecture",
-    "recipe_hash": "recipe",
-    "teacher_hash": "teacher",
-    "shuffled": "whether the teacher's outputs are shuffled",
-    "protocol": "protocol revision",
-}
-"""Columns that the methods of one pair must agree in to be compared, and their names for people."""
-
-
 def _settings(run: Run) -> Row:
     """What a run was trained with, apart from its seed and its teacher's."""
     assert run.teacher is not None
-    teacher_hash, teacher_id = _teacher(run.teacher.model_dump_json())
     return {
-        "dataset_hash": _identity(type(run.dataset), run.dataset.model_dump_json()),
-        "student_hash": _identity(type(run.student), run.student.model_dump_json()),
-        "recipe_hash": _identity(type(run.recipe), run.recipe.model_dump_json()),
-        "teacher_hash": teacher_hash,
+        "dataset_hash": digest(run.dataset.identified),
+        "student_hash": digest(run.student.identified),
+        "recipe_hash": digest(run.recipe.identified),
+        "teacher_hash": digest({**run.teacher.identified, "seed": None}),
         "shuffled": run.shuffled,
         "method_hash": digest([run.method, run.options, run.revisions]),
         "protocol": run.protocol,
         "epochs": run.recipe.epochs,
         "teacher_epochs": run.teacher.recipe.epochs,
-        "teacher_id": teacher_id,
+        "teacher_id": run.teacher.id,
         "teacher_seed": run.teacher.seed,
     }
-
-
-@lru_cache(maxsize=1024)
-def _identity(kind: type[Value], text: str) -> str:
-    """Hash of a value by its JSON: thousands of records share a handful of recipes."""
-    return digest(kind.model_validate_json(text).identity())
-
-
-@lru_cache(maxsize=1024)
-def _teacher(text: str) -> tuple[str, str]:
-    """Hash of a teacher apart from its seed, and its run id."""
-    teacher = Run.model_validate_json(text)
-    return digest({**teacher.identity(), "seed": None}), teacher.id
 
 
 def _split(rows: list[Row], include_stale: bool) -> tuple[list[Row], list[Row]]:

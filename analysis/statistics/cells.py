@@ -7,13 +7,11 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from analysis.runs.load import CELL, SETTINGS, Row, plain
+from analysis.runs.alike import CELL, POOLED, SETTINGS, Row, differences, finished, grouped
+from analysis.runs.load import plain
 from analysis.runs.measured import ORIGIN
 from analysis.statistics.paired import summarise
 from analysis.style import CONTROL, TEACHER, listing_order
-
-POOLED = {**SETTINGS, "method_hash": "method options or revision"}
-"""What runs of one cell must agree in, and its names for people."""
 
 LONGEST_REASON = 140
 """Characters of a failure's message that a footnote repeats."""
@@ -92,14 +90,14 @@ def pool(runs: pd.DataFrame) -> list[Cell]:
     """The teacher's and every method's cell, by data set and pair, methods in listing order."""
     cells = []
     # Plain values, because hundreds of tiny tables take a data frame seconds.
-    for rows in _grouped(plain(runs), *CELL[:2]):
-        done = _done(rows)
+    for rows in grouped(plain(runs), *CELL[:2]):
+        done = finished(rows)
         alone = [row for row in done if row["method"] == CONTROL]
-        comparable = bool(alone) and not unlike(POOLED, alone)
-        caveat = "" if comparable else unlike(SETTINGS, done)
+        comparable = bool(alone) and not differences(POOLED, alone)
+        caveat = "" if comparable else differences(SETTINGS, done)
         members = []
-        for group in _grouped(rows, "method"):
-            apart = unlike(SETTINGS, alone, _done(group)) if comparable else ""
+        for group in grouped(rows, "method"):
+            apart = differences(SETTINGS, alone, finished(group)) if comparable else ""
             members.append(_cell(group, caveat=caveat, apart=apart))
         # A control may have another teacher; the pair's own is that of the student alone.
         taught = [row for row in (alone if comparable else rows) if row["teacher_top1"] is not None]
@@ -109,44 +107,20 @@ def pool(runs: pd.DataFrame) -> list[Cell]:
     return cells
 
 
-def poolable(runs: pd.DataFrame) -> pd.DataFrame:
-    """The finished runs of the cells whose runs were made alike."""
-    done = runs[runs.status == "done"]
-    mixed = done.groupby(CELL)[list(POOLED)].transform("nunique").gt(1).any(axis=1)
-    groups = done.groupby(CELL)
-    paired = (done.teacher_seed == done.seed).groupby([done[name] for name in CELL]).transform("all")
-    mixed |= groups.teacher_seed.transform("nunique").gt(1) & ~paired
-    weights = done.groupby([*CELL, "teacher_id"]).teacher_weights_sha256.transform("nunique").gt(1)
-    mixed |= weights.groupby([done[name] for name in CELL]).transform("any")
-    return done[~mixed]
-
-
 def with_several_options(runs: pd.DataFrame) -> list[str]:
     """Methods that have other options, or another revision, on one pair than on another, in listing order."""
-    hashes = poolable(runs).groupby("method").method_hash.nunique()
+    hashes = runs[runs.pooled].groupby("method").method_hash.nunique()
     return sorted(hashes[hashes > 1].index, key=listing_order)
 
 
-def _done(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if row["status"] == "done"]
-
-
-def _grouped(rows: Sequence[Row], *columns: str) -> list[list[Row]]:
-    """Rows that agree in these columns, in the order of what they agree in; what is not known comes last."""
-    found: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        found.setdefault(tuple((row[name] is None, row[name]) for name in columns), []).append(row)
-    return [found[key] for key in sorted(found)]
-
-
 def _cell(rows: Sequence[Row], *, caveat: str, apart: str) -> Cell:
-    done, holes = _done(rows), [row for row in rows if row["status"] != "done"]
+    done, holes = finished(rows), [row for row in rows if row["status"] != "done"]
     state = "incomplete" if holes else "done"
-    notes = [_hole(group) for group in _grouped(holes, "status", "reason")]
+    notes = [_hole(group) for group in grouped(holes, "status", "reason")]
     if not done:
         state = next(word for status, word in WORDS.items() if status in {row["status"] for row in holes})
-    elif differences := unlike(POOLED, done):
-        state, notes = "mixed", [f"not pooled, because its runs differ in {differences}", *notes]
+    elif unlike := differences(POOLED, done):
+        state, notes = "mixed", [f"not pooled, because its runs differ in {unlike}", *notes]
         done = []
     numbers = {**_pooled(done, "top1"), **_mean_costs(done, {name: name for name in COSTS}), **_epochs(done, "epochs")}
     numbers |= _test_images(done)
@@ -160,8 +134,8 @@ def _teacher_cell(rows: Sequence[Row], caveat: str) -> Cell:
     """The distinct teachers of a pair; their budgets are those of inference."""
     teachers = list({row["teacher_id"]: row for row in reversed(rows)}.values())[::-1]
     state, note = "done", ""
-    if differences := unlike({"teacher_hash": SETTINGS["teacher_hash"]}, rows):
-        state, note, teachers = "mixed", f"not pooled, because runs differ in {differences}", []
+    if unlike := differences({"teacher_hash": SETTINGS["teacher_hash"]}, rows):
+        state, note, teachers = "mixed", f"not pooled, because runs differ in {unlike}", []
     costs = _mean_costs(teachers, {"parameters": "teacher_parameters", "macs": "teacher_macs"})
     numbers: dict[str, Any] = {"seeds": len(teachers), **_pooled(teachers, "teacher_top1"), **costs}
     numbers |= {**_epochs(teachers, "teacher_epochs"), **_test_images(teachers)}
@@ -193,21 +167,6 @@ def _mean_costs(rows: Sequence[Row], columns: Mapping[str, str]) -> dict[str, An
         name: [float(row[column]) for row in rows if row.get(column) is not None] for name, column in columns.items()
     }
     return {name: summarise(values).mean for name, values in known.items()}
-
-
-def unlike(settings: Mapping[str, str], *parts: Sequence[Row]) -> str:
-    """What runs that should differ in their seed only (and, where seeds are paired, their teacher's) differ in."""
-    rows = [row for part in parts for row in part]
-    found = [title for name, title in settings.items() if len({row[name] for row in rows} - {None}) > 1]
-    seeds = {(row["teacher_seed"], row["seed"]) for row in rows}
-    if len({teacher for teacher, _ in seeds}) > 1 and any(teacher != own for teacher, own in seeds):
-        found.append("teacher seed")
-    known = [
-        teacher for teacher, weights in {(row["teacher_id"], row["teacher_weights_sha256"]) for row in rows} if weights
-    ]
-    if len(known) > len(set(known)):
-        found.append("teacher weights")
-    return " and ".join(found)
 
 
 def _hole(rows: Sequence[Row]) -> str:

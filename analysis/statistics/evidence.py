@@ -24,12 +24,13 @@ Place = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Evidence:
-    """`cells` in listing order by data set and pair; `gains` each cell's gain over the student alone; `over_alone` each
-    method against it over all pairs; `between` each two other methods; `several_options` methods that have not the same
-    ones on all pairs; `matches` published numbers beside these.
+    """`cells` in listing order by data set and pair; `paired` the runs' `paired_gains`; `gains` each cell's gain over
+    the student alone; `over_alone` each method against it over all pairs; `between` each two other methods;
+    `several_options` methods that have not the same ones on all pairs; `matches` published numbers beside these.
     """
 
     cells: Sequence[Cell]
+    paired: pd.DataFrame
     gains: Mapping[Place, CellGain]
     over_alone: Sequence[Comparison]
     between: Sequence[Comparison]
@@ -45,10 +46,11 @@ def weigh(runs: pd.DataFrame, published: Mapping[Key, list[Published]] | None = 
     gains = {(gain.dataset, gain.pair, gain.method): gain for gain in cell_gains(paired)}
     return Evidence(
         cells=cells,
+        paired=paired,
         gains=gains,
         over_alone=method_gains(paired),
         between=between_methods(runs),
-        ranking=ranking(runs),
+        ranking=ranking(runs, paired),
         several_options=with_several_options(runs),
         matches=compare(cells, published or {}, {place: each.gain for place, each in gains.items()}),
         devices=sorted(set(runs.device.dropna())),

@@ -11,8 +11,8 @@ from statistics import fmean
 
 import pandas as pd
 
-from analysis.runs.load import CELL, SETTINGS
-from analysis.statistics.cells import poolable
+from analysis.runs.alike import CELL, SETTINGS, differences, grouped
+from analysis.runs.load import plain
 from analysis.statistics.paired import (
     ALPHA,
     Interval,
@@ -100,12 +100,12 @@ class Comparison:
         return self.p_holm < ALPHA
 
 
-def paired_gains(runs: pd.DataFrame, over: str = CONTROL) -> pd.DataFrame:
-    """A row for each finished run that has a counterpart of method `over`: the cell's key, `seed`, `top1_percent`,
-    `over_percent`, `gain` in percentage points, and `differs`. Cells whose runs must not be pooled have no rows.
+def paired_gains(runs: pd.DataFrame) -> pd.DataFrame:
+    """A row for each pooled run that has a student alone of the same seed: the cell's key, `seed`, `top1_percent`,
+    `over_percent`, `gain` in percentage points, and `differs`.
     """
-    done = poolable(runs)
-    return _paired(done, done[done.method == over])
+    done = runs[runs.pooled]
+    return _paired(done, done[done.method == CONTROL])
 
 
 COMPARED = [*CELL, "seed", "top1", "weights_sha256", *SETTINGS, "teacher_seed", "teacher_id", "teacher_weights_sha256"]
@@ -123,27 +123,20 @@ def _paired(done: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     both = both[same[list(SAME)].all(axis=1) & ~same.method].copy()
     both["gain"] = 100 * (both.top1.astype(float) - both.top1_over.astype(float))
     both["top1_percent"], both["over_percent"] = 100 * both.top1, 100 * both.top1_over
-    both = both.rename(columns={"method_over": "over"}).assign(differs=_named_differences(both))
+    both = both.rename(columns={"method_over": "over"})
+    both["differs"] = _named_differences(both, done)
     both["place"] = both.method.map({name: listing_order(name) for name in set(both.method)})
     both = both.sort_values([*BLOCK, "place", "over", "seed"], ignore_index=True)
     columns = [*CELL, "over", "teacher", "student", "seed", "top1_percent", "over_percent", "gain", "differs"]
     return both[[*columns, *TRAININGS]]
 
 
-def _named_differences(both: pd.DataFrame) -> "pd.Series[str]":
+def _named_differences(both: pd.DataFrame, done: pd.DataFrame) -> list[str]:
     """For each row, what the runs of its two cells were not trained alike in."""
-    unlike = {title: both[name] != both[f"{name}_over"] for name, title in SETTINGS.items()}
-    unlike["teacher seed"] = both.teacher_seed != both.teacher_seed_over
-    ours, theirs = both.teacher_weights_sha256, both.teacher_weights_sha256_over
-    known = ours.notna() & theirs.notna() & (both.teacher_id == both.teacher_id_over)
-    unlike["teacher weights"] = known & (ours != theirs)
-    cells = [both[name] for name in (*BLOCK, "method", "method_over")]
-    texts = pd.Series("", index=both.index, dtype=object)
-    for title, flags in unlike.items():
-        if flags.any():
-            anywhere = flags.groupby(cells).transform("any")
-            texts[anywhere] = texts[anywhere].map(lambda text, title=title: f"{text} and {title}" if text else title)
-    return texts
+    cells = {tuple(rows[0][name] for name in CELL): rows for rows in grouped(plain(done[COMPARED]), *CELL)}
+    keys = list(both[[*CELL, "over"]].itertuples(index=False, name=None))
+    texts = {key: differences(SETTINGS, cells[key[:3]], cells[*key[:2], key[3]]) for key in set(keys)}
+    return [texts[key] for key in keys]
 
 
 def cell_gains(gains: pd.DataFrame) -> list[CellGain]:
@@ -176,8 +169,7 @@ def method_gains(gains: pd.DataFrame) -> list[Comparison]:
 
 def between_methods(runs: pd.DataFrame) -> list[Comparison]:
     """Each two methods other than the student alone, one family of tests."""
-    done = poolable(runs)
-    done = done[done.method != CONTROL]
+    done = runs[runs.pooled & (runs.method != CONTROL)]
     place = {method: listing_order(method) for method in set(done.method)}
     both = _paired(done, done)
     return _family(both[both.method.map(place) < both.over.map(place)])
@@ -256,15 +248,14 @@ def _comparison(
     )
 
 
-def ranking(runs: pd.DataFrame) -> Ranking | None:
+def ranking(runs: pd.DataFrame, gains: pd.DataFrame) -> Ranking | None:
     """Methods ranked by their mean accuracy on each pair of each data set. Cells whose runs must not be pooled, those
     trained otherwise than the student alone, and those of which a run came to nothing are no candidates: the mean over
-    the seeds that did not diverge is not the method's.
+    the seeds that did not diverge is not the method's. `gains` are the `paired_gains` of the runs.
     """
-    gains = paired_gains(runs)
     out = pd.concat([gains.loc[gains.differs != "", CELL], runs.loc[runs.status.isin(CAME_TO_NOTHING), CELL]])
     apart = set(out.itertuples(index=False, name=None))
-    means = poolable(runs).groupby(CELL, as_index=False).top1.mean()
+    means = runs[runs.pooled].groupby(CELL, as_index=False).top1.mean()
     rows = [(str(d), str(p), str(m), float(top1)) for d, p, m, top1 in means.itertuples(index=False, name=None)]
     scores: dict[tuple[str, str], dict[str, float]] = {}
     for dataset, pair, method, top1 in sorted(rows, key=lambda row: (row[:2], listing_order(row[2]))):
@@ -282,10 +273,12 @@ RELATIONS: Mapping[str, str] = {
 """Columns that measure how much of the teacher's geometry a student has, and their names for people."""
 
 
-def relation_gains(runs: pd.DataFrame) -> pd.DataFrame:
-    """`paired_gains` with four columns more: how much more of each relation than the student alone a run has."""
+def relation_gains(runs: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
+    """The runs' `paired_gains` with four columns more: how much more of each relation than the student alone a run
+    has.
+    """
     done = runs.loc[runs.status == "done", [*CELL, "seed", *RELATIONS]].astype(dict.fromkeys(RELATIONS, float))
-    own = paired_gains(runs).merge(done, on=[*CELL, "seed"])
+    own = gains.merge(done, on=[*CELL, "seed"])
     base = done[done.method == CONTROL].drop(columns="method")
     both = own.merge(base, on=[*BLOCK, "seed"], suffixes=("", "_over"))
     for name in RELATIONS:

@@ -37,7 +37,7 @@ EXACT_SIGNS = 20
 class Summary:
     """Mean (None without values) and sample standard deviation (divisor n - 1, None below two values) of n values."""
 
-    n: int
+    n: float
     mean: float | None
     std: float | None
 
@@ -117,15 +117,35 @@ def _linked(units: Units) -> list[list[int]]:
     return [members for _, members in found]
 
 
-def mean_half_width(std: float, n: int) -> float:
-    """Half the width of `t_interval` for n > 1 values of this sample standard deviation."""
-    return _t(n - 1) * std / sqrt(n)
-
-
 @cache
 def _t(freedom: float) -> float:
     """How many standard errors a two-sided interval reaches."""
     return float(t.ppf((1 + LEVEL) / 2, freedom))
+
+
+@dataclass(frozen=True)
+class Difference:
+    """p that two means are the same, and half of the 95 % interval of their difference."""
+
+    p: float
+    half_width: float
+
+
+def mean_difference(first: Summary, second: Summary) -> Difference | None:
+    """Of two independent means, by Welch's test. A spread that one side alone has, from two values or more, is taken
+    for both; None where neither has one and where nothing varies. A mean that is exact has infinitely many values.
+    """
+    spreads = [(each.std, each.n) for each in (first, second) if each.std is not None and each.n > 1]
+    if len(spreads) == 2:
+        parts = [(std**2 / n, n - 1) for std, n in spreads]
+    else:
+        parts = [(std**2 * (1 / first.n + 1 / second.n), n - 1) for std, n in spreads]
+    variance = sum(part for part, _ in parts)
+    if not variance or first.mean is None or second.mean is None:
+        return None
+    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    distance = abs(first.mean - second.mean) / sqrt(variance)
+    return Difference(float(2 * t.sf(distance, freedom)), _t(freedom) * sqrt(variance))
 
 
 def paired_t(differences: Sequence[float]) -> float | None:

@@ -2,29 +2,17 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis.statistics.cells import Cell
-from analysis.statistics.paired import mean_half_width
+from analysis.statistics.paired import ALPHA, Summary, holm, mean_difference
 from analysis.style import CONTROL, TEACHER
 from benchmark.errors import UsageError
 
 FILE = Path(__file__).parent.parent.parent / "results" / "reference" / "published.csv"
-
-LAST_EPOCH = ("CRD (Tian 2020)", "MHGD (Lee & Song BMVC 2019)")
-"""Sources whose `top1_acc` is that of the last epoch, the suite's protocol. RepDistiller says so in its training
-script; the slides of MHGD hold the last wherever its authors' benchmark gives last and best. Other sources report the
-best epoch on the test set or do not say, and are compared with only where they give `top1_acc_last`.
-"""
-
-EPOCHS = {
-    "CRD (Tian 2020)": 240,
-    "MHGD (Lee & Song BMVC 2019)": 100,
-    "MHGD authors TF benchmark (2019)": 100,
-}
-"""For how many epochs the sources that are compared with trained, by their code; phases before these not counted."""
 
 METHODS = {
     TEACHER: ("teacher",),
@@ -34,6 +22,7 @@ METHODS = {
     "rkd_da": ("RKD",),
     "kd+sp": ("SP+KD",),
     "kd+rkd_da": ("RKD+KD",),
+    "kd@without_3": ("KD without 3s",),
 }
 """What a method of the suite is called in the literature, where it is not by its own name. RKD is the sum of its
 distance and angle terms in every source that is compared with, FitNet the one-stage form but where OTHERWISE says so.
@@ -42,61 +31,62 @@ distance and angle terms in every source that is compared with, FitNet the one-s
 OTHERWISE = {("MHGD", "FitNet"): "fitnet_two_stage"}
 """What is meant by a name, by the first word of the paper: MHGD's authors train hints for 40 epochs before the rest."""
 
-FAR = 1.0
-"""Percentage points by which a reproduced number differs more than chance and devices would have it."""
+WITHIN, OUTSIDE, TOO_FEW = "within", "outside", "too few seeds"
+"""Verdicts: the means do not differ at the 5 % level, they do, or neither side has a spread to judge by."""
 
 SPELLINGS = {"wresnet": "wrn"}
 """Beginnings of architectures' names that mean the same."""
 
 
 @dataclass(frozen=True)
-class Match:
-    """A cell whose number was published: accuracies in percent, `difference` reproduced minus published in percentage
-    points with the half-width of the reproduced mean's 95 % interval (None with one run). The gains are over the
-    student alone in percentage points, of the same source and over paired seeds; None where there is no such student.
-    `published_epochs` are what the source trained for, None where that is not known.
-    """
-
-    cell: Cell
-    paper: str
-    source: str
-    published: float
-    published_std: float | None
-    reproduced: float
-    difference: float
-    half_width: float | None
-    published_gain: float | None = None
-    reproduced_gain: float | None = None
-    published_epochs: int | None = None
-
-    @property
-    def far(self) -> bool:
-        return abs(self.difference) > FAR
-
-    @property
-    def shorter(self) -> bool:
-        """Whether the cell was trained for fewer epochs than the source's."""
-        ours, theirs = self.cell.epochs, self.published_epochs
-        return ours is not None and theirs is not None and ours < theirs
-
-
-@dataclass(frozen=True)
 class Published:
-    """One published number, in percent, and where it stands."""
+    """One published mean of top-1 accuracies in percent, and where it stands. `std` and `n` of runs, and the `epochs`
+    of their main schedule, are None where the source does not say.
+    """
 
     paper: str
     source: str
     value: float
     std: float | None
+    n: int | None
+    epochs: int | None
+
+
+@dataclass(frozen=True)
+class Match:
+    """A cell whose number was published. `difference` is reproduced minus published accuracy in percentage points, with
+    half of its 95 % interval: the least difference that would have been seen (None where there is no spread to judge
+    by). `p` is Welch's, corrected for all matches. The gains are over the student alone in percentage points, of the
+    same source and over paired seeds; None where there is no such student.
+    """
+
+    cell: Cell
+    published: Published
+    difference: float
+    half_width: float | None
+    p: float | None
+    published_gain: float | None
+    reproduced_gain: float | None
+
+    @property
+    def verdict(self) -> str:
+        return TOO_FEW if self.p is None else OUTSIDE if self.p < ALPHA else WITHIN
+
+    @property
+    def shorter(self) -> bool:
+        """Whether the cell was trained for fewer epochs than the source's."""
+        ours, theirs = self.cell.epochs, self.published.epochs
+        return ours is not None and theirs is not None and ours < theirs
 
 
 Key = tuple[str, str, str, str]
 
 
 def read(file: Path = FILE) -> dict[Key, list[Published]]:
-    """Last-epoch top-1 accuracies by data set, teacher, student and method, all normalised.
+    """Top-1 accuracies of the last epoch, errors as what they leave of 100 %, by data set, teacher, student and method,
+    all normalised. Numbers of the best epoch on the test set, and of none that is known, are not comparable.
 
-    Raises UsageError for a file that is not there or lacks a column.
+    Raises UsageError for a file that is not there or not of its kind.
     """
     try:
         with file.open(encoding="utf-8", newline="") as lines:
@@ -106,14 +96,30 @@ def read(file: Path = FILE) -> dict[Key, list[Published]]:
     found: dict[Key, list[Published]] = {}
     try:
         for row in rows:
-            if row["metric"] == "top1_acc_last" or (row["metric"] == "top1_acc" and row["paper"] in LAST_EPOCH):
-                method = OTHERWISE.get((row["paper"].partition(" ")[0], row["method"]), row["method"])
-                key = (_name(row["dataset"]), _network(row["teacher"]), _network(row["student"]), _name(method))
-                std = float(row["std"]) if row["std"] else None
-                found.setdefault(key, []).append(Published(row["paper"], row["source"], float(row["value"]), std))
+            if row["epoch"] == "last" and row["metric"].startswith(("top1_acc", "top1_err")):
+                found.setdefault(_key(row), []).append(_published(row))
     except KeyError as error:
         raise UsageError(f"published numbers {str(file)!r} have no column {error}") from None
+    except ValueError as error:
+        raise UsageError(f"published numbers {str(file)!r}: {error}") from None
     return found
+
+
+def _key(row: Mapping[str, str]) -> Key:
+    method = OTHERWISE.get((row["paper"].partition(" ")[0], row["method"]), row["method"])
+    return _name(row["dataset"]), _network(row["teacher"]), _network(row["student"]), _name(method)
+
+
+def _published(row: Mapping[str, str]) -> Published:
+    value, error = float(row["value"]), row["metric"].startswith("top1_err")
+    return Published(
+        paper=row["paper"],
+        source=row["source"],
+        value=100 - value if error else value,
+        std=float(row["std"]) if row["std"] else None,
+        n=int(row["n"]) if row["n"] else None,
+        epochs=int(row["epochs"]) if row["epochs"] else None,
+    )
 
 
 def compare(
@@ -128,15 +134,17 @@ def compare(
         alone = {each.paper: each.value for each in _of(cell, CONTROL, published)}
         gain = gains.get((cell.dataset, cell.pair, cell.method))
         found += [_match(cell, each, gain, alone.get(each.paper)) for each in _of(cell, cell.method, published)]
-    return found
+    adjusted = holm([match.p for match in found])
+    return [replace(match, p=p) for match, p in zip(found, adjusted, strict=True)]
 
 
-def apart(matches: Sequence[Match]) -> str:
-    """How many are far from what was published, and how many of those were trained for less."""
-    far = [match for match in matches if match.far]
-    shorter = sum(match.shorter for match in far)
-    fewer = f", {shorter} of them trained for fewer epochs" if shorter else ""
-    return f"{len(far)} of {len(matches)} differ by more than a point{fewer}."
+def account(matches: Sequence[Match]) -> str:
+    """How many are of each verdict, and how many of those outside were trained for less."""
+    counts = Counter(match.verdict for match in matches)
+    shorter = sum(match.shorter for match in matches if match.verdict == OUTSIDE)
+    listed = [f"{counts[verdict]} {verdict}" for verdict in (WITHIN, OUTSIDE, TOO_FEW) if counts[verdict]]
+    fewer = f"; {shorter} of those outside were trained for fewer epochs" if shorter else ""
+    return f"Of {len(matches)}, {', '.join(listed)}{fewer}."
 
 
 def _of(cell: Cell, method: str, published: Mapping[Key, list[Published]]) -> Iterable[Published]:
@@ -148,22 +156,20 @@ def _of(cell: Cell, method: str, published: Mapping[Key, list[Published]]) -> It
 
 
 def _match(cell: Cell, published: Published, gain: float | None, alone: float | None) -> Match:
-    """gain: the cell's; alone: what the same source gives for the student alone."""
+    """gain: the cell's; alone: what the same source gives for the student alone. A number of runs that is not stated is
+    taken for one: it may have been more, but nothing says so.
+    """
     assert cell.top1_percent is not None
-    half_width = None if cell.std_percent is None else mean_half_width(cell.std_percent, cell.n)
-    gains = (None, None) if gain is None or alone is None else (published.value - alone, gain)
+    ours = Summary(cell.n, cell.top1_percent, cell.std_percent)
+    tested = mean_difference(ours, Summary(published.n or 1, published.value, published.std))
     return Match(
         cell=cell,
-        paper=published.paper,
-        source=published.source,
-        published=published.value,
-        published_std=published.std,
-        reproduced=cell.top1_percent,
+        published=published,
         difference=cell.top1_percent - published.value,
-        half_width=half_width,
-        published_gain=gains[0],
-        reproduced_gain=gains[1],
-        published_epochs=EPOCHS.get(published.paper),
+        half_width=tested.half_width if tested else None,
+        p=tested.p if tested else None,
+        published_gain=None if gain is None or alone is None else published.value - alone,
+        reproduced_gain=None if alone is None else gain,
     )
 
 

@@ -50,8 +50,8 @@ def budget_table(evidence: Evidence) -> Table:
         for members in by_pair(cells)
     ]
     data = tuple(cell.row("n", *HEADINGS) for cell in cells)
-    stub = ("Method", "")
-    return Table("cost", _caption(evidence), stub, tuple(columns), tuple(groups), (), data, widest=len(HEADINGS))
+    caption, stub = _caption(evidence), ("Method", "")
+    return Table("cost", caption, stub, tuple(columns), tuple(groups), (), data, len(HEADINGS), title="Budgets")
 
 
 def _caption(evidence: Evidence) -> str:

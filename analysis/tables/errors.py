@@ -42,7 +42,8 @@ def errors_table(evidence: Evidence) -> Table | None:
         "deviation (divisor n − 1) over seeds."
     )
     stub = ("Data set", "Teacher", "Student")
-    return Table("errors", caption, stub, tuple(columns), grouped(shown, fields), notes.listed(), tuple(data))
+    groups = grouped(shown, fields)
+    return Table("errors", caption, stub, tuple(columns), groups, notes.listed(), tuple(data), title="Errors")
 
 
 def left_out_table(found: Sequence[LeftOut]) -> Table:
@@ -55,7 +56,8 @@ def left_out_table(found: Sequence[LeftOut]) -> Table:
         groups.append(Group(pair_title(of_pair[0]), rows))
     columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in HEADINGS)
     data = tuple({**asdict(each), "classes": " ".join(map(str, each.classes))} for each in found)
-    return Table("left_out", _left_out_caption(found), ("", "Method"), columns, tuple(groups), (), data, len(columns))
+    caption, stub = _left_out_caption(found), ("", "Method")
+    return Table("left_out", caption, stub, columns, tuple(groups), (), data, len(columns), title="Left-out classes")
 
 
 def _few(cells: Sequence[Cell], dataset: str) -> bool:

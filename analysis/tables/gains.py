@@ -29,7 +29,8 @@ def gain_table(evidence: Evidence) -> Table:
     columns = tuple(Column(title, (title,)) for title in titles)
     data = tuple(comparison_row(each) for each in evidence.over_alone)
     groups = (Group("", tuple(rows)),) if rows else ()
-    return Table("gains", _gain_caption(evidence), ("Method",), columns, groups, notes.listed(), data, len(titles))
+    caption, wide = _gain_caption(evidence), len(titles)
+    return Table("gains", caption, ("Method",), columns, groups, notes.listed(), data, wide, title="Gains")
 
 
 def _gain_fields(each: Comparison, runs: str, notes: Footnotes) -> tuple[Field, ...]:

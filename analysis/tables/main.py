@@ -30,7 +30,8 @@ def main_table(evidence: Evidence) -> Table:
     fields += [column for _, column in summaries]
     groups = grouped(cells, fields)
     stub = ("Data set", "Teacher", "Student")
-    return Table("main", _caption(evidence, most), stub, tuple(columns), groups, notes.listed(), tuple(data))
+    caption = _caption(evidence, most)
+    return Table("main", caption, stub, tuple(columns), groups, notes.listed(), tuple(data), title="Accuracy")
 
 
 def grouped(cells: Sequence[Cell], fields: Sequence[dict[str, Field]]) -> tuple[Group, ...]:

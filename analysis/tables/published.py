@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.statistics.cells import pair_title
-from analysis.statistics.published import Match, apart
+from analysis.statistics.published import Match, account
 from analysis.style import NO_VALUE, display_name, signed
 from analysis.tables.table import Column, Field, Group, Table
 
 HEADINGS = (
-    *(("Top-1", "published"), ("Top-1", "reproduced"), ("Top-1", "difference"), ("Gain", "published")),
-    *(("Gain", "reproduced"), ("", "n"), ("", "Epochs"), ("", "Source")),
+    *(("Top-1", "published"), ("Top-1", "reproduced"), ("Top-1", "difference"), ("", "Verdict")),
+    *(("Gain", "published"), ("Gain", "reproduced"), ("", "n"), ("", "Epochs"), ("", "Source")),
 )
 """Of columns, on two lines."""
 
@@ -25,52 +25,57 @@ def published_table(matches: Sequence[Match]) -> Table:
         groups.append(Group(pair_title(members[0].cell), rows))
     columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in HEADINGS)
     data = tuple(map(_published_row, matches))
-    return Table(
-        "published", _published_caption(matches), ("", "Method"), columns, tuple(groups), (), data, len(columns)
-    )
+    caption, stub, title = _published_caption(matches), ("", "Method"), "Published and reproduced"
+    return Table("published", caption, stub, columns, tuple(groups), (), data, len(columns), title)
 
 
 def _published_caption(matches: Sequence[Match]) -> str:
     return (
         "Published and reproduced test top-1 accuracy (%) after the last epoch, ± standard deviation where known. "
-        "Difference: reproduced minus published in percentage points, ± half of the 95 % interval of the reproduced "
-        "mean over n runs. Gain: over the student alone of the same source, respectively of the same seeds, in "
-        "percentage points. Epochs: of this training and of the published one, phases before it not counted. "
-        f"{apart(matches)}"
+        "Difference: reproduced minus published in percentage points, ± half of its 95 % interval, the least that "
+        "would have been seen in this row alone; a published number of runs that is not stated counts as one, and a "
+        "spread that one side alone has is taken for both. Verdict: Welch's test at the 5 % level, Holm-corrected over "
+        "all rows. Gain: over the student alone of the same source, respectively of the same seeds, in percentage "
+        "points. n and epochs: of these runs and of the published ones, phases before the main epochs not counted. "
+        f"{account(matches)}"
     )
 
 
 def _published_fields(match: Match) -> tuple[Field, ...]:
+    cell, published = match.cell, match.published
     return (
-        Field(f"{match.published:.2f}", "" if match.published_std is None else f"{match.published_std:.2f}"),
-        Field(f"{match.reproduced:.2f}", "" if match.cell.std_percent is None else f"{match.cell.std_percent:.2f}"),
+        Field(f"{published.value:.2f}", "" if published.std is None else f"{published.std:.2f}"),
+        Field(f"{cell.top1_percent:.2f}", "" if cell.std_percent is None else f"{cell.std_percent:.2f}"),
         Field(signed(match.difference), "" if match.half_width is None else f"{match.half_width:.2f}"),
+        Field(match.verdict),
         *(Field(NO_VALUE if gain is None else signed(gain)) for gain in (match.published_gain, match.reproduced_gain)),
-        Field(str(match.cell.n)),
-        Field(_epochs(match)),
-        Field(match.paper),
+        Field(_both(cell.n, "vs", published.n)),
+        Field(_both(cell.epochs, "of", published.epochs)),
+        Field(published.paper),
     )
 
 
-def _epochs(match: Match) -> str:
+def _both(ours: int | None, between: str, theirs: int | None) -> str:
     """`3 of 240`."""
-    known = (match.cell.epochs, match.published_epochs)
-    return " of ".join(NO_VALUE if epochs is None else str(epochs) for epochs in known)
+    return f" {between} ".join(NO_VALUE if number is None else str(number) for number in (ours, theirs))
 
 
 def _published_row(match: Match) -> dict[str, Any]:
     return {
         **match.cell.row("n"),
-        "published_percent": match.published,
-        "published_std": match.published_std,
-        "reproduced_percent": match.reproduced,
+        "published_percent": match.published.value,
+        "published_std": match.published.std,
+        "published_n": match.published.n,
+        "reproduced_percent": match.cell.top1_percent,
         "reproduced_std": match.cell.std_percent,
         "difference_points": match.difference,
         "half_width_points": match.half_width,
+        "p_holm": match.p,
+        "verdict": match.verdict,
         "published_gain_points": match.published_gain,
         "reproduced_gain_points": match.reproduced_gain,
         "epochs": match.cell.epochs,
-        "published_epochs": match.published_epochs,
-        "paper": match.paper,
-        "source": match.source,
+        "published_epochs": match.published.epochs,
+        "paper": match.published.paper,
+        "source": match.published.source,
     }

@@ -1,5 +1,6 @@
 """What the tables say: fields, captions and footnotes, before any markup."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,14 +29,23 @@ class Field:
     def with_spread(self) -> str:
         return f"{self.text} ± {self.spread}" if self.spread else self.text
 
+    @property
+    def number(self) -> float | None:
+        """The number that it begins with, None where there is none."""
+        found = re.match(r"[+−-]?\d[\d,]*\.?\d*", self.text)
+        return float(found[0].replace(",", "").replace("−", "-")) if found else None
+
 
 @dataclass(frozen=True)
 class Column:
-    """A column's heading on one line, the same over several lines, and its footnote's letter."""
+    """A column's heading on one line, the same over several lines, its footnote's letter, and whether it holds words,
+    which stand to the left.
+    """
 
     title: str
     lines: tuple[str, ...]
     note: str = ""
+    words: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,7 @@ class Group:
 class Table:
     """A table for printing. `stub` names the lines of the headings; `notes` are letters and texts; `data` holds the
     same numbers unrounded, one row a cell. A page holds `widest` columns side by side; more are continued below.
+    `title` is what the report calls it.
     """
 
     name: str
@@ -60,6 +71,7 @@ class Table:
     notes: tuple[tuple[str, str], ...]
     data: tuple[dict[str, Any], ...]
     widest: int = 5
+    title: str = ""
 
 
 class Footnotes:

@@ -15,16 +15,14 @@ from benchmark.records import Folder, ledger
 from benchmark.records.claims import is_claimed
 
 if TYPE_CHECKING:
-    from benchmark.launch.local import Executor, Settings
+    from benchmark.launch.job import Settings
+    from benchmark.launch.local import Executor
     from benchmark.launch.slurm.submission import Submission
     from benchmark.plan.values import Plan
 
 LOOK_SECONDS = 1.0
 QUEUE_SECONDS = 60.0
 """How often a watcher asks for the queue at most, and only while no worker is at a run."""
-
-CORES = 4
-"""Threads of a worker where neither profile nor grid nor command line say."""
 
 
 def choose_executor(wanted: str) -> "Executor":
@@ -45,15 +43,12 @@ def choose_executor(wanted: str) -> "Executor":
 
 def submission(plan: "Plan", folder: Folder, settings: "Settings", options: argparse.Namespace) -> "Submission":
     """What is to be submitted. Raises UsageError for a profile, an option or a queue that cannot be used."""
-    from benchmark.launch.local import job_of
     from benchmark.launch.slurm.profile import load_profile
     from benchmark.launch.slurm.submission import prepare
 
     changes = {"max_parallel": options.max_parallel, "workers": options.workers}
     profile = load_profile(options.profile, options.slurm, changes)
-    asked = profile.sbatch.get("cpus-per-task", CORES)
-    whole = job_of(plan, folder, settings, default_threads=int(asked))
-    return prepare(plan, folder, whole, profile, options.profile)
+    return prepare(plan, folder, settings, profile, options.profile)
 
 
 def show(wanted: "Submission", console: Console) -> None:

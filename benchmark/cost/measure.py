@@ -2,17 +2,14 @@
 
 import math
 import time
-import weakref
 from collections.abc import Sequence
 from functools import partial
 from statistics import median
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 import methods
@@ -25,10 +22,11 @@ from benchmark.records.measurements import Measurement
 from benchmark.spec import Recipe, Run, digest
 from benchmark.training.count import deployed_macs, deployed_parameters
 from benchmark.training.device import inference_in
-from benchmark.training.loop import settle
+from benchmark.training.loop import settle, step, supply
 from benchmark.training.member import Member, build_task
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
+from methods.check.memory import Allocations
 
 T = TypeVar("T")
 
@@ -38,35 +36,6 @@ STANDSTILL = 1e-30
 BATCHES = 4
 """How many batches of noise there are to train on."""
 INFERENCE_BATCH = 128
-
-
-class Allocations(TorchDispatchMode):
-    """The most bytes that tensors made in this context take up at a time; a library's scratch memory is not seen."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        before = {id(leaf.untyped_storage()) for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor) and id(leaf.untyped_storage()) not in before:
-                self._add(leaf.untyped_storage())
-        return result
-
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        key, size = id(storage), storage.nbytes()
-        if key not in self._known:
-            self._known.add(key)
-            weakref.finalize(storage, self._remove, key, size)
-            self.now += size
-            self.peak = max(self.peak, self.now)
-
-    def _remove(self, key: int, size: int) -> None:
-        self._known.discard(key)
-        self.now -= size
 
 
 class Bench:
@@ -103,11 +72,6 @@ class Bench:
         progress = torch.zeros((), device=self.data.device)
         return images, Batch(labels, index, 0, progress, self.member.generator)
 
-    def supplied(self, images: Tensor) -> Outputs | None:
-        """The teacher's outputs, as far as the method reads them."""
-        teacher, member = self.teacher, self.member
-        return teacher.outputs(images, self.run.recipe.teacher_precision, member.reads) if teacher else None
-
     def count(self) -> tuple[int, int]:
         """FLOPs and most bytes of a step of the main schedule, the teacher's forward included; warms the step up."""
         member, device = self.member, self.data.device
@@ -115,8 +79,7 @@ class Bench:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         with FlopCounterMode(display=False) as flops, Allocations() as made:
-            supplied = self.supplied(images)
-            member.backward(images, batch, supplied)
+            member.backward(images, batch, supply([member], self.teacher, images))
         trained = [p for group in member.optimizer.param_groups for p in group["params"] if p.grad is not None]
         member.optimizer.step()
         if device.type == "cuda":
@@ -148,13 +111,9 @@ class Bench:
         """Of a step of the main schedule, which takes `seconds`, the teacher's forward included."""
         recipe = self.run.recipe.model_copy(update={"learning_rate": STANDSTILL})
         self.member.run = self.run.model_copy(update={"recipe": recipe})
-
-        def step() -> None:
-            images, batch = self.batch(0)
-            supplied = self.supplied(images)
-            self.member.step(images, batch, supplied)
-
-        return meter.joules(step, math.ceil(MEASURED_SECONDS / seconds))
+        views = self.data.views(self.run.seed, 0)
+        alone = partial(step, [self.member], self.teacher, self.data, views, 0, 0)
+        return meter.joules(alone, math.ceil(MEASURED_SECONDS / seconds))
 
 
 class NotApplicableError(ValueError):

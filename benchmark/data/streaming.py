@@ -21,7 +21,7 @@ from torch import Tensor
 from benchmark.data.fit import fit
 from benchmark.data.images import Encoded, Images
 from benchmark.data.resident import Normalised, steps
-from benchmark.models import timm
+from benchmark.libraries import timm
 from benchmark.spec import Recipe, derive_seed
 
 
@@ -98,7 +98,7 @@ class StreamedTrainingSet(Streamed):
 
 
 def _collate(images: list[tuple[np.ndarray, int]]) -> tuple[Tensor, Tensor]:
-    stacked: tuple[Tensor, Tensor] = timm().data.loader.fast_collate(images)
+    stacked: tuple[Tensor, Tensor] = timm.data.loader.fast_collate(images)
     return stacked
 
 
@@ -113,7 +113,7 @@ class _Augmented(torch.utils.data.Dataset[Any]):
     def augment(self) -> Callable[[Image.Image], np.ndarray]:
         """Made where it is used: a process that starts afresh could not unpickle timm's before it has imported timm."""
         recipe = self.recipe
-        transform: Callable[[Image.Image], np.ndarray] = timm().data.create_transform(
+        transform: Callable[[Image.Image], np.ndarray] = timm.data.create_transform(
             (recipe.channels, recipe.input_size, recipe.input_size),
             is_training=True,
             scale=recipe.crop_scale,

@@ -13,7 +13,7 @@ import numpy as np
 from benchmark.data.naming import defect, refused
 from benchmark.data.source import Item, Source
 from benchmark.errors import one_line
-from benchmark.models import torchvision
+from benchmark.libraries import torchvision
 from benchmark.spec.datasets import Known
 
 BY_SPLIT_NAME = ("SVHN", "STL10")
@@ -50,7 +50,7 @@ def _download(root: Path, name: str, known: Known) -> None:
 
 
 def _dataset(root: Path, split: str, known: Known, download: bool = False) -> Any:
-    kind = getattr(torchvision().datasets, str(known.torchvision))
+    kind = getattr(torchvision.datasets, str(known.torchvision))
     which = {"split": split} if known.torchvision in BY_SPLIT_NAME else {"train": split == "train"}
     return kind(root=str(root), download=download, **which)
 

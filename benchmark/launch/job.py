@@ -9,13 +9,14 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from benchmark.errors import UsageError, machine_trouble
 from benchmark.launch.signals import Stop, stop_signals
+from benchmark.plan.values import Cohort
 from benchmark.records import Folder, RecordError
 from benchmark.records.claims import STALE_SECONDS, Claims
 from benchmark.spec import Grid, load_grid
@@ -87,8 +88,7 @@ class Job:
     def _attempt(self, work: Work, grid: Grid, claims: Claims, stop: Stop) -> Outcome:
         """Train what of a cohort has neither record nor failure, if nobody else has claimed it."""
         folder = Folder(Path(work.folder))
-        missing = [run_id for run_id in work.run_ids if not folder.record_path(run_id).exists()]
-        open_ids = [run_id for run_id in missing if folder.failure(run_id) is None]
+        open_ids = _open(folder, work.run_ids)
         if not open_ids:
             return "finished"
         if stop.now(self.deadline) or _teacher_pending(folder, work.teacher_id):
@@ -98,24 +98,59 @@ class Job:
             return "busy"
         paths = [folder.claim_path(run_id) for run_id in mine]
         try:
-            cohort = Attempt(self, work, folder, grid, lambda: stop.now(self.deadline) or not claims.hold(paths))
+            cohort = Attempt(
+                self,
+                work,
+                folder,
+                grid,
+                stop=lambda: stop.now(self.deadline) or not claims.hold(paths),
+                is_mine=lambda run_id: claims.refresh(folder.claim_path(run_id)),
+            )
             done = cohort.train_or_fail(mine)
         finally:
             claims.release(paths)
         if not done:
             return "stopped"
-        return "finished" if mine == open_ids else "busy"
+        return "busy" if _open(folder, work.run_ids) else "finished"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to execute; none of it changes a number. `threads` is per worker, None for an equal share of the cores."""
+
+    device: str
+    threads: int | None = None
+    data_dir: str | None = None
+    deadline: float | None = None
+
+
+def job_of(cohorts: Iterable[Cohort], folder: Folder, settings: Settings, default_threads: int) -> Job:
+    """Cohorts as one job. Those without a teacher are teachers themselves, and lie in the teachers' folder."""
+    work = []
+    for cohort in cohorts:
+        home = folder if cohort.teacher else folder.teachers
+        run_ids = tuple(run.id for run in cohort.runs)
+        work.append(Work(str(home.path.resolve()), run_ids, cohort.teacher.id if cohort.teacher else None))
+    return Job(
+        grid_folder=str(folder.path.resolve()),
+        work=tuple(work),
+        device=settings.device,
+        threads=settings.threads or default_threads,
+        data_dir=settings.data_dir,
+        deadline=settings.deadline,
+    )
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A cohort under way."""
+    """A cohort under way. is_mine: looks whether this worker still has the claim on a run, by its id."""
 
     job: Job
     work: Work
     folder: Folder
     grid: Grid
     stop: Callable[[], bool]
+    is_mine: Callable[[str], bool]
 
     def train_or_fail(self, run_ids: Sequence[str]) -> bool:
         """Train; if one of the runs raises, try each alone, so that only that one fails. False if stopped.
@@ -134,7 +169,7 @@ class Attempt:
                 return all([self.train_or_fail([run_id]) for run_id in run_ids])
             teachers_fault = isinstance(error, (TeacherError, RecordError))
             blamed = self.work.teacher_id if teachers_fault else None
-            for run_id in run_ids:
+            for run_id in filter(self.is_mine, run_ids):
                 self.folder.fail(run_id, f"{type(error).__name__}: {error}", traceback.format_exc(), blamed)
             return True
 
@@ -150,7 +185,13 @@ class Attempt:
         data_dir = Path(self.job.data_dir) if self.job.data_dir else None
         device = device_named(self.job.device)
         with Reporter(Path(self.job.grid_folder), runs) as reporter:
-            return run_cohort(self.folder, runs, self.grid, device, data_dir, self.stop, reporter.report)
+            return run_cohort(self.folder, runs, self.grid, device, data_dir, self.stop, reporter.report, self.is_mine)
+
+
+def _open(folder: Folder, run_ids: Sequence[str]) -> list[str]:
+    """Those that have neither record nor failure."""
+    missing = [run_id for run_id in run_ids if not folder.record_path(run_id).exists()]
+    return [run_id for run_id in missing if folder.failure(run_id) is None]
 
 
 def _teacher_pending(folder: Folder, teacher_id: str | None) -> bool:

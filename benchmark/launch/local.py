@@ -10,16 +10,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
 import submitit
 
-from benchmark.launch.job import Job, Work
+from benchmark.launch.job import Job, Settings, Work, job_of
 from benchmark.launch.signals import heeded, stop_signals
-from benchmark.plan.values import Plan
+from benchmark.plan.values import Cohort, Plan
 from benchmark.records import Folder, ledger
 
 Executor = Literal["slurm", "local", "inline"]
@@ -32,36 +32,10 @@ LEAST_PART = 3
 """Runs that are worth a process, a copy of the data and a teacher's forward of their own."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to execute; none of it changes a number. `threads` is per worker, None for an equal share of the cores."""
-
-    device: str
-    threads: int | None = None
-    data_dir: str | None = None
-    deadline: float | None = None
-
-
-def job_of(plan: Plan, folder: Folder, settings: Settings, default_threads: int) -> Job:
-    """Everything that a plan misses, as one job: teachers, then cohorts of students."""
-    home, teachers = str(folder.path.resolve()), str(folder.teachers.path.resolve())
-    work = [Work(teachers, (teacher.id,)) for teacher in plan.missing_teachers]
-    for cohort in plan.cohorts:
-        needed = cohort.teacher.id if cohort.teacher else None
-        work.append(Work(home, tuple(run.id for run in cohort.runs), needed))
-    return Job(
-        grid_folder=home,
-        work=tuple(work),
-        device=settings.device,
-        threads=settings.threads or default_threads,
-        data_dir=settings.data_dir,
-        deadline=settings.deadline,
-    )
-
-
 def launch(plan: Plan, folder: Folder, settings: Settings, executor: Executor) -> "Launched":
     """Start everything that a plan misses on this machine."""
-    whole = job_of(plan, folder, settings, default_threads=cores())
+    teachers = (Cohort((teacher,)) for teacher in plan.missing_teachers)
+    whole = job_of((*teachers, *plan.cohorts), folder, settings, default_threads=cores())
     return Inline(whole) if executor == "inline" else Local(_local_jobs(whole, folder, settings))
 
 

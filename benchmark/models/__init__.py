@@ -1,7 +1,7 @@
 """Networks: made by timm, seen through one tap."""
 
-from benchmark.libraries import timm, torchvision
+from benchmark.models import small_images
 from benchmark.models.creation import check, create, is_model, model_names
 from benchmark.models.network import Network
 
-__all__ = ["Network", "check", "create", "is_model", "model_names", "timm", "torchvision"]
+__all__ = ["Network", "check", "create", "is_model", "model_names", "small_images"]

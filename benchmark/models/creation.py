@@ -20,13 +20,13 @@ THIN = 8
 
 
 def model_names() -> list[str]:
-    names: list[str] = timm().list_models()
+    names: list[str] = timm.list_models()
     return names
 
 
 def is_model(name: str) -> bool:
     """Whether timm has a model of that name, its pretrained tag aside."""
-    found: bool = timm().is_model(name)
+    found: bool = timm.is_model(name)
     return found
 
 
@@ -37,7 +37,6 @@ def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int, 
     Raises UsageError for a model or an option that timm does not have, for a network without feature maps, and for
     weights that cannot be had or do not fit.
     """
-    known = timm()
     if not is_model(architecture.model):
         raise unknown("model", architecture.model, model_names())
     source = architecture.weights if pretrained else None
@@ -47,7 +46,7 @@ def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int, 
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(derive_seed("weights", seed, architecture.identity()))
         try:
-            model = known.create_model(architecture.model, **_sized(architecture.model, options, recipe))
+            model = timm.create_model(architecture.model, **_sized(architecture.model, options, recipe))
         except (TypeError, ValueError, RuntimeError) as error:
             why = one_line(error)
             raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model}: {why}") from None
@@ -97,7 +96,7 @@ def check(architecture: Architecture, recipe: Recipe, classes: int = 10) -> Shap
 def collapses(model: str, shapes: Shapes, size: int) -> bool:
     """Whether images smaller than a network is built for leave its last map with one pixel, and with no geometry for
     methods that compare places."""
-    known = timm().get_pretrained_cfg(model)
+    known = timm.get_pretrained_cfg(model)
     own_size = known.input_size[-1] if known is not None and known.input_size else USUAL_SIZE
     return shapes.maps[-1][1:] == (1, 1) and size < own_size
 
@@ -112,7 +111,7 @@ def _collapsed(architecture: Architecture, size: int) -> UsageError:
 
 def _sized(model: str, options: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     """Networks with a fixed number of positions (transformers, mixers) are told the input size."""
-    known = timm().get_pretrained_cfg(model)
+    known = timm.get_pretrained_cfg(model)
     fixed = known is not None and known.fixed_input_size
     return {"img_size": recipe.input_size, **options} if fixed else options
 

@@ -51,11 +51,11 @@ def weights_file(architecture: Architecture) -> Path:
 def timm_config(architecture: Architecture) -> Any:
     """What timm says of a model's weights: classes, normalisation, where they are. UsageError if there are none."""
     try:
-        known = timm().get_pretrained_cfg(architecture.model)
+        known = timm.get_pretrained_cfg(architecture.model)
     except RuntimeError as error:
         raise UsageError(f"architecture {architecture.name!r}: {error}") from None
     if known is None or not known.has_weights:
-        tags = timm().list_pretrained(f"{architecture.model.partition('.')[0]}.*")
+        tags = timm.list_pretrained(f"{architecture.model.partition('.')[0]}.*")
         hint = f"; there are {', '.join(tags)}" if tags else ""
         raise UsageError(f"architecture {architecture.name!r}: timm has no weights of {architecture.model}{hint}")
     return known
@@ -64,7 +64,7 @@ def timm_config(architecture: Architecture) -> Any:
 def timm_file(architecture: Architecture) -> Path:
     """timm's pretrained weights of a model, from its cache or downloaded; UsageError if there are none to be had."""
     known = timm_config(architecture)
-    hub, helpers = known.hf_hub_id, timm().models._hub
+    hub, helpers = known.hf_hub_id, timm.models._hub
     names = (known.hf_hub_filename,) if known.hf_hub_filename else HUB_FILES
     failure: Exception | None = None
     for name in names if hub else (None,):
@@ -179,7 +179,7 @@ def _close(a: float, b: float) -> bool:
 
 def _read(path: Path, architecture: Architecture) -> Mapping[str, Any]:
     try:
-        state: Mapping[str, Any] = timm().models.load_state_dict(str(path), use_ema=False, weights_only=True)
+        state: Mapping[str, Any] = timm.models.load_state_dict(str(path), use_ema=False, weights_only=True)
     except Exception as error:  # a damaged or hostile file fails in many ways; none of them runs its code
         raise UsageError(f"architecture {architecture.name!r}: {path} holds no weights: {one_line(error)}") from None
     return state

@@ -1,35 +1,51 @@
 """Exclusive claims on runs, so that two workers never train the same one. No torch here.
 
-A claim is a file made exclusively. Its holder touches it now and then; a claim whose process is gone (same host), or
-that nobody touched for a while, is stale and may be taken over. A holder that was stopped meanwhile (Ctrl-Z, a
-suspended job) sees that when it wakes up, and lets go.
+A claim is a file that appears whole and is its maker's, who touches it now and then. Whether its holder lives is judged
+by that beat: a claim that did not change while someone watched it, by the watcher's clock, is stale and may be taken
+over. When it was stamped counts for nothing, since clocks of hosts and file servers differ. Only of a process of this
+very host, boot and process namespace is death known at once; a host's name alone is shared by containers. A holder that
+was stopped meanwhile (Ctrl-Z, a suspended job) sees that when it wakes up, and lets go.
 """
 
+import errno
 import json
 import math
 import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from benchmark.files import FileError, made_folder, read_table, say_once
+
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 300.0
-REQUEUED_SECONDS = 2 * HEARTBEAT_SECONDS
-"""How long a claim of the same SLURM job, from before it was queued again, has to be silent: its process is gone, but
-a node that lost touch with the scheduler may not know that yet.
+"""How long a claim is watched without a sign of life before it is taken over."""
+
+SOON_STALE_SECONDS = 2 * HEARTBEAT_SECONDS
+"""The same for a claim whose process is gone as far as anyone knows: one of the same SLURM job, from before that was
+queued again (a node that lost touch with the scheduler may not know yet), and one that names nobody.
 """
 
 
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+"""What making a second name of a file fails with where the file system has none."""
+
+
 class Claims:
-    """The claims that this worker holds, kept alive by a background thread until the block ends."""
+    """The claims that this worker holds, kept alive by a background thread until the block ends; and what it has seen
+    of others' claims.
+    """
 
     def __init__(self) -> None:
-        self._me = {**identity(os.getpid()), **slurm_job()}
+        self._me = {**identity(os.getpid()), **slurm_job(), "token": uuid.uuid4().hex}
         self._held: dict[Path, float] = {}  # when each was last known to be held
+        self._seen: dict[Path, tuple[Any, float]] = {}  # others' last beats, and since when this knows of them
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
@@ -43,9 +59,9 @@ class Claims:
         self.release(tuple(self._held))
 
     def take(self, path: Path) -> bool:
-        """Claim a run; False if a live worker has it."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and is_stale(path):
+        """Claim a run; False if a live worker has it, or one of whom that is not known yet."""
+        made_folder(path.parent)
+        if self.is_stale(path):
             self._clear(path)
         if not self._made(path):
             return False
@@ -55,7 +71,7 @@ class Claims:
     def hold(self, paths: Iterable[Path]) -> bool:
         """Whether all of these are still held, as far as the last heartbeat saw; where that was too long ago, for this
         process or its file server having slept, it looks again."""
-        return all(self._is_fresh(path) or self._refresh(path) for path in paths)
+        return all(self._is_fresh(path) or self.refresh(path) for path in paths)
 
     def _is_fresh(self, path: Path) -> bool:
         return time.monotonic() - self._held.get(path, -math.inf) < STALE_SECONDS
@@ -66,24 +82,49 @@ class Claims:
             if _holder(path) == self._me:
                 path.unlink(missing_ok=True)
 
-    def _beat(self) -> None:
-        while not self._stop.wait(HEARTBEAT_SECONDS):
-            for path in tuple(self._held):
-                self._refresh(path)
-
-    def _refresh(self, path: Path) -> bool:
-        """Touch a claim that is this worker's, forget one that is not; False as well if the disk gives no answer, which
-        it may give to the next heartbeat."""
+    def refresh(self, path: Path) -> bool:
+        """Look at a claim: touch one that is this worker's, forget one that is not; False as well if the disk gives no
+        answer, which it may give to the next heartbeat."""
         try:
             if _holder(path) != self._me:
                 self._held.pop(path, None)
                 return False
-            os.utime(path)
+            os.utime(path, follow_symlinks=False)
         except OSError:
             return False
         if path in self._held:
             self._held[path] = time.monotonic()
         return path in self._held
+
+    def is_stale(self, path: Path) -> bool:
+        """Whether a claim's holder is gone: it is known to be, or this has seen no beat for long enough."""
+        holder = _holder(path)  # opened first: a file server then looks at the file anew
+        try:
+            beat = holder, path.lstat().st_mtime_ns
+        except FileNotFoundError:
+            return False
+        if _is_dead(holder):
+            return True
+        last, since = self._seen.get(path, (None, 0.0))
+        if beat != last:
+            since = time.monotonic()
+            self._seen[path] = beat, since
+        soon = not holder or _was_this_job(holder)
+        seconds = SOON_STALE_SECONDS if soon else STALE_SECONDS
+        if _age(path) > SOON_STALE_SECONDS:
+            who = f"process {holder['pid']} on {holder['host']}" if holder else "nobody that it names"
+            say_once(f"{path} is held by {who}: taken over after {seconds:.0f} s without a sign of life")
+        return time.monotonic() - since > seconds
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            for path in tuple(self._held):
+                self.refresh(path)
+
+    def clear_if_dead(self, path: Path) -> None:
+        """Take a claim away whose holder is known to be gone."""
+        if _is_dead(_holder(path)):
+            self._clear(path)
 
     def _clear(self, path: Path) -> None:
         """Take a stale claim away. One worker at a time may, and looks again, lest it takes away the fresh claim that
@@ -91,30 +132,63 @@ class Claims:
         """
         turn = path.with_name(f".{path.name}.turn")
         if self._made(turn):
-            if is_stale(path):
-                path.unlink(missing_ok=True)
-            turn.unlink()
-        elif is_stale(turn):  # its worker died at it; whoever asks next may
+            if self.is_stale(path):
+                _put_away(path)
             turn.unlink(missing_ok=True)
+        elif self.is_stale(turn):  # its worker died at it; whoever asks next may
+            _put_away(turn)
 
     def _made(self, path: Path) -> bool:
-        """Write who this is to a file, unless it exists."""
+        """Write who this is to a file that appears whole, unless its name is taken."""
+        whole = path.with_name(f".{path.name}.{self._me['token']}")
+        try:
+            whole.write_text(json.dumps(self._me), encoding="utf-8")
+            os.link(whole, path)
+        except FileExistsError:
+            return whole.stat().st_nlink > 1  # a file server's first answer was lost, and it was asked again
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            return self._made_in_place(path)
+        finally:
+            whole.unlink(missing_ok=True)
+        return True
+
+    def _made_in_place(self, path: Path) -> bool:
+        """The same where files cannot have two names: for a moment it is empty, and names nobody."""
         try:
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         except FileExistsError:
             return False
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(self._me, file)
-        except OSError:  # a full disk; nobody would know whose the empty file is
-            path.unlink()
-            raise
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(self._me, file)
         return True
 
 
+@cache
+def _world() -> dict[str, str]:
+    """What tells where process ids mean the same: host, its boot, and the namespace of processes; empty where the
+    system has no such thing."""
+    return {"host": socket.gethostname(), "boot": _boot(), "namespace": _namespace()}
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
 def identity(pid: int) -> dict[str, str | int]:
-    """Who a process is: its id alone may be used again by another after a restart."""
-    return {"host": socket.gethostname(), "pid": pid, "started": _start_time(pid)}
+    """Who a process is: its id alone may be used again by another after a restart, and in another container."""
+    return {**_world(), "pid": pid, "started": _start_time(pid)}
 
 
 def slurm_job() -> dict[str, str]:
@@ -125,27 +199,33 @@ def slurm_job() -> dict[str, str]:
 
 
 def is_claimed(path: Path) -> bool:
-    """Whether a live worker has a run."""
-    return path.exists() and not is_stale(path)
+    """Whether a run seems to be at a live worker's, by one look, which has to trust clocks: for what is shown, never
+    for what is done."""
+    return os.path.lexists(path) and not seems_left(path)
 
 
-def is_stale(path: Path) -> bool:
-    """Whether a claim's holder is gone. A claim that is still being written counts as live."""
+def seems_left(path: Path) -> bool:
+    """Whether a claim's holder is known to be gone, or its last beat is long ago if this host's clock is right."""
+    return _is_dead(_holder(path)) or _age(path) > STALE_SECONDS
+
+
+def _age(path: Path) -> float:
+    """By this host's clock; 0 for a claim that is gone."""
     try:
-        holder = _holder(path)
-        age = time.time() - path.stat().st_mtime
+        return time.time() - path.lstat().st_mtime
     except FileNotFoundError:
-        return False
-    return age > (REQUEUED_SECONDS if _was_this_job(holder) else STALE_SECONDS) or _is_dead(holder)
+        return 0.0
 
 
 def _holder(path: Path) -> dict[str, Any]:
-    """Who made a claim; empty for one that is gone, half written or of no known form."""
+    """Who made a claim; empty for one that is gone, half written, a link or of no known form."""
     try:
-        holder = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        holder = {} if path.is_symlink() else read_table(path)
+    except (FileNotFoundError, NotADirectoryError, FileError):
         return {}
-    return holder if isinstance(holder, dict) else {}
+    pid = holder.get("pid")
+    known = isinstance(holder.get("host"), str) and isinstance(pid, int) and 0 < pid < 1 << 31
+    return holder if known else {}
 
 
 def _was_this_job(holder: dict[str, Any]) -> bool:
@@ -154,10 +234,20 @@ def _was_this_job(holder: dict[str, Any]) -> bool:
 
 
 def _is_dead(holder: dict[str, Any]) -> bool:
-    """Whether a process is known to be gone, which can be told of this host's alone."""
-    if not holder or holder.get("host") != socket.gethostname():
+    """Whether a process is known to be gone, which can be told of this host's and this container's alone."""
+    if not holder or any(holder.get(key) != value for key, value in _world().items()):
         return False
-    return any(holder.get(key) != value for key, value in identity(holder["pid"]).items())
+    return bool(holder.get("started") != _start_time(holder["pid"]))
+
+
+def _put_away(path: Path) -> None:
+    """Remove a claim; a folder that has its name gets another one."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        if not path.is_dir():
+            raise
+        path.rename(path.with_name(f".{path.name}.{uuid.uuid4().hex}"))
 
 
 def _start_time(pid: int) -> str:

@@ -1,18 +1,40 @@
-"""Records of finished runs, and the rows of the tidy tables made from them. No torch here."""
+"""Records of finished runs, and the rows of the tidy tables made from them. No torch here.
 
-import json
+What a record says has to be possible: every number has its bounds, and numbers that depend on each other have to agree.
+"""
+
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, one_line
+from benchmark.files import FileError, read_bytes, read_table
 from benchmark.spec import Run, Value
+from benchmark.spec.value import MOST, Count, Size
 
 SCHEMA = 1
 """Raised when the shape of a record changes."""
 
 Status = Literal["done", "diverged", "not_applicable"]
+
+ROUNDING = 1e-6
+"""How far a measure may lie outside of its mathematical range."""
+
+Epoch = Annotated[int, Field(ge=-MOST, le=MOST)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Overlap = Annotated[float, Field(ge=-ROUNDING, le=1 + ROUNDING)]
+Correlation = Annotated[float, Field(ge=-1 - ROUNDING, le=1 + ROUNDING)]
+MOST_NATS = 1e39
+"""Above every difference of logits, which are float32."""
+Seconds = Annotated[float, Field(ge=0, le=1e12)]
+
+COMPARED = ("agreement", "kl_teacher", "distance_correlation", "angle_correlation", "cka", "neighbour_overlap")
+OF_TEACHER = ("teacher_weights_sha256", "teacher_top1", *COMPARED)
+"""What only a run has that had a teacher."""
+
+OF_TRAINED = ("top1", "top5", "nll", "ece", *COMPARED, "validation_top1", "train_top1", "train_loss", "weights_sha256")
+"""What only a run has that was trained to its end."""
 
 
 class Result(Value):
@@ -24,28 +46,44 @@ class Result(Value):
     equal a training image's.
     """
 
+    model_config = ConfigDict(strict=True)
+
     reason: str | None = None
-    diverged_epoch: int | None = None
-    top1: float | None = None
-    top5: float | None = None
-    nll: float | None = None
-    ece: float | None = None
-    agreement: float | None = None
-    kl_teacher: float | None = None
-    distance_correlation: float | None = None
-    angle_correlation: float | None = None
-    cka: float | None = None
-    neighbour_overlap: float | None = None
-    validation_top1: float | None = None
-    train_top1: float | None = None
-    train_loss: float | None = None
-    test_images: int | None = None
-    test_duplicates: int | None = None
+    diverged_epoch: Epoch | None = None
+    top1: Share | None = None
+    top5: Share | None = None
+    nll: Annotated[float, Field(ge=0, le=MOST_NATS)] | None = None
+    ece: Overlap | None = None
+    agreement: Share | None = None
+    kl_teacher: Annotated[float, Field(ge=-ROUNDING, le=MOST_NATS)] | None = None
+    distance_correlation: Correlation | None = None
+    angle_correlation: Correlation | None = None
+    cka: Overlap | None = None
+    neighbour_overlap: Overlap | None = None
+    validation_top1: Share | None = None
+    train_top1: Share | None = None
+    train_loss: Annotated[float, Field(ge=-MOST_NATS, le=MOST_NATS)] | None = None
+    test_images: Size | None = None
+    test_duplicates: Count | None = None
     data_sha256: str | None = None
     weights_sha256: str | None = None
     teacher_id: str | None = None
     teacher_weights_sha256: str | None = None
-    teacher_top1: float | None = None
+    teacher_top1: Share | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.top1 is not None and self.top5 is not None and self.top1 > self.top5:
+            raise ValueError(f"top1 = {self.top1} is above top5 = {self.top5}")
+        if self.test_duplicates and self.test_images and self.test_duplicates > self.test_images:
+            raise ValueError(f"test_duplicates = {self.test_duplicates} of test_images = {self.test_images}")
+        if self.teacher_id is None and (said := self.said(*OF_TEACHER)):
+            raise ValueError(f"{said} without a teacher_id")
+        return self
+
+    def said(self, *names: str) -> str:
+        """Those of these that have a value, for a message."""
+        return ", ".join(name for name in type(self).model_fields if name in names and getattr(self, name) is not None)
 
 
 class Cost(Value):
@@ -55,16 +93,18 @@ class Cost(Value):
     where steps do not overlap, the student's own and the teacher's.
     """
 
-    parameters: int | None = None
-    macs: int | None = None
-    teacher_parameters: int | None = None
-    teacher_macs: int | None = None
-    training_flops: int | None = None
-    cohort_seconds: float | None = None
-    student_seconds: float | None = None
-    teacher_seconds: float | None = None
-    cohort_size: int | None = None
-    peak_memory_bytes: int | None = None
+    model_config = ConfigDict(strict=True)
+
+    parameters: Count | None = None
+    macs: Count | None = None
+    teacher_parameters: Count | None = None
+    teacher_macs: Count | None = None
+    training_flops: Count | None = None
+    cohort_seconds: Seconds | None = None
+    student_seconds: Seconds | None = None
+    teacher_seconds: Seconds | None = None
+    cohort_size: Size | None = None
+    peak_memory_bytes: Count | None = None
 
 
 class Provenance(Value):
@@ -73,12 +113,12 @@ class Provenance(Value):
     finished: str
     host: str
     device: str
-    threads: int
+    threads: Size
     deterministic: bool
     teacher_supply: str = "live"
     code: str
     versions: dict[str, str]
-    resumed: int = 0
+    resumed: Count = 0
     job: str | None = None
 
 
@@ -93,6 +133,24 @@ class Record(Value):
     cost: Cost
     provenance: Provenance
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        result, run = self.result, self.run
+        if self.status == "done":
+            if result.top1 is None:
+                raise ValueError("done without a result.top1")
+            if said := result.said("reason", "diverged_epoch"):
+                raise ValueError(f"done with a result.{said}")
+        elif said := result.said(*OF_TRAINED):
+            raise ValueError(f"{self.status} with a result.{said}")
+        if self.status == "not_applicable" and (not result.reason or result.diverged_epoch is not None):
+            raise ValueError("not_applicable needs a result.reason and no result.diverged_epoch")
+        if result.diverged_epoch is not None and result.diverged_epoch >= run.recipe.epochs:
+            raise ValueError(f"result.diverged_epoch = {result.diverged_epoch} of {run.recipe.epochs} epochs")
+        if result.teacher_id is not None and (run.teacher is None or result.teacher_id != run.teacher.id):
+            raise ValueError(f"result.teacher_id = {result.teacher_id!r} is not the run's teacher")
+        return self
+
 
 class RecordError(UsageError):
     """A record that cannot be used: corrupt, of another schema, or under another run's name."""
@@ -101,33 +159,46 @@ class RecordError(UsageError):
 def read_record(path: Path) -> Record:
     """The record in a file. Raises RecordError that names the file and what is wrong with it."""
     try:
-        text = path.read_bytes()
-        record = Record.model_validate_json(text)
+        record = Record.model_validate_json(read_bytes(path))
+        mine = record.run.id == record.run_id == path.stem
+    except ValidationError as error:
+        raise RecordError(_complaint(path, error)) from None
+    except FileError as error:
+        raise RecordError(f"record {error}") from None
     except OSError as error:
         raise RecordError(f"record {path} cannot be read: {error.strerror}") from None
-    except ValidationError as error:
-        raise RecordError(_complaint(path, text, error)) from None
+    except (ValueError, RecursionError) as error:  # a run that cannot be hashed
+        raise RecordError(f"record {path}: run: {one_line(error)}") from None
     if record.schema_version != SCHEMA:
         raise RecordError(_other_schema(path, record.schema_version))
-    if record.run.id != record.run_id or path.stem != record.run_id:
-        raise RecordError(f"record {path} says {record.run_id}, its run hashes to {record.run.id}")
+    if not mine:
+        raise RecordError(f"record {path} says {_shown(record.run_id)}, its run hashes to {record.run.id}")
     return record
 
 
-def _complaint(path: Path, text: bytes, error: ValidationError) -> str:
+def _complaint(path: Path, error: ValidationError) -> str:
     """What a record's validation failed for; a record of another schema is that first of all."""
-    first = error.errors()[0]
+    first = error.errors(include_url=False)[0]
     if first["type"] == "json_invalid":
         return f"record {path} cannot be read: {first['msg']}"
-    raw = json.loads(text)
-    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    try:
+        version = read_table(path).get("schema_version")
+    except (OSError, FileError):  # no table, or one whose numbers are too long to be read at all
+        version = None
     if version != SCHEMA:
         return _other_schema(path, version)
-    return f"record {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    where = ".".join(map(str, first["loc"]))
+    return f"record {path}: {where}{': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
 
 
 def _other_schema(path: Path, version: Any) -> str:
-    return f"record {path} has schema version {version!r}; this suite reads {SCHEMA}"
+    return f"record {path} has schema version {_shown(version)}; this suite reads {SCHEMA}"
+
+
+def _shown(value: Any, most: int = 200) -> str:
+    """A value of a record, which may be anything, for the inside of a message."""
+    text = value if isinstance(value, str) and value.isprintable() else ascii(value)
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def key_columns(run: Run, run_id: str) -> dict[str, Any]:

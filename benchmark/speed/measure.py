@@ -19,10 +19,9 @@ from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import Grid, Recipe, Run
 from benchmark.speed.reference import Loop, Pictures
-from benchmark.training.loop import settle
+from benchmark.training.loop import settle, step
 from benchmark.training.member import Member, build_task
 from benchmark.training.teacher import Frozen
-from methods.base import Batch
 
 
 def interleaved(works: dict[str, Callable[[], object]], rounds: int, clock: Clock) -> dict[str, float]:
@@ -68,16 +67,11 @@ class Cohort:
         self.teacher = material.teacher(self.recipe)
         self.members = [material.member(run, self.recipe, self.teacher, self.data) for run in material.runs]
         self.views = self.data.views(0, 0)
-        self.progress = torch.zeros(())
         self._step = 0
 
     def step(self, members: Sequence[Member]) -> None:
         self._step = (self._step + 1) % self.data.steps
-        images, labels, index = self.data.training_batch(self.views, self._step)
-        reads = frozenset().union(*(member.reads for member in members))
-        supplied = self.teacher.outputs(images, self.recipe.teacher_precision, reads) if reads else None
-        for member in members:
-            member.step(images, Batch(labels, index, 0, self.progress, member.generator), supplied)
+        step(members, self.teacher, self.data, self.views, 0, self._step)
 
 
 def loops(material: Material, workers: int, rounds: int, clock: Clock) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmark.models import torchvision
+from benchmark.libraries import torchvision
 from benchmark.spec import Recipe
 from benchmark.speed.textbook import LOSSES
 from benchmark.training.member import Member
@@ -22,7 +22,7 @@ class Pictures(Dataset[tuple[Tensor, int, int]]):
 
     def __init__(self, pixels: Tensor, labels: Tensor, recipe: Recipe) -> None:
         """pixels: uint8 [N, H, W, C]"""
-        transforms = torchvision().transforms
+        transforms = torchvision.transforms
         self.pixels, self.labels = pixels.numpy(), labels.tolist()
         self.transform = transforms.Compose(
             [

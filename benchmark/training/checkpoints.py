@@ -1,52 +1,115 @@
-"""Checkpoints of one run: written atomically, two kept, a damaged one passed over."""
+"""Checkpoints of one run: written atomically, two kept, and the newest that is whole and fits is gone on from.
 
+A file is what torch.save writes, a zip archive, with the SHA-256 of all that comes before it as the archive's comment;
+nothing of a file is parsed unless that is right. Files from before there was a digest end with an archive that has no
+comment; of those, the archive's own checksums have to do.
+"""
+
+import hashlib
 import io
 import logging
-import pickle
+import re
 import shutil
+import struct
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
-from benchmark.files import atomic
+from benchmark.files import atomic, inside, open_regular, remove
 
 KEPT = 2
+LABEL = b"sha256:"
+COMMENT = len(LABEL) + 64
+END = 22
+"""Bytes of a zip archive's last record without a comment, whose length is in the last two (APPNOTE 4.3.16)."""
+
 log = logging.getLogger(__name__)
 
 
 def save(folder: Path, state: dict[str, Any]) -> None:
-    """Write a run's state; the name is its step, which is below 0 in phases."""
+    """Write a run's state; the name is its step, which is below 0 in phases. Raises UsageError for a folder that is a
+    link to somewhere else.
+    """
+    inside(folder.parent, folder.name)
     serialised = io.BytesIO()
     torch.save(state, serialised)
+    serialised.seek(-2, io.SEEK_END)
+    serialised.write(struct.pack("<H", COMMENT))
+    with serialised.getbuffer() as content:
+        digest = hashlib.sha256(content).hexdigest()
+    serialised.write(LABEL + digest.encode())
     with atomic(folder / f"{state['next_step']:09d}.pt") as temporary:
         temporary.write_bytes(serialised.getbuffer())  # by Python's own means: a full disk has to be told as such
-    for old in _files(folder)[:-KEPT]:
-        old.unlink(missing_ok=True)
+    steps = {path: int(path.stem) for path in files(folder)}
+    kept = [path for path, step in steps.items() if step <= state["next_step"]][-KEPT:]
+    for path in steps.keys() - kept:  # one of a later step could not be gone on from
+        remove(path)
+
+
+def newest_first(folder: Path, run_id: str, device: torch.device) -> Iterator[dict[str, Any]]:
+    """Every state that is whole and of this run; what is wrong with the others is logged."""
+    for path in reversed(files(folder)):
+        try:
+            yield _read(path, run_id, device)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a file may be damaged in more ways than its readers have errors
+            log.warning("checkpoint %s cannot be used (%s); the one before it is tried", path, error)
 
 
 def newest(folder: Path, run_id: str, device: torch.device) -> dict[str, Any] | None:
     """The newest state that is whole and of this run, None if there is none."""
-    for path in reversed(_files(folder)):
-        try:
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()
-            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        except (OSError, RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-            log.warning("checkpoint %s cannot be read (%s); an older one is used", path, error)
-            continue
-        if damaged or not isinstance(state, dict) or state.get("run_id") != run_id:
-            log.warning("checkpoint %s is damaged or not of %s; an older one is used", path, run_id)
-            continue
-        return state
-    return None
+    return next(newest_first(folder, run_id, device), None)
 
 
 def discard(folder: Path) -> None:
+    """Remove a run's checkpoints; of a link, that alone."""
+    if folder.is_symlink():
+        remove(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _files(folder: Path) -> list[Path]:
-    """Oldest first."""
-    return sorted((path for path in folder.glob("*.pt") if not path.name.startswith(".")), key=lambda p: int(p.stem))
+def files(folder: Path) -> list[Path]:
+    """Oldest first; none of a folder that is a link to somewhere else."""
+    inside(folder.parent, folder.name)
+    found = [path for path in folder.glob("*.pt") if re.fullmatch(r"-?\d{1,18}", path.stem) and path.is_file()]
+    return sorted(found, key=lambda path: int(path.stem))
+
+
+def _read(path: Path, run_id: str, device: torch.device) -> dict[str, Any]:
+    """A file's state. Raises an error of any kind if it is damaged, or not of this run."""
+    with open_regular(path) as file:
+        if not _is_attested(file):
+            file.seek(0)
+            if (damaged := zipfile.ZipFile(file).testzip()) is not None:
+                raise ValueError(f"its part {damaged} is damaged")
+        file.seek(0)
+        state = torch.load(file, map_location=device, weights_only=True)
+    if not isinstance(state, dict) or state.get("run_id") != run_id:
+        raise ValueError(f"it is not of {run_id}")
+    return state
+
+
+def _is_attested(file: BinaryIO) -> bool:
+    """Whether a file ends with a digest, which is then right; False for one from before there were any.
+
+    Raises ValueError for another digest, and for a file that ends in neither way.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - COMMENT))
+    tail = file.read()
+    if tail[-END:-18] == b"PK\x05\x06" and tail[-2:] == b"\0\0":
+        return False
+    if not tail.startswith(LABEL):
+        raise ValueError("it was cut short")
+    file.seek(0)
+    digest, left = hashlib.sha256(), size - COMMENT
+    while left and (part := file.read(min(left, 1 << 20))):
+        digest.update(part)
+        left -= len(part)
+    if tail != LABEL + digest.hexdigest().encode():
+        raise ValueError("its SHA-256 is not the one that it states")
+    return True

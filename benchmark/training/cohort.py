@@ -12,6 +12,7 @@ from torch import Tensor
 import methods
 from benchmark import data
 from benchmark.data import EvaluationData, Splits, TrainingData
+from benchmark.errors import one_line
 from benchmark.models.weights import save_weights, weights_sha256
 from benchmark.records import Cost, Folder, Record, Result
 from benchmark.records.predictions import save_predictions
@@ -56,8 +57,11 @@ def run_cohort(
     data_dir: Path | None,
     stop: Callable[[], bool] = lambda: False,
     report: Callable[[Sequence[Member]], None] = lambda members: None,
+    is_mine: Callable[[str], bool] = lambda run_id: True,
 ) -> bool:
     """Bring every run to a record; False if stopped before, with checkpoints to go on from.
+
+    `is_mine` is asked, by a run's id, before anything of it is written: what another worker has taken over is its.
 
     Raises TeacherError if the teacher does not pass its gate, UsageError for data or networks that cannot be had.
     """
@@ -66,18 +70,18 @@ def run_cohort(
     bench = _bench(folder, runs[0], grid, device, data_dir)
     if device.type == "cuda":  # this worker's earlier cohorts may have needed more
         torch.cuda.reset_peak_memory_stats(device)
-    members = [member for run in runs if (member := _member(run, bench))]
+    members = [member for run in runs if (member := _member(run, bench, is_mine))]
     if not members:
         return True
 
     def save(active: Sequence[Member]) -> None:
-        for member in active:
+        for member in (member for member in active if is_mine(member.run.id)):
             checkpoints.save(folder.checkpoints_path(member.run.id), member.state())
 
     if not train(members, bench.teacher, bench.training, bench.validation, Watch(stop, save, report)):
         return False
     for member in members:
-        _finish(member, bench, grid, len(members))
+        _finish(member, bench, grid, len(members), is_mine)
     return True
 
 
@@ -94,7 +98,7 @@ def _bench(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir:
     return Bench(folder, run.recipe, splits, training, validation, test, teacher, device)
 
 
-def _member(run: Run, bench: Bench) -> Member | None:
+def _member(run: Run, bench: Bench, is_mine: Callable[[str], bool]) -> Member | None:
     """The run, ready to go on from its newest checkpoint; None if its method cannot serve the pair."""
     network = build_student(run, bench.splits.classes, bench.device)
     task = build_task(run, network, bench.teacher.network if bench.teacher else None, bench.training)
@@ -102,20 +106,30 @@ def _member(run: Run, bench: Bench) -> Member | None:
         origin = provenance(bench.device, run.recipe.deterministic, resumed=0)
         result = Result(reason=reason, teacher_id=run.teacher.id if run.teacher else None)
         record = Record(run_id=run.id, status="not_applicable", run=run, result=result, cost=Cost(), provenance=origin)
-        bench.folder.finish(record, [])
+        if is_mine(run.id):
+            bench.folder.finish(record, [])
         return None
-    member = Member(run, task, network, bench.device, bench.training.steps)
-    if state := checkpoints.newest(bench.folder.checkpoints_path(run.id), run.id, bench.device):
-        member.restore(state)
+    for state in checkpoints.newest_first(bench.folder.checkpoints_path(run.id), run.id, bench.device):
+        member = Member(run, task, network, bench.device, bench.training.steps)
+        try:
+            member.restore(state)
+        except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+            log.warning("%s: step %s cannot be gone on from: %s", run.id, state.get("next_step"), one_line(error))
+            network = build_student(run, bench.splits.classes, bench.device)  # half of the other state may be in it
+            continue
         log.info("%s goes on from step %d", run.id, member.next_step)
-    return member
+        return member
+    return Member(run, task, network, bench.device, bench.training.steps)
 
 
-def _finish(member: Member, bench: Bench, grid: Grid, cohort_size: int) -> None:
+def _finish(member: Member, bench: Bench, grid: Grid, cohort_size: int, is_mine: Callable[[str], bool]) -> None:
     """Evaluate on the test set, which is read here and nowhere before, and write what is kept, the record last."""
     folder = bench.folder
     outputs = outputs_on(member.evaluate, bench.test) if member.diverged_epoch is None else None
     record = _record(member, outputs, bench, cohort_size)
+    if not is_mine(member.run.id):  # looked at last, as the evaluation takes its time
+        log.warning("%s was taken over by another worker, who is to record it", member.run.id)
+        return
     if record.status == "done" and outputs is not None:
         if grid.keep_predictions:
             logits, labels = outputs[0].cpu().numpy(), bench.test.labels.cpu().numpy()

@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.data import TrainingData
 from benchmark.records import Cost
+from benchmark.training.loop import supply
 from benchmark.training.member import Member
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Phase
@@ -50,7 +51,6 @@ def step_flops(member: Member, teacher: Frozen | None, data: TrainingData, phase
 
     phase: the step's, None for the main schedule. Counted on copies of the networks; nothing of the member changes.
     """
-    recipe = member.run.recipe
     twin = copy.copy(member)
     twin.network, twin.method = copy.deepcopy(member.network), copy.deepcopy(member.method)
     twin.phase = twin.method.phases[member.method.phases.index(phase)] if phase else None
@@ -58,7 +58,7 @@ def step_flops(member: Member, teacher: Frozen | None, data: TrainingData, phase
     images, labels, index = (part[:size] for part in data.training_batch(views, 0))
     progress = torch.zeros((), device=data.device)
     with FlopCounterMode(display=False) as counter:
-        supplied = teacher.outputs(images, recipe.teacher_precision, member.reads) if teacher and member.reads else None
+        supplied = supply([member], teacher, images)
         twin.backward(images, Batch(labels, index, 0, progress, twin.generator), supplied)
     return counter.get_total_flops()
 

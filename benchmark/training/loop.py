@@ -3,15 +3,17 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from benchmark.data import EvaluationData, TrainingData
 from benchmark.spec import Recipe
 from benchmark.training.device import settle_precision
 from benchmark.training.member import Member
 from benchmark.training.teacher import Frozen
-from methods.base import Batch
+from methods.base import Batch, Outputs
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -45,31 +47,22 @@ def train(
     ahead sit out the steps they have made, which changes nothing for either, since batches are a function of the step.
     So do members with fewer epochs of phases, which are numbered below 0.
     """
-    recipe, seed = members[0].run.recipe, members[0].run.seed
+    run = members[0].run
     saved = time.monotonic()
-    for epoch in range(min(member.next_step for member in members) // data.steps, recipe.epochs):
+    for epoch in range(min(member.next_step for member in members) // data.steps, run.recipe.epochs):
         remaining = [member for member in members if member.diverged_epoch is None]
         if not remaining:
             break
         active = [member for member in remaining if member.next_step // data.steps == epoch]
         started = time.perf_counter()
-        views = data.views(seed, epoch)
-        for step in range(data.steps):
-            now = epoch * data.steps + step
-            due = [member for member in active if member.next_step == now]
+        views = data.views(run.seed, epoch)
+        for number in range(data.steps):
+            due = [member for member in active if member.next_step == epoch * data.steps + number]
             if not due:
                 continue
-            images, labels, index = data.training_batch(views, step)
-            share = now / (recipe.epochs * data.steps) if now > 0 else 0.0
-            progress = torch.full((), share, device=data.device)
-            tick = time.thread_time()
-            reads = frozenset().union(*(member.reads for member in due))
-            supplied = teacher.outputs(images, recipe.teacher_precision, reads) if teacher and reads else None
-            teacher_seconds = time.thread_time() - tick
-            for member in due:
-                member.step(images, Batch(labels, index, epoch, progress, member.generator), supplied)
-                member.teacher_seconds += teacher_seconds if member.reads else 0.0
-                if step == data.steps - 1:
+            step(due, teacher, data, views, epoch, number)
+            if number == data.steps - 1:
+                for member in due:
                     member.close_epoch(epoch, validation)
             watch.report(members)
             stopping = watch.stop()
@@ -81,6 +74,28 @@ def train(
                 return False
         _charge(active, started)
     return True
+
+
+def step(
+    members: Sequence[Member], teacher: Frozen | None, data: TrainingData, views: Any, epoch: int, number: int
+) -> None:
+    """One optimiser step of all these members: one batch, the `number`-th of an epoch with these views, and one forward
+    of the teacher."""
+    images, labels, index = data.training_batch(views, number)
+    now, epochs = epoch * data.steps + number, members[0].run.recipe.epochs
+    progress = torch.full((), max(0.0, now / (epochs * data.steps)), device=data.device)
+    started = time.thread_time()
+    supplied = supply(members, teacher, images)
+    seconds = time.thread_time() - started
+    for member in members:
+        member.step(images, Batch(labels, index, epoch, progress, member.generator), supplied)
+        member.teacher_seconds += seconds if member.reads else 0.0
+
+
+def supply(members: Sequence[Member], teacher: Frozen | None, images: Tensor) -> Outputs | None:
+    """The teacher's outputs for images [B, C, H, W], as far as these members read them."""
+    reads = frozenset().union(*(member.reads for member in members))
+    return teacher.outputs(images, members[0].run.recipe.teacher_precision, reads) if teacher and reads else None
 
 
 def _charge(members: Sequence[Member], since: float) -> float:

@@ -3,7 +3,6 @@
 import copy
 import math
 import time
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,6 +16,7 @@ from benchmark.training.device import autocast, in_float32, seed_generators
 from benchmark.training.evaluation import accuracy
 from benchmark.training.schedule import learning_rate
 from methods.base import Batch, Method, Outputs, Phase, Task
+from methods.objective import gradients, objective
 
 VALIDATION_EPOCHS = 5
 """Every how many epochs, and after the last one, the validation split is looked at."""
@@ -89,7 +89,7 @@ class Member:
         seed_generators(self.device, derive_seed(self._student_seed, self.next_step))
         self.generator.manual_seed(derive_seed(self._method_seed, self.next_step))
         if teacher is not None and self.run.shuffled:
-            teacher = misaligned(teacher)
+            teacher = shuffled_outputs(teacher)
         loss, logits = self.backward(images, batch, teacher)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate(self.next_step)
@@ -120,36 +120,10 @@ class Member:
                 loss = self.phase.loss(outputs, teacher, batch).float()
             loss.backward()
             return loss.detach(), outputs.logits.detach() if outputs else None
-        main, ruled, logits = self._losses(images, batch, teacher)
-        if ruled is None:
-            main.backward()
-            return main.detach(), logits.detach()
-        self._backward_by_rule(main, ruled, batch)
-        return (main + ruled).detach(), logits.detach()
-
-    def _losses(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> tuple[Tensor, Tensor | None, Tensor]:
-        """The main loss and the one under a gradient rule, scalars, and the logits [B, K]."""
         outputs = self._outputs(images)
-        with self._method_precision():
-            logits = self.method.predict(outputs)
-            plain, ruled = self.method.terms(outputs, teacher, batch)
-        cross_entropy = self.method.classification(logits.float(), batch.labels)
-        main = self.method.ce_weight * cross_entropy + plain.float()
-        return main, None if ruled is None else ruled.float(), logits
-
-    def _backward_by_rule(self, main: Tensor, ruled: Tensor, batch: Batch) -> None:
-        """Gradients of the student by the method's rule, of the method's own parameters as they are; none, and so no
-        weight decay either, for a parameter that neither loss reaches."""
-        students = [p for p in self.network.parameters() if p.requires_grad]
-        owns = [p for p in self.method.parameters() if p.requires_grad]
-        of_main = torch.autograd.grad(main, (*students, *owns), retain_graph=True, allow_unused=True)
-        of_term = torch.autograd.grad(ruled, (*students, *owns), allow_unused=True)
-        for i, (parameter, g_main, g_term) in enumerate(zip((*students, *owns), of_main, of_term, strict=True)):
-            if g_main is None and g_term is None:
-                continue
-            g_main = torch.zeros_like(parameter) if g_main is None else g_main
-            g_term = torch.zeros_like(parameter) if g_term is None else g_term
-            parameter.grad = self.method.combine(g_main, g_term, batch) if i < len(students) else g_main + g_term
+        main, ruled, logits = objective(self.method, outputs, teacher, batch, self._method_precision())
+        gradients(self.method, self.network, main, ruled, batch)
+        return (main if ruled is None else main + ruled).detach(), logits.detach()
 
     def _outputs(self, images: Tensor) -> Outputs:
         with autocast(self.device, self.run.recipe.precision):
@@ -253,12 +227,6 @@ def hidden_weights(network: Network) -> list[Tensor]:
     return [layer.weight for layer in layers if id(layer.weight) not in classifiers]
 
 
-def misaligned(outputs: Outputs) -> Outputs:
+def shuffled_outputs(outputs: Outputs) -> Outputs:
     """Every image's outputs given to the next image of the batch, whose order is random."""
-    return replace(
-        outputs,
-        logits=outputs.logits.roll(1, 0),
-        embedding=outputs.embedding.roll(1, 0),
-        maps=tuple(m.roll(1, 0) for m in outputs.maps),
-        pooled_map=outputs.pooled_map.roll(1, 0),
-    )
+    return outputs.map(lambda x: x.roll(1, 0))

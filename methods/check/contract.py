@@ -22,16 +22,15 @@ from methods.check.standins import (
     NotApplicableError,
     Subject,
     batch,
-    each,
     leaves,
     losses,
     named,
     networks,
-    objective,
     steps,
     total,
     where,
 )
+from methods.objective import objective
 
 CITATION = re.compile(r"arXiv:\s?(\d{4}\.\d{4,5}|[a-z-]+/\d{7})|doi:\s?10\.|\b[A-Z][\w'’.-]+,? (19|20)\d\d\b", re.ASCII)
 """An arXiv id, a DOI, or a venue and a year."""
@@ -222,7 +221,7 @@ def inputs_untouched(subject: Subject) -> str:
     """Other methods of the cohort see the same tensors."""
     method = subject.build()
     for label, loss in losses(method, partial(total, method)):
-        student, teacher = (each(leaves(outputs), lambda x: x * 1) for outputs in subject.outputs())
+        student, teacher = (leaves(outputs).map(lambda x: x * 1) for outputs in subject.outputs())
         here = batch()
         given = {
             **{f"student.{name}": x for name, x in named(student).items()},

@@ -1,19 +1,16 @@
 """Checks of the mathematics: invariances, degenerate batches, rounding and memory."""
 
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 import methods
 from methods.base import Outputs
+from methods.check.memory import Allocations
 from methods.check.standins import (
     BATCH,
     NARROW,
@@ -21,7 +18,6 @@ from methods.check.standins import (
     NotApplicableError,
     Subject,
     batch,
-    each,
     leaves,
     losses,
     named,
@@ -75,7 +71,7 @@ def permutation(subject: Subject) -> str:
             fresh = replace(batch(seed=seed), labels=here.labels[rows], index=here.index[rows])
             before = fresh.generator.get_state()
             loss = dict(losses(subject.build()))[label]
-            given = loss(each(student, lambda x: x[rows]), each(teacher, lambda x: x[rows]), fresh)
+            given = loss(student.map(lambda x: x[rows]), teacher.map(lambda x: x[rows]), fresh)
             return given.detach(), not torch.equal(before, fresh.generator.get_state())
 
         (plain, drew), (permuted, _) = value(False, 0), value(True, 0)
@@ -152,14 +148,14 @@ def _degenerate() -> Iterator[tuple[str, int, PairChange]]:
 
 
 def _with(change: Change, whose: str) -> PairChange:
-    return lambda s, t: (each(s, change) if whose != "teacher" else s, each(t, change) if whose != "student" else t)
+    return lambda s, t: (s.map(change) if whose != "teacher" else s, t.map(change) if whose != "student" else t)
 
 
 def rounding(subject: Subject) -> str:
     """Inputs that have been through bfloat16 give nearly the same loss, under autocast if the method asks for it."""
     method, other, exact = subject.build(), subject.build(), subject.outputs()
     half = method.precision == "autocast"
-    rounded = [each(outputs, lambda x: x.bfloat16() if half else x.bfloat16().float()) for outputs in exact]
+    rounded = [outputs.map(lambda x: x.bfloat16() if half else x.bfloat16().float()) for outputs in exact]
     most = 0.0
     for (label, loss), (_, again) in zip(losses(method), losses(other), strict=True):
         one = loss(exact[0], exact[1], batch()).detach()
@@ -183,14 +179,13 @@ def memory(subject: Subject) -> str:
         method = narrow.build()
         (student, teacher), here = narrow.outputs(size=size), batch(size=size)
         student = leaves(student)
-        known = [*named(student).values(), *named(teacher).values(), *method.state_dict().values()]
         peaks.append(0)
         for _, loss in losses(method):
-            with _PeakMemory([*known, here.labels, here.index, here.progress]) as peak:
+            with Allocations() as made:
                 value = loss(student, teacher, here)
                 if value.requires_grad:
                     value.backward()
-            peaks[-1] = max(peaks[-1], peak.peak)
+            peaks[-1] = max(peaks[-1], made.peak)
     order = float(np.log2(peaks[1] / max(peaks[0], 1))) if peaks[1] else 0.0
     declared = max(method.memory_order for method in methods.classes(subject.name))
     seen = (
@@ -200,26 +195,3 @@ def memory(subject: Subject) -> str:
         remedy = f"go in blocks, or by Gram matrices instead of [B, B, D]; if it must be: memory_order = {round(order)}"
         raise CheckError(f"{seen}, declared is B^{declared}", remedy)
     return f"{seen}, declared B^{declared}"
-
-
-class _PeakMemory(TorchDispatchMode):
-    """The most bytes that were alive at once, of all that was made meanwhile."""
-
-    def __init__(self, ignored: list[Tensor]) -> None:
-        super().__init__()
-        self.peak = self.bytes = 0
-        self.alive = {x.untyped_storage()._cdata for x in ignored}
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        made = function(*args, **(kwargs or {}))
-        for storage in (x.untyped_storage() for x in tree_leaves(made) if isinstance(x, Tensor)):
-            if storage._cdata not in self.alive:
-                self.alive.add(storage._cdata)
-                self.bytes += storage.nbytes()
-                weakref.finalize(storage, self._free, storage._cdata, storage.nbytes())
-        self.peak = max(self.peak, self.bytes)
-        return made
-
-    def _free(self, key: int, size: int) -> None:
-        self.alive.discard(key)
-        self.bytes -= size

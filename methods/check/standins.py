@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 import methods
 from methods.base import Batch, Method, Outputs, Phase, Shapes, Task
+from methods.objective import gradients, objective
 
 Loss = Callable[[Any, Outputs, Batch], Tensor]
 
@@ -101,17 +102,6 @@ def batch(step: int = 0, size: int = BATCH, *, seed: int | None = None) -> Batch
     return Batch(index % CLASSES, index, max(0, step), torch.tensor(max(0, step) / 5), generator)
 
 
-def each(outputs: Outputs, change: Callable[[Tensor], Tensor]) -> Outputs:
-    """Every tensor changed in the same way."""
-    return replace(
-        outputs,
-        logits=change(outputs.logits),
-        embedding=change(outputs.embedding),
-        maps=tuple(change(m) for m in outputs.maps),
-        pooled_map=change(outputs.pooled_map),
-    )
-
-
 def named(outputs: Outputs) -> dict[str, Tensor]:
     """Every tensor under its name."""
     maps = {f"maps[{i}]": m for i, m in enumerate(outputs.maps)}
@@ -120,7 +110,7 @@ def named(outputs: Outputs) -> dict[str, Tensor]:
 
 def leaves(outputs: Outputs) -> Outputs:
     """Copies that stand alone and ask for a gradient."""
-    return each(outputs, lambda x: x.detach().clone().requires_grad_())
+    return outputs.map(lambda x: x.detach().clone().requires_grad_())
 
 
 class CheckError(Exception):
@@ -155,14 +145,8 @@ class Subject:
             return student(images(step, size)), teacher(images(step, size))
 
 
-def objective(method: Method, student: Outputs, teacher: Outputs, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """The main loss and the one under a gradient rule, as the trainer forms them."""
-    plain, ruled = method.terms(student, teacher, batch)
-    return method.ce_weight * method.classification(method.predict(student), batch.labels) + plain, ruled
-
-
 def total(method: Method, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-    main, ruled = objective(method, student, teacher, batch)
+    main, ruled, _ = objective(method, student, teacher, batch)
     return main if ruled is None else main + ruled
 
 
@@ -198,25 +182,13 @@ def steps(method: Method, pair: Pair, student: Network, count: int = STEPS) -> l
                 loss = phase.loss(None if phase.trains == "own" else student(seen), teacher(seen), here)
                 loss.backward()
             else:
-                main, ruled = objective(method, student(seen), teacher(seen), here)
+                main, ruled, _ = objective(method, student(seen), teacher(seen), here)
                 loss = main if ruled is None else main + ruled
-                _backward(method, student, main, ruled, here)
+                gradients(method, student, main, ruled, here)
             trained = {"own": method, "student": student}.get(phase.trains if phase else "both")
             _descend(trained.parameters() if trained else learned)
             values.append(float(loss.detach()))
     return values
-
-
-def _backward(method: Method, student: nn.Module, main: Tensor, ruled: Tensor | None, here: Any) -> None:
-    if ruled is None:
-        main.backward()
-        return
-    students, own = ([p for p in module.parameters() if p.requires_grad] for module in (student, method))
-    both = [*students, *own]
-    of_main = torch.autograd.grad(main, both, retain_graph=True, materialize_grads=True)
-    of_term = torch.autograd.grad(ruled, both, materialize_grads=True)
-    for i, (parameter, a, b) in enumerate(zip(both, of_main, of_term, strict=True)):
-        parameter.grad = method.combine(a, b, here) if i < len(students) else a + b
 
 
 def _descend(parameters: Any) -> None:

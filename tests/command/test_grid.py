@@ -147,7 +147,7 @@ def test_exported_weights_load_into_the_model_that_their_metadata_names(
 ) -> None:
     from safetensors import safe_open
 
-    from benchmark.models import timm
+    from benchmark.libraries import timm
 
     grid = write_grid(tmp_path / "kept.toml", keep_weights=True, architectures__resnet_s__stem="timm")
     assert cli("--grid", grid, "--methods", "sp") == COMPLETE
@@ -158,7 +158,7 @@ def test_exported_weights_load_into_the_model_that_their_metadata_names(
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         run = json.loads(file.metadata()["run"])
     student = run["student"]
-    model = timm().create_model(student["model"], num_classes=10, in_chans=1, **student["options"])
+    model = timm.create_model(student["model"], num_classes=10, in_chans=1, **student["options"])
     model.load_state_dict(tensors)
 
     capsys.readouterr()

@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from benchmark.cost.__main__ import main
-from benchmark.cost.measure import Allocations, Measurer
+from benchmark.cost.measure import Measurer
 from benchmark.plan.forecast import forecasts, kind, total, training_images
 from benchmark.records import Folder
 from benchmark.records.measurements import Measured, Measurement, read, read_all, write
 from benchmark.spec import Dataset, Run, load_grid
 from benchmark.training.provenance import provenance
+from methods.check.memory import Allocations
 
 RUNS = [tiny.run(method) for method in ("student", "kd", "rkd_a", "mhgd", "fitnet_two_stage")]
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmark.data import Images, Resident, TrainingSet, dataset_names, keep, load
 from benchmark.data.augment import Padded
 from benchmark.errors import UsageError
-from benchmark.models import torchvision
+from benchmark.libraries import torchvision
 from benchmark.records import Folder
 from benchmark.spec import Dataset, Recipe
 
@@ -272,7 +272,7 @@ def test_a_gather_is_torchvisions_pad_crop_and_flip(
 ) -> None:
     """Bit for bit at the same offsets: square or not, grey or not, black or reflected border."""
     border = min(border, height - 1, width - 1) if padding == "reflect" else border
-    functional = torchvision().transforms.functional
+    functional = torchvision.transforms.functional
     draw = torch.Generator().manual_seed(seed)
     pixels = torch.randint(256, (5, height, width, channels), generator=draw, dtype=torch.uint8)
     fields = {"crop_padding": border, "padding": padding if border else "zero", "input_size": 9}
@@ -299,7 +299,7 @@ def test_the_recipe_pads_as_torchvisions_random_crop(padding: str) -> None:
     data = TrainingSet(images, recipe(batch_size=20, crop_padding=2, padding=padding, **colour), tiny.CPU)
     views = data.views(0, 0)
     shown, _, index = data.training_batch(views, 0)
-    functional = torchvision().transforms.functional
+    functional = torchvision.transforms.functional
     mode = "constant" if padding == "zero" else "reflect"
     for place in range(20):
         picture = Image.fromarray(images.pixels[index[place]].numpy())

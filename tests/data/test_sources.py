@@ -13,7 +13,7 @@ import scipy.io
 
 from benchmark.data import load
 from benchmark.errors import UsageError
-from benchmark.models import torchvision
+from benchmark.libraries import torchvision
 from benchmark.spec import Dataset
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -151,7 +151,7 @@ def test_files_in_torchvisions_layout_that_cannot_be_read(
 
 def test_svhn_from_torchvisions_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures.small(monkeypatch, "svhn", 10, 10, 10)
-    monkeypatch.setattr(torchvision().datasets.SVHN, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(torchvision.datasets.SVHN, "_check_integrity", lambda self: True)
     digits = [*range(1, 10), 10]  # SVHN calls 0 ten
     for first, split in ((0, "train"), (10, "test")):
         images = np.stack([pictures.pixels(first + n, 32, 32) for n in range(10)], axis=3)
@@ -163,7 +163,7 @@ def test_svhn_from_torchvisions_layout(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_stl10_from_torchvisions_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures.small(monkeypatch, "stl10", 2, 2, 2)
-    monkeypatch.setattr(torchvision().datasets.STL10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr(torchvision.datasets.STL10, "_check_integrity", lambda self: True)
     raw = tmp_path / "stl10_binary"
     raw.mkdir()
     for first, split in ((0, "train"), (2, "test")):
@@ -184,7 +184,7 @@ def test_a_download_happens_when_asked_for_and_once(tmp_path: Path, monkeypatch:
         if not Path(self.raw_folder).exists():
             write_mnist(Path(self.raw_folder))
 
-    monkeypatch.setattr(torchvision().datasets.MNIST, "download", download)
+    monkeypatch.setattr(torchvision.datasets.MNIST, "download", download)
     with pytest.raises(UsageError, match="'mnist' is not in"):
         load(Dataset(name="mnist"), tmp_path)
     assert not asked
@@ -199,7 +199,7 @@ def test_a_download_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def download(self: Any) -> None:
         raise RuntimeError("Error downloading train:\nTried http://mirror, got:\nno network")
 
-    monkeypatch.setattr(torchvision().datasets.MNIST, "download", download)
+    monkeypatch.setattr(torchvision.datasets.MNIST, "download", download)
     with pytest.raises(UsageError, match=r"'mnist' is not in .* cannot be downloaded there: .*no network") as raised:
         load(Dataset(name="mnist"), tmp_path, download=True)
     assert "\n" not in str(raised.value)

@@ -12,8 +12,8 @@ from submitit.core.utils import JobPaths
 from benchmark.command.cluster import choose_executor
 from benchmark.errors import UsageError
 from benchmark.launch import local
-from benchmark.launch.job import Job, Work
-from benchmark.launch.local import Settings, evened, visible_gpus
+from benchmark.launch.job import Job, Settings, Work
+from benchmark.launch.local import evened, visible_gpus
 from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import load_grid

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from waves import make_wavy, wave
 
-from benchmark.models import Network, check, create, model_names, timm
+from benchmark.libraries import timm
+from benchmark.models import Network, check, create, model_names
 from benchmark.spec import Architecture, Recipe
 from benchmark.training.count import inference_macs, parameter_count
 
@@ -81,7 +82,7 @@ FAMILIES = ("resnet8", "resnet50", "wrn_16_1", "vgg8", "mobilenetv2", "shufflene
 
 def network(name: str, classes: int = 100, **options: Any) -> nn.Module:
     torch.manual_seed(0)
-    model: nn.Module = timm().create_model(f"cifar_{name}", num_classes=classes, **options)
+    model: nn.Module = timm.create_model(f"cifar_{name}", num_classes=classes, **options)
     return model.eval()
 
 
@@ -90,7 +91,7 @@ def pictures(count: int = 2, size: int = 32) -> Tensor:
 
 
 def test_every_small_image_network_is_listed_and_none_takes_a_name_of_timms() -> None:
-    ours = set(timm().list_models(module="small_image_network"))
+    ours = set(timm.list_models(module="small_image_network"))
     assert ours == {f"cifar_{name}" for name in PUBLISHED} | set(GENERAL) | {"mlp", *MLPS}
     assert ours <= set(model_names())
     assert not [name for name in set(model_names()) - ours if name.startswith("cifar_")]
@@ -110,12 +111,12 @@ def test_sizes_are_the_published_ones(name: str) -> None:
 
 @pytest.mark.parametrize(("entry", "name"), [("cifar_wrn", "wrn_16_2"), ("cifar_gkd_wrn", "gkd_wrn_28_0p5")])
 def test_general_entries_take_any_depth_and_width(entry: str, name: str) -> None:
-    general = timm().create_model(entry, num_classes=7, **GENERAL[entry])
+    general = timm.create_model(entry, num_classes=7, **GENERAL[entry])
     assert general.state_dict().keys() == network(name, 7).state_dict().keys()
     assert parameter_count(general) == parameter_count(network(name, 7))
     for depth in (4, 17, 20):
         with pytest.raises(ValueError, match=f"depth = {depth} is not 6n"):
-            timm().create_model(entry, depth=depth)
+            timm.create_model(entry, depth=depth)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from benchmark.errors import COMPLETE, USAGE, UsageError
 from benchmark.grid import main
-from benchmark.models import create, timm
+from benchmark.libraries import timm
+from benchmark.models import create
 from benchmark.models.weights import pin, save_weights, timm_file, weights_sha256
 from benchmark.records import Folder, Record
 from benchmark.spec import GRIDS, Architecture, Grid, Recipe, parse
@@ -150,8 +151,8 @@ def test_files_that_hold_no_weights(tmp_path: Path) -> None:
 
 def test_no_version_of_timm_runs_what_a_file_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its reader takes any pickle unless told otherwise up to some version, tensors alone from then on."""
-    reader = timm().models.load_state_dict
-    monkeypatch.setattr(timm().models, "load_state_dict", partial(reader, weights_only=False))
+    reader = timm.models.load_state_dict
+    monkeypatch.setattr(timm.models, "load_state_dict", partial(reader, weights_only=False))
     torch.save({"model": Exploit()}, "exploit.pth")
     refused("exploit.pth holds no weights", with_weights("exploit.pth"))
     assert not Path("exploited").exists()
@@ -223,7 +224,7 @@ IMAGENET = Recipe(epochs=0, batch_size=2, learning_rate=0.1, input_size=160, mea
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
     """A hub that has the weights of test_vit, and the model with these weights."""
-    model: nn.Module = timm().create_model("test_vit", num_classes=1000)
+    model: nn.Module = timm.create_model("test_vit", num_classes=1000)
     path = tmp_path / "model.safetensors"
     save_file(model.state_dict(), path)
 
@@ -232,7 +233,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
             raise FileNotFoundError(name)
         return str(path)
 
-    monkeypatch.setattr(timm().models._hub, "download_from_hf", download)
+    monkeypatch.setattr(timm.models._hub, "download_from_hf", download)
     return model
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from full_disk import files_end_at
 
+from benchmark.errors import UsageError
 from benchmark.records import claims
-from benchmark.records.claims import STALE_SECONDS, Claims, identity, is_stale
+from benchmark.records.claims import STALE_SECONDS, Claims, identity, is_claimed
 
 ROOT = Path(__file__).parents[2]
 RACERS = 8
@@ -84,12 +85,112 @@ def test_held_until_released(tmp_path: Path) -> None:
     assert not path.exists()  # let go at the end
 
 
-@pytest.mark.parametrize(("age", "stale"), [(0.9 * STALE_SECONDS, False), (1.1 * STALE_SECONDS, True)])
+class Clock:
+    """This process's clock, moved by hand: watching takes no time."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        patch.setattr(claims.time, "monotonic", lambda: self.now)
+
+    def is_stale_after(self, seconds: float, mine: Claims, path: Path) -> bool:
+        """Look, wait, look again."""
+        assert not mine.is_stale(path)
+        self.now += seconds
+        return mine.is_stale(path)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+AGES = (-3600.0, 0.0, 3600.0)
+"""By this host's clock, which may be wrong by any of these."""
+
+WATCHED = [(0.9 * STALE_SECONDS, False), (1.1 * STALE_SECONDS, True)]
+
+
+@pytest.mark.parametrize("age", AGES)
+@pytest.mark.parametrize(("seconds", "stale"), WATCHED)
 def test_of_a_live_process_stands_while_its_heart_beats(
-    age: float, stale: bool, tmp_path: Path, holder: "subprocess.Popen[bytes]"
+    seconds: float, stale: bool, age: float, tmp_path: Path, holder: "subprocess.Popen[bytes]", clock: Clock
 ) -> None:
     """A process that was stopped, or hangs in the file system, is alive and says nothing."""
-    assert is_stale(write_claim(tmp_path / "run.json", age=age, **identity(holder.pid))) == stale
+    path = write_claim(tmp_path / "run.json", age=age, **identity(holder.pid))
+    assert clock.is_stale_after(seconds, Claims(), path) == stale
+
+
+@pytest.mark.parametrize("age", AGES)
+def test_a_beat_proves_life_whatever_the_clocks_say(age: float, tmp_path: Path, clock: Clock) -> None:
+    path, watcher = write_claim(tmp_path / "run.json", host="elsewhere"), Claims()
+    for beat in range(20):
+        os.utime(path, (time.time() - age + beat,) * 2)
+        assert not watcher.is_stale(path)
+        assert not watcher.take(path)
+        clock.now += 0.9 * STALE_SECONDS
+    os.utime(path, (0, 0))  # a clock that was set back
+    assert not watcher.is_stale(path)
+
+
+OTHER_WORLDS = {
+    "container": {"namespace": "pid:[1]"},
+    "machine": {"boot": "00000000-0000-0000-0000-000000000000"},
+    "before this was noted": {"boot": None, "namespace": None},
+}
+
+
+@pytest.mark.parametrize("world", OTHER_WORLDS)
+@pytest.mark.parametrize("pid", [1, os.getpid(), 2**22 + 1])
+def test_a_host_name_that_two_share_tells_nothing_of_a_process(
+    world: str, pid: int, tmp_path: Path, clock: Clock
+) -> None:
+    path = write_claim(tmp_path / "run.json", **{"pid": pid, "started": "77", **OTHER_WORLDS[world]})
+    assert clock.is_stale_after(0.9 * STALE_SECONDS, Claims(), path) is False
+    os.utime(path)
+    assert clock.is_stale_after(0.9 * STALE_SECONDS, watcher := Claims(), path) is False
+    clock.now += STALE_SECONDS
+    assert watcher.take(path)
+
+
+def test_a_claim_of_another_holder_that_looks_the_same_is_not_this_ones(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    with Claims() as twin:
+        assert twin.take(path)
+        other = Claims()
+        other._me = {**twin._me, "token": "another"}
+        other._held[path] = time.monotonic()
+        assert not other.refresh(path)
+        other.release([path])
+        assert twin.refresh(path)
+
+
+def test_a_claim_is_never_seen_half_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between making a claim and filling it: nobody waits for the dead."""
+    path, seen = tmp_path / "run.json", []
+    link = os.link
+
+    def look_and_link(source: Path, target: Path) -> None:
+        seen.append(path.exists())
+        link(source, target)
+        seen.append(json.loads(path.read_text())["pid"])
+
+    monkeypatch.setattr(os, "link", look_and_link)
+    with Claims() as mine:
+        assert mine.take(path)
+    assert seen == [False, os.getpid()]
+
+
+def test_where_files_have_one_name_claims_are_still_exclusive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*names: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "run.json"
+    with Claims() as mine, Claims() as other:
+        assert mine.take(path)
+        assert not other.take(path)
+        assert mine.refresh(path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_who_was_silent_too_long_lets_go_and_leaves_the_new_claim_alone(
@@ -115,51 +216,108 @@ def test_who_was_silent_too_long_lets_go_and_leaves_the_new_claim_alone(
     ("job", "restarts", "stale"), [("7", "1", True), ("7", "0", False), ("7", None, False), ("8", "1", False)]
 )
 def test_a_requeued_job_soon_takes_over_what_it_held_on_a_node_that_died(
-    job: str, restarts: str | None, stale: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: str, restarts: str | None, stale: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     old = {"host": "elsewhere", "slurm_job": "7", "restarts": "0"}
-    path = write_claim(tmp_path / "run.json", age=1.1 * claims.REQUEUED_SECONDS, **old)
-    assert not is_stale(path)
+    path = write_claim(tmp_path / "run.json", **old)
     monkeypatch.setenv("SLURM_JOB_ID", job)
     if restarts:
         monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
-    assert is_stale(path) == stale
-    os.utime(path)
-    assert not is_stale(path)
+    watcher = Claims()
+    assert clock.is_stale_after(1.1 * claims.SOON_STALE_SECONDS, watcher, path) == stale
+    os.utime(path, (5, 5))
+    assert not watcher.is_stale(path)
 
 
 def test_of_a_dead_process_is_taken_over(tmp_path: Path, holder: "subprocess.Popen[bytes]") -> None:
     path = write_claim(tmp_path / "run.json", **identity(holder.pid))
     holder.kill()
     holder.wait()
-    assert is_stale(path)
+    assert not is_claimed(path)
     with Claims() as mine:
         assert mine.take(path)
-        assert json.loads(path.read_text()) == identity(os.getpid())
+        assert json.loads(path.read_text()).items() >= identity(os.getpid()).items()
 
 
 def test_of_a_dead_process_that_nobody_waited_for_is_stale(tmp_path: Path, holder: "subprocess.Popen[bytes]") -> None:
     path = write_claim(tmp_path / "run.json", **identity(holder.pid))
     holder.kill()
     os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # dead, and left as a zombie
-    assert is_stale(path)
+    assert Claims().is_stale(path)
 
 
 def test_of_a_process_whose_id_is_used_again_is_stale(tmp_path: Path) -> None:
-    assert is_stale(write_claim(tmp_path / "run.json", started="12345"))
+    assert Claims().is_stale(write_claim(tmp_path / "run.json", started="12345"))
 
 
-@pytest.mark.parametrize(("age", "stale"), [(0, False), (0.9 * STALE_SECONDS, False), (1.1 * STALE_SECONDS, True)])
-@pytest.mark.parametrize("text", ['{"host": "elsewhere", "pid": 1, "started": "1"}', "", '{"host": "els', "[]", "{}"])
-def test_of_who_knows_whom_by_the_heartbeat(text: str, age: float, stale: bool, tmp_path: Path) -> None:
-    path = write_claim(tmp_path / "run.json")
-    path.write_text(text)
-    os.utime(path, (time.time() - age,) * 2)
-    assert is_stale(path) == stale
+NOBODYS = {
+    "empty": b"",
+    "cut short": b'{"host": "els',
+    "a list": b"[]",
+    "no table": b"{}",
+    "null": b"null",
+    "too deep": b"[" * 100_000,
+    "a number too long": b"1" * 10_000,
+    "not UTF-8": b'{"host": "\xff", "pid": 1}',
+    "no process": b'{"host": "here"}',
+    "a process of another type": b'{"host": "here", "pid": "1"}',
+    "a process out of range": b'{"host": "here", "pid": 99999999999999999999}',
+    "a host of another type": b'{"host": ["here"], "pid": 1}',
+    "a folder": None,
+    "a full folder": None,
+    "a pipe": None,
+    "a link": None,
+    "a dangling link": None,
+}
+"""What may lie where a claim is looked for, and names nobody."""
+
+
+def put_nobodys(path: Path, kind: str) -> None:
+    content = NOBODYS[kind]
+    if content is not None:
+        path.write_bytes(content)
+    elif "folder" in kind:
+        path.mkdir()
+        if "full" in kind:
+            (path / "file").touch()
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        target = path.with_name("target")
+        path.symlink_to(target)
+        if kind == "a link":
+            target.write_text(json.dumps(identity(os.getpid())))
+
+
+@pytest.mark.parametrize("kind", NOBODYS)
+def test_what_names_nobody_is_soon_taken_over_and_said(
+    kind: str, tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "claims" / "run.json"
+    path.parent.mkdir()
+    put_nobodys(path, kind)
+    os.utime(path, (5, 5), follow_symlinks=False)
+    with Claims() as mine:
+        assert not mine.take(path)
+        assert f"{path} is held by nobody that it names" in caplog.text
+        clock.now += 0.9 * claims.SOON_STALE_SECONDS
+        assert not mine.take(path)
+        clock.now += 0.2 * claims.SOON_STALE_SECONDS
+        assert mine.take(path)
+    assert not path.exists()
+    if kind == "a link":
+        assert path.with_name("target").exists()
+
+
+def test_a_file_where_claims_should_lie_is_named(tmp_path: Path) -> None:
+    (tmp_path / "claims").touch()
+    with Claims() as mine, pytest.raises(UsageError, match=f"{tmp_path / 'claims'}: File exists"):
+        mine.take(tmp_path / "claims" / "run.json")
 
 
 def test_a_claim_that_is_gone_is_not_stale(tmp_path: Path) -> None:
-    assert not is_stale(tmp_path / "run.json")
+    assert not Claims().is_stale(tmp_path / "run.json")
+    assert not is_claimed(tmp_path / "run.json")
 
 
 def test_who_died_at_taking_over_blocks_nobody(tmp_path: Path) -> None:
@@ -194,20 +352,20 @@ def test_on_a_full_disk_no_claim_is_left(tmp_path: Path) -> None:
 def test_a_file_server_that_stumbles_stops_no_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And who cannot tell for too long whether a run is still its own lets go of it."""
     monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.001)
-    touched, path = Path.read_bytes, tmp_path / "run.json"
+    touched, path = claims.read_table, tmp_path / "run.json"
 
-    def stale(self: Path) -> bytes:
+    def stale(path: Path) -> dict[str, Any]:
         raise OSError(errno.ESTALE, "Stale file handle")
 
     with Claims() as mine:
         assert mine.take(path)
-        monkeypatch.setattr(Path, "read_bytes", stale)
+        monkeypatch.setattr(claims, "read_table", stale)
         time.sleep(0.05)
         assert mine._thread.is_alive()
         assert mine.hold([path])
         monkeypatch.setattr(claims, "STALE_SECONDS", 0.0)
         assert not mine.hold([path])
-        monkeypatch.setattr(Path, "read_bytes", touched)
+        monkeypatch.setattr(claims, "read_table", touched)
         assert mine.hold([path])  # nobody came in between
 
 

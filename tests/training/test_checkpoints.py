@@ -2,6 +2,9 @@
 
 import logging
 import os
+import pickle
+import shutil
+import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -49,32 +52,105 @@ def test_none_where_there_is_none(tmp_path: Path) -> None:
     checkpoints.discard(tmp_path / "absent")
 
 
-def flip_byte(data: bytes) -> bytes:
-    """One byte of the weights: the file is still a readable archive of the same length."""
-    place = data.index(torch.full((50,), 12.0).numpy().tobytes())
-    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda data: b"",
+    "truncated": lambda data: data[: len(data) // 2],
+    "one byte short": lambda data: data[:-1],
+    "one byte long": lambda data: data + b"\0",
+    "without its digest": lambda data: data[: -checkpoints.COMMENT],
+    "with a digest of another file": lambda data: data[:-64] + b"0" * 64,
+    "garbage": lambda data: b"\x80garbage" * 100,
+    "a pickle": lambda data: pickle.dumps({"run_id": "run", "next_step": 12}),
+    "twice": lambda data: data + data[:-1],
+}
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pytest.param(lambda data: b"", id="empty"),
-        pytest.param(lambda data: data[: len(data) // 2], id="truncated"),
-        pytest.param(lambda data: data[:-1], id="one-byte-short"),
-        pytest.param(lambda data: b"\x80garbage" * 100, id="garbage"),
-        pytest.param(flip_byte, id="one-bit-flipped"),
-    ],
-)
-def test_a_damaged_newest_falls_back_to_the_older(
-    folder: Path, damage: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture
-) -> None:
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_newest_falls_back_to_the_older(folder: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
     newest = folder / "000000012.pt"
-    newest.write_bytes(damage(newest.read_bytes()))
+    newest.write_bytes(DAMAGES[damage](newest.read_bytes()))
     with caplog.at_level(logging.WARNING):
         assert step_of(checkpoints.newest(folder, "run", CPU)) == 5
     assert str(newest) in caplog.text
     (folder / "000000005.pt").write_bytes(b"")
     assert checkpoints.newest(folder, "run", CPU) is None
+
+
+def test_no_flipped_bit_is_ever_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor parsed: the zip's own directory has no checksum."""
+    newest = folder / "000000012.pt"
+    data = newest.read_bytes()
+    loaded: list[str] = []
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda file, **how: (loaded.append(file.name), load(file, **how))[1])
+    for bit in range(0, 8 * len(data), 5):
+        newest.write_bytes(data[: bit // 8] + bytes([data[bit // 8] ^ 1 << bit % 8]) + data[bit // 8 + 1 :])
+        assert step_of(checkpoints.newest(folder, "run", CPU)) == 5
+    assert set(loaded) == {str(folder / "000000005.pt")}
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a dangling link", "a device", "a loop"])
+def test_what_is_no_file_is_passed_over_and_stays(folder: Path, kind: str) -> None:
+    newest = folder / "000000099.pt"
+    if kind == "a folder":
+        newest.mkdir()
+    elif kind == "a pipe":
+        os.mkfifo(newest)
+    else:
+        newest.symlink_to({"a device": "/dev/zero", "a loop": newest.name}.get(kind, "nowhere"))
+    assert step_of(checkpoints.newest(folder, "run", CPU)) == 12
+    checkpoints.save(folder, state(13))
+    assert step_of(checkpoints.newest(folder, "run", CPU)) == 13
+
+
+@pytest.mark.parametrize("name", ["last.pt", "1e9.pt", "٣.pt", ".000000099.pt", "9" * 30 + ".pt"])
+def test_what_has_another_name_is_none(folder: Path, name: str) -> None:
+    shutil.copy(folder / "000000005.pt", folder / name)
+    assert step_of(checkpoints.newest(folder, "run", CPU)) == 12
+
+
+def test_one_from_before_there_was_a_digest_is_gone_on_from(folder: Path) -> None:
+    """Interrupted runs keep what they have, as far as the archive's own checksums are right."""
+    newest = folder / "000000020.pt"
+    torch.save(state(20), newest)
+    assert step_of(checkpoints.newest(folder, "run", CPU)) == 20
+    data = newest.read_bytes()
+    place = data.index(torch.full((50,), 20.0).numpy().tobytes())
+    newest.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    assert step_of(checkpoints.newest(folder, "run", CPU)) == 12
+
+
+def test_the_suite_from_before_reads_those_with_a_digest(folder: Path) -> None:
+    """Jobs run the code that they were submitted with, and share folders with later ones."""
+    newest = folder / "000000012.pt"
+    assert zipfile.ZipFile(newest).testzip() is None
+    assert step_of(torch.load(newest, weights_only=True)) == 12
+
+
+def test_after_going_back_the_later_ones_do_not_push_out_the_new(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.write_bytes(b"")
+    checkpoints.save(folder, state(1))
+    assert names(folder) == ["000000001.pt"]
+    checkpoints.save(folder, state(2))
+    assert step_of(checkpoints.newest(folder, "run", CPU)) == 2
+
+
+def test_a_folder_that_is_a_link_to_elsewhere_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    elsewhere, link = tmp_path / "elsewhere", tmp_path / "checkpoints" / "run"
+    elsewhere.mkdir()
+    link.parent.mkdir()
+    (elsewhere / "000000001.pt").write_text("another user's")
+    link.symlink_to(elsewhere)
+    for act in (
+        lambda: checkpoints.save(link, state(9)),
+        lambda: checkpoints.newest(link, "run", CPU),
+    ):
+        with pytest.raises(UsageError, match=f"{link} is a link that leads out of"):
+            act()
+    checkpoints.discard(link)
+    assert not link.is_symlink()
+    assert names(elsewhere) == ["000000001.pt"]
 
 
 @pytest.mark.parametrize("stranger", [{"run_id": "another", "next_step": 99}, {"next_step": 99}, [1, 2], torch.ones(3)])

@@ -13,7 +13,7 @@ import methods
 from benchmark.errors import COMPLETE, USAGE
 from benchmark.records import Folder
 from benchmark.spec import Precision
-from benchmark.training.member import misaligned
+from benchmark.training.member import shuffled_outputs
 from benchmark.training.teacher import Teacher
 from methods.base import Outputs, Shapes, Tap, Task
 
@@ -53,7 +53,7 @@ def same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> bool:
 def test_every_output_is_misaligned_alike() -> None:
     values = [torch.arange(5.0)[:, None, None, None].expand(5, *shape) for shape in ((2, 3, 3), (4, 1, 1))]
     outputs = Outputs(values[0][:, :, 0, 0], values[1][:, :, 0, 0], tuple(values), values[1], stem=1)
-    moved = misaligned(outputs)
+    moved = shuffled_outputs(outputs)
     for before, after in (
         (outputs.logits, moved.logits),
         (outputs.embedding, moved.embedding),

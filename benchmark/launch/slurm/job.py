@@ -32,7 +32,7 @@ class SlurmJob:
     warning: float
 
     def __call__(self) -> None:
-        """Do the work. Raises RuntimeError if runs failed, so that what depends on them does not start."""
+        """Do the work. Raises RuntimeError if runs failed, so that SLURM says so of the job."""
         before, started = self.progress(), time.monotonic()
         with stop_signals(signal.SIGTERM, signal.SIGUSR2, patience=PATIENCE_SECONDS) as stop:
             try:

@@ -7,23 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UsageError, unknown
+from benchmark.launch.slurm.scheduler import sbatch_options
 from benchmark.records.code import ROOT
 from benchmark.spec import Value, parse
 from benchmark.spec.value import Size
 
 PROFILES = ROOT / "slurm" / "profiles"
 
-# What `sbatch --help` of SLURM 20.11 to 25.05 lists, without what the suite decides itself.
-SBATCH_OPTIONS = """
-    account acctg-freq batch bb bbf begin clusters cluster-constraint comment constraint container container-id
-    contiguous core-spec cores-per-socket cpu-freq cpus-per-gpu cpus-per-task deadline delay-boot distribution exclude
-    exclusive export export-file extra extra-node-info get-user-env gid gpu-bind gpu-freq gpus gpus-per-node
-    gpus-per-socket gpus-per-task gres gres-flags hint hold immediate licenses mail-type mail-user mcs-label mem
-    mem-bind mem-per-cpu mem-per-gpu mincpus network nice no-kill nodefile nodelist oom-kill-step overcommit
-    oversubscribe partition power prefer priority profile propagate qos quiet reboot reservation resv-ports segment
-    sockets-per-node spread-job stepmgr switches thread-spec threads-per-core time time-min tmp tres-bind
-    tres-per-task uid use-min-nodes verbose wait-all-nodes wckey
-""".split()  # noqa: SIM905
 OWN_OPTIONS = """
     array chdir dependency error input job-name kill-on-invalid-dep nodes no-requeue ntasks ntasks-per-core
     ntasks-per-gpu ntasks-per-node ntasks-per-socket open-mode output parsable requeue signal test-only wait wrap
@@ -66,8 +56,9 @@ def load_profile(name_or_file: str | None, settings: Sequence[str] = (), changes
     raw = _read(name_or_file) if name_or_file else {}
     own = {key: raw.pop(key) for key in list(raw) if key in Profile.model_fields and key != "sbatch"}
     source = name_or_file or "--slurm"
-    sbatch = _joined([(_checked(key, source), value) for key, value in raw.items()], source)
-    sbatch |= _joined([_setting(text) for text in settings], "--slurm")
+    known = sbatch_options() if raw or settings else frozenset()
+    sbatch = _joined([(_checked(key, source, known), value) for key, value in raw.items()], source)
+    sbatch |= _joined([_setting(text, known) for text in settings], "--slurm")
     for key in DEFAULTS.keys() - sbatch.keys():
         if key != "mem" or not {"mem-per-cpu", "mem-per-gpu"} & sbatch.keys():
             sbatch[key] = DEFAULTS[key]
@@ -122,23 +113,20 @@ def _joined(pairs: Sequence[tuple[str, Option]], source: str) -> dict[str, Optio
     return found
 
 
-def _setting(text: str) -> tuple[str, Option]:
+def _setting(text: str, known: frozenset[str]) -> tuple[str, Option]:
     """`KEY=VALUE`, or `KEY` alone for an option without a value."""
     key, given, value = text.removeprefix("--").partition("=")
     if given and not value:
         raise UsageError(f"--slurm {text!r} has no value; an option without one is given as --slurm {key}")
-    return _checked(key, "--slurm"), value if given else True
+    return _checked(key, "--slurm", known), value if given else True
 
 
-def _checked(key: str, source: str) -> str:
-    """The option's name as sbatch spells it."""
+def _checked(key: str, source: str, known: frozenset[str]) -> str:
+    """The option's name as sbatch spells it. Where nothing is known of sbatch's, none is refused but the suite's."""
     name = key.replace("_", "-")
     if name in OWN_OPTIONS:
         raise UsageError(f"{source}: {key!r} is set by the suite itself")
-    if name not in SBATCH_OPTIONS:
-        raise UsageError(f"{source}: {unknown('sbatch option', key, {*SBATCH_OPTIONS, *_own_keys()})}")
+    if known and name not in known:
+        own = [key for key in Profile.model_fields if key != "sbatch"]
+        raise UsageError(f"{source}: {unknown('sbatch option', key, [*known.difference(OWN_OPTIONS), *own])}")
     return name
-
-
-def _own_keys() -> list[str]:
-    return [key for key in Profile.model_fields if key != "sbatch"]

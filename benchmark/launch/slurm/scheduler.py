@@ -55,6 +55,12 @@ def silence() -> str | None:
     return "" if answer.returncode == 0 else " ".join(answer.stderr.split()) or f"exit code {answer.returncode}"
 
 
+def sbatch_options() -> frozenset[str]:
+    """The long names of options that this cluster's sbatch lists; none where it is not installed or does not say."""
+    listed = _ask("sbatch", "--help").stdout if shutil.which("sbatch") else ""
+    return frozenset(re.findall(r"^ +(?:-\w, +)?--([a-z][a-z-]*)", listed, flags=re.MULTILINE))
+
+
 def configured() -> bool:
     """Whether this machine belongs to a cluster, whether or not that answers now."""
     return "SLURM_CONF" in os.environ or any(Path(place).exists() for place in CONFIGURATIONS)

@@ -1,9 +1,8 @@
 """To SLURM through submitit: teachers first, then arrays of cohorts that wait for just the teachers they need."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
@@ -13,7 +12,7 @@ import submitit
 from submitit.core.utils import FailedJobError
 
 from benchmark.errors import UsageError
-from benchmark.launch.job import Job, Work
+from benchmark.launch.job import Settings, job_of
 from benchmark.launch.slurm import scheduler
 from benchmark.launch.slurm.arrays import Array, Bundle, arrange
 from benchmark.launch.slurm.job import SlurmJob
@@ -23,52 +22,42 @@ from benchmark.plan.values import Cohort, Plan
 from benchmark.records import Folder, ledger
 from benchmark.records.claims import Claims
 from benchmark.records.code import ROOT, snapshot, source_hash
+from benchmark.spec import Run
 
 NOTICE_SECONDS = 120
 """How long before the time limit SLURM warns, if that is not much of the limit; it may do so a minute early."""
 
 EARLY_SECONDS = 60
+CORES = 4
+"""Threads of a worker where neither profile nor grid nor command line say."""
 ENDLESS = 10**6
 """submitit counts time-outs and gives up; here the progress decides."""
 
 
-class Booked:
-    """Which job a run is in, and whether it is there alone."""
-
-    def __init__(self) -> None:
-        self.jobs: dict[str, str] = {}
-        self._sole: set[str] = set()
-
-    def add(self, run_ids: Sequence[str], job_id: str) -> None:
-        self.jobs |= dict.fromkeys(run_ids, job_id)
-        if len(run_ids) == 1:
-            self._sole.add(job_id)
-
-    def dependency(self, teacher_ids: Sequence[str]) -> str | None:
-        """Start when these are trained. A job that has several may fail because of another one's; then the workers look
-        at the records.
-        """
-        jobs = dict.fromkeys(self.jobs[teacher_id] for teacher_id in teacher_ids)
-        return ",".join(f"{'afterok' if job in self._sole else 'afterany'}:{job}" for job in jobs) or None
-
-
 @dataclass(frozen=True)
 class Submission:
-    """A plan, less what is queued already, as arrays; and what that is."""
+    """A plan, less what is queued already, as arrays; the teachers among them, by id; and the job of every run that is
+    queued."""
 
-    whole: Job
     folder: Folder
+    settings: Settings
     profile: Profile
     profile_name: str | None
     arrays: Sequence[Array]
-    queued: Booked
+    teachers: Mapping[str, Run]
+    queued: Mapping[str, str]
+
+    @property
+    def threads(self) -> int:
+        """Of each worker."""
+        return self.settings.threads or int(self.profile.sbatch.get("cpus-per-task", CORES))
 
     def submit(self) -> list[ledger.Entry]:
         """Hand everything to SLURM and note it in the ledger. Raises UsageError if it is refused."""
         code = snapshot(self.folder.path.resolve() / "code")
-        booked, submitted = deepcopy(self.queued), []
+        jobs, submitted = dict(self.queued), []
         for array in self.arrays:
-            executor = self._executor(array, code, booked.dependency(array.needs))
+            executor = self._executor(array, code, _dependency(jobs, array.needs))
             try:
                 with redirect_stderr(StringIO()):  # submitit prints there what the error says as well
                     started = executor.submit_array([self._job(bundle) for bundle in array.bundles])
@@ -77,7 +66,7 @@ class Submission:
             entries = [self._entry(job, bundle, code) for job, bundle in zip(started, array.bundles, strict=True)]
             self._note(entries)
             for entry in entries:
-                booked.add(entry.run_ids, entry.job_id)
+                jobs |= dict.fromkeys(entry.run_ids, entry.job_id)
             submitted += entries
         return submitted
 
@@ -92,11 +81,11 @@ class Submission:
     def sbatch(self) -> list[tuple[Array, list[str]]]:
         """The parameters that sbatch gets, line by line; the ids of jobs that are not submitted yet are left open."""
         code = self.folder.path.resolve() / "code" / source_hash(ROOT)
-        booked, described = deepcopy(self.queued), []
+        jobs, described = dict(self.queued), []
         for array in self.arrays:
-            executor = self._executor(array, code, booked.dependency(array.needs))
+            executor = self._executor(array, code, _dependency(jobs, array.needs))
             for run_ids in map(_run_ids, array.bundles):
-                booked.add(run_ids, f"JOB_OF_{run_ids[0]}")
+                jobs |= dict.fromkeys(run_ids, f"JOB_OF_{run_ids[0]}")
             if len(array.bundles) > 1:
                 executor.parameters["map_count"] = len(array.bundles)
             text = executor._make_submission_file_text(executor._submitit_command_str, "")
@@ -107,7 +96,7 @@ class Submission:
         profile = self.profile
         executor = submitit.SlurmExecutor(self._logs(array), max_num_timeout=ENDLESS)
         options = {key: value for key, value in profile.sbatch.items() if key != "time"}
-        options = {"cpus-per-task": self.whole.threads, **options}
+        options = {"cpus-per-task": self.threads, **options}
         again = {"requeue": True, "kill-on-invalid-dep": "yes", "chdir": str(code)}
         wide: dict[str, Any] = {"ntasks_per_node": profile.workers} if profile.workers > 1 else {}
         executor.update_parameters(
@@ -131,11 +120,10 @@ class Submission:
     def _job(self, bundle: Bundle) -> SlurmJob:
         """What a bundle's worker gets: also the teachers it needs, should their jobs have gone wrong."""
         limit = self.profile.minutes * 60
-        missing = {work.run_ids[0]: work for work in self.whole.work if work.teacher_id is None}
-        needed = {cohort.teacher.id for cohort in bundle if cohort.teacher} & missing.keys()
-        own = [_work(cohort, self.folder) for cohort in bundle]
-        work = (*(missing[teacher_id] for teacher_id in sorted(needed)), *own)
-        job = replace(self.whole, work=work, patient=self.profile.workers > 1)
+        needed = sorted({cohort.teacher.id for cohort in bundle if cohort.teacher} & self.teachers.keys())
+        cohorts = (*(Cohort((self.teachers[teacher_id],)) for teacher_id in needed), *bundle)
+        whole = job_of(cohorts, self.folder, self.settings, self.threads)
+        job = replace(whole, patient=self.profile.workers > 1)
         return SlurmJob(job, warning=max(0, limit - _notice(self.profile.minutes) - EARLY_SECONDS))
 
     def _entry(self, job: "submitit.Job[Any]", bundle: Bundle, code: Path) -> ledger.Entry:
@@ -164,7 +152,7 @@ def submitting(folder: Folder) -> Iterator[None]:
         yield
 
 
-def prepare(plan: Plan, folder: Folder, whole: Job, profile: Profile, profile_name: str | None) -> Submission:
+def prepare(plan: Plan, folder: Folder, settings: Settings, profile: Profile, profile_name: str | None) -> Submission:
     """What of a plan is neither queued nor running, as arrays of jobs."""
     if "%" in str(folder.path.resolve()):
         raise UsageError(
@@ -172,32 +160,26 @@ def prepare(plan: Plan, folder: Folder, whole: Job, profile: Profile, profile_na
         )
     started = [entry for entry in ledger.entries_beside(folder) if entry.in_slurm]
     live = scheduler.queue(entry.job_id for entry in started)
-    queued = Booked()
-    for entry in started:
-        if entry.job_id in live:
-            queued.add(entry.run_ids, entry.job_id)
+    queued = {run_id: entry.job_id for entry in started if entry.job_id in live for run_id in entry.run_ids}
     cohorts = [
-        Cohort(runs)
-        for cohort in plan.cohorts
-        if (runs := tuple(run for run in cohort.runs if run.id not in queued.jobs))
+        Cohort(runs) for cohort in plan.cohorts if (runs := tuple(run for run in cohort.runs if run.id not in queued))
     ]
     wanted = [run for cohort in cohorts for run in cohort.runs]
     limits = scheduler.limits(_text(profile, "account"), _text(profile, "qos"))
     needed = {run.teacher.id for run in wanted if run.teacher}
     missing = [teacher for teacher in plan.missing_teachers if teacher.id in needed]
-    teachers = [teacher for teacher in missing if teacher.id not in queued.jobs]
-    awaited = [teacher.id for teacher in missing if teacher.id in queued.jobs]
+    teachers = [teacher for teacher in missing if teacher.id not in queued]
+    awaited = [teacher.id for teacher in missing if teacher.id in queued]
     seconds = {run_id: cost.alone for run_id, cost in forecasts(wanted, folder).items()}
     arrays = arrange(teachers, cohorts, awaited, seconds, profile, limits)
-    work = tuple(_work(Cohort((teacher,)), folder) for teacher in teachers)
-    return Submission(replace(whole, work=work), folder, profile, profile_name, arrays, queued)
+    by_id = {teacher.id: teacher for teacher in teachers}
+    return Submission(folder, settings, profile, profile_name, arrays, by_id, queued)
 
 
-def _work(cohort: Cohort, folder: Folder) -> Work:
-    home = folder if cohort.teacher else folder.teachers
-    return Work(
-        str(home.path.resolve()), tuple(run.id for run in cohort.runs), cohort.teacher.id if cohort.teacher else None
-    )
+def _dependency(jobs: Mapping[str, str], teacher_ids: Sequence[str]) -> str | None:
+    """Start when the jobs of these have ended, however: workers look at the records, train a teacher that is still
+    missing, and say of one that failed why it did."""
+    return ",".join(f"afterany:{job}" for job in dict.fromkeys(jobs[each] for each in teacher_ids)) or None
 
 
 def _run_ids(bundle: Bundle) -> tuple[str, ...]:

@@ -7,8 +7,7 @@ Importing this package registers them: `timm.create_model("cifar_resnet20", num_
 Each family's file names its sources.
 """
 
-from benchmark.libraries import torchvision
+from benchmark.libraries import timm
+from benchmark.models.small_images import mhgd, mlp, mobilenet, resnet, shufflenet, vgg, wide_resnet
 
-torchvision()  # timm, which the networks are made with, imports it
-
-from benchmark.models.small_images import mhgd, mlp, mobilenet, resnet, shufflenet, vgg, wide_resnet  # noqa: E402, F401
+__all__ = ["mhgd", "mlp", "mobilenet", "resnet", "shufflenet", "timm", "vgg", "wide_resnet"]

@@ -13,7 +13,7 @@ from situations import figure_named, marks, texts
 from analysis.figures import Drawing, NotDrawnError, gains, learning, published, relation
 from analysis.runs.load import load
 from analysis.statistics.evidence import weigh
-from analysis.statistics.gains import relation_gains
+from analysis.statistics.gains import paired_gains, relation_gains
 from analysis.style import KNOWN, listing_order, styles
 
 
@@ -36,7 +36,7 @@ def _by_method(cells: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, A
 def gains_of(folder: Path) -> Drawing:
     runs = load([folder]).runs
     evidence = weigh(runs)
-    [figure] = gains.drawings(runs, evidence, styles(cell.method for cell in evidence.cells))
+    [figure] = gains.drawings(evidence, styles(cell.method for cell in evidence.cells))
     return figure
 
 
@@ -52,7 +52,7 @@ def test_established_gains_are_bold_with_a_star(tmp_path: Path) -> None:
 def test_every_paired_gain_is_a_dot() -> None:
     figure = figure_named("published", "gains")
     [spread] = [axes for axes in figure.figure.axes if axes.get_xlabel().startswith("Gain")]
-    dots = sum(len(line.get_xydata()) for line in spread.lines if line.get_alpha())
+    dots = sum(len(swarm.get_offsets()) for swarm in spread.collections if swarm.get_alpha())
     assert dots == len(figure.data["_paired"]) == 13 * 11 * 2
 
 
@@ -133,10 +133,10 @@ def test_relation_gains_are_paired_by_seed(tmp_path: Path) -> None:
     alone = [fake.record(fake.run("student", s), 0.9, cka=0.5 + 0.1 * s) for s in range(2)]
     kd = [fake.record(fake.run("kd", s), 0.92, cka=0.7 + 0.1 * s) for s in range(2)]
     runs = load([fake.write(tmp_path / "grid", *alone, *kd)]).runs
-    [row] = relation.cells(relation_gains(runs)).to_dict("records")
+    [row] = relation.cells(relation_gains(runs, paired_gains(runs))).to_dict("records")
     assert [row["n"], row["cka"], row["cka_std"], row["gain"]] == pytest.approx([2, 0.2, 0.0, 2.0])
     assert "distance_correlation" not in row
-    [figure] = relation.drawings(runs, styles(["student", "kd"]))
+    [figure] = relation.drawings(runs, paired_gains(runs), styles(["student", "kd"]))
     assert [axes.get_title(loc="left").split()[0] for axes in figure.figure.axes] == ["CKA"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from analysis.runs.load import load
-from analysis.statistics.cells import pool, poolable
+from analysis.statistics.cells import pool
 from analysis.statistics.gains import (
     Comparison,
     between_methods,
@@ -121,7 +121,7 @@ def test_other_teacher_weights_are_never_compared_silently(tmp_path: Path) -> No
     alone = [fake.record(fake.run("student", seed), 0.8) for seed in range(3)]
     runs = frame(tmp_path, *kd, *alone)
     assert against_alone(runs)["kd"].differs == "teacher weights"
-    assert ranking(runs) is None
+    assert ranking(runs, paired_gains(runs)) is None
 
 
 def test_a_control_with_another_recipe_is_compared_and_named_but_not_ranked(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_control_with_another_recipe_is_compared_and_named_but_not_ranked(tmp_
         records += [fake.record(run, 0.85) for run in longer]
     runs = frame(tmp_path, *records)
     assert against_alone(runs)["student (longer)"].differs == "recipe"
-    found = ranking(runs)
+    found = ranking(runs, paired_gains(runs))
     assert found is not None
     assert found.methods == ("kd", "sp", "student")
 
@@ -156,7 +156,7 @@ def test_relations_are_measured_against_the_student_alone(tmp_path: Path) -> Non
     runs = frame(
         tmp_path, fake.record(fake.run("student"), 0.8, **measured), fake.record(fake.run("kd"), 0.9, **better)
     )
-    [row] = relation_gains(runs).to_dict("records")
+    [row] = relation_gains(runs, paired_gains(runs)).to_dict("records")
     assert [row[name] for name in measured] == pytest.approx([0.25] * 4)
     assert row["gain"] == pytest.approx(10)
 
@@ -172,4 +172,4 @@ def test_what_may_be_pooled_is_what_the_tables_pool(tmp_path: Path) -> None:
     ]
     runs = frame(tmp_path, *records)
     pooled = {cell.method for cell in pool(runs) if cell.n and cell.method != "teacher"}
-    assert pooled == set(poolable(runs).method) == {"gkd"}
+    assert pooled == set(runs.method[runs.pooled]) == {"gkd"}

@@ -1,5 +1,6 @@
 """Profiles: what sbatch is told, and what it never hears of."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,34 @@ import pytest
 
 from benchmark.errors import UsageError
 from benchmark.launch.slurm.profile import Option, load_profile, minutes_of, profile_names
+from benchmark.launch.slurm.scheduler import sbatch_options
+
+HELP = """Usage: sbatch [OPTIONS(0)...] [ : [OPTIONS(N)...]] script(0) [args(0)...]
+
+Parallel run options:
+  -a, --array=indexes         job array index values
+  -A, --account=name          charge job to specified account
+      --comment=name          arbitrary comment, see --not-an-option
+      --cpus-per-task=ncpus   number of cpus required per task
+      --exclusive[=user]      allocate nodes in exclusive mode
+  -G, --gpus=n                count of GPUs required for the job
+      --mem-per-cpu=MB        maximum amount of real memory per cpu
+      --mem=MB                minimum amount of real memory
+  -p, --partition=partition   partition requested
+  -t, --time=minutes          time limit
+"""
+"""As a cluster's sbatch prints it, cut short."""
+
+
+@pytest.fixture
+def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An sbatch that knows its options."""
+    command = tmp_path / "bin" / "sbatch"
+    command.parent.mkdir()
+    command.write_text(f"#!/bin/sh\ncat <<'END'\n{HELP}END\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}:/usr/bin:/bin")
+    return command
 
 
 @pytest.mark.parametrize("name", profile_names())
@@ -44,6 +73,7 @@ def test_other_times_are_refused(time: Option) -> None:
         minutes_of(time)
 
 
+@pytest.mark.usefixtures("sbatch")
 def test_settings_come_on_top_of_the_file_and_the_file_on_top_of_the_defaults(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('partition = "a"\nmem_per_cpu = "1G"\nworkers = 2\nsetup = ["module load x"]\n')
@@ -74,6 +104,7 @@ def test_settings_come_on_top_of_the_file_and_the_file_on_top_of_the_defaults(tm
         ("a b", [], "is not TOML"),
     ],
 )
+@pytest.mark.usefixtures("sbatch")
 def test_wrong_profiles_are_one_line(text: str, settings: list[str], names: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text)
@@ -81,6 +112,21 @@ def test_wrong_profiles_are_one_line(text: str, settings: list[str], names: str,
         load_profile(str(path), settings)
     assert names in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_options_come_from_sbatch_itself(sbatch: Path) -> None:
+    assert len(sbatch_options()) == 10
+    assert sbatch_options() >= {"array", "comment", "exclusive", "gpus", "mem-per-cpu"}
+
+
+@pytest.mark.parametrize("answer", [None, "exit 1"])
+def test_without_an_sbatch_that_says_only_the_suites_own_options_are_refused(answer: str | None, sbatch: Path) -> None:
+    sbatch.write_text(f"#!/bin/sh\n{answer}\n") if answer else sbatch.unlink()
+    if answer is None and shutil.which("sbatch"):
+        pytest.skip("there is one on this machine")
+    assert load_profile(None, ["invented-tomorrow=1"]).sbatch["invented-tomorrow"] == "1"
+    with pytest.raises(UsageError, match="'array' is set by the suite itself"):
+        load_profile(None, ["array=1-3"])
 
 
 @pytest.mark.parametrize(("name", "says"), [("gpus", "unknown profile 'gpus': did you mean gpu"), ("x.toml", "x.toml")])

@@ -466,3 +466,20 @@ def test_a_failed_teacher_is_repaired(mended: dict[str, Mended], undisturbed: Pl
     assert "but no weights at" in str(mended["weights"].failures[0])
     assert mended["weights"].ends == ["FAILED"]
     mended["weights"].place.assert_as(undisturbed, 0)
+
+
+def test_sbatch_lists_its_options() -> None:
+    found = scheduler.sbatch_options()
+    assert found >= {
+        "account",
+        "array",
+        "cpus-per-task",
+        "gres",
+        "mem",
+        "no-requeue",
+        "partition",
+        "qos",
+        "time",
+        "wrap",
+    }
+    assert len(found) > 80
