@@ -27,6 +27,7 @@ POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 1.2 * STALE_SECONDS
 """How long a worker that is not patient waits for cohorts that others have claimed: they may be dead."""
 
+Executor = Literal["slurm", "local", "inline"]
 Outcome = Literal["finished", "stopped", "busy"]
 
 

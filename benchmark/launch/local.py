@@ -13,16 +13,14 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import submitit
 
-from benchmark.launch.job import Job, Settings, Work, job_of
+from benchmark.launch.job import Executor, Job, Settings, Work, job_of
 from benchmark.launch.signals import heeded, stop_signals
 from benchmark.plan.values import Cohort, Plan
 from benchmark.records import Folder, ledger
-
-Executor = Literal["slurm", "local", "inline"]
 
 LOCAL_TIMEOUT_MINUTES = 60 * 24 * 365
 """submitit ends local jobs after five minutes unless told otherwise."""
