@@ -18,7 +18,7 @@ from typing import Any
 import submitit
 
 from benchmark.launch.job import Executor, Job, Settings, Work, job_of
-from benchmark.launch.signals import heeded, stop_signals
+from benchmark.launch.signals import not_ignored, stop_signals
 from benchmark.plan.values import Cohort, Plan
 from benchmark.records import Folder, ledger
 
@@ -83,7 +83,7 @@ class Local(Launched):
     def wait(self, tick: Callable[[], None], seconds: float = 0.5) -> None:
         interrupted = False
         running = self.jobs
-        with stop_signals(*heeded(signal.SIGTERM, signal.SIGHUP)) as stop:
+        with stop_signals(*not_ignored(signal.SIGTERM, signal.SIGHUP)) as stop:
             while running:
                 try:
                     tick()
