@@ -134,7 +134,7 @@ def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit
     """
     gpus = visible_gpus() if settings.device in ("auto", "cuda") else []
     most = len(gpus) or (max(1, cores() // settings.threads) if settings.threads else 1)
-    whole = replace(whole, work=tuple(evened(whole.work, most)))
+    whole = replace(whole, work=tuple(balanced(whole.work, most)))
     workers = min(most, _busy_at_once(whole.work))
     threads = settings.threads or max(1, cores() // workers)
     jobs = []
@@ -151,7 +151,7 @@ def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit
     return jobs
 
 
-def evened(work: Sequence[Work], workers: int) -> list[Work]:
+def balanced(work: Sequence[Work], workers: int) -> list[Work]:
     """The same runs so that workers end together: where too few cohorts are left for the last round, those are cut in
     parts, of LEAST_PART runs or more, for the workers that would stand idle.
 
