@@ -22,7 +22,7 @@ from benchmark.records.measurements import Measurement
 from benchmark.spec import Recipe, Run, digest
 from benchmark.training.count import deployed_macs, deployed_parameters
 from benchmark.training.device import inference_in
-from benchmark.training.loop import settle, step, supply
+from benchmark.training.loop import configure_torch, step, supply
 from benchmark.training.member import Member, build_task
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
@@ -139,7 +139,7 @@ class Measurer:
         Images are noise and networks untrained, which changes nothing of their cost.
         """
         first = runs[0]
-        settle(first.recipe, self.device)
+        configure_torch(first.recipe, self.device)
         data = noise(first.recipe, classes, self.device)
         teacher = untrained(first.teacher, data, classes) if first.teacher else None
         benches, reasons = [], {}

@@ -20,7 +20,7 @@ from benchmark.spec import Grid, Recipe, Run
 from benchmark.training import checkpoints
 from benchmark.training.count import cost
 from benchmark.training.evaluation import classification_measures, outputs_on, teacher_measures
-from benchmark.training.loop import Watch, settle, train
+from benchmark.training.loop import Watch, configure_torch, train
 from benchmark.training.member import Member, build_student, build_task
 from benchmark.training.provenance import provenance
 from benchmark.training.teacher import Teacher, admit
@@ -66,7 +66,7 @@ def run_cohort(
     Raises TeacherError if the teacher does not pass its gate, UsageError for data or networks that cannot be had.
     """
     recipe = runs[0].recipe
-    settle(recipe, device)
+    configure_torch(recipe, device)
     bench = _bench(folder, runs[0], grid, device, data_dir)
     if device.type == "cuda":  # this worker's earlier cohorts may have needed more
         torch.cuda.reset_peak_memory_stats(device)
