@@ -23,7 +23,7 @@ from benchmark.training.evaluation import classification_measures, outputs_on, t
 from benchmark.training.loop import Watch, configure_torch, train
 from benchmark.training.member import Member, build_student, build_task
 from benchmark.training.provenance import provenance
-from benchmark.training.teacher import Teacher, admit
+from benchmark.training.teacher import Teacher, checked_teacher
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def _bench(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir:
     teacher = None
     if run.teacher is not None:
         expected = grid.expected_accuracy.get(run.dataset.name, {}).get(run.teacher.student.name)
-        teacher = admit(run, folder.teachers, splits, device, expected)
+        teacher = checked_teacher(run, folder.teachers, splits, device, expected)
     training = data.training_data(splits.train, run.recipe, device)
     held_out = (splits.validation, splits.test)
     validation, test = (data.evaluation_data(images, run.recipe, device) for images in held_out)
