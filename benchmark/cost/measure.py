@@ -17,7 +17,7 @@ from benchmark.cost.clock import Clock
 from benchmark.cost.energy import MEASURED_SECONDS, EnergyMeter
 from benchmark.data import Images, TrainingSet
 from benchmark.models import create
-from benchmark.plan.forecast import kind
+from benchmark.plan.forecast import step_key
 from benchmark.records.measurements import Measurement
 from benchmark.spec import Recipe, Run, digest
 from benchmark.training.count import deployed_macs, deployed_parameters
@@ -190,7 +190,7 @@ class Measurer:
             teacher=run.teacher.student.name if run.teacher else "",
             student=run.student.name,
             method=run.label,
-            kind=kind(run),
+            kind=step_key(run),
             batch_size=run.recipe.batch_size,
             step_seconds=step,
             teacher_seconds=supply,
