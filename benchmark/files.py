@@ -24,6 +24,11 @@ class FileError(UsageError):
     """A file that is there and cannot be used. Says its name and what is wrong with it."""
 
 
+def expanded(path: str) -> Path:
+    """A path as a shell reads it: `~` is the home folder, `$NAME` what the environment says."""
+    return Path(os.path.expandvars(os.path.expanduser(path)))
+
+
 def write_json(path: Path, value: Any) -> None:
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")

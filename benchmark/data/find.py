@@ -1,12 +1,12 @@
 """Where a data set's images are: Parquet files, else a folder of images, else torchvision's own layout."""
 
-import os
 from pathlib import Path
 
 from benchmark.data import folders, parquet, torchvision_layout
 from benchmark.data.naming import enumerated, is_rubbish, refused
 from benchmark.data.source import Source
 from benchmark.errors import UsageError, unknown
+from benchmark.files import expanded
 from benchmark.spec import Dataset
 from benchmark.spec.datasets import KNOWN
 
@@ -55,7 +55,7 @@ def _first(dataset: Dataset, places: list[Path], data_dir: Path | None, download
 
 
 def _places(dataset: Dataset, data_dir: Path | None) -> list[Path]:
-    path = Path(os.path.expanduser(os.path.expandvars(dataset.path))) if dataset.path is not None else None
+    path = expanded(dataset.path) if dataset.path is not None else None
     if path is not None and path.is_absolute():
         return [path]
     if data_dir is None:

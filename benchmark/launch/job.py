@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.errors import UsageError, machine_trouble
+from benchmark.errors import UsageError, machine_trouble, one_line
 from benchmark.launch.signals import Stop, stop_signals
 from benchmark.plan.values import Cohort
 from benchmark.records import Folder, RecordError
@@ -163,7 +163,9 @@ class Attempt:
         try:
             return self._train(run_ids)
         except Exception as error:
-            log.exception("training failed: %s", ", ".join(run_ids))
+            log.error(
+                "training failed: %s: %s", ", ".join(run_ids), one_line(error)
+            )  # its traceback is with the failure
             if machine_trouble(error):
                 raise
             if len(run_ids) > 1 and not isinstance(error, (TeacherError, UsageError)):  # those are the whole cohort's
