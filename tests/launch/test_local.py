@@ -40,7 +40,9 @@ def test_without_a_cluster(sinfo: str | None, path: Path) -> None:
         command(path, "sinfo", sinfo)
     assert choose_executor("auto") == "local"
     assert choose_executor("inline") == "inline"
-    with pytest.raises(UsageError, match=r"'slurm' .* valid: local, inline"):
+    with pytest.raises(
+        UsageError, match=r"'slurm': sinfo does not answer here.* to train on this machine: local, inline"
+    ):
         choose_executor("slurm")
 
 
