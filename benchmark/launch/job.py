@@ -27,6 +27,7 @@ POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 1.2 * STALE_SECONDS
 """How long a worker that is not patient waits for cohorts that others have claimed: they may be dead."""
 
+Executor = Literal["slurm", "local", "inline"]
 Outcome = Literal["finished", "stopped", "busy"]
 
 
@@ -59,9 +60,9 @@ class Job:
     def __call__(self) -> bool:
         """Bring all work to records; False if stopped before. A cohort that fails leaves the others alone."""
         with stop_signals(signal.SIGINT, signal.SIGTERM) as stop:
-            return self.work_off(stop)
+            return self.run_until_stopped(stop)
 
-    def work_off(self, stop: Stop) -> bool:
+    def run_until_stopped(self, stop: Stop) -> bool:
         """The same, stopped by whatever asks for it through `stop`."""
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu  # submitit's local executor takes indices alone

@@ -18,7 +18,7 @@ from methods.base import Batch, Outputs
 CHECKPOINT_SECONDS = 60.0
 
 
-def settle(recipe: Recipe, device: torch.device) -> None:
+def configure_torch(recipe: Recipe, device: torch.device) -> None:
     """Set torch's process-wide switches as a recipe wants them. Raises UsageError for a device that cannot."""
     settle_precision(recipe, device)
     torch.use_deterministic_algorithms(recipe.deterministic or device.type == "cpu")
