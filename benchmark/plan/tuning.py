@@ -6,7 +6,6 @@ their records stay. What was chosen becomes the control `tuned` of the grid: `ME
 
 import math
 import random
-import tomllib
 from collections.abc import Sequence
 from statistics import mean
 
@@ -16,6 +15,7 @@ from benchmark.errors import UsageError
 from benchmark.files import atomic
 from benchmark.records import Folder, Record
 from benchmark.spec import TUNED, Control, Grid, Options, Range, Scalar, Tuning, derive_seed
+from benchmark.spec.value import read_toml
 
 FILE = "tuned.toml"
 
@@ -77,10 +77,7 @@ def with_tuned(grid: Grid, folder: Folder) -> Grid:
     path = folder.path / FILE
     if not path.exists():
         return grid
-    try:
-        options = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not TOML: {error}; --tune writes it again") from None
+    options = read_toml(path, "--tune's choice")
     control = Control(name=TUNED, methods=tuple(options), options=options)
     return grid.model_copy(update={"control": (*(c for c in grid.control if c.name != TUNED), control)})
 

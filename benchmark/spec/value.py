@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -72,6 +74,16 @@ def digest(value: Any, size: int = 5) -> str:
 def derive_seed(*parts: Any) -> int:
     """A 63-bit seed from plain JSON values; unrelated for any two different lists of values."""
     return int(digest(list(parts), size=8), 16) >> 1
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """A TOML file's values. Raises UsageError, which says what the file is, for one that is missing or not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{what} {str(path)!r} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{what} {str(path)!r} is not TOML: {error}") from None
 
 
 def parse(kind: type[AnyValue], raw: Any, source: str) -> AnyValue:
