@@ -45,7 +45,7 @@ def check(architecture: Architecture, recipe: Recipe, classes: int = 10, alone: 
     if architecture.collapsed_map == "refuse" and collapses(architecture.model, shapes, size):
         raise _collapsed(architecture, recipe, classes)
     if alone:
-        _train_alone(network, images[:1], architecture)
+        _train_alone(network, images[:1], architecture, recipe)
     return shapes
 
 
@@ -151,15 +151,16 @@ def _serves(architecture: Architecture, recipe: Recipe, classes: int) -> bool:
     return True
 
 
-def _train_alone(network: Network, image: Tensor, architecture: Architecture) -> None:
+def _train_alone(network: Network, image: Tensor, architecture: Architecture, recipe: Recipe) -> None:
     """A batch norm at 1 x 1 has no statistics of one image."""
+    remedy = 'last_batch = "drop", or another batch_size' if recipe.batch_size > 1 else "a batch_size above 1"
     try:
         with torch.no_grad():
             network.train()(image)
     except Exception as error:
         raise UsageError(
-            f"architecture {architecture.name!r} cannot train on a batch of one image, which the last of an epoch is: "
-            f'last_batch = "drop", or another batch_size ({one_line(error)})'
+            f"architecture {architecture.name!r} cannot train on a batch of one image, which every epoch has: "
+            f"{remedy} ({one_line(error)})"
         ) from None
 
 

@@ -159,7 +159,7 @@ def _pinned(architecture: Architecture) -> Architecture:
 def _sha256(path: Path, architecture: Architecture) -> str:
     try:
         with open_regular(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # BinaryIO lacks readinto
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:  # no regular file, or a path with a null character
         why = getattr(error, "strerror", None) or str(error).rpartition(": ")[2]
     if path.is_dir():
