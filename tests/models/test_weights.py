@@ -13,6 +13,7 @@ import pytest
 import tiny
 import tomli_w
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -415,3 +416,18 @@ def test_zero_epochs_need_no_schedule_and_others_still_do() -> None:
         parse(Recipe, {**tiny.RECIPE.model_dump(), **step, "epochs": 2}, "grid")
     with pytest.raises(UsageError, match="warmup_epochs must stay below the 2 epochs"):
         parse(Recipe, {**tiny.RECIPE.model_dump(), "warmup_epochs": 2, "epochs": 2}, "grid")
+
+
+def test_equal_weights_of_equal_runs_are_equal_files(tmp_path: Path) -> None:
+    """In any process: the library orders its metadata by chance."""
+    paths = [tmp_path / f"{number}.safetensors" for number in range(8)]
+    network = trained()
+    for path in paths:
+        save_weights(path, network, tiny.run("student"))
+    assert len({path.read_bytes() for path in paths}) == 1
+    with safe_open(paths[0], framework="pt") as file:
+        assert file.metadata()["run_id"] == tiny.run("student").id
+        for name, value in network.state_dict().items():
+            assert torch.equal(file.get_tensor(name), value)
+    header = paths[0].read_bytes()[8:]
+    assert header.index(b'"run"') < header.index(b'"run_id"')
