@@ -67,14 +67,14 @@ def _analyse(options: argparse.Namespace) -> int:
     from analysis.report.writing import write_all
     from analysis.runs.load import load
     from analysis.runs.merge import merge
-    from analysis.statistics.evidence import weigh
+    from analysis.statistics.evidence import collect_evidence
     from analysis.statistics.published import FILE, read
     from analysis.tables.main import main_table
     from analysis.tables.markdown import markdown
 
     merged = merge(target, options.merge) if options.merge else None
     results = load(options.folders, include_stale=options.include_stale)
-    evidence = weigh(results.runs, read() if FILE.exists() else None)
+    evidence = collect_evidence(results.runs, read() if FILE.exists() else None)
     problems = [*(merged.conflicts if merged else ()), *results.problems, *_derive_csv(results)]
     written, notes = write_all(results, evidence, options.out or target)
     if not any(path.suffix == ".pdf" for path in written):

@@ -7,8 +7,9 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
+from traceback import extract_tb
 from typing import Any, NoReturn
 
 COMPLETE, FAILED, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -32,7 +33,31 @@ DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO,
 
 
 class UsageError(ValueError):
-    """A wrong name, option, file or folder. Command lines print it as one line and exit with code 2."""
+    """A wrong name, option, file or folder, a line for each. Command lines print them and exit with code 2."""
+
+
+class Refusals:
+    """What is refused, collected so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, None] = {}
+
+    @contextlib.contextmanager
+    def collected(self) -> Iterator[None]:
+        """Note the usage error that the block ends with, if any, and go on after it."""
+        try:
+            yield
+        except usage_errors() as error:
+            self.add(str(error))
+
+    def add(self, reasons: str) -> None:
+        """Note reasons, a line each; what several runs are refused for is told once."""
+        self.reasons |= dict.fromkeys(reasons.splitlines())
+
+    def tell(self) -> None:
+        """Raise UsageError with a line for each reason, if there are any."""
+        if self.reasons:
+            raise UsageError("\n".join(self.reasons))
 
 
 def usage_errors() -> tuple[type[Exception], ...]:
@@ -42,9 +67,18 @@ def usage_errors() -> tuple[type[Exception], ...]:
 
 
 def one_line(error: Exception | None, most: int = 300) -> str:
-    """A library's error for the inside of a message: its type and text without line breaks, no longer than `most`."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    """A library's error for the inside of a message: its type and text without line breaks, no longer than `most`.
+
+    One without a text (an assertion) is told by the line of code that raised it.
+    """
+    text = f"{type(error).__name__}: {' '.join(str(error).split()) or _raised_by(error)}"
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+def _raised_by(error: Exception | None) -> str:
+    """The innermost line of code that is not a helper's for assertions."""
+    lines = [frame.line for frame in extract_tb(error.__traceback__) if "assert" not in frame.name] if error else []
+    return lines[-1] or "" if lines else ""
 
 
 def machine_trouble(error: BaseException | None) -> str | None:

@@ -12,8 +12,9 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from benchmark.errors import UsageError, machine_trouble, one_line
 
@@ -22,6 +23,11 @@ log = logging.getLogger(__name__)
 
 class FileError(UsageError):
     """A file that is there and cannot be used. Says its name and what is wrong with it."""
+
+
+def expanded(path: str) -> Path:
+    """A path as a shell reads it: `~` is the home folder, `$NAME` what the environment says."""
+    return Path(os.path.expandvars(os.path.expanduser(path)))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -83,7 +89,7 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def open_regular(path: Path, flags: int = os.O_RDONLY) -> Iterator[BinaryIO]:
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> Iterator[BufferedRandom | BufferedReader]:
     """An open file. Raises FileError for whatever else has the name: a folder, a pipe or a device, which would block;
     OSError where there is nothing or the disk does not answer.
     """
@@ -96,7 +102,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> Iterator[BinaryIO]:
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise FileError(f"{path} cannot be read: not a regular file")
-    with open(path, "r+b" if flags & os.O_RDWR else "rb", opener=lambda *_: handle) as file:
+    with os.fdopen(handle, "r+b") if flags & os.O_RDWR else os.fdopen(handle, "rb") as file:
         yield file
 
 

@@ -8,7 +8,6 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -28,16 +27,13 @@ from benchmark.errors import (
     run_command,
     usage_errors,
 )
+from benchmark.launch.job import Executor, Settings
 from benchmark.plan.choices import method_options, wanted
 from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
+from benchmark.plan.values import Plan
 from benchmark.records import Folder
 from benchmark.records.sweep import sweep
 from benchmark.spec import Grid, load_grid
-
-if TYPE_CHECKING:
-    from benchmark.launch.job import Settings
-    from benchmark.launch.local import Executor
-    from benchmark.plan.values import Plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(options, console)
     except usage_errors() as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
         return USAGE
     except OSError as error:
         if not (error.filename or machine_trouble(error)):
@@ -112,7 +108,6 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 
 def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
     """Plan, check, launch, watch."""
-    from benchmark.launch.job import Settings
     from benchmark.plan.cells import check_options
     from benchmark.plan.frozen import freeze
     from benchmark.plan.plan import make_plan, only
@@ -158,7 +153,7 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     return conclude(plan, folder, console)
 
 
-def keep_plan(plan: "Plan", grid: Grid, folder: Folder) -> None:
+def keep_plan(plan: Plan, grid: Grid, folder: Folder) -> None:
     """Write down the grid and every run in full: jobs get ids only."""
     from benchmark.plan.frozen import freeze
 
@@ -170,10 +165,10 @@ def keep_plan(plan: "Plan", grid: Grid, folder: Folder) -> None:
 
 
 def train(
-    plan: "Plan",
+    plan: Plan,
     folder: Folder,
-    settings: "Settings",
-    executor: "Executor",
+    settings: Settings,
+    executor: Executor,
     options: argparse.Namespace,
     console: Console,
 ) -> bool:
@@ -195,7 +190,7 @@ def train(
     return True
 
 
-def conclude(plan: "Plan", folder: Folder, console: Console) -> int:
+def conclude(plan: Plan, folder: Folder, console: Console) -> int:
     """Derive the tables, print the results and what is wrong, and say where everything is."""
     found, _ = folder.records()
     folder.write_tables(found)

@@ -102,7 +102,6 @@ def record(dataset: str, pair: tuple[str, str], method: str, seed: int) -> Recor
         fake.run(seed=seed),
         (alone + gain + luck) / 100,
         teacher_top1=teacher_accuracy / 100,
-        teacher_id=teacher.id,
         teacher_weights_sha256=pair[0],
         **relation,
     )
@@ -120,7 +119,8 @@ def record(dataset: str, pair: tuple[str, str], method: str, seed: int) -> Recor
             "teacher_seconds": images * teacher_macs / 6e11,
         }
     )
-    return made.model_copy(update={"run": run, "run_id": run.id, "cost": cost})
+    result = made.result.model_copy(update={"teacher_id": teacher.id})
+    return made.model_copy(update={"run": run, "run_id": run.id, "cost": cost, "result": result})
 
 
 def curve(record: Record) -> list[dict[str, float | int | None]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import fake_results as fake
 
 from analysis.runs.load import load
-from analysis.statistics.evidence import Evidence, weigh
+from analysis.statistics.evidence import Evidence, collect_evidence
 from benchmark.records import Record
 
 
@@ -22,7 +22,7 @@ def graded(gains: dict[str, float], *, seeds: int = 5, pairs: tuple[tuple[str, s
 
 
 def evidence_of(tmp_path: Path, *records: Record) -> Evidence:
-    return weigh(load([fake.write(tmp_path / "grid", *records)]).runs)
+    return collect_evidence(load([fake.write(tmp_path / "grid", *records)]).runs)
 
 
 def lines_of(text: str, start: str) -> list[str]:

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from analysis.figures import Drawing, draw_figures
 from analysis.runs.load import Results, load
 from analysis.statistics.cells import Cell, pool
-from analysis.statistics.evidence import weigh
+from analysis.statistics.evidence import collect_evidence
 from analysis.statistics.published import Match, Published
 
 LONG = (
@@ -96,7 +96,7 @@ def _match(cell: Cell, i: int) -> Match:
 @cache
 def drawn(situation: str) -> tuple[list[Drawing], list[str]]:
     found = results(situation)
-    return draw_figures(found, replace(weigh(found.runs), matches=matches(found)))
+    return draw_figures(found, replace(collect_evidence(found.runs), matches=matches(found)))
 
 
 def texts(figure: Drawing) -> list[Text]:

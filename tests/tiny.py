@@ -18,7 +18,7 @@ from benchmark.records.record import OF_TRAINED
 from benchmark.spec import Architecture, Dataset, Grid, Pair, Recipe, Run
 from benchmark.training.cohort import run_cohort
 from benchmark.training.member import Member, build_student
-from benchmark.training.teacher import Teacher, admit
+from benchmark.training.teacher import Teacher, checked_teacher
 
 CPU = torch.device("cpu")
 DATA = Dataset(name="digits", train=100, validation=20, test=100)
@@ -135,7 +135,7 @@ def trained_members(folder: Path, *runs: Run) -> list[Member]:
 
 
 def teacher(results: Path) -> Teacher:
-    return admit(run(), Folder(results / "teachers"), load(DATA), CPU, expected=None)
+    return checked_teacher(run(), Folder(results / "teachers"), load(DATA), CPU, expected=None)
 
 
 def change_record(results: Path, *, status: str = "done", **result: Any) -> None:

@@ -11,7 +11,7 @@ from analysis.figures.budget_panels import Row, draw
 from analysis.figures.canvas import Drawing, NotDrawnError
 from analysis.runs.alike import CELL
 from analysis.statistics.cells import Cell
-from analysis.statistics.paired import t_interval
+from analysis.statistics.paired import ends, t_interval
 from analysis.style import CONTROL, TEACHER, Style, base_method, display_name
 
 
@@ -54,9 +54,9 @@ def data(runs: pd.DataFrame, cells: Sequence[Cell]) -> list[dict[str, Any]]:
         if not cell.n:
             continue
         group = groups.get((cell.dataset, cell.pair, cell.method), done.iloc[:0])
-        interval = t_interval([100 * float(value) for value in group.top1])
+        low, high = ends(t_interval([100 * float(value) for value in group.top1]))
         row = cell.row("seeds", "n", "state", "top1_percent", "std_percent")
-        row |= {"low": interval.low if interval else None, "high": interval.high if interval else None}
+        row |= {"low": low, "high": high}
         row |= {each.column: getattr(cell, each.column) for each in BUDGETS if each.column != "device_seconds"}
         row["device_seconds"] = _packed_seconds(cell) if cell.dataset in packed else cell.alone_seconds
         rows.append(row | {"measured_on": cell.measured_on, "packed": cell.dataset in packed})

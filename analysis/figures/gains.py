@@ -18,6 +18,7 @@ from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawin
 from analysis.runs.load import plain
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import TRAININGS, CellGain, Comparison
+from analysis.statistics.paired import ends
 from analysis.style import BETTER, WORSE, Style, mark
 
 Column = tuple[str, str]
@@ -48,14 +49,15 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
 
 def _row(found: CellGain | Comparison) -> dict[str, Any]:
     """Of the CSV file; pairs together have none of the names that tell them apart."""
+    low, high = ends(found.interval)
     return {
         "dataset": getattr(found, "dataset", ""),
         "pair": getattr(found, "pair", ""),
         "method": found.method,
         "n": found.n,
         "gain": found.gain,
-        "low": found.interval.low if found.interval else None,
-        "high": found.interval.high if found.interval else None,
+        "low": low,
+        "high": high,
         "effect": found.effect,
         "p": found.p,
         "p_holm": found.p_holm,

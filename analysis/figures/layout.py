@@ -18,12 +18,12 @@ def apart(values: Sequence[float], gaps: Sequence[float], low: float = -np.inf, 
     return [float(place) for place in np.clip(flat, low, max(low, high - steps[-1])) + steps]
 
 
-def swarm(across: Sequence[float], up: Sequence[float], width: float, height: float | None = None) -> list[float]:
+def swarm(across: Sequence[float], up: Sequence[float], width: float) -> list[float]:
     """Where marks go sideways so that none of them overlap: each as near to its own place as those before it let it.
 
-    Marks are ellipses, `width` by `height` (round without it), whose heights `up` stay as they are.
+    Marks are round, `width` across, and their heights `up` stay as they are.
     """
-    x, y = np.array(across, dtype=float), np.array(up, dtype=float) * (width / (height or width))
+    x, y = np.array(across, dtype=float), np.array(up, dtype=float)
     placed = np.full(len(x), np.nan)
     for i in np.lexsort((y, x)):
         near = np.flatnonzero(~np.isnan(placed) & (np.abs(y - y[i]) < width))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def write_all(results: Results, evidence: Evidence, out: Path) -> tuple[list[Path], list[str]]:
     """Write everything below `out`; returns the paths in the order of writing, and why what could not be drawn was not.
 
-    `evidence` is what `weigh` makes of the results.
+    `evidence` is what `collect_evidence` makes of the results.
     """
     # Drawing libraries take most of a second to import: whoever writes a single table need not wait for them.
     from analysis.figures import draw_figures

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.runs.alike import CELL, Row, poolable
 from analysis.runs.measured import joined
 from analysis.runs.revisions import Revisions
-from analysis.runs.shared import pairs_of, place, repeated
+from analysis.runs.shared import cell_and_seed, pairs_of, repeated
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record, key_columns
 from benchmark.spec import Run, digest
@@ -120,8 +120,8 @@ def _settings(run: Run) -> Row:
 def _split(rows: list[Row], include_stale: bool) -> tuple[list[Row], list[Row]]:
     """Rows that count, and those that are left out as stale, which become holes."""
     fresh = [row for row in rows if not row["stale"]]
-    taken = {place(row) for row in fresh}
-    old = [row for row in rows if row["stale"] and place(row) not in taken]
+    taken = {cell_and_seed(row) for row in fresh}
+    old = [row for row in rows if row["stale"] and cell_and_seed(row) not in taken]
     if include_stale:
         return fresh + old, []
     return fresh, [_left_out(row) for row in old]
@@ -196,10 +196,10 @@ def _product_holes(rows: list[Row]) -> Iterator[Row]:
 
 def _still_absent(absent: list[Row], recorded: list[Row]) -> Iterator[Row]:
     """Each hole once, and none where a record stands for the same cell and seed."""
-    seen = {place(row) for row in recorded}
+    seen = {cell_and_seed(row) for row in recorded}
     for row in absent:
-        if place(row) not in seen:
-            seen.add(place(row))
+        if cell_and_seed(row) not in seen:
+            seen.add(cell_and_seed(row))
             yield row
 
 

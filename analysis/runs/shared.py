@@ -34,11 +34,11 @@ def repeated(rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair]) -> list[d
     once, and recorded under the first of them."""
     shared = [row for row in rows if row["pair"] != f"{row['teacher']}_{row['student']}"]
     others = [{**row, "pair": pair.name} for row in shared for pair in pairs if pair.student == row["student"]]
-    taken = {place(row) for row in rows}
-    return [*map(dict, rows), *(row for row in others if place(row) not in taken)]
+    taken = {cell_and_seed(row) for row in rows}
+    return [*map(dict, rows), *(row for row in others if cell_and_seed(row) not in taken)]
 
 
-def place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def cell_and_seed(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """Which cell and seed a row is of."""
     return tuple(row[name] for name in ("dataset", "pair", "method", "seed"))
 

@@ -40,7 +40,7 @@ class Evidence:
     devices: Sequence[str]
 
 
-def weigh(runs: pd.DataFrame, published: Mapping[Key, list[Published]] | None = None) -> Evidence:
+def collect_evidence(runs: pd.DataFrame, published: Mapping[Key, list[Published]] | None = None) -> Evidence:
     """Pool, pair, test and rank the runs of `runs.load`."""
     cells, paired = pool(runs), paired_gains(runs)
     gains = {(gain.dataset, gain.pair, gain.method): gain for gain in cell_gains(paired)}

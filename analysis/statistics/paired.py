@@ -50,6 +50,11 @@ class Interval:
     high: float
 
 
+def ends(interval: Interval | None) -> tuple[float | None, float | None]:
+    """Of an interval that may not be known."""
+    return (interval.low, interval.high) if interval else (None, None)
+
+
 def summarise(values: Sequence[float]) -> Summary:
     n = len(values)
     return Summary(n, fmean(values) if n else None, spread(values) if n > 1 else None)

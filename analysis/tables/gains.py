@@ -4,7 +4,7 @@ from typing import Any
 
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison
-from analysis.statistics.paired import Interval
+from analysis.statistics.paired import Interval, ends
 from analysis.style import NO_VALUE, count, display_name, mark, p_value, signed
 from analysis.tables.main import incomplete
 from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
@@ -76,13 +76,10 @@ def comparison_row(each: Comparison) -> dict[str, Any]:
         ("iqm_points", each.iqm, each.iqm_interval),
         ("improvement", each.improvement, each.improvement_interval),
     ):
-        row |= {name: value, f"{name}_low": None, f"{name}_high": None}
-        if interval:
-            row |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
-    elsewhere = each.elsewhere
-    row |= {
-        "other_pairs_low": elsewhere.low if elsewhere else None,
-        "other_pairs_high": elsewhere.high if elsewhere else None,
+        row[name] = value
+        row[f"{name}_low"], row[f"{name}_high"] = ends(interval)
+    row["other_pairs_low"], row["other_pairs_high"] = ends(each.elsewhere)
+    return row | {
         "hedges_g": each.effect,
         "p": each.p,
         "p_holm": each.p_holm,
@@ -90,4 +87,3 @@ def comparison_row(each: Comparison) -> dict[str, Any]:
         "established": each.established,
         "differs": each.differs,
     }
-    return row

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from analysis.statistics.cells import Cell, pair_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain, Comparison
+from analysis.statistics.paired import ends
 from analysis.style import BETTER, CONTROL, NO_VALUE, TEACHER, WORSE, count, display_name, listing_order, mark, signed
 from analysis.tables.table import Column, Field, Footnotes, Group, Table, by_pair
 
@@ -86,13 +87,10 @@ def _accuracy(cell: Cell, best: bool, second: bool, gain: CellGain | None, most:
 
 
 def _gain_row(gain: CellGain | None) -> dict[str, float | None]:
-    return {
-        "gain_points": gain.gain if gain else None,
-        "gain_low": gain.interval.low if gain and gain.interval else None,
-        "gain_high": gain.interval.high if gain and gain.interval else None,
-        "p": gain.p if gain else None,
-        "p_holm": gain.p_holm if gain else None,
-    }
+    if gain is None:
+        return dict.fromkeys(("gain_points", "gain_low", "gain_high", "p", "p_holm"))
+    low, high = ends(gain.interval)
+    return {"gain_points": gain.gain, "gain_low": low, "gain_high": high, "p": gain.p, "p_holm": gain.p_holm}
 
 
 def _summaries(evidence: Evidence, pairs: int, notes: Footnotes) -> list[tuple[str, dict[str, Field]]]:

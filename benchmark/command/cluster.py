@@ -10,22 +10,21 @@ from rich.console import Console
 from benchmark.command.display import Display
 from benchmark.command.terminal import plain
 from benchmark.errors import UsageError
+from benchmark.launch.job import Executor, Settings
 from benchmark.launch.slurm import scheduler
+from benchmark.plan.values import Plan
 from benchmark.records import Folder, ledger
 from benchmark.records.claims import is_claimed
 
 if TYPE_CHECKING:
-    from benchmark.launch.job import Settings
-    from benchmark.launch.local import Executor
     from benchmark.launch.slurm.submission import Submission
-    from benchmark.plan.values import Plan
 
 LOOK_SECONDS = 1.0
 QUEUE_SECONDS = 60.0
 """How often a watcher asks for the queue at most, and only while no worker is at a run."""
 
 
-def choose_executor(wanted: str) -> "Executor":
+def choose_executor(wanted: str) -> Executor:
     """`auto` means SLURM where a cluster answers, local processes where there is none.
 
     Raises UsageError where a cluster is configured that does not answer: nobody means to train on its login node.
@@ -41,7 +40,7 @@ def choose_executor(wanted: str) -> "Executor":
     raise UsageError(f"executor {wanted!r}: sinfo does not answer here{why}; to train on this machine: local, inline")
 
 
-def submission(plan: "Plan", folder: Folder, settings: "Settings", options: argparse.Namespace) -> "Submission":
+def submission(plan: Plan, folder: Folder, settings: Settings, options: argparse.Namespace) -> "Submission":
     """What is to be submitted. Raises UsageError for a profile, an option or a queue that cannot be used."""
     from benchmark.launch.slurm.profile import load_profile
     from benchmark.launch.slurm.submission import prepare
@@ -61,7 +60,7 @@ def show(wanted: "Submission", console: Console) -> None:
             say(f"  {line}")
 
 
-def submit(plan: "Plan", folder: Folder, settings: "Settings", options: argparse.Namespace, console: Console) -> None:
+def submit(plan: Plan, folder: Folder, settings: Settings, options: argparse.Namespace, console: Console) -> None:
     """Submit what is neither finished nor queued, and say what that was."""
     from benchmark.launch.slurm.submission import submitting
 
@@ -75,7 +74,7 @@ def submit(plan: "Plan", folder: Folder, settings: "Settings", options: argparse
     say("the jobs go on without this command; --status shows how far they are, --cancel takes them out of the queue")
 
 
-def watch(plan: "Plan", folder: Folder, console: Console) -> None:
+def watch(plan: Plan, folder: Folder, console: Console) -> None:
     """Show progress, read from files, until every run has ended or no job is left to train it."""
     say = plain(console)
     asked, open_runs = time.monotonic(), [run.id for run in plan.runs]

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from rich.console import Console
 
@@ -14,12 +14,10 @@ from benchmark.command.terminal import counts, plain, print_problems
 from benchmark.errors import UsageError
 from benchmark.launch.slurm import scheduler
 from benchmark.launch.slurm.scheduler import Queued
+from benchmark.plan.values import Plan
 from benchmark.records import Folder, State, ledger
 from benchmark.records.claims import is_claimed
 from benchmark.records.progress import under_way
-
-if TYPE_CHECKING:
-    from benchmark.plan.values import Plan
 
 Standing = State | Literal["running", "queued", "lost"]
 LOG_LINES = 6
@@ -100,7 +98,7 @@ def print_status(folder: Folder, console: Console) -> None:
         say("run the same command again to submit these runs once more, or with --retry lost only them")
 
 
-def forget_failures(plan: "Plan", folder: Folder, console: Console) -> None:
+def forget_failures(plan: Plan, folder: Folder, console: Console) -> None:
     """Have failed runs and teachers planned again, but none whose job goes on with other runs: that would not come back
     to it, and has the code that it failed with.
     """
@@ -114,7 +112,7 @@ def forget_failures(plan: "Plan", folder: Folder, console: Console) -> None:
                 home.forget_failure(run_id)
 
 
-def left_undone(plan: "Plan", folder: Folder) -> list[str]:
+def left_undone(plan: Plan, folder: Folder) -> list[str]:
     """Runs that jobs left undone which are gone."""
     return list(survey(folder, [run.id for run in plan.runs]).left_by)
 

@@ -3,17 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import mean, stdev
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Column, Table
 
 from benchmark.command.display import clock
+from benchmark.plan.values import Plan
 from benchmark.records import Folder, Record
 from benchmark.spec import Run
-
-if TYPE_CHECKING:
-    from benchmark.plan.values import Plan
 
 SHOWN_RUNS = 3
 
@@ -27,7 +24,7 @@ def counts(states: Iterable[str]) -> str:
     return ", ".join(f"{found[state]} {state.replace('_', ' ')}" for state in ORDER if found[state]) or "none"
 
 
-def print_plan(plan: "Plan", not_applicable: Mapping[str, str], folder: Folder, console: Console) -> None:
+def print_plan(plan: Plan, not_applicable: Mapping[str, str], folder: Folder, console: Console) -> None:
     """Teachers, cohorts, states, what cannot be served and why (by run id), forecast."""
     say = plain(console)
     say(f"{len(plan.runs)} runs in {folder.path}: {counts(plan.states.values())}")

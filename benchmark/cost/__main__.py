@@ -127,9 +127,9 @@ def measure(
 def work(run: Run, classes: dict[str, int]) -> str:
     """Hash of what a run's cost depends on. A forecast's kind leaves out options, which may be of no consequence or of
     much, and the number of classes."""
-    from benchmark.plan.forecast import kind
+    from benchmark.plan.forecast import step_key
 
-    return digest([kind(run), run.options, classes[run.dataset.name]])
+    return digest([step_key(run), run.options, classes[run.dataset.name]])
 
 
 def renamed(measurement: Measurement, run: Run) -> Measurement:

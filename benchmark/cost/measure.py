@@ -17,12 +17,12 @@ from benchmark.cost.clock import Clock
 from benchmark.cost.energy import MEASURED_SECONDS, EnergyMeter
 from benchmark.data import Images, TrainingSet
 from benchmark.models import create
-from benchmark.plan.forecast import kind
+from benchmark.plan.forecast import step_key
 from benchmark.records.measurements import Measurement
 from benchmark.spec import Recipe, Run, digest
 from benchmark.training.count import deployed_macs, deployed_parameters
 from benchmark.training.device import inference_in
-from benchmark.training.loop import settle, step, supply
+from benchmark.training.loop import configure_torch, step, supply
 from benchmark.training.member import Member, build_task
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
@@ -38,7 +38,7 @@ BATCHES = 4
 INFERENCE_BATCH = 128
 
 
-class Bench:
+class IsolatedRun:
     """One run alone, without its teacher's forward."""
 
     def __init__(self, run: Run, data: TrainingSet, classes: int, teacher: Frozen | None) -> None:
@@ -139,32 +139,32 @@ class Measurer:
         Images are noise and networks untrained, which changes nothing of their cost.
         """
         first = runs[0]
-        settle(first.recipe, self.device)
+        configure_torch(first.recipe, self.device)
         data = noise(first.recipe, classes, self.device)
         teacher = untrained(first.teacher, data, classes) if first.teacher else None
-        benches, reasons = [], {}
+        isolated, reasons = [], {}
         for run in runs:
             try:
-                benches.append(Bench(run, data, classes, teacher))
+                isolated.append(IsolatedRun(run, data, classes, teacher))
             except NotApplicableError as reason:
                 reasons[run.label] = str(reason)
-        counts = [bench.count() for bench in benches]
+        counts = [alone.count() for alone in isolated]
         start = time.perf_counter(), time.process_time()
-        batches, supplies = self._rounds(benches, data, teacher)
+        batches, supplies = self._rounds(isolated, data, teacher)
         waited = 1 - (time.process_time() - start[1]) / (time.perf_counter() - start[0])
         busy = round(max(0.0, waited), 3) if self.clock.processor else None
         measured = [
-            self._measurement(bench, *count, batches, supplies if bench.teacher else [0.0])
-            for bench, count in zip(benches, counts, strict=True)
+            self._measurement(alone, *count, batches, supplies if alone.teacher else [0.0])
+            for alone, count in zip(isolated, counts, strict=True)
         ]
         return [each.model_copy(update={"busy": busy}) for each in measured], reasons
 
     def _rounds(
-        self, benches: Sequence[Bench], data: TrainingSet, teacher: Frozen | None
+        self, isolated: Sequence[IsolatedRun], data: TrainingSet, teacher: Frozen | None
     ) -> tuple[list[float], list[float]]:
         """Interleaved, so that a slow moment of the machine meets all alike; seconds of batches and of the teacher."""
         batches, supplies = [], []
-        reading = [bench for bench in benches if bench.teacher]
+        reading = [alone for alone in isolated if alone.teacher]
         for number in range(self.rounds):
             views = data.views(0, 0)
             gathered, (images, _, _) = self.clock.seconds(partial(data.training_batch, views, number % data.steps))
@@ -173,16 +173,16 @@ class Measurer:
             if teacher and reading:
                 seconds, supplied = self.clock.seconds(partial(teacher.outputs, images, data.recipe.teacher_precision))
                 supplies.append(seconds)
-            for bench in benches:
-                bench.measure(self.clock, number, supplied if bench.teacher else None)
+            for alone in isolated:
+                alone.measure(self.clock, number, supplied if alone.teacher else None)
         return batches, supplies
 
     def _measurement(
-        self, bench: Bench, flops: int, memory: int, batches: Sequence[float], supplies: Sequence[float]
+        self, alone: IsolatedRun, flops: int, memory: int, batches: Sequence[float], supplies: Sequence[float]
     ) -> Measurement:
-        run, member = bench.run, bench.member
+        run, member = alone.run, alone.member
         batch, supply = median(batches), median(supplies)
-        step = batch + supply + median(bench.steps)
+        step = batch + supply + median(alone.steps)
         latency, rate = self._inference_of(member)
         return Measurement(
             dataset=run.dataset.name,
@@ -190,18 +190,18 @@ class Measurer:
             teacher=run.teacher.student.name if run.teacher else "",
             student=run.student.name,
             method=run.label,
-            kind=kind(run),
+            kind=step_key(run),
             batch_size=run.recipe.batch_size,
             step_seconds=step,
             teacher_seconds=supply,
             images_per_second=run.recipe.batch_size / step,
-            phase_epochs=bench.phase_epochs,
-            phase_step_seconds=batch + supply + median(bench.phase_steps) if bench.phase_steps else 0.0,
+            phase_epochs=alone.phase_epochs,
+            phase_step_seconds=batch + supply + median(alone.phase_steps) if alone.phase_steps else 0.0,
             step_flops=flops,
-            step_joules=bench.joules(self.energy, step),
+            step_joules=alone.joules(self.energy, step),
             memory_bytes=memory,
             parameters=deployed_parameters(member),
-            macs=deployed_macs(member, bench.data.batch(0, 1)[0]),
+            macs=deployed_macs(member, alone.data.batch(0, 1)[0]),
             latency_seconds=latency,
             inference_batch_size=INFERENCE_BATCH,
             inference_images_per_second=rate,

@@ -1,17 +1,20 @@
 """Where a data set's images are: Parquet files, else a folder of images, else torchvision's own layout."""
 
-import os
 from pathlib import Path
 
 from benchmark.data import folders, parquet, torchvision_layout
 from benchmark.data.naming import enumerated, is_rubbish, refused
 from benchmark.data.source import Source
 from benchmark.errors import UsageError, unknown
+from benchmark.files import expanded
 from benchmark.spec import Dataset
 from benchmark.spec.datasets import KNOWN
 
 OWN = "digits"
 """Comes with scikit-learn."""
+
+PATH = 200
+"""Characters of a path that a message shows."""
 
 
 def names() -> list[str]:
@@ -22,9 +25,18 @@ def names() -> list[str]:
 def find(dataset: Dataset, data_dir: Path | None, download: bool) -> Source:
     """The source of a data set: what its path names, else what lies below the data folder under its name.
 
-    Raises UsageError for a name that is not known, if there are no images, and if columns are chosen of what has none.
-    A data folder that is not there is not made: it may be a slip, and a download would land in it.
+    Raises UsageError for a name that is not known, if there are no images or they may not be read, and if columns are
+    chosen of what has none. A data folder that is not there is not made: it may be a slip, and a download would land in
+    it.
     """
+    try:
+        return _found(dataset, data_dir, download)
+    except OSError as error:  # permissions, names that are too long, a network that is gone
+        where = str(error.filename)[:PATH]
+        raise refused(f"dataset {dataset.name!r}: {where} cannot be read: {error.strerror}") from None
+
+
+def _found(dataset: Dataset, data_dir: Path | None, download: bool) -> Source:
     if data_dir is not None and dataset.name != OWN and not data_dir.is_dir():
         raise refused(f"the data folder {data_dir} does not exist; make it to have data sets downloaded there")
     known = KNOWN.get(dataset.name)
@@ -55,7 +67,7 @@ def _first(dataset: Dataset, places: list[Path], data_dir: Path | None, download
 
 
 def _places(dataset: Dataset, data_dir: Path | None) -> list[Path]:
-    path = Path(os.path.expanduser(os.path.expandvars(dataset.path))) if dataset.path is not None else None
+    path = expanded(dataset.path) if dataset.path is not None else None
     if path is not None and path.is_absolute():
         return [path]
     if data_dir is None:

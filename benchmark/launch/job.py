@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.errors import UsageError, machine_trouble
+from benchmark.errors import UsageError, machine_trouble, one_line
 from benchmark.launch.signals import Stop, stop_signals
 from benchmark.plan.values import Cohort
 from benchmark.records import Folder, RecordError
@@ -27,6 +27,7 @@ POLL_SECONDS = 1.0
 PATIENCE_SECONDS = 1.2 * STALE_SECONDS
 """How long a worker that is not patient waits for cohorts that others have claimed: they may be dead."""
 
+Executor = Literal["slurm", "local", "inline"]
 Outcome = Literal["finished", "stopped", "busy"]
 
 
@@ -59,9 +60,9 @@ class Job:
     def __call__(self) -> bool:
         """Bring all work to records; False if stopped before. A cohort that fails leaves the others alone."""
         with stop_signals(signal.SIGINT, signal.SIGTERM) as stop:
-            return self.work_off(stop)
+            return self.run_until_stopped(stop)
 
-    def work_off(self, stop: Stop) -> bool:
+    def run_until_stopped(self, stop: Stop) -> bool:
         """The same, stopped by whatever asks for it through `stop`."""
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu  # submitit's local executor takes indices alone
@@ -162,7 +163,9 @@ class Attempt:
         try:
             return self._train(run_ids)
         except Exception as error:
-            log.exception("training failed: %s", ", ".join(run_ids))
+            log.error(
+                "training failed: %s: %s", ", ".join(run_ids), one_line(error)
+            )  # its traceback is with the failure
             if machine_trouble(error):
                 raise
             if len(run_ids) > 1 and not isinstance(error, (TeacherError, UsageError)):  # those are the whole cohort's

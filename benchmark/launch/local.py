@@ -13,16 +13,14 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import submitit
 
-from benchmark.launch.job import Job, Settings, Work, job_of
-from benchmark.launch.signals import heeded, stop_signals
+from benchmark.launch.job import Executor, Job, Settings, Work, job_of
+from benchmark.launch.signals import not_ignored, stop_signals
 from benchmark.plan.values import Cohort, Plan
 from benchmark.records import Folder, ledger
-
-Executor = Literal["slurm", "local", "inline"]
 
 LOCAL_TIMEOUT_MINUTES = 60 * 24 * 365
 """submitit ends local jobs after five minutes unless told otherwise."""
@@ -85,7 +83,7 @@ class Local(Launched):
     def wait(self, tick: Callable[[], None], seconds: float = 0.5) -> None:
         interrupted = False
         running = self.jobs
-        with stop_signals(*heeded(signal.SIGTERM, signal.SIGHUP)) as stop:
+        with stop_signals(*not_ignored(signal.SIGTERM, signal.SIGHUP)) as stop:
             while running:
                 try:
                     tick()
@@ -136,7 +134,7 @@ def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit
     """
     gpus = visible_gpus() if settings.device in ("auto", "cuda") else []
     most = len(gpus) or (max(1, cores() // settings.threads) if settings.threads else 1)
-    whole = replace(whole, work=tuple(evened(whole.work, most)))
+    whole = replace(whole, work=tuple(balanced(whole.work, most)))
     workers = min(most, _busy_at_once(whole.work))
     threads = settings.threads or max(1, cores() // workers)
     jobs = []
@@ -153,7 +151,7 @@ def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit
     return jobs
 
 
-def evened(work: Sequence[Work], workers: int) -> list[Work]:
+def balanced(work: Sequence[Work], workers: int) -> list[Work]:
     """The same runs so that workers end together: where too few cohorts are left for the last round, those are cut in
     parts, of LEAST_PART runs or more, for the workers that would stand idle.
 

@@ -51,6 +51,6 @@ def stop_signals(*numbers: signal.Signals, patience: float | None = None) -> Ite
             signal.signal(number, former)
 
 
-def heeded(*numbers: signal.Signals) -> list[signal.Signals]:
+def not_ignored(*numbers: signal.Signals) -> list[signal.Signals]:
     """Those that this process was not started to ignore, as nohup has it ignore the end of its terminal."""
     return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]

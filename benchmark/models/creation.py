@@ -10,11 +10,6 @@ from benchmark.libraries import timm
 from benchmark.models.network import Network
 from benchmark.models.weights import load, timm_options
 from benchmark.spec import TIMM, Architecture, Recipe, derive_seed
-from methods.base import Shapes
-
-USUAL_SIZE = 224
-"""What a network is built for where timm does not say."""
-
 
 THIN = 8
 
@@ -47,15 +42,16 @@ def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int, 
         torch.manual_seed(derive_seed("weights", seed, architecture.identity()))
         try:
             model = timm.create_model(architecture.model, **_sized(architecture.model, options, recipe))
-        except (TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # timm's networks have many ways to refuse an option
             why = one_line(error)
             raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model}: {why}") from None
         if architecture.stem == "small":
             _small_stem(model, architecture)
+    for needed, what in (("feature_info", "feature maps"), ("get_classifier", "class scores")):
+        if not getattr(model, needed, None):
+            raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model} gives no {what}")
     if source is not None and source != TIMM:
         load(model, architecture, recipe, classes)
-    if not hasattr(model, "forward_intermediates") or not getattr(model, "feature_info", None):
-        raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model} gives no feature maps")
     network = Network(model)
     if recipe.channels_last:
         _refuse_thin_shortcuts(model, architecture)
@@ -74,39 +70,6 @@ def _refuse_thin_shortcuts(model: nn.Module, architecture: Architecture) -> None
                 f"architecture {architecture.name!r}: {name} strides over {module.in_channels} channels, which torch "
                 f"corrupts memory with in channels-last layout on some CPUs: channels_last = false, or {THIN} channels"
             )
-
-
-def check(architecture: Architecture, recipe: Recipe, classes: int = 10) -> Shapes:
-    """Build the network and run it once; raises UsageError where a run would fail later."""
-    network = create(architecture, recipe, classes, seed=0)
-    size = recipe.input_size
-    images = torch.zeros(2, recipe.channels, size, size)
-    try:
-        shapes = network.shapes(images)
-    except UsageError as error:
-        raise UsageError(f"architecture {architecture.name!r}: {error}") from None
-    except Exception as error:  # timm's networks have many ways to say that they do not take a size
-        why = one_line(error)
-        raise UsageError(f"architecture {architecture.name!r} does not take {size} x {size} images: {why}") from None
-    if architecture.collapsed_map == "refuse" and collapses(architecture.model, shapes, size):
-        raise _collapsed(architecture, size)
-    return shapes
-
-
-def collapses(model: str, shapes: Shapes, size: int) -> bool:
-    """Whether images smaller than a network is built for leave its last map with one pixel, and with no geometry for
-    methods that compare places."""
-    known = timm.get_pretrained_cfg(model)
-    own_size = known.input_size[-1] if known is not None and known.input_size else USUAL_SIZE
-    return shapes.maps[-1][1:] == (1, 1) and size < own_size
-
-
-def _collapsed(architecture: Architecture, size: int) -> UsageError:
-    stem = "" if architecture.stem == "small" else 'stem = "small", '
-    return UsageError(
-        f"architecture {architecture.name!r}: {size} x {size} images leave {architecture.model} a last map of 1 x 1; "
-        f'choose {stem}upscaled images (a larger input_size), or, if this is meant, collapsed_map = "accept"'
-    )
 
 
 def _sized(model: str, options: dict[str, Any], recipe: Recipe) -> dict[str, Any]:

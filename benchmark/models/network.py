@@ -24,28 +24,48 @@ class Mean(nn.Module):
         return torch.stack([member(x) for member in self.members]).mean(0)
 
 
+class Parts(Mean):
+    """The mean of what several modules make of one part each of an input [B, n D]: of one token each."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = x.chunk(len(self.members), 1)
+        return torch.stack([member(part) for member, part in zip(self.members, parts, strict=True)]).mean(0)
+
+
 class Network(nn.Module):
     """A timm model that returns `Outputs`."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        self._normalised_head = _normalised_head(model)
         first = model.feature_info[0]  # type: ignore[index]
         self.stem = int(bool(STEM.match(str(first["module"]))))  # type: ignore[index]
         self._channels_last_maps = getattr(model, "output_fmt", "NCHW") == "NHWC"
 
     @property
     def classifier(self) -> nn.Module:
-        """What reads the embedding [B, D]: the model's classifier, or the mean of several; a convolution reads it as a
-        map of one pixel. Its parameters are the model's own."""
+        """What reads the embedding [B, D]: the model's classifier, with the batch norm that only it reads through, or
+        the mean of several; a convolution reads it as a map of one pixel. Its parameters are the model's own."""
+        if self._normalised_head is not None:
+            return self.model.get_submodule(self._normalised_head)
         classifier = self.model.get_classifier()  # type: ignore[operator]
-        if isinstance(classifier, tuple | list):
-            return Mean(classifier)
+        members = classifier if isinstance(classifier, tuple | list) else (classifier,)
+        if any(isinstance(member, nn.ModuleList) or not isinstance(member, nn.Module) for member in members):
+            raise self._untappable()
+        if len(members) > 1:
+            return (Parts if self._two_tokens else Mean)(members)
+        if hasattr(classifier, "global_pool"):  # a whole head, whose pooling the embedding has behind it
+            classifier = classifier.fc
         if isinstance(classifier, nn.Conv2d):
             return nn.Sequential(nn.Unflatten(1, (-1, 1, 1)), classifier, nn.Flatten())
-        if not isinstance(classifier, nn.Module):
-            raise self._untappable()
         return classifier
+
+    @property
+    def _two_tokens(self) -> bool:
+        """Whether two classifiers read a token each, of class and of distillation (DeiT, PiT)."""
+        pair = isinstance(self.model.get_classifier(), tuple)  # type: ignore[operator]
+        return pair and getattr(self.model, "global_pool", None) == "token"
 
     def _untappable(self) -> UsageError:
         name = type(self.model).__name__
@@ -56,6 +76,7 @@ class Network(nn.Module):
     def forward(self, images: Tensor) -> Outputs:
         """Outputs of images [B, C, H, W].
 
+        The embedding of a network with two tokens and two classifiers is both tokens, one behind the other.
         Maps are what the blocks give, before a normalisation that comes after the last one (transformers, mixers, wide
         residual networks); the embedding comes after it. Where the last features are not a [B, C, H, W] map (tokens,
         channels-last networks), the last map stands in for the input of pooling.
@@ -63,7 +84,10 @@ class Network(nn.Module):
         last, maps = self.model.forward_intermediates(images, output_fmt="NCHW")  # type: ignore[operator]
         if not isinstance(last, Tensor):  # features at several scales
             raise self._untappable()
-        embedding = self.model.forward_head(last, pre_logits=True)  # type: ignore[operator]
+        if self._two_tokens:  # forward_head would give their mean, which neither classifier reads
+            embedding = torch.cat([self.model.head_drop(last[:, token]) for token in (0, 1)], 1)  # type: ignore[operator]
+        else:
+            embedding = self.model.forward_head(last, pre_logits=True)  # type: ignore[operator]
         if embedding.shape[2:] == (1, 1):
             embedding = embedding.flatten(1)
         is_map = last.dim() == 4 and not self._channels_last_maps
@@ -73,13 +97,12 @@ class Network(nn.Module):
     def shapes(self, images: Tensor) -> Shapes:
         """What `forward` gives for images [B, C, H, W], found by a pass in evaluation mode.
 
-        Raises UsageError if the classifier does not read the embedding: such a network cannot be tapped.
+        Raises UsageError if there is no embedding of one vector per image: such a network cannot be tapped.
         """
         training = self.training
-        self.eval()
-        outputs, direct = self(images), self.model(images)
+        outputs = self.eval()(images)
         self.train(training)
-        if outputs.embedding.dim() != 2 or not torch.allclose(outputs.logits, direct, rtol=1e-4, atol=1e-5):
+        if outputs.embedding.dim() != 2:
             raise self._untappable()
         return Shapes(
             classes=outputs.logits.shape[1],
@@ -88,3 +111,13 @@ class Network(nn.Module):
             pooled_map=tuple(outputs.pooled_map.shape[1:]),
             stem=self.stem,
         )
+
+
+def _normalised_head(model: nn.Module) -> str | None:
+    """The name of a sequence of a batch norm and the classifier (timm's NormLinear), where `get_classifier` gives the
+    linear layer alone and pooled features come before the norm."""
+    classifier = model.get_classifier()  # type: ignore[operator]
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Sequential) and len(module) > 1 and module[-1] is classifier:
+            return name if isinstance(module[0], nn.BatchNorm1d) else None
+    return None

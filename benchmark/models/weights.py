@@ -12,10 +12,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from benchmark.errors import UsageError, one_line
-from benchmark.files import atomic
+from benchmark.errors import Refusals, UsageError, one_line
+from benchmark.files import atomic, expanded, open_regular
 from benchmark.libraries import timm
 from benchmark.spec import TIMM, Architecture, Grid, Recipe, Run
+
+MOST_KEYS, LONGEST_KEY = 6, 60
+"""How many keys of a file a message shows, and how many characters of one."""
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 """What timm's weights are called on the Hugging Face hub, in order of preference."""
@@ -24,9 +27,13 @@ HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 def pin(grid: Grid) -> Grid:
     """The grid with the hash of every file of weights, and the files' whole paths.
 
-    Raises UsageError for a file that cannot be read or is not the one that the grid states the hash of.
+    Raises UsageError for the files that cannot be read or are not the ones that the grid states the hash of.
     """
-    pinned = {name: _pinned(architecture) for name, architecture in grid.architectures.items()}
+    pinned, refusals = {}, Refusals()
+    for name, architecture in grid.architectures.items():
+        with refusals.collected():
+            pinned[name] = _pinned(architecture)
+    refusals.tell()
     return grid.model_copy(update={"architectures": pinned})
 
 
@@ -36,9 +43,7 @@ def weights_file(architecture: Architecture) -> Path:
     Raises UsageError if there are none, or other ones than those that were pinned.
     """
     assert architecture.weights is not None
-    path = Path(architecture.weights)
-    if architecture.weights == TIMM:
-        path = timm_file(architecture)
+    path = timm_file(architecture) if architecture.weights == TIMM else expanded(architecture.weights)
     expected = architecture.weights_sha256
     found = _sha256(path, architecture)
     if expected is not None and found != expected:
@@ -99,10 +104,10 @@ def load(model: nn.Module, architecture: Architecture, recipe: Recipe, classes: 
     this, has other tensors than the model, or is for other classes or, as far as it says, another normalisation.
     """
     path = weights_file(architecture)
-    trained = _recorded_recipe(path)
-    if trained is not None:
-        _check_normalisation(architecture, recipe, trained["mean"], trained["std"])
+    if normalisation := _recorded_normalisation(path):
+        _check_normalisation(architecture, recipe, *normalisation)
     state = _read(path, architecture)
+    _check_names(state, model, path, architecture)
     classifier = model.get_classifier()  # type: ignore[operator]
     name = next((name for name, module in model.named_modules() if module is classifier), None)
     head = state.get(f"{name}.weight")
@@ -153,24 +158,25 @@ def _pinned(architecture: Architecture) -> Architecture:
 
 def _sha256(path: Path, architecture: Architecture) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        why = error.strerror
-        raise UsageError(f"architecture {architecture.name!r}: weights {str(path)!r} cannot be read: {why}") from None
+    except (OSError, ValueError) as error:  # no regular file, or a path with a null character
+        why = getattr(error, "strerror", None) or str(error).rpartition(": ")[2]
+    if path.is_dir():
+        why = "Is a directory"
+    raise UsageError(f"architecture {architecture.name!r}: weights {str(path)!r} cannot be read: {why}")
 
 
-def _recorded_recipe(path: Path) -> dict[str, Any] | None:
-    """The recipe of the run that made a file, for files that this suite wrote."""
+def _recorded_normalisation(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and standard deviation of the run that made a file, for files that this suite wrote."""
     if path.suffix != ".safetensors":
         return None
     try:
         with safe_open(path, framework="numpy") as file:
-            run = (file.metadata() or {}).get("run")
-            recipe: dict[str, Any] | None = json.loads(run)["recipe"] if run else None
-            return recipe
-    except (SafetensorError, OSError, ValueError, KeyError):
-        return None  # reading the tensors will say what is wrong
+            recipe = json.loads(file.metadata()["run"])["recipe"]
+        return tuple(map(float, recipe["mean"])), tuple(map(float, recipe["std"]))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None  # not ours; what is wrong with it, reading the tensors will say
 
 
 def _check_normalisation(
@@ -195,6 +201,30 @@ def _read(path: Path, architecture: Architecture) -> Mapping[str, Any]:
     except Exception as error:  # a damaged or hostile file fails in many ways; none of them runs its code
         raise UsageError(f"architecture {architecture.name!r}: {path} holds no weights: {one_line(error)}") from None
     return state
+
+
+def _check_names(state: Mapping[str, Any], model: nn.Module, path: Path, architecture: Architecture) -> None:
+    """A file that has nothing by the network's names keeps its weights elsewhere, or under a prefix: say where."""
+    wanted = model.state_dict().keys()
+    if wanted & state.keys():
+        return
+    held = ", ".join(_shown(key) + _inside(value) for key, value in list(state.items())[:MOST_KEYS])
+    more = f", ... ({len(state)} keys)" if len(state) > MOST_KEYS else ""
+    expected = ", ".join(map(_shown, list(wanted)[:2]))
+    raise UsageError(
+        f"architecture {architecture.name!r}: {path} does not fit: the network's weights are called {expected}, ..., "
+        f"looked for at the top of the file or under 'state_dict' or 'model'; there it has {held or 'nothing'}{more}"
+    )
+
+
+def _inside(value: Any) -> str:
+    """What a key of a file holds, if it is a table of its own."""
+    return f" (with {', '.join(map(_shown, list(value)[:2]))}, ...)" if isinstance(value, Mapping) and value else ""
+
+
+def _shown(key: object) -> str:
+    """A key of a foreign file, on one line and not too long."""
+    return repr(str(key)[:LONGEST_KEY])
 
 
 def _other_classes(architecture: Architecture, theirs: int, ours: int) -> UsageError:

@@ -29,7 +29,7 @@ class Seconds:
         return self.own + self.teacher
 
 
-def kind(run: Run) -> str:
+def step_key(run: Run) -> str:
     """Hash of what the time of a step depends on: networks, method, batches, precision. Options are left out."""
     teacher = run.teacher.student if run.teacher and _reads(run.method) else None
     recipe = {name: getattr(run.recipe, name) for name in sorted(STEP_FIELDS)} | {"mean": run.recipe.channels}
@@ -92,15 +92,15 @@ def _from_records(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, S
         if cost.cohort_seconds is None or not cost.cohort_size or not run.recipe.epochs:
             continue
         epoch = cost.cohort_seconds / cost.cohort_size / run.recipe.epochs
-        rates.setdefault((kind(run), digest(run.dataset.identified)), []).append(epoch)
+        rates.setdefault((step_key(run), digest(run.dataset.identified)), []).append(epoch)
         if images := training_images(run.dataset):
-            rates.setdefault((kind(run), None), []).append(epoch / images)
+            rates.setdefault((step_key(run), None), []).append(epoch / images)
     found = {}
     for run in runs if rates else ():
         images = training_images(run.dataset)
-        if epoch_rates := rates.get((kind(run), digest(run.dataset.identified))):
+        if epoch_rates := rates.get((step_key(run), digest(run.dataset.identified))):
             found[run.id] = Seconds(run.recipe.epochs * median(epoch_rates), 0.0, "earlier runs")
-        elif images and (image_rates := rates.get((kind(run), None))):
+        elif images and (image_rates := rates.get((step_key(run), None))):
             found[run.id] = Seconds(run.recipe.epochs * images * median(image_rates), 0.0, "earlier runs")
     return found
 
@@ -114,7 +114,7 @@ def _from_steps(runs: Sequence[Run], folder: Folder) -> dict[str, Seconds]:
     found = {}
     for run in runs if steps else ():
         images = training_images(run.dataset)
-        if images and (entry := steps.get(kind(run))):
+        if images and (entry := steps.get(step_key(run))):
             each, origin = entry
             count = images / each.batch_size
             own = run.recipe.epochs * (each.step_seconds - each.teacher_seconds)

@@ -6,16 +6,16 @@ their records stay. What was chosen becomes the control `tuned` of the grid: `ME
 
 import math
 import random
-import tomllib
 from collections.abc import Sequence
 from statistics import mean
 
 import tomli_w
 
 from benchmark.errors import UsageError
-from benchmark.files import FileError, atomic, read_bytes
+from benchmark.files import atomic, read_bytes
 from benchmark.records import Folder, Record
 from benchmark.spec import TUNED, Control, Grid, Options, Range, Scalar, Tuning, derive_seed, parse
+from benchmark.spec.value import parse_toml
 
 FILE = "tuned.toml"
 
@@ -76,13 +76,9 @@ def with_tuned(grid: Grid, folder: Folder) -> Grid:
     """The grid with what was chosen for it, if anything was. Raises UsageError for a file that does not say what."""
     path = folder.part(FILE)
     try:
-        options = tomllib.loads(read_bytes(path).decode())
+        options = parse_toml(read_bytes(path), f"--tune's choice {str(path)!r}")
     except (FileNotFoundError, NotADirectoryError):
         return grid
-    except FileError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not TOML: {error}; --tune writes it again") from None
     control = parse(Control, {"name": TUNED, "methods": tuple(options), "options": options}, str(path))
     return grid.model_copy(update={"control": (*(c for c in grid.control if c.name != TUNED), control)})
 

@@ -20,7 +20,7 @@ SCHEMA = 1
 class Measurement(Value):
     """One method on one pair, trained alone; medians over rounds. `results/README.md` describes every field.
 
-    kind: hash of what the time of a step depends on (`benchmark.plan.forecast.kind`).
+    kind: hash of what the time of a step depends on (`benchmark.plan.forecast.step_key`).
     """
 
     dataset: str

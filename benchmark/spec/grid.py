@@ -1,15 +1,14 @@
 """A grid, as a TOML file states it: which runs, what they are compared with, how options are tuned. No torch here."""
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from benchmark.errors import MOST_THREADS, UsageError, unknown
+from benchmark.errors import MOST_THREADS, unknown
 from benchmark.spec.run import Architecture, Dataset, Pair, Recipe
-from benchmark.spec.value import Count, Fields, Name, Options, Scalar, Value, parse
+from benchmark.spec.value import Count, Fields, Name, Options, Scalar, Value, parse, read_toml
 
 GRIDS = Path(__file__).parents[1] / "grids"
 
@@ -211,13 +210,7 @@ def load_grid(name_or_file: str) -> Grid:
         path = GRIDS / f"{name_or_file}.toml"
         if not path.exists():
             raise unknown("grid", name_or_file, [*grid_names(), "FILE.toml"])
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"grid file {str(path)!r} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"grid file {str(path)!r} is not TOML: {error}") from None
-    return parse(Grid, {"name": path.stem, **raw}, source=str(path))
+    return parse(Grid, {"name": path.stem, **read_toml(path, "grid file")}, source=str(path))
 
 
 def _models(pairs: Any) -> list[str]:

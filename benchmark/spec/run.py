@@ -5,6 +5,7 @@ the same experiment wherever and however they were scheduled.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -53,8 +54,50 @@ class Dataset(Value):
         return {name: value for name, value in super().identity().items() if name != "path"}
 
 
+TAKEN = {
+    "num_classes": "the data set says how many classes there are",
+    "in_chans": "the recipe's mean says how many channels there are",
+    **dict.fromkeys(
+        (
+            "pretrained",
+            "pretrained_cfg",
+            "pretrained_cfg_overlay",
+            "pretrained_filter_fn",
+            "pretrained_model_args",
+            "pretrained_strict",
+            "checkpoint_path",
+            "cache_dir",
+        ),
+        "weights = 'timm' or a file loads weights, so that their hash is in the run's id",
+    ),
+    **dict.fromkeys(
+        (
+            "features_only",
+            "feature_cfg",
+            "feature_cls",
+            "out_indices",
+            "aux_logits",
+            "scriptable",
+            "exportable",
+            "no_jit",
+            "kwargs_filter",
+            "model_cls",
+            "model_cfg",
+            "model_name",
+            "variant",
+            "cfg",
+            "device",
+            "dtype",
+        ),
+        "the suite decides how a network is built and called",
+    ),
+}
+"""Arguments of timm's factories that no architecture may give, and who has the say instead: options shape a network,
+and reach neither its weights nor the number of its classes and channels nor the interface that the suite reads."""
+
+
 class Architecture(Value):
-    """A timm model: `timm.create_model(model, num_classes=..., **options)`.
+    """A timm model: `timm.create_model(model, num_classes=..., **options)`; no option may be one of `TAKEN`.
 
     `stem = "small"` makes the first convolution stride 1 (3x3 where it was larger) and drops the pooling after it,
     the usual change for images of 32 pixels and below. `collapsed_map = "accept"` says that a last map of 1 x 1 is
@@ -73,6 +116,13 @@ class Architecture(Value):
     weights: Annotated[str, Field(min_length=1)] | None = None
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
     revision: Count = 0
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _within_reach(cls, options: Any) -> Any:
+        if isinstance(options, Mapping) and (taken := sorted(TAKEN.keys() & options.keys())):
+            raise ValueError("; ".join(f"{name} is not an option of an architecture: {TAKEN[name]}" for name in taken))
+        return options
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

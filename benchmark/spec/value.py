@@ -2,8 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -74,25 +76,67 @@ def derive_seed(*parts: Any) -> int:
     return int(digest(list(parts), size=8), 16) >> 1
 
 
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """A TOML file's values. Raises UsageError, which says what the file is, for one that is missing or not TOML."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{what} {str(path)!r} cannot be read: {error.strerror}") from None
+    return parse_toml(content, f"{what} {str(path)!r}")
+
+
+def parse_toml(content: bytes, source: str) -> dict[str, Any]:
+    """Raises UsageError, which names the source, for what is not TOML."""
+    try:
+        return tomllib.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{source} is not TOML: {error}") from None
+
+
 def parse(kind: type[AnyValue], raw: Any, source: str) -> AnyValue:
-    """Validate plain values; every complaint becomes one line that names the key and the valid ones."""
+    """Validate plain values; raises UsageError with a line for every entry that is wrong, which names the key and the
+    valid ones."""
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        first = min(error.errors(), key=_explains)
-        where = ".".join(str(part) for part in first["loc"] if "[" not in str(part))  # a union's alternatives
-        if first["type"] == "extra_forbidden":
-            key = str(first["loc"][-1])
-            complaint = str(unknown("key", key, _keys_at(kind, first["loc"][:-1])))
-        elif first["type"] == "value_error":  # one of our own validators, which names the value itself
-            complaint = first["msg"].removeprefix("Value error, ")
-        else:
-            complaint = COMPLAINTS.get(first["type"], first["msg"])
-            if first["loc"][-1:] and first["loc"][-1] in ALTERNATIVES:
-                where, complaint = where.rpartition(".")[0], ALTERNATIVES[first["loc"][-1]]
-            if first["type"] != "missing":
-                complaint += f", got {first['input']!r}"
-        raise UsageError(f"{source}: {where + ': ' if where else ''}{complaint}") from None
+        complaints = [f"{source}: {_complaint(kind, each)}" for each in _telling(error.errors())]
+        raise UsageError("\n".join(complaints)) from None
+
+
+def _telling(errors: Sequence[Any]) -> list[Any]:
+    """One complaint for every entry, those that explain most first, without what follows from others."""
+    entries: dict[tuple[Any, ...], Any] = {}
+    for each in sorted(errors, key=_explains):
+        entries.setdefault(_entry(each), each)
+    whole = {entry[:1] for entry in entries if len(entry) == 2}  # a list may lack entries because they are wrong
+    own = {entry[1:] for entry in entries if entry[:1] == ("recipe",)}  # a teacher's recipe takes them over
+    return [
+        each
+        for entry, each in entries.items()
+        if entry not in whole and not (entry[:1] == ("teacher_recipe",) and entry[1:] in own)
+    ]
+
+
+def _entry(error: Any) -> tuple[Any, ...]:
+    """What the first two parts of a location name, a union's alternatives aside: `architectures.mine`, `recipe.epochs`.
+    All tables that are missing at the top are one."""
+    parts = tuple(part for part in error["loc"] if "[" not in str(part) and part not in ALTERNATIVES)
+    return () if error["type"] == "missing" and len(parts) == 1 else parts[:2]
+
+
+def _complaint(kind: type[Value], error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"] if "[" not in str(part))  # a union's alternatives
+    if error["type"] == "extra_forbidden":
+        complaint = str(unknown("key", str(error["loc"][-1]), _keys_at(kind, error["loc"][:-1])))
+    elif error["type"] == "value_error":  # one of our own validators, which names the value itself
+        complaint = error["msg"].removeprefix("Value error, ")
+    else:
+        complaint = COMPLAINTS.get(error["type"], error["msg"])
+        if error["loc"][-1:] and error["loc"][-1] in ALTERNATIVES:
+            where, complaint = where.rpartition(".")[0], ALTERNATIVES[error["loc"][-1]]
+        if error["type"] != "missing":
+            complaint += f", got {error['input']!r}"
+    return f"{where + ': ' if where else ''}{complaint}"
 
 
 def _explains(error: Any) -> int:

@@ -19,7 +19,7 @@ from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import Grid, Recipe, Run
 from benchmark.speed.reference import Loop, Pictures
-from benchmark.training.loop import settle, step
+from benchmark.training.loop import configure_torch, step
 from benchmark.training.member import Member, build_task
 from benchmark.training.teacher import Frozen
 
@@ -61,7 +61,7 @@ class Cohort:
     """The suite's lock-step over some runs."""
 
     def __init__(self, material: Material) -> None:
-        settle(material.recipe, torch.device("cpu"))
+        configure_torch(material.recipe, torch.device("cpu"))
         self.recipe = material.recipe
         self.data = TrainingSet(material.images, self.recipe, torch.device("cpu"))
         self.teacher = material.teacher(self.recipe)

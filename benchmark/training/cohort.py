@@ -20,16 +20,16 @@ from benchmark.spec import Grid, Recipe, Run
 from benchmark.training import checkpoints
 from benchmark.training.count import cost
 from benchmark.training.evaluation import classification_measures, outputs_on, teacher_measures
-from benchmark.training.loop import Watch, settle, train
+from benchmark.training.loop import Watch, configure_torch, train
 from benchmark.training.member import Member, build_student, build_task
 from benchmark.training.provenance import provenance
-from benchmark.training.teacher import Teacher, admit
+from benchmark.training.teacher import Teacher, checked_teacher
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Bench:
+class Setup:
     """What the members of a cohort share."""
 
     folder: Folder
@@ -66,11 +66,11 @@ def run_cohort(
     Raises TeacherError if the teacher does not pass its gate, UsageError for data or networks that cannot be had.
     """
     recipe = runs[0].recipe
-    settle(recipe, device)
-    bench = _bench(folder, runs[0], grid, device, data_dir)
+    configure_torch(recipe, device)
+    setup = _setup(folder, runs[0], grid, device, data_dir)
     if device.type == "cuda":  # this worker's earlier cohorts may have needed more
         torch.cuda.reset_peak_memory_stats(device)
-    members = [member for run in runs if (member := _member(run, bench, is_mine))]
+    members = [member for run in runs if (member := _member(run, setup, is_mine))]
     if not members:
         return True
 
@@ -78,61 +78,61 @@ def run_cohort(
         for member in (member for member in active if is_mine(member.run.id)):
             checkpoints.save(folder.checkpoints_path(member.run.id), member.state())
 
-    if not train(members, bench.teacher, bench.training, bench.validation, Watch(stop, save, report)):
+    if not train(members, setup.teacher, setup.training, setup.validation, Watch(stop, save, report)):
         return False
     for member in members:
-        _finish(member, bench, grid, len(members), is_mine)
+        _finish(member, setup, grid, len(members), is_mine)
     return True
 
 
-def _bench(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir: Path | None) -> Bench:
+def _setup(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir: Path | None) -> Setup:
     splits = data.load(grid.located(run.dataset), data_dir)
     data.keep(run.dataset, splits, folder.path)
     teacher = None
     if run.teacher is not None:
         expected = grid.expected_accuracy.get(run.dataset.name, {}).get(run.teacher.student.name)
-        teacher = admit(run, folder.teachers, splits, device, expected)
+        teacher = checked_teacher(run, folder.teachers, splits, device, expected)
     training = data.training_data(splits.train, run.recipe, device)
     held_out = (splits.validation, splits.test)
     validation, test = (data.evaluation_data(images, run.recipe, device) for images in held_out)
-    return Bench(folder, run.recipe, splits, training, validation, test, teacher, device)
+    return Setup(folder, run.recipe, splits, training, validation, test, teacher, device)
 
 
-def _member(run: Run, bench: Bench, is_mine: Callable[[str], bool]) -> Member | None:
+def _member(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> Member | None:
     """The run, ready to go on from its newest checkpoint; None if its method cannot serve the pair."""
-    network = build_student(run, bench.splits.classes, bench.device)
-    task = build_task(run, network, bench.teacher.network if bench.teacher else None, bench.training)
+    network = build_student(run, setup.splits.classes, setup.device)
+    task = build_task(run, network, setup.teacher.network if setup.teacher else None, setup.training)
     if reason := methods.unsupported(run.method, task, run.options):
-        origin = provenance(bench.device, run.recipe.deterministic, resumed=0)
+        origin = provenance(setup.device, run.recipe.deterministic, resumed=0)
         result = Result(reason=reason, teacher_id=run.teacher.id if run.teacher else None)
         record = Record(run_id=run.id, status="not_applicable", run=run, result=result, cost=Cost(), provenance=origin)
         if is_mine(run.id):
-            bench.folder.finish(record, [])
+            setup.folder.finish(record, [])
         return None
-    for state in checkpoints.newest_first(bench.folder.checkpoints_path(run.id), run.id, bench.device):
-        member = Member(run, task, network, bench.device, bench.training.steps)
+    for state in checkpoints.newest_first(setup.folder.checkpoints_path(run.id), run.id, setup.device):
+        member = Member(run, task, network, setup.device, setup.training.steps)
         try:
             member.restore(state)
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             log.warning("%s: step %s cannot be gone on from: %s", run.id, state.get("next_step"), one_line(error))
-            network = build_student(run, bench.splits.classes, bench.device)  # half of the other state may be in it
+            network = build_student(run, setup.splits.classes, setup.device)  # half of the other state may be in it
             continue
         log.info("%s goes on from step %d", run.id, member.next_step)
         return member
-    return Member(run, task, network, bench.device, bench.training.steps)
+    return Member(run, task, network, setup.device, setup.training.steps)
 
 
-def _finish(member: Member, bench: Bench, grid: Grid, cohort_size: int, is_mine: Callable[[str], bool]) -> None:
+def _finish(member: Member, setup: Setup, grid: Grid, cohort_size: int, is_mine: Callable[[str], bool]) -> None:
     """Evaluate on the test set, which is read here and nowhere before, and write what is kept, the record last."""
-    folder = bench.folder
-    outputs = outputs_on(member.evaluate, bench.test) if member.diverged_epoch is None else None
-    record = _record(member, outputs, bench, cohort_size)
+    folder = setup.folder
+    outputs = outputs_on(member.evaluate, setup.test) if member.diverged_epoch is None else None
+    record = _record(member, outputs, setup, cohort_size)
     if not is_mine(member.run.id):  # looked at last, as the evaluation takes its time
         log.warning("%s was taken over by another worker, who is to record it", member.run.id)
         return
     if record.status == "done" and outputs is not None:
         if grid.keep_predictions:
-            logits, labels = outputs[0].cpu().numpy(), bench.test.labels.cpu().numpy()
+            logits, labels = outputs[0].cpu().numpy(), setup.test.labels.cpu().numpy()
             save_predictions(folder.predictions_path(record.run_id), logits, labels)
         if grid.keep_weights or member.run.teacher is None:
             save_weights(folder.weights_path(record.run_id), member.network.model, member.run)
@@ -140,24 +140,24 @@ def _finish(member: Member, bench: Bench, grid: Grid, cohort_size: int, is_mine:
     checkpoints.discard(folder.checkpoints_path(record.run_id))
 
 
-def _record(member: Member, outputs: tuple[Tensor, Tensor] | None, bench: Bench, cohort_size: int) -> Record:
-    result = _result(member, outputs, bench)
+def _record(member: Member, outputs: tuple[Tensor, Tensor] | None, setup: Setup, cohort_size: int) -> Record:
+    result = _result(member, outputs, setup)
     return Record(
         run_id=member.run.id,
         status="done" if result.reason is None else "diverged",
         run=member.run,
         result=result,
-        cost=cost(member, bench.teacher, bench.training, cohort_size),
-        provenance=provenance(bench.device, member.run.recipe.deterministic, member.resumed),
+        cost=cost(member, setup.teacher, setup.training, cohort_size),
+        provenance=provenance(setup.device, member.run.recipe.deterministic, member.resumed),
     )
 
 
-def _result(member: Member, outputs: tuple[Tensor, Tensor] | None, bench: Bench) -> Result:
+def _result(member: Member, outputs: tuple[Tensor, Tensor] | None, setup: Setup) -> Result:
     """What the member came to, by its logits [N, K] and embeddings [N, D] on the test set; None if it diverged."""
-    splits = bench.splits
-    values: dict[str, object] = {"test_images": len(bench.test), "test_duplicates": splits.test_duplicates}
+    splits = setup.splits
+    values: dict[str, object] = {"test_images": len(setup.test), "test_duplicates": splits.test_duplicates}
     values["data_sha256"] = splits.sha256
-    teacher = bench.teacher
+    teacher = setup.teacher
     if teacher is not None:
         its = teacher.record
         values |= {"teacher_id": its.run_id, "teacher_weights_sha256": its.result.weights_sha256}
@@ -169,9 +169,9 @@ def _result(member: Member, outputs: tuple[Tensor, Tensor] | None, bench: Bench)
     if not all(torch.isfinite(output).all() for output in outputs):
         last = member.run.recipe.epochs - 1
         return Result.model_validate({**values, "diverged_epoch": last, "reason": "the trained student is not finite"})
-    values |= classification_measures(outputs[0], bench.test.labels)
-    if bench.supplied is not None:
-        values |= teacher_measures(outputs, bench.supplied)
+    values |= classification_measures(outputs[0], setup.test.labels)
+    if setup.supplied is not None:
+        values |= teacher_measures(outputs, setup.supplied)
     if member.curve:
         values |= {key: member.curve[-1][key] for key in ("train_loss", "train_top1", "validation_top1")}
     return Result.model_validate({**values, "weights_sha256": weights_sha256(member.network.model)})

@@ -18,7 +18,7 @@ from methods.base import Batch, Outputs
 CHECKPOINT_SECONDS = 60.0
 
 
-def settle(recipe: Recipe, device: torch.device) -> None:
+def configure_torch(recipe: Recipe, device: torch.device) -> None:
     """Set torch's process-wide switches as a recipe wants them. Raises UsageError for a device that cannot."""
     settle_precision(recipe, device)
     torch.use_deterministic_algorithms(recipe.deterministic or device.type == "cpu")
@@ -83,7 +83,7 @@ def step(
     of the teacher."""
     images, labels, index = data.training_batch(views, number)
     now, epochs = epoch * data.steps + number, members[0].run.recipe.epochs
-    progress = torch.full((), max(0.0, now / (epochs * data.steps)), device=data.device)
+    progress = torch.full((), now / (epochs * data.steps) if now > 0 else 0.0, device=data.device)
     started = time.thread_time()
     supplied = supply(members, teacher, images)
     seconds = time.thread_time() - started

@@ -1,7 +1,7 @@
 """What can be known to fail before any compute is spent: data, networks, methods and their option values."""
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 import methods
 from benchmark.data import Splits, load
 from benchmark.data import check as check_images
-from benchmark.errors import UsageError, unknown
+from benchmark.errors import Refusals, UsageError, unknown
 from benchmark.models import check, is_model, model_names
 from benchmark.spec import Architecture, Dataset, Grid, Recipe, Run
 from benchmark.training.device import check_precision, device_named
@@ -21,54 +21,89 @@ from methods.base import Shapes, Task
 def check_runs(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool) -> dict[str, str]:
     """Read every data set, downloading it if wanted, and build every network and every method of these runs once.
 
-    Returns, by run id, why a method cannot serve a pair. Raises UsageError for the first thing that cannot be had.
+    Returns, by run id, why a method cannot serve a pair. Raises UsageError for all that cannot be had, a line each.
     """
-    classes = _check_data(runs, grid, data_dir, download)
+    refusals = Refusals()
+    sets = _check_data(runs, grid, data_dir, download, refusals)
     distinct = {(run.dataset.name, run.pair, run.label): run for run in runs}
     for run in distinct.values():
         if run.teacher and (difference := other_images(run)):
-            raise UsageError(f"{run.label} on {run.pair}: {difference}")
-    networks = {_network(run, classes): run for run in distinct.values()}
-    networks |= {_network(run.teacher, classes): run.teacher for run in distinct.values() if run.teacher}
-    _check_models([run.student for run in networks.values()], grid.architectures)
-    shapes = {key: check(run.student, run.recipe, key[1]) for key, run in networks.items()}
-    reasons = {}
-    for key, run in distinct.items():
-        teacher = shapes[_network(run.teacher, classes)] if run.teacher else None
-        reasons[key] = _check_method(run, shapes[_network(run, classes)], teacher)
+            refusals.add(f"{run.label} on {run.pair}: {difference}")
+    networks = {_network(run, sets): run for run in distinct.values()}
+    networks |= {_network(run.teacher, sets): run.teacher for run in distinct.values() if run.teacher}
+    shapes: dict[object, Shapes] = {}
+    for key, run in networks.items():
+        if run.student.weights and run.dataset.name not in sets:
+            continue  # whose classes would be compared with none
+        with refusals.collected():
+            _check_model(run.student, grid.architectures)
+            shapes[key] = check(run.student, run.recipe, *key[1:3])
+    reasons: dict[object, str | None] = {}
+    for cell, run in distinct.items():
+        student, teacher = _network(run, sets), _network(run.teacher, sets) if run.teacher else None
+        if student in shapes and (teacher is None or teacher in shapes):
+            with refusals.collected():
+                reasons[cell] = _check_method(run, shapes[student], shapes[teacher] if teacher else None)
+    refusals.tell()
     return {run.id: reason for run in runs if (reason := reasons[run.dataset.name, run.pair, run.label])}
 
 
-def _network(run: Run, classes: Mapping[str, int]) -> tuple[str, int, *tuple[object, ...]]:
-    """What tells the networks of a grid apart: the architecture's name, the number of classes, and what images they
-    have to take."""
+def _network(run: Run, sets: Mapping[str, "Read"]) -> tuple[str, int, bool, *tuple[object, ...]]:
+    """What tells the networks of a grid apart: the architecture's name, the number of classes, whether a batch of one
+    image comes, and what images they have to take."""
+    read = sets.get(run.dataset.name, UNREAD)
     seen = tuple(getattr(run.recipe, field) for field in (*IMAGE_FIELDS, "channels_last"))
-    return run.student.name, classes[run.dataset.name], *seen
+    return run.student.name, read.classes, read.leaves_one(run.recipe), *seen
 
 
-def _check_models(architectures: Sequence[Architecture], named: Mapping[str, Architecture]) -> None:
+def _check_model(architecture: Architecture, named: Mapping[str, Architecture]) -> None:
     """A name that neither timm nor the grid has may be a slip in either."""
-    for architecture in architectures:
-        if not is_model(architecture.model):
-            own = [name for name, each in named.items() if is_model(each.model)]
-            raise unknown("model", architecture.model, [*own, *model_names()])
+    if not is_model(architecture.model):
+        own = [name for name, each in named.items() if is_model(each.model)]
+        raise unknown("model", architecture.model, [*own, *model_names()])
 
 
-def _check_data(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool) -> dict[str, int]:
-    """The number of classes of every data set."""
-    classes: dict[str, int] = {}
+@dataclass(frozen=True)
+class Read:
+    """What networks have to know of a data set: the number of classes, and the labels of its training images [N]."""
+
+    classes: int
+    labels: torch.Tensor
+
+    def leaves_one(self, recipe: Recipe) -> bool:
+        """Whether an epoch has a batch of one image."""
+        images = len(self.labels) - int(torch.isin(self.labels, torch.tensor(recipe.without_classes)).sum())
+        kept = recipe.last_batch == "keep" or images < recipe.batch_size
+        return recipe.epochs > 0 and (recipe.batch_size == 1 or (kept and images % recipe.batch_size == 1))
+
+
+UNREAD = Read(10, torch.zeros(0, dtype=torch.int64))
+"""Stands for a data set that cannot be had, so that the networks are tried nevertheless."""
+
+
+def _check_data(
+    runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool, refusals: Refusals
+) -> dict[str, Read]:
+    """What every data set holds that can be had."""
+    sets: dict[str, Read] = {}
     recipes: dict[Dataset, set[Recipe]] = {}
     for run in runs:
         recipes.setdefault(run.dataset, set()).update(each.recipe for each in (run, run.teacher) if each)
     for dataset, used in recipes.items():
-        splits = load(grid.located(dataset), data_dir, download=download)
-        classes[dataset.name] = splits.classes
-        for images, recipe in product((splits.train, splits.test), used):
-            check_images(images, recipe)
-        for recipe in used:
-            _check_crops(dataset, recipe)
-            _check_classes(splits, dataset, recipe)
-    return classes
+        with refusals.collected():
+            splits = load(grid.located(dataset), data_dir, download=download)
+            sets[dataset.name] = Read(splits.classes, splits.train.labels)
+            for recipe in used:
+                with refusals.collected():
+                    _check_recipe(splits, dataset, recipe)
+    return sets
+
+
+def _check_recipe(splits: Splits, dataset: Dataset, recipe: Recipe) -> None:
+    for images in (splits.train, splits.test):
+        check_images(images, recipe)
+    _check_crops(dataset, recipe)
+    _check_classes(splits, dataset, recipe)
 
 
 def _check_crops(dataset: Dataset, recipe: Recipe) -> None:

@@ -65,7 +65,7 @@ class Teacher(Frozen):
         return outputs.logits, outputs.embedding
 
 
-def admit(run: Run, folder: Folder, splits: Splits, device: torch.device, expected: float | None) -> Teacher:
+def checked_teacher(run: Run, folder: Folder, splits: Splits, device: torch.device, expected: float | None) -> Teacher:
     """The teacher of a cohort, if it passes the gate; TeacherError says why it does not.
 
     It must have a record of an accuracy above what the grid expects (or above chance by three standard errors where

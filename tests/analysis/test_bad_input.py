@@ -14,7 +14,7 @@ from analysis.report import numbers
 from analysis.report.paper import paper
 from analysis.report.summary import summary
 from analysis.runs.load import load
-from analysis.statistics.evidence import weigh
+from analysis.statistics.evidence import collect_evidence
 from analysis.tables.budget import budget_table
 from analysis.tables.gains import gain_table
 from analysis.tables.latex import latex
@@ -35,7 +35,7 @@ STATES = st.sampled_from(
 
 def told(folder: Path) -> str:
     """Everything that is written in words, drawing left aside."""
-    evidence = weigh(load([folder]).runs)
+    evidence = collect_evidence(load([folder]).runs)
     tables = [main_table(evidence), budget_table(evidence), gain_table(evidence), published_table(evidence.matches)]
     named = numbers.named(numbers.numbers(evidence))
     texts = [form(table) for table in tables for form in (markdown, latex)]
@@ -70,7 +70,7 @@ def test_any_part_of_a_grid_gives_right_means_and_names_every_hole(states: list[
             return
         runs = load([path]).runs
         assert told(path)
-        table = main_table(weigh(runs))
+        table = main_table(collect_evidence(runs))
         for row in table.data:
             values = expected.get((row["pair"], row["method"]))
             if row["method"] == "teacher":

@@ -15,7 +15,7 @@ import pytest
 from analysis.__main__ import main
 from analysis.runs.load import load
 from analysis.statistics.cells import Cell, pool
-from analysis.statistics.evidence import weigh
+from analysis.statistics.evidence import collect_evidence
 from analysis.tables.budget import budget_table
 from analysis.tables.main import main_table
 from analysis.tables.markdown import markdown
@@ -33,7 +33,7 @@ def cells_of(*folders: Path) -> dict[tuple[str, str], Cell]:
 
 
 def table_of(*folders: Path) -> Table:
-    return main_table(weigh(load(folders).runs))
+    return main_table(collect_evidence(load(folders).runs))
 
 
 def kd_cell(*folders: Path) -> Cell:
@@ -81,7 +81,7 @@ def test_ties_as_printed_are_all_bold(tmp_path: Path) -> None:
 
 
 def test_cost_table_means_over_seeds_in_one_unit_a_column(tmp_path: Path) -> None:
-    text = markdown(budget_table(weigh(load([fake.full_grid(tmp_path / "grid")]).runs)))
+    text = markdown(budget_table(collect_evidence(load([fake.full_grid(tmp_path / "grid")]).runs)))
     [line] = [line for line in text.splitlines() if line.startswith("| KD")][:1]
     # 30,000 images x (6 x 310,000 + 2 x 14,800,000) FLOPs; seconds 10, 11, 12.
     assert [field.strip() for field in line.split("|")[1:-1]] == ["KD", "12.4", "310", "943.8", "11.0", "4.00"]

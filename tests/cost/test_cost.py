@@ -11,7 +11,7 @@ from torch import nn
 
 from benchmark.cost.__main__ import main
 from benchmark.cost.measure import Measurer
-from benchmark.plan.forecast import forecasts, kind, total, training_images
+from benchmark.plan.forecast import forecasts, step_key, total, training_images
 from benchmark.records import Folder
 from benchmark.records.measurements import Measured, Measurement, read, read_all, write
 from benchmark.spec import Dataset, Run, load_grid
@@ -74,7 +74,7 @@ def row(run: Run, step: float = 2.0, teacher: float = 0.0, phases: int = 0, labe
     values = {name: 1.0 for name in ("images_per_second", "latency_seconds", "inference_images_per_second")}
     names = {"dataset": run.dataset.name, "pair": run.pair, "teacher": "t", "student": "s", "method": label}
     seconds = {"step_seconds": step, "teacher_seconds": teacher, "phase_epochs": phases, "phase_step_seconds": 5.0}
-    batch = {"batch_size": run.recipe.batch_size, "kind": kind(run), "busy": None}
+    batch = {"batch_size": run.recipe.batch_size, "kind": step_key(run), "busy": None}
     return Measurement.model_validate({**counts, **values, **names, **seconds, **batch})
 
 
@@ -159,10 +159,10 @@ def test_kinds_are_told_apart_by_what_a_step_costs() -> None:
     same = [tiny.run("kd", seed=3), tiny.run("kd", epochs=9), tiny.run("kd", options={"kd": {"temperature": 2.0}})]
     other = [tiny.run("sp"), tiny.run("kd", tiny.VIT), tiny.run("kd", batch_size=8), tiny.run("kd", input_size=16)]
     other += [tiny.run("kd", precision="bfloat16"), tiny.run("kd", channels_last=True)]
-    assert {kind(run) for run in same} == {kind(kd)}
-    assert len({kind(run) for run in (kd, *other)}) == 7
+    assert {step_key(run) for run in same} == {step_key(kd)}
+    assert len({step_key(run) for run in (kd, *other)}) == 7
     alone = tiny.TEACHER.model_copy(update={"recipe": tiny.RECIPE, "student": tiny.RESNET})
-    assert kind(tiny.run("student")) == kind(alone)  # labels alone: who would teach does not matter
+    assert step_key(tiny.run("student")) == step_key(alone)  # labels alone: who would teach does not matter
 
 
 def test_data_sets_of_other_classes_are_measured_apart(tmp_path: Path) -> None:
@@ -201,5 +201,6 @@ def test_the_command_measures_a_grid_and_says_what_it_cannot(
     assert str(path) in capsys.readouterr().out.replace("\n", "")
     assert main([*arguments, "--pairs", "a_b"]) == 2
     assert "unknown pair 'a_b'" in capsys.readouterr().err
-    assert main(["--rounds", "0"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["--rounds", "0"])
     assert main(["--methods", "kdd"]) == 2

@@ -11,7 +11,7 @@ import torch
 
 from benchmark.cost import energy
 from benchmark.cost.energy import EnergyMeter
-from benchmark.cost.measure import Bench, Measurer, noise, untrained
+from benchmark.cost.measure import IsolatedRun, Measurer, noise, untrained
 
 
 def zone(powercap: Path, name: str, kind: str, microjoules: int = 0) -> Path:
@@ -109,7 +109,7 @@ def test_what_is_measured_for_seconds_does_not_train(tmp_path: Path) -> None:
     run = tiny.run("rkd_d", learning_rate=1e3)
     assert run.teacher
     data = noise(run.recipe, 10, tiny.CPU)
-    bench = Bench(run, data, 10, untrained(run.teacher, data, 10))
+    bench = IsolatedRun(run, data, 10, untrained(run.teacher, data, 10))
     before = {name: value.clone() for name, value in bench.member.network.named_parameters()}
     assert bench.joules(EnergyMeter(tiny.CPU, tmp_path), seconds=0.5) == 0
     for name, value in bench.member.network.named_parameters():

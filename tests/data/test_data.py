@@ -18,7 +18,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from benchmark.data import Images, Resident, TrainingSet, dataset_names, keep, load
-from benchmark.data.augment import Padded
+from benchmark.data.resident import Padded
 from benchmark.errors import UsageError
 from benchmark.libraries import torchvision
 from benchmark.records import Folder

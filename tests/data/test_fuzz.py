@@ -26,7 +26,7 @@ from benchmark.data import Images, load
 from benchmark.errors import UsageError
 
 FUZZ = settings(
-    max_examples=100,
+    max_examples=60,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -33,6 +33,22 @@ def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(load(pictures.birds(path=path)).train) == 6
 
 
+def test_places_that_cannot_be_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"'birds': .*xxx cannot be read: File name too long"):
+        load(pictures.birds(path="x" * 5000), tmp_path)
+    pictures.folder(tmp_path / "birds", {"train": {"ant": 3, "cat": 3}, "test": {"ant": 1, "cat": 1}})
+    whole = Path.iterdir
+
+    def forbidden(self: Path) -> Any:
+        if self.name == "cat":
+            raise PermissionError(13, "Permission denied", str(self))
+        return whole(self)
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)  # root may read anything
+    with pytest.raises(UsageError, match=r"'birds': .*train/cat cannot be read: Permission denied"):
+        load(pictures.birds(), tmp_path)
+
+
 @pytest.mark.parametrize("fields", [{"label_column": "coarse_label"}, {"image_column": "img"}])
 def test_columns_are_chosen_of_parquet_files_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, str]

@@ -13,7 +13,7 @@ from benchmark.command.cluster import choose_executor
 from benchmark.errors import UsageError
 from benchmark.launch import local
 from benchmark.launch.job import Job, Settings, Work
-from benchmark.launch.local import evened, visible_gpus
+from benchmark.launch.local import balanced, visible_gpus
 from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import load_grid
@@ -40,7 +40,9 @@ def test_without_a_cluster(sinfo: str | None, path: Path) -> None:
         command(path, "sinfo", sinfo)
     assert choose_executor("auto") == "local"
     assert choose_executor("inline") == "inline"
-    with pytest.raises(UsageError, match=r"'slurm' .* valid: local, inline"):
+    with pytest.raises(
+        UsageError, match=r"'slurm': sinfo does not answer here.* to train on this machine: local, inline"
+    ):
         choose_executor("slurm")
 
 
@@ -154,7 +156,7 @@ def test_only_the_last_round_of_cohorts_is_cut(sizes: list[int], teachers: int, 
     work = [Work("teachers", (f"t{i}",)) for i in range(teachers)]
     work += [Work("grid", tuple(f"{i}-{run}" for run in range(size)), "t") for i, size in enumerate(sizes)]
     whole = len(work) - len(sizes) % workers
-    even = evened(work, workers)
+    even = balanced(work, workers)
     assert even[:whole] == work[:whole]
     ids = [run_id for each in even for run_id in each.run_ids]
     assert sorted(ids) == sorted(run_id for each in work for run_id in each.run_ids)

@@ -289,7 +289,6 @@ def test_accepting_a_collapsed_map_is_in_the_run_and_not_in_its_id() -> None:
         ("inception_v3", 32, {}, "timm", "'net' does not take 32 x 32 images"),
         ("test_vit", 32, {}, "small", "test_vit has patches: set its patch_size"),
         ("dla34", 32, {}, "small", "dla34 has a small stem already"),
-        ("deit_tiny_distilled_patch16_224", 32, {"depth": 1}, "timm", "does not read one vector per image"),
         ("coat_tiny", 64, {}, "timm", "timm's CoaT: its classifier does not read one vector"),
         ("volo_d1_224", 64, {}, "timm", "'net': timm's VOLO: .* but several tokens or scales"),
     ],

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Callable
 from functools import partial
@@ -148,6 +149,59 @@ def test_files_that_hold_no_weights(tmp_path: Path) -> None:
     for name in ("garbage.pth", "garbage.safetensors"):
         (tmp_path / name).write_bytes(b"\xff" * 5000)
         refused(f"'resnet': .*{name} holds no weights: ", with_weights(name))
+
+
+PLACES: dict[str, tuple[Callable[[dict[str, Tensor]], Any], str]] = {
+    "under net": (lambda state: {"net": state, "epoch": 3}, r"there it has 'net' \(with 'conv1.weight', .*\), 'epoch'"),
+    "under model_state_dict": (
+        lambda state: {"model_state_dict": state, "optimizer": {}},
+        "it has 'model_state_dict' ",
+    ),
+    "from Lightning": (
+        lambda state: {"state_dict": {f"model.{name}": value for name, value in state.items()}},
+        r"there it has 'model.conv1.weight', 'model.bn1.weight', .* keys\)",
+    ),
+    "empty": (lambda state: {}, "there it has nothing"),
+    "numbers": (lambda state: {"net": 3, "a\nb": 4}, r"there it has 'net', 'a\\nb'"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_weights_that_lie_elsewhere_in_a_file_are_told_by_its_keys(place: str) -> None:
+    arranged, message = PLACES[place]
+    torch.save(arranged(trained().state_dict()), "net.pth")
+    expected = r"net.pth does not fit: the network's weights are called 'conv1.weight', 'bn1.weight', ..., looked for "
+    refused(expected + ".*" + message, with_weights("net.pth"))
+
+
+@pytest.mark.parametrize("run", ["[]", '{"recipe": 3}', '{"recipe": {"mean": 1, "std": ["a"]}}', "[" * 10_000])
+def test_foreign_metadata_states_no_normalisation(run: str, tmp_path: Path) -> None:
+    model, path = trained(), tmp_path / "net.safetensors"
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, path, {"run": run})
+    assert weights_sha256(create(with_weights(path), tiny.RECIPE, 10, seed=0).model) == weights_sha256(model)
+
+
+@pytest.mark.parametrize("path", ["~/net.safetensors", "$HOME/net.safetensors", "${PLACE}/net.safetensors"])
+def test_paths_are_read_as_a_shell_reads_them(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PLACE", str(tmp_path / "home"))
+    assert with_weights(path_of := exported(tmp_path / "home" / "net.safetensors")) == with_weights(path)
+    assert with_weights(path).weights == str(path_of)
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    os.mkfifo("pipe.pth")
+    Path("link.pth").symlink_to("/dev/zero")
+    for name in ("/dev/zero", "pipe.pth", "link.pth"):
+        with pytest.raises(UsageError, match=f"weights '{name}' cannot be read: not a regular file"):
+            with_weights(name)
+
+
+def test_all_weights_that_cannot_be_had_are_told_at_once() -> None:
+    loose = {name: tiny.RESNET.model_copy(update={"name": name, "weights": f"{name}.pth"}) for name in ("one", "other")}
+    with pytest.raises(UsageError) as raised:
+        pin(grid_of(**loose))
+    assert [line.split(": ")[0] for line in str(raised.value).splitlines()] == [f"architecture {n!r}" for n in loose]
 
 
 def test_no_version_of_timm_runs_what_a_file_holds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,11 +36,14 @@ def grid(**changes: Any) -> Grid:
     return Grid(**{**values, **changes})
 
 
+RESULTS = {"done": Result(top1=0.5), "diverged": Result(reason="not finite", diverged_epoch=0)}
+
+
 def record(run: Run, seconds: float | None = None, status: str = "done") -> Record:
     """A run's record, trained in a cohort of two."""
     like = fake.record(fake.run())
     cost = Cost(cohort_seconds=seconds, cohort_size=2)
-    values = {"run_id": run.id, "run": run, "status": status, "result": Result(top1=0.5), "cost": cost}
+    values = {"run_id": run.id, "run": run, "status": status, "result": RESULTS[status], "cost": cost}
     return like.model_copy(update=values)
 
 

@@ -14,7 +14,7 @@ from benchmark.errors import USAGE, UsageError
 from benchmark.grid import main as grid_command
 from benchmark.spec import Recipe
 from benchmark.training.device import in_float32, inference_in, seed_generators
-from benchmark.training.loop import settle
+from benchmark.training.loop import configure_torch
 from methods.base import Outputs
 
 GPU = torch.device("cuda")
@@ -49,7 +49,7 @@ def test_only_convolutions_are_ever_computed_in_tf32_and_only_if_asked_for(gpu: 
     gpu("NVIDIA A100", 8, 0)
     for precision in ("tf32", "float32", "tf32", "bfloat16"):
         torch.backends.cuda.matmul.allow_tf32 = True
-        settle(recipe(precision=precision), GPU)
+        configure_torch(recipe(precision=precision), GPU)
         assert torch.backends.cudnn.allow_tf32 == (precision == "tf32")
         assert not torch.backends.cuda.matmul.allow_tf32
 
@@ -58,7 +58,7 @@ def test_only_convolutions_are_ever_computed_in_tf32_and_only_if_asked_for(gpu: 
 @pytest.mark.parametrize("teachers", ["float32", "tf32"])
 def test_the_teacher_is_computed_in_a_precision_of_its_own(students: str, teachers: str, gpu: Any) -> None:
     gpu("NVIDIA H100", 9, 0)
-    settle(recipe(precision=students, teacher_precision=teachers), GPU)
+    configure_torch(recipe(precision=students, teacher_precision=teachers), GPU)
     with inference_in(tiny.CPU, teachers):
         assert torch.backends.cudnn.allow_tf32 == (teachers == "tf32")
     assert torch.backends.cudnn.allow_tf32 == (students == "tf32")
@@ -69,7 +69,7 @@ def test_a_device_without_tf32_is_named(field: str, gpu: Any) -> None:
     gpu("Tesla T4", 7, 5)
     for device, name in ((GPU, "Tesla T4"), (tiny.CPU, "a CPU")):
         with pytest.raises(UsageError, match=f"^precision 'tf32' needs a GPU .*, not {name}; valid here: float32, bf"):
-            settle(recipe(**{field: "tf32"}), device)
+            configure_torch(recipe(**{field: "tf32"}), device)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")

@@ -86,7 +86,7 @@ def test_a_cohorts_most_memory_on_a_gpu_is_its_own(tmp_path: Path, monkeypatch: 
     """And not that of a larger one which its worker trained before."""
     forgotten: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", forgotten.append)
-    for name in ("settle", "_bench", "_member"):
+    for name in ("configure_torch", "_setup", "_member"):
         monkeypatch.setattr(cohort, name, lambda *args: None)
     for device in ("cuda", "cpu"):
         assert cohort.run_cohort(Folder(tmp_path), [tiny.run()], tiny.GRID, torch.device(device), None)

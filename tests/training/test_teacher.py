@@ -18,7 +18,7 @@ from benchmark.spec import Precision, Run
 from benchmark.training import cohort
 from benchmark.training import teacher as teacher_module
 from benchmark.training.count import training_flops
-from benchmark.training.teacher import Teacher, TeacherError, admit
+from benchmark.training.teacher import Teacher, TeacherError, checked_teacher
 from methods.base import Outputs
 
 pytestmark = pytest.mark.usefixtures("test_methods")
@@ -30,10 +30,10 @@ def admitted(monkeypatch: pytest.MonkeyPatch) -> list[Teacher]:
     teachers: list[Teacher] = []
 
     def keep(*args: Any) -> Teacher:
-        teachers.append(admit(*args))
+        teachers.append(checked_teacher(*args))
         return teachers[-1]
 
-    monkeypatch.setattr(cohort, "admit", keep)
+    monkeypatch.setattr(cohort, "checked_teacher", keep)
     return teachers
 
 
@@ -212,7 +212,7 @@ def test_it_is_checked_as_it_was_evaluated_when_it_was_trained(
         teacher_module, "inference_in", lambda device, precision: asked.append(precision) or plain(device, precision)
     )
     run = tiny.run("kd").model_copy(update={"teacher": own})
-    admit(run, Folder(results / "teachers"), load(tiny.DATA), tiny.CPU, expected=None)
+    checked_teacher(run, Folder(results / "teachers"), load(tiny.DATA), tiny.CPU, expected=None)
     assert set(asked) == {precision}
 
 
@@ -220,7 +220,7 @@ def test_it_is_checked_as_it_was_evaluated_when_it_was_trained(
 def test_the_gate_refuses_students_that_are_shown_other_images(results: Path, field: str, value: Any) -> None:
     run = tiny.run("kd", **{field: value})
     with pytest.raises(TeacherError, match=f"resnet: its teacher teacher gets {field} = .*, it gets"):
-        admit(run, Folder(results / "teachers"), load(tiny.DATA), tiny.CPU, None)
+        checked_teacher(run, Folder(results / "teachers"), load(tiny.DATA), tiny.CPU, None)
 
 
 def test_the_gate_tolerates_two_images(results: Path) -> None:

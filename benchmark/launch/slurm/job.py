@@ -36,7 +36,7 @@ class SlurmJob:
         before, started = self.progress(), time.monotonic()
         with stop_signals(signal.SIGTERM, signal.SIGUSR2, patience=PATIENCE_SECONDS) as stop:
             try:
-                self.job.work_off(stop)
+                self.job.run_until_stopped(stop)
             except Evicted:
                 log.warning("no step boundary came in time; the newest checkpoints have to do")
         if stop.asked == signal.SIGUSR2 or (stop.asked and _is_preempted()):

@@ -1,7 +1,6 @@
 """How jobs are submitted: a profile of sbatch options, from a file and the command line. No torch here."""
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from benchmark.errors import UsageError, unknown
 from benchmark.launch.slurm.scheduler import sbatch_options
 from benchmark.records.code import ROOT
 from benchmark.spec import Value, parse
-from benchmark.spec.value import Size
+from benchmark.spec.value import Size, read_toml
 
 PROFILES = ROOT / "slurm" / "profiles"
 
@@ -96,12 +95,7 @@ def _read(name_or_file: str) -> dict[str, Any]:
         path = PROFILES / f"{name_or_file}.toml"
         if not path.exists():
             raise unknown("profile", name_or_file, [*profile_names(), "FILE.toml"])
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"profile {str(path)!r} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"profile {str(path)!r} is not TOML: {error}") from None
+    return read_toml(path, "profile")
 
 
 def _joined(pairs: Sequence[tuple[str, Option]], source: str) -> dict[str, Option]:

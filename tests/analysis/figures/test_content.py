@@ -12,7 +12,7 @@ from situations import figure_named, marks, texts
 
 from analysis.figures import Drawing, NotDrawnError, gains, learning, published, relation
 from analysis.runs.load import load
-from analysis.statistics.evidence import weigh
+from analysis.statistics.evidence import collect_evidence
 from analysis.statistics.gains import paired_gains, relation_gains
 from analysis.style import KNOWN, listing_order, styles
 
@@ -35,7 +35,7 @@ def _by_method(cells: dict[tuple[str, str], dict[str, Any]]) -> list[dict[str, A
 
 def gains_of(folder: Path) -> Drawing:
     runs = load([folder]).runs
-    evidence = weigh(runs)
+    evidence = collect_evidence(runs)
     [figure] = gains.drawings(evidence, styles(cell.method for cell in evidence.cells))
     return figure
 

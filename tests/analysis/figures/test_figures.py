@@ -12,7 +12,7 @@ from situations import ALL, SITUATIONS, drawn, texts
 from analysis.figures import Drawing, draw_figures
 from analysis.figures.canvas import ONE_COLUMN, TALLEST, TWO_COLUMNS
 from analysis.runs.load import load
-from analysis.statistics.evidence import weigh
+from analysis.statistics.evidence import collect_evidence
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
@@ -27,7 +27,7 @@ def test_every_figure_is_drawn_or_said_why_not(situation: str) -> None:
 def test_nothing_finished_is_nothing_drawn(tmp_path: Path) -> None:
     records = [fake.record(fake.run("kd", seed), status="diverged", reason="loss is inf") for seed in range(3)]
     found = load([fake.write(tmp_path / "grid", *records)])
-    figures, notes = draw_figures(found, weigh(found.runs))
+    figures, notes = draw_figures(found, collect_evidence(found.runs))
     assert figures == []
     assert "figure of accuracy versus budget not drawn: no run has finished" in notes
     assert len(notes) == len(ALL)

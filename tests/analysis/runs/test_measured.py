@@ -8,7 +8,7 @@ import pytest
 from analysis.figures.budget import data
 from analysis.runs.load import load
 from analysis.statistics.cells import pool
-from analysis.statistics.evidence import weigh
+from analysis.statistics.evidence import collect_evidence
 from analysis.tables.budget import budget_table
 from analysis.tables.markdown import markdown
 from benchmark.errors import UsageError
@@ -71,9 +71,9 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 def test_the_budget_table_has_latency_and_memory_where_they_are_known(tmp_path: Path) -> None:
     folder = grid(tmp_path / "grid")
-    assert "Latency" not in markdown(budget_table(weigh(load([folder]).runs)))
+    assert "Latency" not in markdown(budget_table(collect_evidence(load([folder]).runs)))
     fake.measure(folder)
-    text = markdown(budget_table(weigh(load([folder]).runs)))
+    text = markdown(budget_table(collect_evidence(load([folder]).runs)))
     assert "Latency (µs)" in text
     assert "Peak memory (kB)" in text
     assert "both measured on 2-core CPU, 2 threads" in text
@@ -88,7 +88,7 @@ def test_a_runs_energy_is_that_of_its_flops(tmp_path: Path) -> None:
     known = found[found.method != "student"]
     assert known.energy_joules.tolist() == pytest.approx((2e-9 * known.training_flops).tolist())
     assert found.energy_joules[found.method == "student"].isna().all()
-    text = markdown(budget_table(weigh(found)))
+    text = markdown(budget_table(collect_evidence(found)))
     assert "Training energy (" in text
     assert "Training energy likewise" in text
 

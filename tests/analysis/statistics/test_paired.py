@@ -1,6 +1,7 @@
 """Statistics and ranks of numbers: against published worked examples, against scipy, and by simulation."""
 
 from itertools import product
+from math import inf, sqrt
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ from scipy import stats
 
 from analysis.statistics.paired import (
     ALPHA,
+    Summary,
     bootstrap_interval,
     differences_needed,
     effect_size,
     estimate,
     holm,
     interquartile_mean,
+    mean_difference,
     mean_interval,
     paired_t,
     pareto,
@@ -215,3 +218,22 @@ def test_summary_is_the_sample_standard_deviation() -> None:
     assert (summary.n, summary.mean) == (3, 92.0)
     assert summary.std == pytest.approx(7**0.5)
     assert (summarise([5.0]).std, summarise([]).mean) == (None, None)
+
+
+def test_a_difference_of_means_is_judged_by_the_spreads_there_are() -> None:
+    ours, theirs = (90.1, 90.4, 90.2), (89.1, 89.9, 89.3, 89.6)
+    both = mean_difference(summarise(ours), summarise(theirs))
+    welch = stats.ttest_ind(ours, theirs, equal_var=False)
+    assert both
+    assert both.p == pytest.approx(welch.pvalue)
+    interval = welch.confidence_interval()
+    assert both.half_width == pytest.approx((interval.high - interval.low) / 2)
+    # Without a spread of its own a mean is taken to have the other's; an exact one has none to add.
+    std = summarise(ours).std or 0.0
+    for n, error in ((5, std * sqrt(1 / 3 + 1 / 5)), (inf, std / sqrt(3))):
+        one = mean_difference(summarise(ours), Summary(n, 89.9, None))
+        assert one
+        assert one.half_width == pytest.approx(stats.t.ppf(0.975, 2) * error)
+        assert one == mean_difference(Summary(n, 89.9, None), summarise(ours))
+    assert mean_difference(Summary(1, 90.0, None), Summary(1, 89.0, None)) is None
+    assert mean_difference(summarise([90.0, 90.0]), Summary(1, 89.0, None)) is None

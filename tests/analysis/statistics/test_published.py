@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import t, ttest_ind_from_stats
 
 from analysis.runs.load import load
-from analysis.statistics.evidence import weigh
+from analysis.statistics.evidence import collect_evidence
 from analysis.statistics.paired import holm
 from analysis.statistics.published import FILE, METHODS, read
 from analysis.style import KNOWN
@@ -61,7 +61,7 @@ def test_cells_find_their_published_numbers_under_any_spelling(tmp_path: Path) -
         for method in ("student", "kd", "rkd_da", "rkd_d", "kd[temperature=2]")
         for seed in range(2)
     ]
-    evidence = weigh(load([fake.write(tmp_path / "grid", *records)]).runs, read())
+    evidence = collect_evidence(load([fake.write(tmp_path / "grid", *records)]).runs, read())
     found = {match.cell.method: match for match in evidence.matches}
     # RepDistiller's table, resnet32x4 -> resnet8x4; neither RKD's distance term alone nor another temperature is in it.
     values = {method: match.published.value for method, match in found.items()}
@@ -88,7 +88,7 @@ def test_the_first_experiment_stands_beside_its_published_errors(tmp_path: Path)
         for seed, errors in enumerate(counts)
         for run in [fake.run(method, seed, pair, dataset="mnist")]
     ]
-    matches = weigh(load([fake.write(tmp_path / "grid", *records)]).runs, read()).matches
+    matches = collect_evidence(load([fake.write(tmp_path / "grid", *records)]).runs, read()).matches
     rows = {row["method"]: row for row in published_table(matches).data}
     assert {name: row["published_percent"] for name, row in rows.items()} == pytest.approx(
         {"teacher": 99.33, "student": 98.54, "kd": 99.26, "kd@without_3": 97.94}
@@ -111,7 +111,7 @@ def test_both_spreads_count_where_both_are_known(tmp_path: Path) -> None:
         for method, values in accuracies.items()
         for seed, top1 in enumerate(values)
     ]
-    matches = weigh(load([fake.write(tmp_path / "grid", *records)]).runs, read()).matches
+    matches = collect_evidence(load([fake.write(tmp_path / "grid", *records)]).runs, read()).matches
     found = {match.cell.method: match for match in matches}
     assert [found[name].verdict for name in ("teacher", "gkd", "rkd_d")] == ["too few seeds", "within", "outside"]
     tests = [
@@ -125,7 +125,7 @@ def test_one_run_is_judged_by_the_published_spread(tmp_path: Path) -> None:
     pair = ("wrn-28-1", "wrn-28-0.5")
     fake.TEACHERS.setdefault(pair[0], (0.9327, 370_000, 60_000_000))
     folder = fake.write(tmp_path / "grid", fake.record(fake.run("gkd", 0, pair, dataset="cifar10"), 0.9))
-    [_, gkd] = weigh(load([folder]).runs, read()).matches
+    [_, gkd] = collect_evidence(load([folder]).runs, read()).matches
     assert gkd.half_width == pytest.approx(t.ppf(0.975, 9) * 0.21 * sqrt(1 + 1 / 10))
     assert gkd.verdict == "within"
 
@@ -139,7 +139,7 @@ def test_published_gains_and_epochs_stand_beside_the_reproduced_ones(tmp_path: P
         for method, accuracies in cells.items()
         for seed, top1 in enumerate(accuracies)
     ]
-    matches = weigh(load([fake.write(tmp_path / "grid", *records)]).runs, read()).matches
+    matches = collect_evidence(load([fake.write(tmp_path / "grid", *records)]).runs, read()).matches
     rows = {row["method"]: row for row in published_table(matches).data}
     # RepDistiller's table: student 72.50, KD 73.33, SP 72.94.
     gains = {name: (row["published_gain_points"], row["reproduced_gain_points"]) for name, row in rows.items()}
@@ -158,7 +158,7 @@ def test_without_the_student_alone_there_is_no_gain_to_compare(tmp_path: Path) -
     pair = ("resnet32x4", "resnet8x4")
     fake.TEACHERS.setdefault(pair[0], (0.7942, 7_000_000, 1_000_000_000))
     folder = fake.write(tmp_path / "grid", fake.record(fake.run("kd", 0, pair, dataset="cifar100"), 0.7))
-    matches = weigh(load([folder]).runs, read()).matches
+    matches = collect_evidence(load([folder]).runs, read()).matches
     assert {match.cell.method for match in matches} == {"teacher", "kd"}
     assert {(match.published_gain, match.reproduced_gain) for match in matches} == {(None, None)}
 

@@ -8,7 +8,7 @@ import pytest
 from graded import lines_of
 
 from analysis.runs.load import load
-from analysis.statistics.evidence import weigh
+from analysis.statistics.evidence import collect_evidence
 from analysis.statistics.left_out import best_bias, left_out
 from analysis.tables.errors import errors_table, left_out_table
 from analysis.tables.markdown import markdown
@@ -25,7 +25,7 @@ def test_errors_are_counted_where_they_are_few(tmp_path: Path) -> None:
         fake.record(fake.run("student", seed, PAIR), 0.98 + seed / 1000, test_images=10_000) for seed in range(3)
     ]
     records += [fake.record(fake.run("kd", 0, PAIR), 0.99, test_images=10_000)]
-    table = errors_table(weigh(load([fake.write(tmp_path / "grid", *records)]).runs))
+    table = errors_table(collect_evidence(load([fake.write(tmp_path / "grid", *records)]).runs))
     assert table is not None
     text = markdown(table)
     assert lines_of(text, "| Student alone")[0].split("|")[2].strip() == "190.0 ± 10.0"
@@ -36,7 +36,7 @@ def test_errors_are_counted_where_they_are_few(tmp_path: Path) -> None:
     assert rows["student"]["errors"] == pytest.approx(190)
     assert rows["student"]["std_errors"] == pytest.approx(10)
     many = [fake.record(fake.run("student", seed, PAIR), 0.94, test_images=10_000) for seed in range(3)]
-    assert errors_table(weigh(load([fake.write(tmp_path / "many", *many)]).runs)) is None
+    assert errors_table(collect_evidence(load([fake.write(tmp_path / "many", *many)]).runs)) is None
 
 
 def brute_force(logits: np.ndarray, labels: np.ndarray, classes: list[int], biases: np.ndarray) -> int:

@@ -8,7 +8,7 @@ from graded import evidence_of, graded, lines_of
 
 from analysis.report.summary import summary
 from analysis.runs.load import load
-from analysis.statistics.evidence import weigh
+from analysis.statistics.evidence import collect_evidence
 from analysis.tables.gains import gain_table
 from analysis.tables.latex import latex
 from analysis.tables.main import main_table
@@ -125,7 +125,7 @@ def test_states_of_cells_are_told_apart(tmp_path: Path) -> None:
     records += [fake.record(fake.run("sp", seed), status="diverged", reason="loss is inf") for seed in range(2)]
     records += [fake.record(fake.run("fsp", seed), status="not_applicable", reason="widths") for seed in range(2)]
     path = fake.write(tmp_path / "grid", *records, planned=(fake.run("gkd", 0),))
-    text = markdown(main_table(weigh(load([path]).runs)))
+    text = markdown(main_table(collect_evidence(load([path]).runs)))
     assert {"diverged", "n/a", "missing"} <= {word for row in text.splitlines() for word in re.findall(r"[\w/]+", row)}
     assert "Cells without a result say why and are left out of every mean, test and rank." in text
 

@@ -24,7 +24,7 @@ class Acting(Job):
 
     act: Callable[[Stop], None] = field(default=lambda stop: None)
 
-    def work_off(self, stop: Stop) -> bool:
+    def run_until_stopped(self, stop: Stop) -> bool:
         self.act(stop)
         return False
 
