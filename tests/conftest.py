@@ -19,6 +19,11 @@ ROOT = Path(__file__).parent.parent
 torch.set_num_threads(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--torture-minutes", type=float, default=0.8, help="how long commands are killed at random")
+    parser.addoption("--torture-seed", type=int, default=0, help="what the instants and kinds of kills are drawn by")
+
+
 @pytest.fixture(autouse=True)
 def _settings_of_torch() -> Iterator[None]:
     """Training sets process-wide switches; a test leaves them as it found them."""
