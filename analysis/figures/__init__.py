@@ -1,6 +1,9 @@
 """All figures of results: each a module that turns runs into rows and rows into a drawing."""
 
+import os
 from collections.abc import Callable
+
+os.environ["MPLBACKEND"] = "agg"  # files alone are drawn: a notebook's backend, or a screen's, must not be looked for
 
 from analysis.figures import budget, gains, learning, published, ranks, relation
 from analysis.figures.canvas import Drawing, NotDrawnError, settings

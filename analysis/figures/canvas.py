@@ -81,8 +81,10 @@ SETTINGS: dict[Any, Any] = {
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """The look of every figure, in force while it is drawn and written."""
-    with matplotlib.rc_context(SETTINGS):
+    """The look of every figure, in force while it is drawn and written, whatever the user's own matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
         yield
 
 
