@@ -10,6 +10,7 @@ import contract_methods
 import pytest
 import tiny
 import torch
+from hypothesis import settings
 from matplotlib.figure import Figure
 
 from methods.base import REGISTRY, register
@@ -17,6 +18,9 @@ from methods.base import REGISTRY, register
 ROOT = Path(__file__).parent.parent
 
 torch.set_num_threads(1)
+
+settings.register_profile("suite", deadline=None, max_examples=30, derandomize=True)
+settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

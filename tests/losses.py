@@ -5,7 +5,6 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import settings
 from torch import Tensor
 
 from methods.base import Batch, Outputs, Shapes, Task
@@ -18,9 +17,6 @@ NAMES = ["fitnet", "gkd", "kd", "rkd_a", "rkd_d", "rkd_da", "sp"]
 CLASSES = 5
 STUDENT = Shapes(CLASSES, 6, ((3, 8, 8), (3, 8, 8), (4, 4, 4), (6, 2, 2)), (6, 2, 2), stem=1)
 TEACHER = Shapes(CLASSES, 9, ((5, 16, 16), (5, 16, 16), (7, 8, 8), (9, 4, 4)), (9, 4, 4), stem=1)
-
-settings.register_profile("suite", deadline=None, max_examples=30, derandomize=True)
-settings.load_profile("suite")
 
 
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

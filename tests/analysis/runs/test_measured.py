@@ -65,7 +65,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     fake.measure(folder)
     [path] = (folder / "measured").iterdir()
     path.write_text("{", encoding="utf-8")
-    with pytest.raises(UsageError, match=f"{path} cannot be read"):
+    with pytest.raises(UsageError, match=f"{path} is not JSON"):
         load([folder])
 
 

@@ -28,9 +28,9 @@ def born_again(seed: int) -> Record:
     run = fake.run("kd", seed, PAIRS[0], label="kd@born_again")
     assert run.teacher is not None
     own = run.teacher.model_copy(update={"student": Architecture(name="resnet_s", model="resnet_s")})
-    return fake.record(run, 0.91).model_copy(
-        update={"run": (again := run.model_copy(update={"teacher": own})), "run_id": again.id}
-    )
+    again, like = run.model_copy(update={"teacher": own}), fake.record(run, 0.91)
+    result = like.result.model_copy(update={"teacher_id": own.id})
+    return like.model_copy(update={"run": again, "run_id": again.id, "result": result})
 
 
 def test_a_born_again_student_is_in_the_table_of_every_pair_it_is_the_student_of(tmp_path: Path) -> None:
