@@ -48,8 +48,12 @@ class Place:
         new.rename(self.pace)
 
     def arguments(self, *more: str, memory: str = MEMORY) -> list[str]:
-        where = ["--grid", str(self.home / f"{self.name}.toml"), "--results-dir", str(self.results)]
-        return [*where, "--slurm", memory, "--slurm", "time=10", *more]
+        """The grid and where its results land, memory and time, unless `more` says otherwise: nothing is given twice."""
+        given = {text.removeprefix("--slurm=").partition("=")[0] for text in more}
+        where = [] if "--results-dir" in given else ["--results-dir", str(self.results)]
+        usual = [text for text in (memory, "time=10") if text.partition("=")[0] not in given]
+        settings = [part for text in usual for part in ("--slurm", text)]
+        return ["--grid", str(self.home / f"{self.name}.toml"), *where, *settings, *more]
 
     def grid(self, *arguments: str, memory: str = MEMORY) -> int:
         """The command, here."""

@@ -94,7 +94,7 @@ def test_what_was_measured_before_stays(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has schema version 0; this suite reads 1"):
         read(path)
     path.write_text("{")
-    with pytest.raises(ValueError, match=r"\.json cannot be read"):
+    with pytest.raises(ValueError, match=r"\.json is not JSON"):
         read(path)
 
 
