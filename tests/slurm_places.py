@@ -48,7 +48,7 @@ class Place:
         new.rename(self.pace)
 
     def arguments(self, *more: str, memory: str = MEMORY) -> list[str]:
-        """The grid and where its results land, memory and time, unless `more` says otherwise: nothing is given twice."""
+        """The grid, where its results land, memory and time, unless `more` says otherwise: nothing is given twice."""
         given = {text.removeprefix("--slurm=").partition("=")[0] for text in more}
         where = [] if "--results-dir" in given else ["--results-dir", str(self.results)]
         usual = [text for text in (memory, "time=10") if text.partition("=")[0] not in given]
