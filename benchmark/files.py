@@ -102,7 +102,11 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> Iterator[BufferedRando
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise FileError(f"{path} cannot be read: not a regular file")
-    with os.fdopen(handle, "r+b") if flags & os.O_RDWR else os.fdopen(handle, "rb") as file:
+
+    def opened(*_: object) -> int:
+        return handle
+
+    with open(path, "r+b", opener=opened) if flags & os.O_RDWR else open(path, "rb", opener=opened) as file:
         yield file
 
 
