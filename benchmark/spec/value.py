@@ -110,6 +110,8 @@ def _telling(errors: Sequence[Any]) -> list[Any]:
         entries.setdefault(_entry(each), each)
     whole = {entry[:1] for entry in entries if len(entry) == 2}  # a list may lack entries because they are wrong
     own = {entry[1:] for entry in entries if entry[:1] == ("recipe",)}  # a teacher's recipe takes them over
+    if () in own:  # and there is none to take them from
+        entries.pop((), None)
     return [
         each
         for entry, each in entries.items()

@@ -1,10 +1,13 @@
 """Which executor, how many workers, how many threads. Nothing is trained here."""
 
+import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 from submitit.core.utils import JobPaths
@@ -165,3 +168,21 @@ def test_only_the_last_round_of_cohorts_is_cut(sizes: list[int], teachers: int, 
     assert all(each in work or len(each.run_ids) >= local.LEAST_PART for each in cut)
     if min(sizes, default=0) >= local.LEAST_PART * workers and cut:
         assert len(cut) > workers / 2
+
+
+def test_a_run_that_fails_is_one_line_and_its_traceback_lies_with_the_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*arguments: Any) -> bool:
+        raise ValueError("no such\nluck")
+
+    run = tiny.run("student").model_copy(update={"teacher": None})
+    job = tiny.job_for(tmp_path, [run])
+    job = replace(job, work=tuple(replace(work, teacher_id=None) for work in job.work))
+    monkeypatch.setattr("benchmark.training.cohort.run_cohort", broken)
+    assert job()
+    (said,) = [record for record in caplog.records if "failed" in record.getMessage()]
+    assert said.getMessage() == f"training failed: {run.id}: ValueError: no such luck"
+    assert said.exc_info is None
+    kept = json.loads(Folder(tmp_path / "grid").failure_path(run.id).read_text())
+    assert kept["log"].startswith("Traceback")
