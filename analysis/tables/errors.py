@@ -84,7 +84,7 @@ def _field(cell: Cell, notes: Footnotes) -> Field:
 
 
 def _left_out_fields(runs: Sequence[LeftOut]) -> tuple[Field, ...]:
-    def mean(name: str, decimals: int = 1) -> Field:
+    def mean(name: str, decimals: int = min(1, len(runs) - 1)) -> Field:  # a single run's counts are whole numbers
         summary = summarise([float(getattr(run, name)) for run in runs])
         assert summary.mean is not None
         spread = "" if summary.std is None else f"{summary.std:.{decimals}f}"
@@ -103,5 +103,6 @@ def _left_out_caption(found: Sequence[LeftOut]) -> str:
     return (
         f"Students whose transfer set lacks a class ({which}): test errors, mean ± standard deviation over n seeds, as "
         "trained, and after the bias of the class was raised to where test accuracy is best, chosen on the test images "
-        "themselves, as Hinton et al. (2014) do."
+        "themselves, as Hinton et al. (2014) do. Predictions are kept in half precision, which may decide an image "
+        "otherwise than the table of errors."
     )
