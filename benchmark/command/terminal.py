@@ -49,11 +49,15 @@ def print_plan(plan: Plan, not_applicable: Mapping[str, str], folder: Folder, co
     say(f"to train: {len(plan.missing_teachers)} teachers, {runs} runs; forecast time: {cost}")
 
 
+ENDED = {"not_applicable": "n/a", "diverged": "diverged"}
+"""States of runs whose records say why they have no accuracy."""
+
+
 def print_results(
     runs: Sequence[Run], records: Mapping[str, Record], states: Mapping[str, str], console: Console
 ) -> None:
     """Test accuracy by method and pair, of the runs that were asked for: mean ± standard deviation over seeds, and how
-    those stand that have none. As many pairs stand side by side as the terminal is wide."""
+    those stand that have none; then why they ended so. As many pairs stand side by side as the terminal is wide."""
     cells: dict[str, dict[str, list[Run]]] = {}
     for run in runs:
         cells.setdefault(f"{run.dataset.name}: {run.pair}", {}).setdefault(run.label, []).append(run)
@@ -65,6 +69,11 @@ def print_results(
         for method in methods:
             table.add_row(method, *(_accuracy(cells[pair].get(method, []), records, states) for pair in shown))
         console.print(table)
+    ended = [(ENDED[states[run.id]], run) for run in runs if states[run.id] in ENDED]
+    for line in dict.fromkeys(
+        f"{how}: {run.label} on {run.pair}: {records[run.id].result.reason}" for how, run in ended
+    ):
+        plain(console)(line)
 
 
 def _accuracy(runs: Sequence[Run], records: Mapping[str, Record], states: Mapping[str, str]) -> str:

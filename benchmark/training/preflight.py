@@ -26,9 +26,10 @@ def check_runs(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download:
     refusals = Refusals()
     sets = _check_data(runs, grid, data_dir, download, refusals)
     distinct = {(run.dataset.name, run.pair, run.label): run for run in runs}
-    for run in distinct.values():
-        if run.teacher and (difference := other_images(run)):
-            refusals.add(f"{run.label} on {run.pair}: {difference}")
+    others = {(run.pair, other_images(run)): run.label for run in reversed(distinct.values()) if run.teacher}
+    for (pair, difference), label in reversed(others.items()):  # methods of a pair tell it once, by the first
+        if difference:
+            refusals.add(f"{label} on {pair}: {difference}")
     networks = {_network(run, sets): run for run in distinct.values()}
     networks |= {_network(run.teacher, sets): run.teacher for run in distinct.values() if run.teacher}
     shapes: dict[object, Shapes] = {}
