@@ -42,13 +42,10 @@ class Limits:
     jobs: int | None = None
 
 
-def answers() -> bool:
-    """Whether jobs can be submitted: sbatch alone may be left over from a package."""
-    return silence() == ""
-
-
 def silence() -> str | None:
-    """Why no job can be submitted: "" if one can, None where there is no SLURM, else what sinfo says."""
+    """Why no job can be submitted: "" if one can, None where there is no SLURM, else what sinfo says. sbatch may be
+    left over from a package.
+    """
     if not shutil.which("sbatch") or not shutil.which("sinfo"):
         return None
     try:

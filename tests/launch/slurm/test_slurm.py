@@ -62,7 +62,7 @@ class Faulty(Student):
 
 @pytest.fixture(scope="module", autouse=True)
 def trial() -> Iterator[None]:
-    if not (scheduler.answers() and (run_home() / "slurmctld.pid").exists()):
+    if not (scheduler.silence() == "" and (run_home() / "slurmctld.pid").exists()):
         why = 'no cluster of slurm/cluster.sh answers: eval "$(slurm/cluster.sh up)"'
         pytest.fail(why) if os.environ.get("REQUIRE_SLURM") else pytest.skip(why)
     yield
@@ -301,7 +301,7 @@ def disturbed(taught: Callable[[str], Place]) -> Disturbed:
     shell.communicate()
     os.kill(own("slurmctld"), signal.SIGKILL)
     start("slurmctld")
-    wait_until(scheduler.answers)
+    wait_until(lambda: scheduler.silence() == "")
     wait_until(lambda: set(scheduler.queue(place.jobs())) == set(place.jobs()))
     found.seen["restarts after the controller's"] = [restarts(job_id) for job_id in place.jobs()]
 
