@@ -11,6 +11,7 @@ from analysis.runs.alike import CELL, Row, poolable
 from analysis.runs.measured import joined
 from analysis.runs.revisions import Revisions
 from analysis.runs.shared import cell_and_seed, pairs_of, repeated
+from analysis.style import LABELS
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record, key_columns
 from benchmark.spec import Run, digest
@@ -47,6 +48,7 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
         found = {**{each.run_id: each for each in students}, **found}
     if not found:
         raise UsageError(f"no valid record of a student in {', '.join(map(str, folders))}{_first(problems)}")
+    LABELS.update({name: text for each in found.values() for name, text in (each.provenance.labels or {}).items()})
     planned = [_planned(Folder(path), {each.run_id for each in members}) for path, members in records.items()]
     revisions = Revisions.newest([each.run for each in found.values()] + [run for each in planned for run in each.runs])
     current, stale = _split([_row(record, revisions) for record in found.values()], include_stale)

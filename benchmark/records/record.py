@@ -108,7 +108,7 @@ class Cost(Value):
 
 
 class Provenance(Value):
-    """Where the numbers come from."""
+    """Where the numbers come from; `labels` is what methods that are not the suite's call themselves for people."""
 
     finished: str
     host: str
@@ -120,6 +120,7 @@ class Provenance(Value):
     versions: dict[str, str]
     resumed: Count = 0
     job: str | None = None
+    labels: dict[str, str] | None = None
 
 
 class Record(Value):
