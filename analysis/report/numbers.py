@@ -133,11 +133,11 @@ def macros(names: dict[str, Number]) -> str:
     lines = ["% Numbers of this results folder; made by `python -m analysis`, not to be edited."]
     for name, number in names.items():
         meaning = number.meaning.encode("ascii", "backslashreplace").decode()
-        lines.append(f"\\newcommand{{\\{name}}}{{\\ensuremath{{{_mathematics(number.text)}}}}}% {meaning}")
+        lines.append(f"\\newcommand{{\\{name}}}{{\\ensuremath{{{mathematics(number.text)}}}}}% {meaning}")
     return "\n".join([*lines, ""])
 
 
-def _mathematics(text: str) -> str:
+def mathematics(text: str) -> str:
     return escape(text).replace("$", "").replace(r"\textless{}", "<")
 
 
