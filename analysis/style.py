@@ -8,8 +8,8 @@ from typing import Literal
 
 from benchmark.spec import digest
 
-BETTER, WORSE = "*", "†"
-"""Marks of what is established against the student alone."""
+BETTER, WORSE, EQUIVALENT = "*", "†", "="
+"""Marks of what is shown against the student alone: by tests, and by lying within a margin of it."""
 
 CONTROL = "student"
 """The method that learns from labels alone: the baseline of every comparison."""
@@ -37,10 +37,6 @@ WINE, INDIGO, MAROON = "#882255", "#332288", "#661100"
 SPARE_COLOURS = (ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, WINE, INDIGO)
 SPARE_MARKERS: tuple[Marker, ...] = ("*", "d", "p", (4, 1, 0))
 """Markers that no method of the suite has, so that a third party's method never looks like one of them."""
-
-
-def mark(established: bool, gain: float) -> str:
-    return "" if not established else BETTER if gain > 0 else WORSE
 
 
 @dataclass(frozen=True)
