@@ -24,6 +24,7 @@ from benchmark.errors import (
     USAGE,
     UsageError,
     machine_trouble,
+    refuse,
     run_command,
     usage_errors,
 )
@@ -42,8 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(options, console)
     except usage_errors() as error:
-        print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
-        return USAGE
+        return refuse(error)
     except OSError as error:
         if not (error.filename or machine_trouble(error)):
             raise
