@@ -126,10 +126,12 @@ def _reference(folder: Path) -> Path:
     found = REFERENCE / folder.resolve().name
     if not found.is_dir():
         known = sorted(path.name for path in REFERENCE.glob("*") if (path / "records").is_dir())
-        raise UsageError(
-            f"there is no reference {str(found)!r}; say with --against what to compare with (references: "
-            f"{', '.join(known) or 'none'})"
+        here = (
+            f"references: {', '.join(known)}"
+            if known
+            else "references lie in the repository, not in an installed wheel"
         )
+        raise UsageError(f"there is no reference {str(found)!r}; say with --against what to compare with ({here})")
     return found
 
 

@@ -17,7 +17,7 @@ EXIT_CODES = (
     "exit codes: 0 every run has a record; 1 some failed; 2 wrong usage; 3 stopped or submitted; 130 interrupted"
 )
 
-LISTED = ("grid", "method", "model")
+LISTED = ("grid", "method", "model", "dataset", "control")
 """What the command line lists."""
 
 MANY = 60

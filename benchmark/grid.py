@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     if options.list:
-        print("\n".join(available(options.list)))
+        print("\n".join(available(options.list, options.grid)))
         return COMPLETE
     if options.export:
         return export(options.export, options.results_dir)
