@@ -3,8 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
@@ -50,12 +49,12 @@ class Reporter:
         self._run_ids = [run.id for run in runs]
         self._written = 0.0
 
-    def __enter__(self) -> "Reporter":
+    def __enter__(self) -> Self:
         self._clear()
         self._write(())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         remove(self._path)
 
     def _clear(self) -> None:
