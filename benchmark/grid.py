@@ -16,6 +16,7 @@ from benchmark.command.listing import available, export
 from benchmark.command.options import parser
 from benchmark.command.status import forget_failures, left_undone, print_status
 from benchmark.command.terminal import plain, print_plan, print_problems, print_results
+from benchmark.console import Terminal
 from benchmark.errors import (
     COMPLETE,
     FAILED,
@@ -38,7 +39,7 @@ from benchmark.spec import Grid, load_grid
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser(__doc__).parse_args(arguments)
-    console = Console(markup=False, highlight=False)
+    console = Terminal()
     try:
         return run(options, console)
     except usage_errors() as error:

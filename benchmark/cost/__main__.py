@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from benchmark.console import Terminal
 from benchmark.errors import USAGE, Parser, number, run_command, threads, usage_errors
 from benchmark.plan.choices import method_names, names
 from benchmark.records import Folder
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        run(options, Console())
+        run(options, Terminal())
     except usage_errors() as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE

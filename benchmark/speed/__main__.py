@@ -18,6 +18,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmark.console import Terminal
 from benchmark.errors import USAGE, Parser, UsageError, number, run_command, threads, usage_errors
 from benchmark.files import write_json
 from benchmark.records.measurements import device_slug
@@ -29,7 +30,7 @@ BATCHES = 8
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        run(options, Console())
+        run(options, Terminal())
     except usage_errors() as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
