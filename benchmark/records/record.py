@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from benchmark.errors import UsageError, one_line
 from benchmark.files import FileError, read_bytes, read_table
 from benchmark.spec import Run, Value
-from benchmark.spec.value import MOST, Count, Line, Size
+from benchmark.spec.value import MOST, Count, Label, Line, Size
 
 SCHEMA = 1
 """Raised when the shape of a record changes."""
@@ -108,7 +108,7 @@ class Cost(Value):
 
 
 class Provenance(Value):
-    """Where the numbers come from."""
+    """Where the numbers come from; `labels` is what methods that are not the suite's call themselves for people."""
 
     finished: Line
     host: Line
@@ -120,6 +120,7 @@ class Provenance(Value):
     versions: dict[Line, Line]
     resumed: Count = 0
     job: Line | None = None
+    labels: dict[Line, Label] | None = None
 
 
 class Record(Value):
