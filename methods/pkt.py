@@ -43,6 +43,7 @@ class ProbabilisticKnowledgeTransfer(Method):
     no gradient, where the authors' code gives NaN.
     """
 
+    label: ClassVar[str] = "PKT"
     reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
     vanishes_at_teacher: ClassVar[bool] = True
 

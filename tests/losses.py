@@ -9,6 +9,7 @@ from torch import Tensor
 
 import methods
 from methods.base import Batch, Outputs, Shapes, Task
+from methods.cc import kernel_loss
 from methods.gkd import gkd_loss
 from methods.kd import kd_loss
 from methods.pkt import pkt_loss
@@ -73,6 +74,7 @@ DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 RELATIONAL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "rkd distance": rkd_distance_loss,
     "rkd angle": rkd_angle_loss,
+    "cc kernel": kernel_loss,
     "sp": sp_loss,
     "gkd": gkd_loss,
     "gkd, 2 neighbours": partial(gkd_loss, neighbours=2),

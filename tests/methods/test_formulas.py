@@ -1,6 +1,7 @@
 """Losses in float64 and float32 against the papers' formulas written once more, a pair or a channel at a time."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from losses import loss_and_gradient, normal
 from torch import Tensor
 
+from methods.cc import congruence_loss, kernel_loss
 from methods.pkt import pkt_loss
 
 SIZE = 5
@@ -33,8 +35,31 @@ def naive_pkt(student: Tensor, teacher: Tensor) -> Tensor:
     return total / len(student) ** 2
 
 
+def naive_congruence(student: Tensor, teacher: Tensor, consecutive: bool = False) -> Tensor:
+    pairs = [(i, j) for i, j in product(range(len(student)), repeat=2) if (j == i + 1 if consecutive else i != j)]
+    gaps = [(s - t).abs() for s, t in zip(student, teacher, strict=True)]
+    return sum((gaps[i] * gaps[j]).sum() for i, j in pairs) / len(pairs)
+
+
+def naive_kernel(student: Tensor, teacher: Tensor) -> Tensor:
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        x = 0.8 * cosine(a, b)
+        return (1 + x + x**2 / 2) / torch.tensor(0.8).double().exp()
+
+    pairs = list(product(range(len(student)), repeat=2))
+    return sum((kernel(student[i], student[j]) - kernel(teacher[i], teacher[j])) ** 2 for i, j in pairs) / len(pairs)
+
+
 FORMULAS: dict[str, tuple[Loss, Loss, tuple[int, ...], tuple[int, ...]]] = {
     "pkt": (pkt_loss, naive_pkt, (4,), (9,)),
+    "cc": (congruence_loss, naive_congruence, (4,), (4,)),
+    "cc, consecutive": (
+        partial(congruence_loss, pairs="consecutive"),
+        partial(naive_congruence, consecutive=True),
+        (4,),
+        (4,),
+    ),
+    "cc kernel": (kernel_loss, naive_kernel, (4,), (9,)),
 }
 """A loss, its formula, and the shapes of student and teacher."""
 

@@ -40,6 +40,9 @@ def of_embeddings(loss: Callable[[Tensor, Tensor], Tensor]) -> Form:
 FORMS: dict[str, Form] = {
     "pkt": registered("pkt"),
     "pkt_kdzoo": of_embeddings(lambda s, t: pkt_loss(s, t, epsilon=1e-6)),
+    "cc_consecutive": registered("cc", pairs="consecutive"),
+    "cc_expected": registered("cc"),
+    "cc_kernel": registered("cc_kernel"),
 }
 """What gives the value of a case."""
 OFFSETS = {"cka_rows": 1, "cka_columns": 1, "cka_rows_plain": 1, "cka_maps": 3}
