@@ -10,6 +10,7 @@ from losses import loss_and_gradient, normal
 from torch import Tensor
 
 from methods.cc import congruence_loss, kernel_loss
+from methods.dist import dist_loss
 from methods.pkt import pkt_loss
 
 SIZE = 5
@@ -50,8 +51,23 @@ def naive_kernel(student: Tensor, teacher: Tensor) -> Tensor:
     return sum((kernel(student[i], student[j]) - kernel(teacher[i], teacher[j])) ** 2 for i, j in pairs) / len(pairs)
 
 
+def softened(logits: Tensor, temperature: float) -> Tensor:
+    return torch.stack([(x / temperature).exp() / (x / temperature).exp().sum() for x in logits])
+
+
+def naive_dist(student: Tensor, teacher: Tensor) -> Tensor:
+    def rho(a: Tensor, b: Tensor) -> Tensor:
+        return cosine(a - a.sum() / len(a), b - b.sum() / len(b))
+
+    p, q = softened(student, 4.0), softened(teacher, 4.0)
+    rows = sum(1 - rho(p[i], q[i]) for i in range(len(p))) / len(p)
+    columns = sum(1 - rho(p[:, c], q[:, c]) for c in range(p.shape[1])) / p.shape[1]
+    return 16 * (rows + columns)
+
+
 FORMULAS: dict[str, tuple[Loss, Loss, tuple[int, ...], tuple[int, ...]]] = {
     "pkt": (pkt_loss, naive_pkt, (4,), (9,)),
+    "dist": (dist_loss, naive_dist, (6,), (6,)),
     "cc": (congruence_loss, naive_congruence, (4,), (4,)),
     "cc, consecutive": (
         partial(congruence_loss, pairs="consecutive"),

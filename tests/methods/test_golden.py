@@ -43,6 +43,8 @@ FORMS: dict[str, Form] = {
     "cc_consecutive": registered("cc", pairs="consecutive"),
     "cc_expected": registered("cc"),
     "cc_kernel": registered("cc_kernel"),
+    "dist_tau1": registered("dist", temperature=1.0),
+    "dist_tau4": registered("dist"),
 }
 """What gives the value of a case."""
 OFFSETS = {"cka_rows": 1, "cka_columns": 1, "cka_rows_plain": 1, "cka_maps": 3}
