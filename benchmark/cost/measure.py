@@ -21,7 +21,7 @@ from benchmark.plan.forecast import step_key
 from benchmark.records.measurements import Measurement
 from benchmark.spec import Recipe, Run, digest
 from benchmark.training.count import deployed_macs, deployed_parameters
-from benchmark.training.device import inference_in
+from benchmark.training.device import TAPS, inference_in
 from benchmark.training.loop import configure_torch, step, supply
 from benchmark.training.member import Member, build_task
 from benchmark.training.teacher import Frozen
@@ -171,7 +171,9 @@ class Measurer:
             batches.append(gathered)
             supplied = None
             if teacher and reading:
-                seconds, supplied = self.clock.seconds(partial(teacher.outputs, images, data.recipe.teacher_precision))
+                reads = frozenset(TAPS).union(*(alone.member.reads for alone in reading))
+                forward = partial(teacher.outputs, images, data.recipe.teacher_precision, reads)
+                seconds, supplied = self.clock.seconds(forward)
                 supplies.append(seconds)
             for alone in isolated:
                 alone.measure(self.clock, number, supplied if alone.teacher else None)
