@@ -7,13 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
+import methods
 from methods.base import Batch, Outputs, Shapes, Task
+from methods.cc import kernel_loss
+from methods.dist import dist_loss
 from methods.gkd import gkd_loss
 from methods.kd import kd_loss
+from methods.pkt import pkt_loss
 from methods.rkd import rkd_angle_loss, rkd_distance_loss
 from methods.sp import sp_loss
 
-NAMES = ["fitnet", "gkd", "kd", "rkd_a", "rkd_d", "rkd_da", "sp"]
 CLASSES = 5
 STUDENT = Shapes(CLASSES, 6, ((3, 8, 8), (3, 8, 8), (4, 4, 4), (6, 2, 2)), (6, 2, 2), stem=1)
 TEACHER = Shapes(CLASSES, 9, ((5, 16, 16), (5, 16, 16), (7, 8, 8), (9, 4, 4)), (9, 4, 4), stem=1)
@@ -25,6 +28,14 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
 
 def task() -> Task:
     return Task(STUDENT, TEACHER, torch.arange(20) % CLASSES, epochs=2)
+
+
+NAMES = [
+    name
+    for name in methods.names(installed=False)
+    if methods.reads(name) and not methods.unsupported(name, task()) and not methods.load(name, task()).phases
+]
+"""Methods that teach these networks, in the main schedule alone."""
 
 
 def batch_of(labels: Tensor) -> Batch:
@@ -56,15 +67,21 @@ def loss_and_gradient(
     return value.detach(), gradient
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "dist": dist_loss,
     "kd": kd_loss,
+    "pkt": pkt_loss,
+}
+"""Zero for equal inputs up to rounding alone."""
+RELATIONAL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "rkd distance": rkd_distance_loss,
     "rkd angle": rkd_angle_loss,
+    "cc kernel": kernel_loss,
     "sp": sp_loss,
     "gkd": gkd_loss,
     "gkd, 2 neighbours": partial(gkd_loss, neighbours=2),
 }
-RELATIONAL = {name: loss for name, loss in LOSSES.items() if name != "kd"}
+LOSSES = DIVERGENCES | RELATIONAL
 
 
 def each(losses: dict[str, Callable[[Tensor, Tensor], Tensor]]) -> pytest.MarkDecorator:
