@@ -4,11 +4,14 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from analysis.statistics.basic import ALPHA
-from analysis.statistics.cells import pair_title
+from analysis.statistics.cells import OfPair
+from analysis.statistics.cells import pair_title as plain_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison, Tested
 from analysis.statistics.ranks import LEAST_DATASETS
-from analysis.style import TEACHER, count, display_name, p_value, signed
+from analysis.style import TEACHER, count, p_value, signed
+from analysis.style import display_name as plain_name
+from analysis.tables.markdown import escape
 from analysis.tables.table import bracketed
 
 VERDICTS = ("better", "worse", "equivalent", "open", "untested")
@@ -184,7 +187,8 @@ def _rules(evidence: Evidence) -> str:
 
 def _holes(evidence: Evidence) -> list[str]:
     lines = [
-        f"- {display_name(cell.method)} on {pair_title(cell)}: {cell.state}" + (f" ({cell.note})" if cell.note else "")
+        f"- {display_name(cell.method)} on {pair_title(cell)}: {cell.state}"
+        + (f" ({escape(cell.note)})" if cell.note else "")
         for cell in evidence.cells
         if cell.state != "done"
     ]
@@ -201,3 +205,11 @@ def _listed(items: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     *most, last = items
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def display_name(label: str) -> str:
+    return escape(plain_name(label))
+
+
+def pair_title(cell: OfPair) -> str:
+    return escape(plain_title(cell))

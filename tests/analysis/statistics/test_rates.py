@@ -1,6 +1,6 @@
 """How often the tests err, by simulation: the rates that docs/statistics.md states.
 
-`pytest --simulations tests/analysis` draws as often as the tolerances say, in a few minutes; without the option a short
+`pytest --long` draws as often as the tolerances say, in a few minutes; without the option a short
 one of the first stands for all. True variances within a pair are drawn from an inverse chi-square law with 5 degrees of
 freedom, wilder than the 7 to 8 of the committed records.
 """
@@ -75,7 +75,7 @@ def test_false_alarms_and_coverage_of_a_small_grid() -> None:
     assert found["held"] == pytest.approx(0.939, abs=0.03)
 
 
-@pytest.mark.simulation
+@pytest.mark.long
 @pytest.mark.parametrize(("seeds", "family", "power"), [((3,) * 6, 0.043, 0.16), (COMMITTED, 0.037, 0.36)])
 def test_families_of_cells_keep_their_error_and_find_effects(
     seeds: tuple[int, ...], family: float, power: float
@@ -88,7 +88,7 @@ def test_families_of_cells_keep_their_error_and_find_effects(
     assert rates(seeds, DRAWS // 4, effects=3.0)["power"] == pytest.approx(power, abs=0.04)
 
 
-@pytest.mark.simulation
+@pytest.mark.long
 @pytest.mark.parametrize(("seeds", "spread"), [(COMMITTED, 0.0), (COMMITTED, 2.0), ((3,) * 6, 0.0), ((3, 3), 2.0)])
 def test_means_over_pairs_keep_their_error(seeds: tuple[int, ...], spread: float) -> None:
     """Also where a method's gain differs from pair to pair: the claim is about these pairs."""
@@ -107,7 +107,7 @@ def test_means_over_pairs_keep_their_error(seeds: tuple[int, ...], spread: float
     assert 0.93 < np.mean(held) < 0.98
 
 
-@pytest.mark.simulation
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [3, 10])
 def test_means_over_pairs_that_share_the_student_alone_hold_the_truth(seeds: int) -> None:
     random = np.random.default_rng(20)
@@ -126,7 +126,7 @@ def test_means_over_pairs_that_share_the_student_alone_hold_the_truth(seeds: int
     assert 0.93 < np.mean(held) < 0.98
 
 
-@pytest.mark.simulation
+@pytest.mark.long
 def test_looks_at_three_five_and_ten_seeds_share_the_error() -> None:
     """Under no effect: after each look the pairs that have an open cell get the seeds of the next one. Any cell that is
     established at any look counts.
