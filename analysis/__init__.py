@@ -4,6 +4,14 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+try:
+    import benchmark.errors  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ImportError(
+        f"the suite's package 'benchmark' is not what Python finds by that name ({error}); work in another folder, or "
+        "rename or uninstall what shadows it"
+    ) from error
+
 if TYPE_CHECKING:
     import pandas as pd
 

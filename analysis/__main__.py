@@ -35,7 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m analysis",
         description="Figures, tables and statements of results folders, made from their records alone.",
-        epilog="python -m analysis.verify compares a folder with a reference, cell by cell.",
+        epilog="python -m analysis.verify compares a folder with a reference, cell by cell; python -m analysis.plan "
+        "says how many seeds a claim needs.",
     )
     parser.add_argument(
         "folders",
@@ -65,6 +66,22 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="count records of an older protocol or method revision where a cell and seed have no newer one",
     )
+    parser.add_argument(
+        "--delta",
+        type=_margin,
+        default=0.5,
+        metavar="POINTS",
+        help="percentage points within which a method is called equivalent to the student alone (by default 0.5)",
+    )
+    parser.add_argument(
+        "--looks",
+        type=int,
+        choices=range(1, 11),
+        default=1,
+        metavar="N",
+        help="how many times verdicts are looked at as seeds are added (analysis.plan --open: 3); each look tests at "
+        "its share of 0.05",
+    )
     add = parser.add_argument_group("what is shown; tests stay corrected for everything there is").add_argument
     for option, letter, what in (
         ("--methods", "M", "these methods, as the tables' CSV files call them; the student alone and teachers stay"),
@@ -76,6 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--figure1", action="store_true", help="also a figure over two columns for a paper's first page")
     add("--table1", action="store_true", help="also a table of one line a method for a paper's first page")
     return parser
+
+
+def _margin(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 100:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 100 percentage points")
+    return value
 
 
 def _analyse(options: argparse.Namespace) -> int:
@@ -95,7 +119,8 @@ def _analyse(options: argparse.Namespace) -> int:
     selection = _selection(options)
     merged = merge(target, options.merge) if options.merge else None
     results = load(options.folders, include_stale=options.include_stale)
-    shown, evidence = select(results.runs, selection, read() if FILE.exists() else None)
+    published = read() if FILE.exists() else None
+    shown, evidence = select(results.runs, selection, published, delta=options.delta, looks=options.looks)
     problems = [*(merged.conflicts if merged else ()), *results.problems, *_derive_csv(results)]
     results = replace(results, runs=shown)
     out = options.out or (target if selection.whole else target / SELECTED)

@@ -61,7 +61,9 @@ def distinct(rows: Sequence[Row]) -> tuple[list[Budget], list[Budget]]:
     rest: list[Budget] = []
     orders: list[dict[Any, int]] = []
     for budget in BUDGETS:
-        values = {_key(row): float(row[budget.column]) for row in rows if row.get(budget.column)}
+        values: dict[tuple[str, ...], float] = {
+            _key(row): float(row[budget.column]) for row in rows if row.get(budget.column)
+        }
         if not values:
             continue
         if budget.deployment:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import ceil, log10
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -122,12 +123,12 @@ def _draw_marks(
         if row.get("low") is not None and not budget.deployment:
             axes.vlines(places[i], row["low"], row["high"], colors=GREY, linewidth=0.6, zorder=1.5)
         face = _faded(style.colour, row[f"front_{budget.column}"])
-        form = {"markersize": points, "markeredgecolor": style.colour, "markeredgewidth": 0.8}
+        form: dict[str, Any] = {"markersize": points, "markeredgecolor": style.colour, "markeredgewidth": 0.8}
         axes.plot(
             places[i], row["top1_percent"], style.marker, markerfacecolor=face, color=style.colour, zorder=3, **form
         )
         if row["state"] != "done":
-            ring = {"markersize": points + 3.5, "markeredgecolor": GREY, "markeredgewidth": 0.5}
+            ring: dict[str, Any] = {"markersize": points + 3.5, "markeredgecolor": GREY, "markeredgewidth": 0.5}
             axes.plot(places[i], row["top1_percent"], "o", markerfacecolor="none", zorder=2.5, **ring)
 
 
@@ -150,7 +151,7 @@ def _clusters(places: Mapping[int, float]) -> list[list[int]]:
 
 BESIDE = 0.28
 """Inches from a mark to its name."""
-PLATE = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
+PLATE: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
 """Behind a name, which a line may cross."""
 
 
@@ -188,7 +189,7 @@ def _name_methods(axes: Axes, rows: Sequence[Row], places: Mapping[int, float], 
         at = start * 10 ** (BESIDE * unit)
         for i, y in zip(order, put, strict=True):
             style = look[rows[i]["method"]]
-            line = {"color": style.colour, "linewidth": 0.4, "zorder": 1}
+            line: dict[str, Any] = {"color": style.colour, "linewidth": 0.4, "zorder": 1}
             axes.plot([places[i], at / 10 ** (0.03 * unit)], [rows[i]["top1_percent"], y], **line)
             name = words.printable(style.name)
             axes.text(at, y, name, fontsize=TINY, va="center_baseline", bbox=PLATE)
@@ -288,11 +289,11 @@ def _legend(rows: Sequence[Row], look: Mapping[str, Style]) -> list[Line2D]:
     methods = sorted({row["method"] for row in rows} - {TEACHER}, key=listing_order)
     handles = [words.mark(look[method]) for method in methods]
     handles.append(words.line("Front of the means", color=INK))
-    half = {"color": GREY, "marker": "o", "markersize": 4.8, "linestyle": "none"}
+    half: dict[str, Any] = {"color": GREY, "marker": "o", "markersize": 4.8, "linestyle": "none"}
     handles.append(Line2D([], [], label="Fill: P(on the front)", markerfacecolor="#BBBBBB", **half))
     if any(row["method"] == TEACHER for row in rows):
         handles.append(words.line("Teacher", linestyle=DASHED))
     if any(row["state"] != "done" for row in rows):
-        ring = {**half, "markersize": 8.0, "markeredgewidth": 0.5}
+        ring: dict[str, Any] = {**half, "markersize": 8.0, "markeredgewidth": 0.5}
         handles.append(Line2D([], [], label="Lacks seeds", markerfacecolor="none", **ring))
     return handles

@@ -22,7 +22,7 @@ LOOKUP = r"""
 \makeatletter
 \providecommand{\results@number}[3]{%
   \@ifundefined{results@#1@\detokenize{#2}}%
-    {\PackageError{results}{There is no \@backslashchar#1 for \detokenize{#2}}{#3}\textbf{??}}%
+    {\PackageError{results}{There is no \@backslashchar#1 for \detokenize{#2}.\MessageBreak #3}{}\textbf{??}}%
     {\csname results@#1@\detokenize{#2}\endcsname}}
 \providecommand{\results@set}[3]{\expandafter\def\csname results@#1@\detokenize{#2}\endcsname{#3}}
 """

@@ -8,6 +8,7 @@ from analysis.report.paper import Illustration, paper
 from analysis.report.short import short_names
 from analysis.report.summary import summary
 from analysis.runs.load import Results
+from analysis.runs.metrics import TOP1, Metric, renamed
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.left_out import left_out
 from analysis.tables.budget import budget_table
@@ -37,16 +38,18 @@ def write_all(
     from analysis.report.page import page
 
     tables = [*([first_table(evidence)] if table1 else []), main_table(evidence), budget_table(evidence)]
-    if errors := errors_table(evidence):
+    if evidence.metric is TOP1 and (errors := errors_table(evidence)):
         tables.append(errors)
     lacking, problems = left_out(results.records)
-    if lacking:
+    shown = {(cell.dataset, cell.pair, cell.method) for cell in evidence.cells}
+    lacking = [each for each in lacking if (each.dataset, each.pair, each.method) in shown]
+    if lacking and evidence.metric is TOP1:
         tables.append(left_out_table(lacking))
     if evidence.over_alone:
         tables.append(gain_table(evidence))
     if evidence.matches:
         tables.append(published_table(evidence.matches))
-    written = [path for table in tables for path in write_table(table, out / "tables")]
+    written = [path for table in tables for path in write_table(table, out / "tables", evidence.metric)]
     named = numbers.named(numbers.numbers(evidence))
     text = numbers.macros(named) + short_names(named.values(), evidence.cells)
     written.append(write_text(out / "tables" / "numbers.tex", text))
@@ -72,14 +75,14 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
-def write_table(table: Table, folder: Path) -> list[Path]:
+def write_table(table: Table, folder: Path, metric: Metric = TOP1) -> list[Path]:
     """A table as .md, .tex and .csv; returns their paths."""
     paths = [
         write_text(folder / f"{table.name}.md", markdown(table)),
         write_text(folder / f"{table.name}.tex", latex(table)),
         folder / f"{table.name}.csv",
     ]
-    write_rows(paths[-1], table.data)
+    write_rows(paths[-1], renamed(table.data, metric))
     return paths
 
 

@@ -12,8 +12,8 @@ COLUMNS = {
     "method": "the distillation method, with options and control where they are not the usual ones; `student` learns "
     "from labels alone",
     "seed": "of initial weights, batches, augmentation: the same for all methods",
-    "status": "done, diverged or not_applicable, as recorded; failed, missing or stale (of an older revision) for a "
-    "run that has no result",
+    "status": "done, diverged or not_applicable, as recorded; failed, missing or stale (of an older revision) for one "
+    "without a result",
     "reason": "why it has no result",
     "pooled": "whether it is done and the runs of its cell were made alike, so that means may be taken over it",
     "diverged_epoch": "in which the loss was not finite",

@@ -42,6 +42,11 @@ class Metric:
         )
 
     @property
+    def noun(self) -> str:
+        """The name inside of a sentence."""
+        return self.name if self.name[1].isupper() else self.name[0].lower() + self.name[1:]
+
+    @property
     def title(self) -> str:
         """`Test top-1 accuracy (%)`; of what is better low, that it is."""
         return f"{self.name} ({self.unit}{'' if self.sign > 0 else '; lower is better'})"
@@ -79,9 +84,13 @@ def measured_by(runs: pd.DataFrame, metric: Metric) -> pd.DataFrame:
         return runs
     values = metric.sign * runs[metric.column].astype(float)
     lacking = (runs.status == "done") & values.isna()
-    found = runs.assign(top1=values, teacher_top1=None)
-    found.loc[lacking, ["status", "reason", "pooled"]] = ["missing", f"no {metric.column} was measured", False]
-    return found
+    return runs.assign(
+        top1=values,
+        teacher_top1=None,
+        status=runs.status.mask(lacking, "missing"),
+        reason=runs.reason.mask(lacking, f"no {metric.column} was measured"),
+        pooled=runs.pooled & ~lacking,
+    )
 
 
 def renamed(rows: Sequence[Row], metric: Metric) -> list[dict[str, Any]]:

@@ -49,7 +49,12 @@ class Selection:
 
 
 def select(
-    runs: pd.DataFrame, selection: Selection, published: Mapping[Key, list[Published]] | None = None
+    runs: pd.DataFrame,
+    selection: Selection,
+    published: Mapping[Key, list[Published]] | None = None,
+    *,
+    delta: float = DELTA,
+    looks: int = 1,
 ) -> tuple[pd.DataFrame, Evidence]:
     """The runs to be shown, and what all runs say of them: a cell's test is corrected for every cell there is, a mean
     over the chosen pairs for every method, whatever is shown. Only ranks are among what is shown.
@@ -60,10 +65,10 @@ def select(
     metric = selection.metric
     published = published if metric is TOP1 else None
     runs = measured_by(runs, metric)
-    delta = DELTA if metric.share else 0.0
-    whole = collect_evidence(runs, published, delta=delta)
+    delta = delta if metric.share else 0.0  # a margin is in percentage points
+    whole = collect_evidence(runs, published, delta=delta, looks=looks)
     chosen = selection.places(runs)
-    part = whole if chosen.all() else collect_evidence(runs[chosen], published, delta=delta)
+    part = whole if chosen.all() else collect_evidence(runs[chosen], published, delta=delta, looks=looks)
     blocks = set(runs.loc[chosen, ["dataset", "pair"]].itertuples(index=False, name=None))
 
     def shown(dataset: str, pair: str, method: str) -> bool:

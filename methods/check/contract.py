@@ -97,7 +97,7 @@ class _Watched(Outputs):
     """Outputs that know which of them were looked at."""
 
     def __getattribute__(self, field: str) -> Any:
-        if field in ("logits", "embedding", "maps", "pooled_map"):
+        if field in ("logits", "embedding", "maps", "pooled_map", "preacts"):
             object.__getattribute__(self, "__dict__").setdefault("looked_at", set()).add(field)
         return object.__getattribute__(self, field)
 

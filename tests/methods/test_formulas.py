@@ -1,0 +1,94 @@
+"""Losses in float64 and float32 against the papers' formulas written once more, a pair or a channel at a time."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+
+import pytest
+import torch
+from losses import loss_and_gradient, normal
+from torch import Tensor
+
+from methods.cc import congruence_loss, kernel_loss
+from methods.dist import dist_loss
+from methods.pkt import pkt_loss
+
+SIZE = 5
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def length(x: Tensor) -> Tensor:
+    return x.square().sum().sqrt()
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum() / (length(a) * length(b))
+
+
+def naive_pkt(student: Tensor, teacher: Tensor) -> Tensor:
+    def probability(x: Tensor, i: int, j: int) -> Tensor:
+        return (1 + cosine(x[i], x[j])) / sum(1 + cosine(x[i], other) for other in x)
+
+    total = student.new_zeros(())
+    for i, j in product(range(len(student)), repeat=2):
+        p, q = probability(teacher, i, j), probability(student, i, j)
+        total = total + p * ((p + 1e-7) / (q + 1e-7)).log()
+    return total / len(student) ** 2
+
+
+def naive_congruence(student: Tensor, teacher: Tensor, consecutive: bool = False) -> Tensor:
+    pairs = [(i, j) for i, j in product(range(len(student)), repeat=2) if (j == i + 1 if consecutive else i != j)]
+    gaps = [(s - t).abs() for s, t in zip(student, teacher, strict=True)]
+    return sum((gaps[i] * gaps[j]).sum() for i, j in pairs) / len(pairs)
+
+
+def naive_kernel(student: Tensor, teacher: Tensor) -> Tensor:
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        x = 0.8 * cosine(a, b)
+        return (1 + x + x**2 / 2) / torch.tensor(0.8).double().exp()
+
+    pairs = list(product(range(len(student)), repeat=2))
+    return sum((kernel(student[i], student[j]) - kernel(teacher[i], teacher[j])) ** 2 for i, j in pairs) / len(pairs)
+
+
+def softened(logits: Tensor, temperature: float) -> Tensor:
+    return torch.stack([(x / temperature).exp() / (x / temperature).exp().sum() for x in logits])
+
+
+def naive_dist(student: Tensor, teacher: Tensor) -> Tensor:
+    def rho(a: Tensor, b: Tensor) -> Tensor:
+        return cosine(a - a.sum() / len(a), b - b.sum() / len(b))
+
+    p, q = softened(student, 4.0), softened(teacher, 4.0)
+    rows = sum(1 - rho(p[i], q[i]) for i in range(len(p))) / len(p)
+    columns = sum(1 - rho(p[:, c], q[:, c]) for c in range(p.shape[1])) / p.shape[1]
+    return 16 * (rows + columns)
+
+
+FORMULAS: dict[str, tuple[Loss, Loss, tuple[int, ...], tuple[int, ...]]] = {
+    "pkt": (pkt_loss, naive_pkt, (4,), (9,)),
+    "dist": (dist_loss, naive_dist, (6,), (6,)),
+    "cc": (congruence_loss, naive_congruence, (4,), (4,)),
+    "cc, consecutive": (
+        partial(congruence_loss, pairs="consecutive"),
+        partial(naive_congruence, consecutive=True),
+        (4,),
+        (4,),
+    ),
+    "cc kernel": (kernel_loss, naive_kernel, (4,), (9,)),
+}
+"""A loss, its formula, and the shapes of student and teacher."""
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("name", FORMULAS)
+def test_value_and_gradient_are_those_of_the_formula(name: str, dtype: torch.dtype) -> None:
+    loss, naive, student_shape, teacher_shape = FORMULAS[name]
+    student, teacher = 2 * normal(SIZE, *student_shape, seed=1), 2 * normal(SIZE, *teacher_shape, seed=2)
+    expected, expected_gradient = loss_and_gradient(naive, student, teacher)
+    value, gradient = loss_and_gradient(loss, student.to(dtype), teacher.to(dtype))
+    assert value.dtype == gradient.dtype == dtype
+    exact = dtype == torch.float64
+    torch.testing.assert_close(value.double(), expected, rtol=1e-6 if exact else 1e-4, atol=0)
+    scale = float(expected_gradient.abs().max())
+    torch.testing.assert_close(gradient.double(), expected_gradient, rtol=0, atol=(1e-6 if exact else 1e-4) * scale)
