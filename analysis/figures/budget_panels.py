@@ -202,7 +202,8 @@ def _name_students(axes: Axes, rows: Sequence[Row], places: Mapping[int, float])
     unit = (right - left) / width
     names, spans = [], []
     for members in _clusters(places):
-        names.append(words.printable(" / ".join(dict.fromkeys(str(rows[i]["student"]) for i in members))))
+        name = words.printable(" / ".join(dict.fromkeys(str(rows[i]["student"]) for i in members)))
+        names.append(words.shortened(name, 0.9 * width, SMALL))
         half = (words.text_width(names[-1], SMALL) / 2 + 0.03) * unit
         middle = min(max(log10(places[members[0]]), left + half), right - half)
         spans.append((middle - half, middle + half))

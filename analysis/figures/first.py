@@ -108,7 +108,7 @@ def _times(value: float) -> str:
 def _draw_costs(axes: Axes, lines: Sequence[Line], look: Mapping[str, Style]) -> None:
     costs = [line.cost or 1.0 for line in lines]
     set_axis(axes, [1.0, *costs], "Training FLOPs, in those of the student alone", _times, WIDE)
-    low, share = axes.get_xlim()[0], 1.2 / WIDE
+    low, share = axes.get_xlim()[0], 0.95 / WIDE
     axes.set_xlim(low, low * (max(costs) / low) ** (1 / (1 - share)))  # names have room
     set_ticks(axes, _times, WIDE)
     axes.axhline(0, color=INK, linewidth=0.6, zorder=1)

@@ -115,6 +115,8 @@ def draw(evidence: Evidence, look: Mapping[str, Style]) -> Figure:
     spread.set_xlabel(evidence.metric.gain_title.replace(" (", "\n("), fontsize=SMALL)
     _set_limits(spread, evidence)
     canvas.lay_out(figure)
+    heat.set_title("")
+    spread.set_title("")
     _name_datasets(heat, columns, len(headings))
     _draw_pairs(spread, evidence, columns) if together else _draw_runs(spread, evidence, look)
     return figure

@@ -155,8 +155,7 @@ def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
         panels[block * lines, 0].set_ylabel(_pair_name(rows, high * lines), fontsize=TINY)
     for axes in panels[:, across:].flat:
         axes.set_axis_off()
-    for axes in panels[-1, :across]:
-        axes.set_xlabel("Epoch", fontsize=TINY)
+    panels[-1, across // 2].set_xlabel("Epoch", fontsize=TINY)
     figure.supylabel(MEASURES[measure], fontsize=SMALL)
     words.legend(figure, _legend(bands))
     return figure

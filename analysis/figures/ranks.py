@@ -40,7 +40,7 @@ def _caption(found: Ranking, metric: Metric) -> str:
     test = "" if found.p is None else f" Friedman's test that all rank alike: P = {found.p:.2g}."
     within = f", within {count(found.datasets, 'data set')} first" if found.datasets > 1 else ""
     return (
-        f"Average ranks by {metric.title} over {count(len(found.blocks), 'pair')}{within}; 1 is best. Bars: the "
+        f"Average ranks by mean {metric.noun} over {count(len(found.blocks), 'pair')}{within}; 1 is best. Bars: the "
         f"ranks on single pairs.{test}{left_out}"
     )
 
