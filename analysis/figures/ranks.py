@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from scipy.stats import rankdata
 
 from analysis.figures import canvas, words
@@ -75,5 +74,5 @@ def draw(found: Ranking, ranks: Mapping[str, Mapping[Block, float]], look: Mappi
     axes.set_xlabel("Rank (1 is best)", fontsize=SMALL)
     axes.tick_params(left=False)
     axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.set_xticks(range(1, len(names) + 1, -(-len(names) // 10)))
     return figure
