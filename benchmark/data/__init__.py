@@ -13,7 +13,7 @@ from benchmark.data.find import OWN, find, names
 from benchmark.data.fit import check
 from benchmark.data.images import Encoded, Images
 from benchmark.data.resident import Resident, TrainingSet, Views
-from benchmark.data.splits import Splits, keep, split
+from benchmark.data.splits import Splits, record_split, split
 from benchmark.data.streaming import Streamed, StreamedTrainingSet
 from benchmark.errors import UsageError
 from benchmark.spec import Dataset, Recipe
@@ -30,8 +30,8 @@ __all__ = [
     "check",
     "dataset_names",
     "evaluation_data",
-    "keep",
     "load",
+    "record_split",
     "training_data",
 ]
 

@@ -87,7 +87,7 @@ def run_cohort(
 
 def _setup(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir: Path | None) -> Setup:
     splits = data.load(grid.located(run.dataset), data_dir)
-    data.keep(run.dataset, splits, folder.path)
+    data.record_split(run.dataset, splits, folder.path)
     teacher = None
     if run.teacher is not None:
         expected = grid.expected_accuracy.get(run.dataset.name, {}).get(run.teacher.student.name)
