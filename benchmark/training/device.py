@@ -24,7 +24,7 @@ def device_named(name: str) -> torch.device:
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
-def settle_precision(recipe: Recipe, device: torch.device) -> None:
+def set_precision(recipe: Recipe, device: torch.device) -> None:
     """Have this process's convolutions, backward ones included, computed as the recipe's student wants them, and
     matrix products in float32 always: relations are differences of large numbers.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmark.data import EvaluationData, TrainingData
 from benchmark.spec import Recipe
-from benchmark.training.device import settle_precision
+from benchmark.training.device import set_precision
 from benchmark.training.member import Member
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
@@ -20,7 +20,7 @@ CHECKPOINT_SECONDS = 60.0
 
 def configure_torch(recipe: Recipe, device: torch.device) -> None:
     """Set torch's process-wide switches as a recipe wants them. Raises UsageError for a device that cannot."""
-    settle_precision(recipe, device)
+    set_precision(recipe, device)
     torch.use_deterministic_algorithms(recipe.deterministic or device.type == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
 
