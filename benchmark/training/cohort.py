@@ -20,7 +20,7 @@ from benchmark.spec import Grid, Recipe, Run
 from benchmark.training import checkpoints
 from benchmark.training.count import cost
 from benchmark.training.evaluation import classification_measures, outputs_on, teacher_measures
-from benchmark.training.loop import Watch, configure_torch, train
+from benchmark.training.loop import Callbacks, configure_torch, train
 from benchmark.training.member import Member, build_student, build_task
 from benchmark.training.provenance import provenance
 from benchmark.training.teacher import Teacher, checked_teacher
@@ -78,7 +78,7 @@ def run_cohort(
         for member in (member for member in active if is_mine(member.run.id)):
             checkpoints.save(folder.checkpoints_path(member.run.id), member.state())
 
-    if not train(members, setup.teacher, setup.training, setup.validation, Watch(stop, save, report)):
+    if not train(members, setup.teacher, setup.training, setup.validation, Callbacks(stop, save, report)):
         return False
     for member in members:
         _finish(member, setup, grid, len(members), is_mine)

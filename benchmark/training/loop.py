@@ -26,7 +26,7 @@ def configure_torch(recipe: Recipe, device: torch.device) -> None:
 
 
 @dataclass(frozen=True)
-class Watch:
+class Callbacks:
     """What the loop tells and asks the outside, at step boundaries and epoch edges."""
 
     stop: Callable[[], bool] = lambda: False
@@ -39,7 +39,7 @@ def train(
     teacher: Frozen | None,
     data: TrainingData,
     validation: EvaluationData,
-    watch: Watch,
+    callbacks: Callbacks,
 ) -> bool:
     """Train every member to the end of its recipe, or until it diverges; False if stopped before.
 
@@ -64,11 +64,11 @@ def train(
             if number == data.steps - 1:
                 for member in due:
                     member.close_epoch(epoch, validation)
-            watch.report(members)
-            stopping = watch.stop()
+            callbacks.report(members)
+            stopping = callbacks.stop()
             if stopping or time.monotonic() - saved > CHECKPOINT_SECONDS:
                 started = _charge(active, started)  # what a checkpoint leaves out is never counted
-                watch.save(active)
+                callbacks.save(active)
                 saved = time.monotonic()
             if stopping:
                 return False
