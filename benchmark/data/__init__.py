@@ -10,9 +10,9 @@ from torch import Tensor
 
 from benchmark.data.cache import Decoded, cache_dir, decoded
 from benchmark.data.find import OWN, find, names
-from benchmark.data.fit import check
 from benchmark.data.images import Encoded, Images
 from benchmark.data.resident import Resident, TrainingSet, Views
+from benchmark.data.resize import check
 from benchmark.data.splits import Splits, record_split, split
 from benchmark.data.streaming import Streamed, StreamedTrainingSet
 from benchmark.errors import UsageError

@@ -18,9 +18,9 @@ import torch.utils.data
 from PIL import Image
 from torch import Tensor
 
-from benchmark.data.fit import fit
 from benchmark.data.images import Encoded, Images
 from benchmark.data.resident import Normalised, steps
+from benchmark.data.resize import resized
 from benchmark.libraries import timm
 from benchmark.spec import Recipe, derive_seed
 
@@ -38,7 +38,7 @@ class Streamed(Normalised):
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             positions = np.arange(len(self))[start:stop]
             shown = list(
-                pool.map(lambda position: fit(self.encoded.take(np.array([position])), self.recipe), positions)
+                pool.map(lambda position: resized(self.encoded.take(np.array([position])), self.recipe), positions)
             )
         return self.normalise(torch.cat(shown).to(self.device)), self.labels[start:stop]
 
