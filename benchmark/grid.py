@@ -33,7 +33,7 @@ from benchmark.plan.choices import method_options, wanted
 from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
 from benchmark.plan.values import Plan
 from benchmark.records import Folder
-from benchmark.records.sweep import sweep
+from benchmark.records.cleanup import clean_up
 from benchmark.spec import Grid, load_grid
 
 
@@ -118,8 +118,8 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
     if not options.dry_run:
-        sweep(folder)
-        sweep(folder.teachers)
+        clean_up(folder)
+        clean_up(folder.teachers)
     plan = make_plan(grid, folder, overrides)
     for label, other in plan.aliases.items():
         console.print(f"{label} is {other}: the same runs, trained once and tabled by that name")

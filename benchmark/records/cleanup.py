@@ -29,7 +29,7 @@ OF_RUNS = ("records", "curves", "weights", "predictions", "failures", "checkpoin
 OTHERS = ("", "planned", "progress", "claims", "splits", "measured", "code")
 
 
-def sweep(folder: Folder) -> None:
+def clean_up(folder: Folder) -> None:
     """Remove what is of no use to anyone."""
     with suppress(OSError):  # another user's, in a shared folder, or a full disk: whoever writes next will say so
         _claims(folder)
