@@ -147,7 +147,7 @@ def threads(text: str) -> int:
 def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
     """Run a command and exit with its code.
 
-    What the output's encoding lacks is written as an escape, and whoever reads the output may stop at any line
+    What the output's encoding lacks is written as an escape, and the reader of the output may stop at any line
     (`| head`): neither is an error of the work.
     """
     for stream in (sys.stdout, sys.stderr):

@@ -57,6 +57,7 @@ class IsolatedRun:
             start += phase.epochs * data.steps
 
     def batch(self, step: int) -> tuple[Tensor, Batch]:
+        """Images [B, C, H, W] of noise, and what else a method is told of them."""
         images, labels, index = self.data.training_batch(self.data.views(self.run.seed, 0), step % self.data.steps)
         progress = torch.zeros((), device=self.data.device)
         return images, Batch(labels, index, 0, progress, self.member.generator)
@@ -108,6 +109,7 @@ class NotApplicableError(UsageError):
 
 
 def module_bytes(module: nn.Module) -> int:
+    """Of parameters and buffers."""
     return sum(tensor.nbytes for tensor in (*module.parameters(), *module.buffers()))
 
 

@@ -55,7 +55,7 @@ class StreamedTrainingSet(Streamed):
     """The batches of an epoch: RandomResizedCrop and flip.
 
     Worker processes, one fewer than there are threads, are some batches ahead; without any, batches are decoded when
-    they are asked for. Batches are asked for in order; one out of order is made all the same, the lead is then lost.
+    they are asked for. Batches are asked for in order; one out of order is made as well, without the lead.
     """
 
     def __init__(self, images: Images, recipe: Recipe, device: torch.device) -> None:

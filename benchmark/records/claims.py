@@ -58,7 +58,7 @@ class Claims:
         self.release(tuple(self._held))
 
     def take(self, path: Path) -> bool:
-        """Claim a run; False if a live worker has it, or one of whom that is not known yet."""
+        """Claim a run; False if another worker has it who lives, or may."""
         made_folder(path.parent)
         if self.is_stale(path):
             self._clear(path)
@@ -76,6 +76,7 @@ class Claims:
         return time.monotonic() - self._held.get(path, -math.inf) < STALE_SECONDS
 
     def release(self, paths: Iterable[Path]) -> None:
+        """Give up these claims, those that are still this worker's."""
         for path in paths:
             self._held.pop(path, None)
             if _holder(path) == self._me:
@@ -126,15 +127,15 @@ class Claims:
             self._clear(path)
 
     def _clear(self, path: Path) -> None:
-        """Take a stale claim away. One worker at a time may, and looks again, lest it takes away the fresh claim that
-        has come in the stale one's place.
+        """Take a stale claim away. One worker at a time may, and looks again: a fresh claim may have come in the stale
+        one's place.
         """
         turn = path.with_name(f".{path.name}.turn")
         if self._made(turn):
             if self.is_stale(path):
                 _put_away(path)
             turn.unlink(missing_ok=True)
-        elif self.is_stale(turn):  # its worker died at it; whoever asks next may
+        elif self.is_stale(turn):  # its worker died meanwhile; the next one may
             _put_away(turn)
 
     def _made(self, path: Path) -> bool:
@@ -251,7 +252,7 @@ def _put_away(path: Path) -> None:
 
 def _start_time(pid: int) -> str:
     """When a process of this host started, in a form that never repeats; empty if there is none, or only what is left
-    of one that ended and that nobody waits for, as in a container without an init process.
+    of one that ended and that no process waits for, as in a container without an init process.
 
     Where /proc is missing (macOS), a live process is told from a dead one, but not from a later one of the same id.
     """

@@ -43,14 +43,17 @@ class Cohort:
         self._step = 0
 
     def teacher_by(self, recipe: Recipe) -> Frozen:
+        """The runs' teacher, untrained, as a recipe sees images."""
         run = self.runs[0].teacher
         assert run is not None
         return untrained(run.model_copy(update={"recipe": recipe}), self.data, self.classes)
 
     def member_by(self, recipe: Recipe, run: Run, teacher: Frozen) -> Member:
+        """A run alone, untrained, by another recipe."""
         return IsolatedRun(run.model_copy(update={"recipe": recipe}), self.data, self.classes, teacher).member
 
     def step(self, members: Sequence[Member]) -> None:
+        """One step of these members, on the next batch."""
         self._step = (self._step + 1) % self.data.steps
         step(members, self.teacher, self.data, self.views, 0, self._step)
 

@@ -63,7 +63,7 @@ def run_cohort(
 
     `is_mine` is asked, by a run's id, before anything of it is written: what another worker has taken over is its.
 
-    Raises TeacherError if the teacher does not pass its gate, UsageError for data or networks that cannot be had.
+    Raises TeacherError if the teacher does not pass its gate, UsageError for unusable data or networks.
     """
     recipe = runs[0].recipe
     configure_torch(recipe, device)

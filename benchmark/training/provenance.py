@@ -15,6 +15,7 @@ LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scikit-learn")
 
 
 def provenance(device: torch.device, deterministic: bool, resumed: int) -> Provenance:
+    """Of what runs now; resumed: how often the run was gone on with."""
     job = slurm_job()
     return Provenance(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
