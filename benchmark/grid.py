@@ -15,7 +15,7 @@ from benchmark.command import cluster
 from benchmark.command.listing import available, export
 from benchmark.command.options import parser
 from benchmark.command.status import forget_failures, left_undone, status_lines
-from benchmark.command.terminal import plain_console, print_plan, print_results, problem_lines
+from benchmark.command.terminal import print_plan, print_results, problem_lines
 from benchmark.errors import (
     COMPLETE,
     FAILED,
@@ -28,6 +28,7 @@ from benchmark.errors import (
     run_command,
     usage_errors,
 )
+from benchmark.errors.console import Terminal
 from benchmark.launch.job import Executor, Settings
 from benchmark.plan.choices import method_options, wanted
 from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
@@ -39,7 +40,7 @@ from benchmark.spec import Grid, load_grid
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser(__doc__).parse_args(arguments)
-    console = plain_console()
+    console = Terminal()
     try:
         return run(options, console)
     except usage_errors() as error:

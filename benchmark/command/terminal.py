@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import mean, stdev
-from typing import IO
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -16,12 +15,6 @@ from benchmark.spec import Run
 SHOWN_RUNS = 3
 
 ORDER = ("done", "diverged", "not_applicable", "running", "queued", "failed", "corrupt", "lost", "missing")
-
-
-def plain_console(file: IO[str] | None = None, width: int | None = None) -> Console:
-    """Prints lines as they are: no wrapping, no markup, no colours or signs guessed from their words; to `file`,
-    standard output if it is None."""
-    return Console(file=file, width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def counts(states: Iterable[str]) -> str:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmark.cost.table import plain_console, print_table
+from benchmark.cost.table import print_table
 from benchmark.errors import Parser, number, refuse, run_command, threads, usage_errors
+from benchmark.errors.console import Terminal
 from benchmark.plan.choices import method_names, names
 from benchmark.records import Folder
 from benchmark.records.measurements import Measured, Measurement, write
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        run(options, plain_console())
+        run(options, Terminal())
     except usage_errors() as error:
         return refuse(error)
     return 0

@@ -6,11 +6,6 @@ from rich.console import Console
 from rich.table import Table
 
 
-def plain_console() -> Console:
-    """Standard output, lines as they are."""
-    return Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
-
-
 def print_table(
     title: str, heads: Sequence[str], rows: Iterable[tuple[str, Sequence[float]]], console: Console
 ) -> None:

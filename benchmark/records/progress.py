@@ -11,7 +11,7 @@ from benchmark.files import FileError, inside, read_bytes, remove, say_once, wri
 from benchmark.records.claims import is_claimed
 from benchmark.records.folder import Folder
 from benchmark.spec import Run
-from benchmark.spec.value import Name
+from benchmark.spec.value import Line, Name
 
 WRITE_SECONDS = 1.0
 
@@ -21,12 +21,12 @@ class _Entry(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    cohort: str
+    cohort: Line
     epoch: FiniteFloat
     epochs: int
     run_ids: list[Name]
     shares: dict[str, FiniteFloat] = {}
-    train_top1: dict[str, str] = {}
+    train_top1: dict[Line, Line] = {}
 
 
 class Trained(Protocol):

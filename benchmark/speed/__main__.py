@@ -16,8 +16,9 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmark.cost.table import plain_console, print_table
+from benchmark.cost.table import print_table
 from benchmark.errors import Parser, UsageError, number, refuse, run_command, threads, usage_errors
+from benchmark.errors.console import Terminal
 from benchmark.files import write_json
 from benchmark.records.measurements import device_slug
 from benchmark.spec import Grid, Run, load_grid
@@ -27,7 +28,7 @@ from benchmark.spec.datasets import KNOWN
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        run(options, plain_console())
+        run(options, Terminal())
     except usage_errors() as error:
         return refuse(error)
     return 0

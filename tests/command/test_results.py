@@ -5,7 +5,8 @@ from pathlib import Path
 
 import fake_results as fake
 
-from benchmark.command.terminal import plain_console, print_results
+from benchmark.command.terminal import print_results
+from benchmark.errors.console import Terminal
 from benchmark.records import Folder
 
 
@@ -14,7 +15,7 @@ def printed(folder: Folder, *runs: fake.Run, width: int = 200) -> list[str]:
     file = io.StringIO()
     records = {record.run_id: record for record in folder.records()[0]}
     states = {run.id: folder.state(run.id) for run in runs}
-    print_results(runs, records, states, plain_console(file, width))
+    print_results(runs, records, states, Terminal(file, width))
     return [" ".join(line.strip("│┃").split()) for line in file.getvalue().splitlines() if line[0] in "│┃"]
 
 
@@ -47,5 +48,5 @@ def test_pairs_that_do_not_fit_the_terminal_go_below(tmp_path: Path) -> None:
 def test_lines_are_printed_as_they_are() -> None:
     """A path may look like markup, a sign or a number, and be longer than the terminal is wide."""
     file, line = io.StringIO(), f"results in /data/[red]x:100:/{'long/' * 20}"
-    plain_console(file, 40).print(line)
+    Terminal(file, 40).print(line)
     assert file.getvalue() == f"{line}\n"

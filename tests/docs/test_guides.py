@@ -8,6 +8,7 @@ from guides import GUIDES, clone, follow
 HERE = ["add_a_data_set", "add_a_method", "read_a_record", "reproduce_a_row"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("guide", HERE)
 def test_it_can_be_followed(guide: str, tmp_path: Path) -> None:
     follow(guide, clone(tmp_path))

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from traceback import extract_tb
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, cast
+
+from benchmark.errors.text import Visible
 
 COMPLETE, FAILED, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES = (
@@ -147,12 +149,13 @@ def threads(text: str) -> int:
 def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
     """Run a command and exit with its code.
 
-    What the output's encoding lacks is written as an escape, and the reader of the output may stop at any line
-    (`| head`): neither is an error of the work.
+    What the output's encoding lacks is written as an escape, and so is what others' text would steer the terminal
+    with. The reader of the output may stop at any line (`| head`): that is no error of the work.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # replaced by something that is no text file
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stdout, sys.stderr = (cast(TextIO, Visible(stream)) for stream in (sys.stdout, sys.stderr))
     try:
         code = main(None)
         sys.stdout.flush()
