@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cost.clock import Clock, interleaved
-from benchmark.cost.measure import IsolatedRun, noise, untrained
+from benchmark.cost.isolated import IsolatedRun, noise, untrained
 from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import Grid, Recipe, Run
