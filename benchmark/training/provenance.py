@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from benchmark.records import Provenance
-from benchmark.records.claims import slurm_job
 from benchmark.records.code import code_version
+from benchmark.records.process import slurm_job
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scikit-learn")
 

@@ -15,7 +15,8 @@ from full_disk import files_end_at
 
 from benchmark.errors import UsageError
 from benchmark.records import claims
-from benchmark.records.claims import STALE_SECONDS, Claims, identity, is_claimed
+from benchmark.records.claims import STALE_SECONDS, Claims, is_claimed
+from benchmark.records.process import identity
 
 ROOT = Path(__file__).parents[2]
 RACERS = 8

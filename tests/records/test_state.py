@@ -16,9 +16,9 @@ from damage import DAMAGES
 from benchmark.errors import COMPLETE, FAILED, USAGE, UsageError
 from benchmark.files import FileError, write_json
 from benchmark.records import Folder, RecordError, ledger, read_record
-from benchmark.records.claims import identity
 from benchmark.records.cleanup import SAFE_SECONDS, clean_up
 from benchmark.records.ledger import Entry
+from benchmark.records.process import identity
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
