@@ -6,6 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+ALIVE = "alive"
+"""Of a process whose start cannot be told."""
+
 
 @cache
 def _world() -> dict[str, str]:
@@ -50,19 +53,20 @@ def is_dead(holder: dict[str, Any]) -> bool:
     """Whether a process is known to be gone, which can be told of this host's and this container's alone."""
     if not holder or any(holder.get(key) != value for key, value in _world().items()):
         return False
-    return bool(holder.get("started") != _start_time(holder["pid"]))
+    return _start_time(holder["pid"]) not in (holder.get("started"), ALIVE)
 
 
 def _start_time(pid: int) -> str:
     """When a process of this host started, in a form that never repeats; empty if there is none, or only what is left
     of one that ended and that no process waits for, as in a container without an init process.
 
-    Where /proc is missing (macOS), a live process is told from a dead one, but not from a later one of the same id.
+    Where /proc is missing (macOS), or hides other users' processes (hidepid), a live process is told from a dead one,
+    but not from a later one of the same id.
     """
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if state in ("Z", "X") else fields[18]
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         pass
     try:
         os.kill(pid, 0)
@@ -70,4 +74,4 @@ def _start_time(pid: int) -> str:
         return ""
     except PermissionError:
         pass
-    return "alive"
+    return ALIVE
