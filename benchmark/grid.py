@@ -34,7 +34,7 @@ from benchmark.plan.choices import method_options, wanted
 from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
 from benchmark.plan.values import Plan
 from benchmark.records import Folder
-from benchmark.records.sweep import sweep
+from benchmark.records.cleanup import clean_up
 from benchmark.spec import Grid, load_grid
 
 
@@ -86,14 +86,14 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 
     Records of what the trials were before, under another revision of a method or with other seeds, do not count.
     """
-    from benchmark.plan.cells import cells, twins
+    from benchmark.plan.cells import aliases, cells
 
     for flag in ("methods", "seeds", "option"):
         if getattr(options, flag):
             raise UsageError(f"--tune takes no --{flag}: the grid's [tuning] section says what is tried")
     trials = pinned(trial_grid(grid))
     runs = cells(trials)
-    for label, other in twins(runs).items():
+    for label, other in aliases(runs).items():
         raise UsageError(f"[tuning] names a trial twice: {label} is {other}")
     folder = Folder(options.results_dir / trials.name)
     code = execute(trials, folder, options, console)
@@ -119,10 +119,10 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
     if not options.dry_run:
-        sweep(folder)
-        sweep(folder.teachers)
+        clean_up(folder)
+        clean_up(folder.teachers)
     plan = make_plan(grid, folder, overrides)
-    for label, other in plan.twins.items():
+    for label, other in plan.aliases.items():
         console.print(f"{label} is {other}: the same runs, trained once and tabled by that name")
     if options.retry == "failed" and not options.dry_run:
         forget_failures(plan, folder, console)

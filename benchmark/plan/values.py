@@ -39,7 +39,7 @@ class Plan:
     """Every wanted run with its state, and what is to be done about the missing ones.
 
     forecast_seconds: device time of what is missing, one cohort after another; None if unknown. forecast_basis: what it
-    was computed from. twins: labels of runs that are another label's, which stands for both.
+    was computed from. aliases: labels of runs that are another label's, and that one.
     """
 
     runs: tuple[Run, ...]
@@ -49,7 +49,7 @@ class Plan:
     cohorts: tuple[Cohort, ...]
     forecast_seconds: float | None = None
     forecast_basis: tuple[str, ...] = ()
-    twins: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def missing_teachers(self) -> tuple[Run, ...]:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cost.clock import Clock, interleaved
-from benchmark.cost.measure import IsolatedRun, noise, untrained
+from benchmark.cost.isolated import IsolatedRun, noise, untrained
 from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import Grid, Recipe, Run
@@ -43,14 +43,17 @@ class Cohort:
         self._step = 0
 
     def teacher_by(self, recipe: Recipe) -> Frozen:
+        """The runs' teacher, untrained, as a recipe sees images."""
         run = self.runs[0].teacher
         assert run is not None
         return untrained(run.model_copy(update={"recipe": recipe}), self.data, self.classes)
 
     def member_by(self, recipe: Recipe, run: Run, teacher: Frozen) -> Member:
+        """A run alone, untrained, by another recipe."""
         return IsolatedRun(run.model_copy(update={"recipe": recipe}), self.data, self.classes, teacher).member
 
     def step(self, members: Sequence[Member]) -> None:
+        """One step of these members, on the next batch."""
         self._step = (self._step + 1) % self.data.steps
         step(members, self.teacher, self.data, self.views, 0, self._step)
 

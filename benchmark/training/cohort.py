@@ -20,7 +20,7 @@ from benchmark.spec import Grid, Recipe, Run
 from benchmark.training import checkpoints
 from benchmark.training.count import cost
 from benchmark.training.evaluation import classification_measures, outputs_on, teacher_measures
-from benchmark.training.loop import Watch, configure_torch, train
+from benchmark.training.loop import Callbacks, configure_torch, train
 from benchmark.training.member import Member, build_student, build_task
 from benchmark.training.provenance import provenance
 from benchmark.training.teacher import Teacher, checked_teacher
@@ -63,7 +63,7 @@ def run_cohort(
 
     `is_mine` is asked, by a run's id, before anything of it is written: what another worker has taken over is its.
 
-    Raises TeacherError if the teacher does not pass its gate, UsageError for data or networks that cannot be had.
+    Raises TeacherError if the teacher does not pass its gate, UsageError for unusable data or networks.
     """
     recipe = runs[0].recipe
     configure_torch(recipe, device)
@@ -78,7 +78,7 @@ def run_cohort(
         for member in (member for member in active if is_mine(member.run.id)):
             checkpoints.save(folder.checkpoints_path(member.run.id), member.state())
 
-    if not train(members, setup.teacher, setup.training, setup.validation, Watch(stop, save, report)):
+    if not train(members, setup.teacher, setup.training, setup.validation, Callbacks(stop, save, report)):
         return False
     for member in members:
         _finish(member, setup, grid, len(members), is_mine)
@@ -87,7 +87,7 @@ def run_cohort(
 
 def _setup(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir: Path | None) -> Setup:
     splits = data.load(grid.located(run.dataset), data_dir)
-    data.keep(run.dataset, splits, folder.path)
+    data.record_split(run.dataset, splits, folder.path)
     teacher = None
     if run.teacher is not None:
         expected = grid.expected_accuracy.get(run.dataset.name, {}).get(run.teacher.student.name)

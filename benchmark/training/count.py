@@ -17,6 +17,7 @@ from methods.base import Batch, Phase
 
 
 def parameter_count(*modules: nn.Module) -> int:
+    """Of several modules together."""
     return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 

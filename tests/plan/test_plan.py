@@ -330,7 +330,7 @@ def test_the_same_run_under_two_names_is_one(folder: Folder) -> None:
     same = Control(name="tuned", methods=("sp",), options={"sp": {"weight": 3000.0}})
     plan = make_plan(grid(methods=("student", "sp", "sp@tuned"), control=(same,)), folder)
     assert [run.label for run in plan.runs] == ["student", "sp"] * 12
-    assert plan.twins == {"sp@tuned": "sp"}
+    assert plan.aliases == {"sp@tuned": "sp"}
 
 
 def test_planning_hashes_each_run_once(monkeypatch: pytest.MonkeyPatch, folder: Folder) -> None:
