@@ -11,6 +11,7 @@ from torch import Tensor
 
 from methods.cc import congruence_loss, kernel_loss
 from methods.dist import dist_loss
+from methods.nst import nst_loss
 from methods.pkt import pkt_loss
 
 SIZE = 5
@@ -65,9 +66,31 @@ def naive_dist(student: Tensor, teacher: Tensor) -> Tensor:
     return 16 * (rows + columns)
 
 
+def shrunk(x: Tensor, size: int) -> Tensor:
+    """A map [C, H, W] by means over squares of positions."""
+    step = x.shape[1] // size
+    squares = [[x[:, step * i : step * (i + 1), step * j : step * (j + 1)] for j in range(size)] for i in range(size)]
+    return torch.stack([torch.stack([s.mean((1, 2)) for s in row], 1) for row in squares], 1)
+
+
+def of_one_size(student: Tensor, teacher: Tensor) -> list[tuple[Tensor, Tensor]]:
+    size = min(student.shape[2], teacher.shape[2])
+    return [(shrunk(s, size), shrunk(t, size)) for s, t in zip(student, teacher, strict=True)]
+
+
+def naive_nst(student: Tensor, teacher: Tensor) -> Tensor:
+    def kernel(one: Tensor, other: Tensor) -> Tensor:
+        return sum(cosine(a, b) ** 2 for a in one for b in other) / (len(one) * len(other))
+
+    pairs = of_one_size(student, teacher)
+    return sum(kernel(t, t) + kernel(s, s) - 2 * kernel(s, t) for s, t in pairs) / len(pairs)
+
+
 FORMULAS: dict[str, tuple[Loss, Loss, tuple[int, ...], tuple[int, ...]]] = {
     "pkt": (pkt_loss, naive_pkt, (4,), (9,)),
     "dist": (dist_loss, naive_dist, (6,), (6,)),
+    "nst by positions": (nst_loss, naive_nst, (3, 2, 2), (5, 2, 2)),
+    "nst by channels": (nst_loss, naive_nst, (3, 8, 8), (5, 4, 4)),
     "cc": (congruence_loss, naive_congruence, (4,), (4,)),
     "cc, consecutive": (
         partial(congruence_loss, pairs="consecutive"),

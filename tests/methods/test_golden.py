@@ -34,7 +34,7 @@ def registered(name: str, **options: Scalar) -> Form:
 
 
 def of_embeddings(loss: Callable[[Tensor, Tensor], Tensor]) -> Form:
-    return lambda task: lambda student, teacher, batch: loss(student.embedding, teacher.embedding)
+    return lambda task: lambda student, teacher, _: loss(student.embedding, teacher.embedding)
 
 
 FORMS: dict[str, Form] = {
@@ -45,6 +45,8 @@ FORMS: dict[str, Form] = {
     "cc_kernel": registered("cc_kernel"),
     "dist_tau1": registered("dist", temperature=1.0),
     "dist_tau4": registered("dist"),
+    "nst": registered("nst"),
+    "nst_larger_teacher": registered("nst"),
 }
 """What gives the value of a case."""
 OFFSETS = {"cka_rows": 1, "cka_columns": 1, "cka_rows_plain": 1, "cka_maps": 3}

@@ -162,6 +162,8 @@ def test_options_have_the_type_of_their_default() -> None:
         ("sp", {"stages": 0}),
         ("fitnet", {"stage": 0}),
         ("fitnet", {"stage": 4}),
+        ("cc", {"pairs": "some"}),
+        ("dist", {"temperature": 0.0}),
     ],
 )
 def test_options_out_of_range_are_refused(name: str, options: dict[str, Scalar]) -> None:
@@ -241,6 +243,7 @@ def test_unequal_widths_and_sizes_are_supported(name: str) -> None:
         ("fitnet", shapes(8, 4), shapes(32, 8, 4), "2 stages, 3 are needed"),
         ("gkd", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages"),
         ("gkd", shapes(8, 4, 2), shapes(8), "teacher: .*1 stages"),
+        ("dist", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
         ("kd+gkd+fitnet", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages.*; .*2 stages"),
     ],
 )
