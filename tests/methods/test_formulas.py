@@ -11,6 +11,7 @@ from torch import Tensor
 
 from methods.cc import congruence_loss, kernel_loss
 from methods.dist import dist_loss
+from methods.fsp import fsp_loss
 from methods.nst import nst_loss
 from methods.pkt import pkt_loss
 
@@ -86,11 +87,27 @@ def naive_nst(student: Tensor, teacher: Tensor) -> Tensor:
     return sum(kernel(t, t) + kernel(s, s) - 2 * kernel(s, t) for s, t in pairs) / len(pairs)
 
 
+FRONT = 2
+"""Channels of a map that stand for the front one of a flow."""
+
+
+def fsp(student: Tensor, teacher: Tensor) -> Tensor:
+    return fsp_loss((student[:, :FRONT], student[:, FRONT:]), (teacher[:, :FRONT], teacher[:, FRONT:]))
+
+
+def naive_fsp(student: Tensor, teacher: Tensor) -> Tensor:
+    channels = list(product(range(FRONT), range(FRONT, student.shape[1])))
+    pairs = zip(student, teacher, strict=True)
+    gaps = [((s[a] * s[b]).mean() - (t[a] * t[b]).mean()) ** 2 for s, t in pairs for a, b in channels]
+    return sum(gaps) / len(gaps)
+
+
 FORMULAS: dict[str, tuple[Loss, Loss, tuple[int, ...], tuple[int, ...]]] = {
     "pkt": (pkt_loss, naive_pkt, (4,), (9,)),
     "dist": (dist_loss, naive_dist, (6,), (6,)),
     "nst by positions": (nst_loss, naive_nst, (3, 2, 2), (5, 2, 2)),
     "nst by channels": (nst_loss, naive_nst, (3, 8, 8), (5, 4, 4)),
+    "fsp": (fsp, naive_fsp, (5, 3, 3), (5, 3, 3)),
     "cc": (congruence_loss, naive_congruence, (4,), (4,)),
     "cc, consecutive": (
         partial(congruence_loss, pairs="consecutive"),

@@ -47,6 +47,8 @@ FORMS: dict[str, Form] = {
     "dist_tau4": registered("dist"),
     "nst": registered("nst"),
     "nst_larger_teacher": registered("nst"),
+    "fsp": registered("fsp"),
+    "fsp_stages": registered("fsp", stem=False),
 }
 """What gives the value of a case."""
 OFFSETS = {"cka_rows": 1, "cka_columns": 1, "cka_rows_plain": 1, "cka_maps": 3}
