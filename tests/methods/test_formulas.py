@@ -10,6 +10,7 @@ from losses import loss_and_gradient, normal
 from torch import Tensor
 
 from methods.cc import congruence_loss, kernel_loss
+from methods.cka import cka_loss, map_cka_loss
 from methods.dist import dist_loss
 from methods.fsp import fsp_loss
 from methods.nst import nst_loss
@@ -67,6 +68,23 @@ def naive_dist(student: Tensor, teacher: Tensor) -> Tensor:
     return 16 * (rows + columns)
 
 
+def naive_cka(student: Tensor, teacher: Tensor) -> Tensor:
+    size = range(len(student))
+
+    def relation(x: Tensor) -> Tensor:
+        return torch.stack([(x[i] * x[j]).sum() / length(x[i]) for i in size for j in size])
+
+    return 1 - cosine(relation(student), relation(teacher))
+
+
+def naive_map_cka(student: Tensor, teacher: Tensor) -> Tensor:
+    def relation(x: Tensor) -> Tensor:
+        rows = [torch.stack([(a * b).sum() for b in x]) for a in x]
+        return torch.stack([cosine(a, b) for a in rows for b in rows])
+
+    return 1 - cosine(relation(student), relation(teacher))
+
+
 def shrunk(x: Tensor, size: int) -> Tensor:
     """A map [C, H, W] by means over squares of positions."""
     step = x.shape[1] // size
@@ -105,6 +123,8 @@ def naive_fsp(student: Tensor, teacher: Tensor) -> Tensor:
 FORMULAS: dict[str, tuple[Loss, Loss, tuple[int, ...], tuple[int, ...]]] = {
     "pkt": (pkt_loss, naive_pkt, (4,), (9,)),
     "dist": (dist_loss, naive_dist, (6,), (6,)),
+    "cka": (cka_loss, naive_cka, (6,), (4,)),
+    "cka of maps": (map_cka_loss, naive_map_cka, (3, 2, 2), (5, 4, 4)),
     "nst by positions": (nst_loss, naive_nst, (3, 2, 2), (5, 2, 2)),
     "nst by channels": (nst_loss, naive_nst, (3, 8, 8), (5, 4, 4)),
     "fsp": (fsp, naive_fsp, (5, 3, 3), (5, 3, 3)),

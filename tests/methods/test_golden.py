@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import methods
 from methods.base import Batch, Outputs, Scalar, Shapes, Task
+from methods.cka import cka_loss
 from methods.pkt import pkt_loss
 
 CASES: dict[str, Any] = json.loads((Path(__file__).parents[1] / "golden" / "more.json").read_text())["cases"]
@@ -49,6 +50,10 @@ FORMS: dict[str, Form] = {
     "nst_larger_teacher": registered("nst"),
     "fsp": registered("fsp"),
     "fsp_stages": registered("fsp", stem=False),
+    "cka_rows": registered("cka", samples=1.0, classes=0.0, maps=0.0),
+    "cka_columns": registered("cka", samples=0.0, classes=1.0, maps=0.0),
+    "cka_rows_plain": lambda task: lambda student, teacher, _: cka_loss(student.logits, teacher.logits, scaled=False),
+    "cka_maps": registered("cka", samples=0.0, classes=0.0, maps=1.0),
 }
 """What gives the value of a case."""
 OFFSETS = {"cka_rows": 1, "cka_columns": 1, "cka_rows_plain": 1, "cka_maps": 3}
