@@ -1,18 +1,21 @@
 """Losses in float64 and float32 against the papers' formulas written once more, a pair or a channel at a time."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
 import pytest
 import torch
-from losses import loss_and_gradient, normal
+from losses import TEACHER, batch_of, loss_and_gradient, network, normal, task
 from torch import Tensor
 
+import methods
 from methods.cc import congruence_loss, kernel_loss
 from methods.cka import cka_loss, map_cka_loss
 from methods.dist import dist_loss
 from methods.fsp import fsp_loss
+from methods.itrd import correlation_loss, mutual_loss
 from methods.nst import nst_loss
 from methods.pkt import pkt_loss
 
@@ -85,6 +88,20 @@ def naive_map_cka(student: Tensor, teacher: Tensor) -> Tensor:
     return 1 - cosine(relation(student), relation(teacher))
 
 
+def naive_correlation(student: Tensor, teacher: Tensor) -> Tensor:
+    size, total = len(student), student.new_zeros(())
+    for a, b in zip(student.T, teacher.T, strict=True):
+        a, b = ((x - x.sum() / size) / ((x - x.sum() / size).square().sum() / (size - 1)).sqrt() for x in (a, b))
+        total = total + (1 - (a * b).sum() / size).abs() ** 3
+    return total.log() / torch.tensor(2.0).double().log()
+
+
+def naive_mutual(student: Tensor, teacher: Tensor) -> Tensor:
+    pairs = list(product(range(len(student)), repeat=2))
+    terms = [cosine(student[i], student[j]) ** 2 * (1 - cosine(teacher[i], teacher[j]) ** 2) for i, j in pairs]
+    return sum(terms) / len(pairs)
+
+
 def shrunk(x: Tensor, size: int) -> Tensor:
     """A map [C, H, W] by means over squares of positions."""
     step = x.shape[1] // size
@@ -125,6 +142,8 @@ FORMULAS: dict[str, tuple[Loss, Loss, tuple[int, ...], tuple[int, ...]]] = {
     "dist": (dist_loss, naive_dist, (6,), (6,)),
     "cka": (cka_loss, naive_cka, (6,), (4,)),
     "cka of maps": (map_cka_loss, naive_map_cka, (3, 2, 2), (5, 4, 4)),
+    "itrd correlation": (correlation_loss, naive_correlation, (4,), (4,)),
+    "itrd mutual": (mutual_loss, naive_mutual, (4,), (9,)),
     "nst by positions": (nst_loss, naive_nst, (3, 2, 2), (5, 2, 2)),
     "nst by channels": (nst_loss, naive_nst, (3, 8, 8), (5, 4, 4)),
     "fsp": (fsp, naive_fsp, (5, 3, 3), (5, 3, 3)),
@@ -152,3 +171,10 @@ def test_value_and_gradient_are_those_of_the_formula(name: str, dtype: torch.dty
     torch.testing.assert_close(value.double(), expected, rtol=1e-6 if exact else 1e-4, atol=0)
     scale = float(expected_gradient.abs().max())
     torch.testing.assert_close(gradient.double(), expected_gradient, rtol=0, atol=(1e-6 if exact else 1e-4) * scale)
+
+
+def test_itrd_compares_the_students_own_similarities_where_widths_agree() -> None:
+    method = methods.load("itrd", replace(task(), student=TEACHER), {"itrd": {"correlation": 0.0}}).double()
+    student, teacher = network(TEACHER, SIZE, 0), network(TEACHER, SIZE, 50)
+    value = method(student, teacher, batch_of(torch.arange(SIZE)))
+    torch.testing.assert_close(value, 0.05 * naive_mutual(student.embedding, teacher.embedding))

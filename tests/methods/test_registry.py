@@ -165,6 +165,7 @@ def test_options_have_the_type_of_their_default() -> None:
         ("cc", {"pairs": "some"}),
         ("dist", {"temperature": 0.0}),
         ("cka", {"classes": -1.0}),
+        ("itrd", {"alpha": 0.0}),
         ("fsp", {"epochs": -1}),
     ],
 )
