@@ -15,6 +15,7 @@ from methods.cc import congruence_loss, kernel_loss
 from methods.cka import cka_loss, map_cka_loss
 from methods.dist import dist_loss
 from methods.fsp import fsp_loss
+from methods.ickd import ickd_loss
 from methods.itrd import correlation_loss, mutual_loss
 from methods.nst import nst_loss
 from methods.pkt import pkt_loss
@@ -137,6 +138,15 @@ def naive_fsp(student: Tensor, teacher: Tensor) -> Tensor:
     return sum(gaps) / len(gaps)
 
 
+def naive_ickd(student: Tensor, teacher: Tensor) -> Tensor:
+    def relation(x: Tensor) -> Tensor:
+        rows = [torch.stack([(a * b).sum() for b in x]) for a in x]
+        return torch.stack([row / length(row) for row in rows])
+
+    pairs = zip(student, teacher, strict=True)
+    return sum((relation(s) - relation(t)).square().sum() for s, t in pairs) / (len(student) * student.shape[1])
+
+
 FORMULAS: dict[str, tuple[Loss, Loss, tuple[int, ...], tuple[int, ...]]] = {
     "pkt": (pkt_loss, naive_pkt, (4,), (9,)),
     "dist": (dist_loss, naive_dist, (6,), (6,)),
@@ -147,6 +157,7 @@ FORMULAS: dict[str, tuple[Loss, Loss, tuple[int, ...], tuple[int, ...]]] = {
     "nst by positions": (nst_loss, naive_nst, (3, 2, 2), (5, 2, 2)),
     "nst by channels": (nst_loss, naive_nst, (3, 8, 8), (5, 4, 4)),
     "fsp": (fsp, naive_fsp, (5, 3, 3), (5, 3, 3)),
+    "ickd": (ickd_loss, naive_ickd, (3, 2, 2), (3, 4, 4)),
     "cc": (congruence_loss, naive_congruence, (4,), (4,)),
     "cc, consecutive": (
         partial(congruence_loss, pairs="consecutive"),

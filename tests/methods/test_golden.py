@@ -56,6 +56,7 @@ FORMS: dict[str, Form] = {
     "cka_maps": registered("cka", samples=0.0, classes=0.0, maps=1.0),
     "itrd_correlation": registered("itrd", correlation=1.0, mutual=0.0),
     "itrd_mutual": registered("itrd", correlation=0.0, mutual=1.0),
+    "ickd": registered("ickd"),
 }
 """What gives the value of a case."""
 OFFSETS = {"cka_rows": 1, "cka_columns": 1, "cka_rows_plain": 1, "cka_maps": 3}
