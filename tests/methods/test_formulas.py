@@ -11,6 +11,7 @@ from losses import TEACHER, batch_of, loss_and_gradient, network, normal, task
 from torch import Tensor
 
 import methods
+from methods.at import at_loss
 from methods.cc import congruence_loss, kernel_loss
 from methods.cka import cka_loss, map_cka_loss
 from methods.dist import dist_loss
@@ -123,6 +124,15 @@ def naive_nst(student: Tensor, teacher: Tensor) -> Tensor:
     return sum(kernel(t, t) + kernel(s, s) - 2 * kernel(s, t) for s, t in pairs) / len(pairs)
 
 
+def naive_at(student: Tensor, teacher: Tensor) -> Tensor:
+    def attention(x: Tensor) -> Tensor:
+        active = sum(channel**2 for channel in x)
+        return active / length(active)
+
+    pairs = of_one_size(student, teacher)
+    return sum((attention(s) - attention(t)).square().mean() for s, t in pairs) / len(pairs)
+
+
 FRONT = 2
 """Channels of a map that stand for the front one of a flow."""
 
@@ -158,6 +168,7 @@ FORMULAS: dict[str, tuple[Loss, Loss, tuple[int, ...], tuple[int, ...]]] = {
     "nst by channels": (nst_loss, naive_nst, (3, 8, 8), (5, 4, 4)),
     "fsp": (fsp, naive_fsp, (5, 3, 3), (5, 3, 3)),
     "ickd": (ickd_loss, naive_ickd, (3, 2, 2), (3, 4, 4)),
+    "at": (at_loss, naive_at, (3, 2, 2), (5, 4, 4)),
     "cc": (congruence_loss, naive_congruence, (4,), (4,)),
     "cc, consecutive": (
         partial(congruence_loss, pairs="consecutive"),

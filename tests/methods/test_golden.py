@@ -57,6 +57,9 @@ FORMS: dict[str, Form] = {
     "itrd_correlation": registered("itrd", correlation=1.0, mutual=0.0),
     "itrd_mutual": registered("itrd", correlation=0.0, mutual=1.0),
     "ickd": registered("ickd"),
+    "at": registered("at"),
+    "at_larger_teacher": registered("at"),
+    "at_kdzoo": registered("at", weight=1 / 3),
 }
 """What gives the value of a case."""
 OFFSETS = {"cka_rows": 1, "cka_columns": 1, "cka_rows_plain": 1, "cka_maps": 3}
