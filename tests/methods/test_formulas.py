@@ -1,5 +1,6 @@
 """Losses in float64 and float32 against the papers' formulas written once more, a pair or a channel at a time."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,7 @@ from methods.ickd import ickd_loss
 from methods.itrd import correlation_loss, mutual_loss
 from methods.nst import nst_loss
 from methods.pkt import pkt_loss
+from methods.vid import vid_loss
 
 SIZE = 5
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -157,6 +159,18 @@ def naive_ickd(student: Tensor, teacher: Tensor) -> Tensor:
     return sum((relation(s) - relation(t)).square().sum() for s, t in pairs) / (len(student) * student.shape[1])
 
 
+SCALES = [-1.0, 0.5, 3.0]
+
+
+def naive_vid(student: Tensor, teacher: Tensor) -> Tensor:
+    total = student.new_zeros(())
+    for channel, scale in enumerate(SCALES):
+        variance = torch.tensor(1 + math.exp(scale)).double().log() + 1e-5
+        error = student[:, channel] - teacher[:, channel]
+        total = total + ((error**2 / variance + variance.log()) / 2).mean()
+    return total / len(SCALES)
+
+
 FORMULAS: dict[str, tuple[Loss, Loss, tuple[int, ...], tuple[int, ...]]] = {
     "pkt": (pkt_loss, naive_pkt, (4,), (9,)),
     "dist": (dist_loss, naive_dist, (6,), (6,)),
@@ -169,6 +183,7 @@ FORMULAS: dict[str, tuple[Loss, Loss, tuple[int, ...], tuple[int, ...]]] = {
     "fsp": (fsp, naive_fsp, (5, 3, 3), (5, 3, 3)),
     "ickd": (ickd_loss, naive_ickd, (3, 2, 2), (3, 4, 4)),
     "at": (at_loss, naive_at, (3, 2, 2), (5, 4, 4)),
+    "vid": (lambda s, t: vid_loss(s, s.new_tensor(SCALES), t), naive_vid, (3, 2, 2), (3, 2, 2)),
     "cc": (congruence_loss, naive_congruence, (4,), (4,)),
     "cc, consecutive": (
         partial(congruence_loss, pairs="consecutive"),

@@ -60,6 +60,8 @@ FORMS: dict[str, Form] = {
     "at": registered("at"),
     "at_larger_teacher": registered("at"),
     "at_kdzoo": registered("at", weight=1 / 3),
+    "vid": registered("vid"),
+    "vid_larger_teacher": registered("vid"),
 }
 """What gives the value of a case."""
 OFFSETS = {"cka_rows": 1, "cka_columns": 1, "cka_rows_plain": 1, "cka_maps": 3}
