@@ -8,7 +8,7 @@ from itertools import product
 
 import pytest
 import torch
-from losses import TEACHER, batch_of, loss_and_gradient, network, normal, task
+from losses import CLASSES, STUDENT, TEACHER, batch_of, loss_and_gradient, network, normal, task
 from torch import Tensor
 
 import methods
@@ -16,11 +16,14 @@ from methods.at import at_loss
 from methods.cc import congruence_loss, kernel_loss
 from methods.cka import cka_loss, map_cka_loss
 from methods.dist import dist_loss
+from methods.dkd import dkd_loss
 from methods.fsp import fsp_loss
 from methods.ickd import ickd_loss
 from methods.itrd import correlation_loss, mutual_loss
+from methods.kd import kd_loss
 from methods.nst import nst_loss
 from methods.pkt import pkt_loss
+from methods.relations import standardized
 from methods.vid import vid_loss
 
 SIZE = 5
@@ -73,6 +76,28 @@ def naive_dist(student: Tensor, teacher: Tensor) -> Tensor:
     rows = sum(1 - rho(p[i], q[i]) for i in range(len(p))) / len(p)
     columns = sum(1 - rho(p[:, c], q[:, c]) for c in range(p.shape[1])) / p.shape[1]
     return 16 * (rows + columns)
+
+
+def naive_kd(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    q, p = softened(student, temperature), softened(teacher, temperature)
+    return temperature**2 * (p * (p / q).log()).sum() / len(p)
+
+
+def naive_standardized(student: Tensor, teacher: Tensor) -> Tensor:
+    def scaled(logits: Tensor) -> Tensor:
+        return torch.stack([(x - x.mean()) / ((x - x.mean()).square().sum() / (len(x) - 1)).sqrt() for x in logits])
+
+    return naive_kd(scaled(student), scaled(teacher), 2.0)
+
+
+def naive_dkd(student: Tensor, teacher: Tensor) -> Tensor:
+    total = student.new_zeros(())
+    for q, p, y in zip(softened(student, 4.0), softened(teacher, 4.0), LABELS, strict=True):
+        total = total + p[y] * (p[y] / q[y]).log() + (1 - p[y]) * ((1 - p[y]) / (1 - q[y])).log()
+        for c in (c for c in range(len(p)) if c != y):
+            a, b = p[c] / (1 - p[y]), q[c] / (1 - q[y])
+            total = total + 8 * a * (a / b).log()
+    return 16 * total / len(student)
 
 
 def naive_cka(student: Tensor, teacher: Tensor) -> Tensor:
@@ -171,9 +196,17 @@ def naive_vid(student: Tensor, teacher: Tensor) -> Tensor:
     return total / len(SCALES)
 
 
+LABELS = torch.tensor([0, 5, 2, 0, 3])
 FORMULAS: dict[str, tuple[Loss, Loss, tuple[int, ...], tuple[int, ...]]] = {
     "pkt": (pkt_loss, naive_pkt, (4,), (9,)),
     "dist": (dist_loss, naive_dist, (6,), (6,)),
+    "dkd": (partial(dkd_loss, labels=LABELS), naive_dkd, (6,), (6,)),
+    "kd, standardized": (
+        lambda s, t: kd_loss(standardized(s), standardized(t), 2.0),
+        naive_standardized,
+        (6,),
+        (6,),
+    ),
     "cka": (cka_loss, naive_cka, (6,), (4,)),
     "cka of maps": (map_cka_loss, naive_map_cka, (3, 2, 2), (5, 4, 4)),
     "itrd correlation": (correlation_loss, naive_correlation, (4,), (4,)),
@@ -208,6 +241,22 @@ def test_value_and_gradient_are_those_of_the_formula(name: str, dtype: torch.dty
     torch.testing.assert_close(value.double(), expected, rtol=1e-6 if exact else 1e-4, atol=0)
     scale = float(expected_gradient.abs().max())
     torch.testing.assert_close(gradient.double(), expected_gradient, rtol=0, atol=(1e-6 if exact else 1e-4) * scale)
+
+
+def test_dkd_stands_logits_far_apart() -> None:
+    student = torch.tensor([[1e4, 0.0, -1e4], [0.0, 1e4, 0.0]])
+    value, gradient = loss_and_gradient(partial(dkd_loss, labels=torch.tensor([2, 1])), student, -student)
+    assert value.isfinite()
+    assert 0 < gradient.abs().max() < 1e3
+
+
+@pytest.mark.parametrize(("epochs", "epoch", "ramp"), [(240, 0, 0.05), (240, 19, 1), (60, 1, 0.4), (60, 4, 1)])
+def test_dkd_warms_up_in_proportion_to_the_schedule(epochs: int, epoch: int, ramp: float) -> None:
+    student, teacher = network(STUDENT, SIZE, 0), network(TEACHER, SIZE, 50)
+    labels = torch.arange(SIZE) % CLASSES
+    batch = replace(batch_of(labels), epoch=epoch)
+    value = methods.load("dkd", replace(task(), epochs=epochs))(student, teacher, batch)
+    torch.testing.assert_close(value, ramp * dkd_loss(student.logits, teacher.logits, labels))
 
 
 def test_itrd_compares_the_students_own_similarities_where_widths_agree() -> None:

@@ -62,6 +62,10 @@ FORMS: dict[str, Form] = {
     "at_kdzoo": registered("at", weight=1 / 3),
     "vid": registered("vid"),
     "vid_larger_teacher": registered("vid"),
+    "dkd": registered("dkd"),
+    "dkd_target_only": registered("dkd", beta=0.0),
+    "dkd_standardized": registered("dkd", standardize=True, temperature=2.0),
+    "kd_standardized": registered("kd", standardize=True, temperature=2.0),
 }
 """What gives the value of a case."""
 OFFSETS = {"cka_rows": 1, "cka_columns": 1, "cka_rows_plain": 1, "cka_maps": 3}

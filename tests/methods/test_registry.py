@@ -168,6 +168,7 @@ def test_options_have_the_type_of_their_default() -> None:
         ("itrd", {"alpha": 0.0}),
         ("fsp", {"epochs": -1}),
         ("at", {"power": 0.5}),
+        ("dkd", {"warmup": -1.0}),
     ],
 )
 def test_options_out_of_range_are_refused(name: str, options: dict[str, Scalar]) -> None:
@@ -248,6 +249,7 @@ def test_unequal_widths_and_sizes_are_supported(name: str) -> None:
         ("gkd", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages"),
         ("gkd", shapes(8, 4, 2), shapes(8), "teacher: .*1 stages"),
         ("dist", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
+        ("dkd", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
         ("cka", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
         ("at", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages"),
         ("fsp", shapes(4), shapes(4), "no flow"),
