@@ -264,3 +264,12 @@ def test_itrd_compares_the_students_own_similarities_where_widths_agree() -> Non
     student, teacher = network(TEACHER, SIZE, 0), network(TEACHER, SIZE, 50)
     value = method(student, teacher, batch_of(torch.arange(SIZE)))
     torch.testing.assert_close(value, 0.05 * naive_mutual(student.embedding, teacher.embedding))
+
+
+@pytest.mark.parametrize("name", ["sp", "gkd"])
+def test_terms_of_stages_are_added_or_averaged(name: str) -> None:
+    student, teacher, batch = network(STUDENT, SIZE, 0), network(TEACHER, SIZE, 50), batch_of(torch.arange(SIZE))
+    options = [{name: {"stages": 3, "average": average}} for average in (False, True)]
+    added, averaged = (methods.load(name, task(), each)(student, teacher, batch) for each in options)
+    torch.testing.assert_close(added, 3 * averaged)
+    assert "average" not in methods.resolve(name)[name]
