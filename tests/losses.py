@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import methods
 from methods.base import Batch, Outputs, Shapes, Task
@@ -28,7 +28,8 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
 
 
 def task() -> Task:
-    return Task(STUDENT, TEACHER, torch.arange(20) % CLASSES, epochs=2)
+    classifier = nn.Linear(TEACHER.embedding, CLASSES).requires_grad_(False)
+    return Task(STUDENT, TEACHER, torch.arange(20) % CLASSES, epochs=2, classifier=classifier)
 
 
 NAMES = [
@@ -51,12 +52,13 @@ def network(shapes: Shapes, size: int, seed: int, dtype: torch.dtype = torch.flo
         seed += 1
         return normal(size, *shape, seed=seed, dtype=dtype).requires_grad_()
 
-    maps = tuple(leaf(*shape) for shape in shapes.maps)
-    return Outputs(leaf(shapes.classes), leaf(shapes.embedding), maps, leaf(*shapes.pooled_map), shapes.stem)
+    maps, logits, embedding = tuple(leaf(*shape) for shape in shapes.maps), leaf(shapes.classes), leaf(shapes.embedding)
+    pooled_map, preacts = leaf(*shapes.pooled_map), tuple(leaf(*shape) for shape in shapes.maps)
+    return Outputs(logits, embedding, maps, pooled_map, shapes.stem, preacts)
 
 
 def tensors(outputs: Outputs) -> tuple[Tensor, ...]:
-    return (outputs.logits, outputs.embedding, *outputs.maps, outputs.pooled_map)
+    return (outputs.logits, outputs.embedding, *outputs.maps, outputs.pooled_map, *outputs.preacts)
 
 
 def loss_and_gradient(
