@@ -1,9 +1,8 @@
-"""The grid that a results folder was begun with: what may be added to it, and what may not change. Imports torch for
-the method registry, not timm."""
+"""The grid that a results folder was begun with: what may be added to it, and what may not change. No torch here: its
+methods need not be installed."""
 
 import tomli_w
 
-import methods
 from benchmark.errors import UsageError
 from benchmark.files import atomic
 from benchmark.records import Folder
@@ -27,7 +26,7 @@ def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:
     for key in ("recipe", "teacher_recipe", "recipes", "teacher_seed"):
         if getattr(grid, key) != getattr(frozen, key):
             raise _other_grid(folder, _difference(key, getattr(frozen, key), getattr(grid, key)))
-    for part in {part for name in frozen.methods for part in methods.components(name.partition("@")[0])}:
+    for part in {part for name in frozen.methods for part in name.partition("@")[0].split("+")}:
         before, now = frozen.options.get(part, {}), grid.options.get(part, {})
         if before != now:
             raise _other_grid(folder, f"options.{part} = {before} there, {now} now")
