@@ -7,9 +7,7 @@ as the expected one; *missing* if it has no result.
 """
 
 import argparse
-import csv
 import sys
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +20,9 @@ from pydantic import Field as Bound
 from analysis.runs.alike import CELL, POOLED
 from analysis.style import NO_VALUE, TEACHER, display_name, signed
 from benchmark.errors import Parser, UsageError, run_command
+from benchmark.files import parse_rows, read_bytes
 from benchmark.spec import Value, parse
+from benchmark.spec.value import Label, parse_toml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,9 +44,9 @@ class Expectation(Value):
     deviation and n the mean is taken to be exact.
     """
 
-    dataset: str
-    pair: str
-    method: str
+    dataset: Label
+    pair: Label
+    method: Label
     top1_percent: Annotated[float, Bound(ge=0, le=100)]
     std_percent: Annotated[float, Bound(ge=0)] | None = None
     n: Annotated[int, Bound(gt=0)] | None = None
@@ -126,10 +126,12 @@ def _reference(folder: Path) -> Path:
     found = REFERENCE / folder.resolve().name
     if not found.is_dir():
         known = sorted(path.name for path in REFERENCE.glob("*") if (path / "records").is_dir())
-        raise UsageError(
-            f"there is no reference {str(found)!r}; say with --against what to compare with (references: "
-            f"{', '.join(known) or 'none'})"
+        here = (
+            f"references: {', '.join(known)}"
+            if known
+            else "references lie in the repository, not in an installed wheel"
         )
+        raise UsageError(f"there is no reference {str(found)!r}; say with --against what to compare with ({here})")
     return found
 
 
@@ -142,12 +144,11 @@ def expected(source: Path) -> Expected:
     if source.suffix not in (".toml", ".csv"):
         raise UsageError(f"{str(source)!r} is no results folder and no .toml or .csv file of expected means")
     try:
-        text = source.read_text(encoding="utf-8")
-        raw = tomllib.loads(text) if source.suffix == ".toml" else {"cell": _csv_rows(text)}
+        content = read_bytes(source)
     except OSError as error:
         raise UsageError(f"expected means {str(source)!r} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"expected means {str(source)!r} are not TOML: {error}") from None
+    what = f"expected means {str(source)!r}"
+    raw = parse_toml(content, what) if source.suffix == ".toml" else {"cell": _csv_rows(content, what)}
     cells = parse(Expectations, raw, source=source.name).cell
     found: dict[Place, Expectation] = {}
     for cell in cells:
@@ -177,9 +178,9 @@ def of_runs(runs: "pd.DataFrame") -> Expected:
     return Expected(cells, runs[runs.pooled].set_index(CELL).sort_index())
 
 
-def _csv_rows(text: str) -> list[dict[str, Any]]:
+def _csv_rows(content: bytes, what: str) -> list[dict[str, Any]]:
     """Rows with the fields that an expectation has, empty ones left out, so that a tables/main.csv serves as well."""
-    rows = csv.DictReader(text.splitlines())
+    rows = parse_rows(content, what)
     found = [{name: value for name, value in row.items() if name in Expectation.model_fields and value} for row in rows]
     return [row for row in found if "top1_percent" in row and row.get("method") != TEACHER]
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from benchmark.command import cluster
 from benchmark.command.listing import available, export
 from benchmark.command.options import parser
-from benchmark.command.status import forget_failures, left_undone, print_status
-from benchmark.command.terminal import plain, print_plan, print_problems, print_results
+from benchmark.command.status import forget_failures, left_undone, status_lines
+from benchmark.command.terminal import print_plan, print_results, problem_lines
 from benchmark.errors import (
     COMPLETE,
     FAILED,
@@ -24,9 +24,11 @@ from benchmark.errors import (
     USAGE,
     UsageError,
     machine_trouble,
+    refuse,
     run_command,
     usage_errors,
 )
+from benchmark.errors.console import Terminal
 from benchmark.launch.job import Executor, Settings
 from benchmark.plan.choices import method_options, wanted
 from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
@@ -38,12 +40,11 @@ from benchmark.spec import Grid, load_grid
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser(__doc__).parse_args(arguments)
-    console = Console(markup=False, highlight=False)
+    console = Terminal()
     try:
         return run(options, console)
     except usage_errors() as error:
-        print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
-        return USAGE
+        return refuse(error)
     except OSError as error:
         if not (error.filename or machine_trouble(error)):
             raise
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     if options.list:
-        print("\n".join(available(options.list)))
+        print("\n".join(available(options.list, options.grid)))
         return COMPLETE
     if options.export:
         return export(options.export, options.results_dir)
@@ -71,7 +72,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
         return tune(grid, options, console)
     folder = Folder(options.results_dir / grid.name)
     if options.status:
-        print_status(folder, console)
+        for line in status_lines(folder):
+            console.print(line)
         return COMPLETE
     if options.cancel:
         cluster.cancel(folder, console)
@@ -101,8 +103,8 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
     chosen = choose(trials, [record for record in folder.records()[0] if record.run_id in tried])
     write_tuned(Folder(options.results_dir / grid.name), chosen)
     for method, values in chosen.items():
-        plain(console)(f"{method}: {', '.join(f'{name} = {value}' for name, value in values.items())}")
-    plain(console)("--methods all tuned trains them beside the grid's own")
+        console.print(f"{method}: {', '.join(f'{name} = {value}' for name, value in values.items())}")
+    console.print("--methods all tuned trains them beside the grid's own")
     return COMPLETE
 
 
@@ -121,7 +123,7 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
         sweep(folder.teachers)
     plan = make_plan(grid, folder, overrides)
     for label, other in plan.twins.items():
-        plain(console)(f"{label} is {other}: the same runs, trained once and tabled by that name")
+        console.print(f"{label} is {other}: the same runs, trained once and tabled by that name")
     if options.retry == "failed" and not options.dry_run:
         forget_failures(plan, folder, console)
         plan = make_plan(grid, folder, overrides)
@@ -142,7 +144,7 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     if options.dry_run or options.prepare:
         print_plan(plan, not_applicable, folder, console)
         if options.prepare and plan.cohorts:
-            plain(console)("ready: data and networks are there")
+            console.print("ready: data and networks are there")
         if executor == "slurm" and options.dry_run:
             cluster.show(cluster.submission(plan, folder, settings, options), console)
         return COMPLETE
@@ -186,7 +188,7 @@ def train(
     with Display(folder, [run.id for run in plan.runs], console) as display:
         launched.wait(display.tick)
     for complaint in launched.complaints():
-        plain(console)(complaint)
+        console.print(complaint)
     return True
 
 
@@ -199,13 +201,14 @@ def conclude(plan: Plan, folder: Folder, console: Console) -> int:
     states = {run.id: records[run.id].status if run.id in records else folder.state(run.id) for run in plan.runs}
     if any(state in ("done", "diverged", "not_applicable") for state in states.values()):
         print_results(plan.runs, records, states, console)
-    print_problems(states, folder, console)
+    for line in problem_lines(states, folder):
+        console.print(line)
     missing = sum(state == "missing" for state in states.values())
     if missing:
         console.print(f"{missing} runs are still to be made: run the same command again to go on")
-    say = plain(console)
-    say(f"records: {folder.path / 'records'}, tables: {folder.path / 'runs.csv'}, {folder.path / 'costs.csv'}")
-    say(f"gains, tests, ranks, figures and LaTeX tables: python -m analysis {shlex.quote(str(folder.path))}")
+    path = folder.path
+    console.print(f"records: {path / 'records'}, tables: {path / 'runs.csv'}, {path / 'costs.csv'}")
+    console.print(f"gains, tests, ranks, figures and LaTeX tables: python -m analysis {shlex.quote(str(path))}")
     if missing:
         return INCOMPLETE
     return FAILED if any(state in ("failed", "corrupt") for state in states.values()) else COMPLETE

@@ -107,6 +107,16 @@ def classes(name: str) -> list[type[Method]]:
     return [entry(part).method for part in components(name)]
 
 
+def labels(name: str) -> dict[str, str]:
+    """What the components of a method call themselves for people, as far as they do."""
+    found = {}
+    for part in components(name):
+        label = entry(part).method.label
+        if text := label if isinstance(label, str) else label.get(part, ""):
+            found[part] = text
+    return found
+
+
 def reads(name: str, options: Mapping[str, Mapping[str, Scalar]] = {}) -> frozenset[Tap]:
     """Which outputs a method or composition uses with these options."""
     complete = complete_options(name, options)

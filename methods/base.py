@@ -2,7 +2,7 @@
 and the relations it shares with others."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -209,6 +209,9 @@ class Method(nn.Module):
     """Which outputs are used, by default options; `reading` says it for others."""
     revision: ClassVar[int] = 1
     """Raised when the numbers this method gives change; part of every run's id."""
+    label: ClassVar[str | Mapping[str, str]] = ""
+    """What figures and tables call a method that is not the suite's, by default as it is registered; of a class with
+    several names, by name."""
     precision: ClassVar[Literal["float32", "autocast"]] = "float32"
     """float32: outputs arrive as float32 and autocast is off, since relations are differences of large numbers."""
     vanishes_at_teacher: ClassVar[bool] = False

@@ -11,7 +11,7 @@ from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison
 from analysis.statistics.paired import Interval
 from analysis.style import TEACHER, display_name, p_value, signed
-from analysis.tables.latex import escape
+from analysis.tables.latex import comment, escape
 
 DIGITS = dict(
     zip("0123456789", ["Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"], strict=True)
@@ -132,8 +132,9 @@ def macros(names: dict[str, Number]) -> str:
     """A LaTeX file of \\newcommand lines, each with a comment that says what it is."""
     lines = ["% Numbers of this results folder; made by `python -m analysis`, not to be edited."]
     for name, number in names.items():
-        meaning = number.meaning.encode("ascii", "backslashreplace").decode()
-        lines.append(f"\\newcommand{{\\{name}}}{{\\ensuremath{{{_mathematics(number.text)}}}}}% {meaning}")
+        lines.append(
+            f"\\newcommand{{\\{name}}}{{\\ensuremath{{{_mathematics(number.text)}}}}}{comment(number.meaning)}"
+        )
     return "\n".join([*lines, ""])
 
 

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
-from analysis.statistics.cells import pair_title
+from analysis.statistics.cells import OfPair
+from analysis.statistics.cells import pair_title as plain_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison
 from analysis.statistics.paired import ALPHA, differences_needed, smallest_p
-from analysis.style import TEACHER, count, display_name, p_value, signed
+from analysis.style import TEACHER, count, p_value, signed
+from analysis.style import display_name as plain_name
+from analysis.tables.markdown import escape
 from analysis.tables.table import bracketed
 
 
@@ -160,7 +163,8 @@ def _rules() -> str:
 
 def _holes(evidence: Evidence) -> list[str]:
     lines = [
-        f"- {display_name(cell.method)} on {pair_title(cell)}: {cell.state}" + (f" ({cell.note})" if cell.note else "")
+        f"- {display_name(cell.method)} on {pair_title(cell)}: {cell.state}"
+        + (f" ({escape(cell.note)})" if cell.note else "")
         for cell in evidence.cells
         if cell.state != "done"
     ]
@@ -171,3 +175,11 @@ def _equals(p: float | None) -> str:
     """`= 0.031` or `< 0.001`."""
     text = p_value(p)
     return text if text.startswith("<") else f"= {text}"
+
+
+def display_name(label: str) -> str:
+    return escape(plain_name(label))
+
+
+def pair_title(cell: OfPair) -> str:
+    return escape(plain_title(cell))

@@ -1,4 +1,4 @@
-"""Published numbers beside reproduced ones: `results/reference/published.csv` and the names it goes by."""
+"""Published numbers beside reproduced ones: `published.csv` and the names it goes by."""
 
 import csv
 import re
@@ -12,7 +12,7 @@ from analysis.statistics.paired import ALPHA, Summary, holm, mean_difference
 from analysis.style import CONTROL, TEACHER
 from benchmark.errors import UsageError
 
-FILE = Path(__file__).parent.parent.parent / "results" / "reference" / "published.csv"
+FILE = Path(__file__).with_name("published.csv")
 
 METHODS = {
     TEACHER: ("teacher",),

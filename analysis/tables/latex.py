@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from analysis.tables.table import Column, Field, Group, Table
+from benchmark.errors.text import cleaned
 
 GREEK = dict(
     zip("αβγδλμρστχ", ["alpha", "beta", "gamma", "delta", "lambda", "mu", "rho", "sigma", "tau", "chi"], strict=True)
@@ -147,3 +148,8 @@ def escape(text: str) -> str:
         "".join(LATEX.get(character, character) for character in decomposed),
     )
     return re.sub(r"[^ -~]", lambda found: f"{{[}}U+{ord(found[0]):04X}{{]}}", accented)
+
+
+def comment(text: str) -> str:
+    """What no engine reads, up to the line's end: a line end within would have the rest of it run."""
+    return "% " + cleaned(text).encode("ascii", "backslashreplace").decode()

@@ -1,11 +1,10 @@
 """Isolated cost of training steps and of inference on this device: each method of a pair alone, round by round."""
 
+import copy
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from statistics import median
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +12,10 @@ from torch.optim.swa_utils import update_bn
 from torch.utils.flop_counter import FlopCounterMode
 
 import methods
-from benchmark.cost.clock import Clock
+from benchmark.cost.clock import Clock, interleaved
 from benchmark.cost.energy import MEASURED_SECONDS, EnergyMeter
 from benchmark.data import Images, TrainingSet
+from benchmark.errors import UsageError
 from benchmark.models import create
 from benchmark.plan.forecast import step_key
 from benchmark.records.measurements import Measurement
@@ -28,9 +28,7 @@ from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
 from methods.check.memory import Allocations
 
-T = TypeVar("T")
-
-STANDSTILL = 1e-30
+STANDSTILL = 1e-20
 """A learning rate at which weights stay: at the run's own, training for seconds on one batch of noise would diverge."""
 
 BATCHES = 4
@@ -50,22 +48,13 @@ class IsolatedRun:
         self.run, self.data = run, data
         self.member = Member(run, task, network, data.device, data.steps)
         self.teacher = teacher if self.member.reads else None
-        self._starts = self._phase_starts()
         self.member.enter(0)
-        self.steps: list[float] = []
-        self.phase_steps: list[float] = []
-
-    def _phase_starts(self) -> list[tuple[int, int]]:
-        """The first step of every phase, and its epochs."""
-        found, start = [], self.member.first_step
+        self.phases: dict[int, int] = {}  # epochs of each, by its first step
+        start = self.member.first_step
         for phase in self.member.method.phases:
-            found.append((start, phase.epochs))
-            start += phase.epochs * self.data.steps
-        return [(start, epochs) for start, epochs in found if epochs]
-
-    @property
-    def phase_epochs(self) -> int:
-        return sum(epochs for _, epochs in self._starts)
+            if phase.epochs:
+                self.phases[start] = phase.epochs
+            start += phase.epochs * data.steps
 
     def batch(self, step: int) -> tuple[Tensor, Batch]:
         images, labels, index = self.data.training_batch(self.data.views(self.run.seed, 0), step % self.data.steps)
@@ -89,34 +78,32 @@ class IsolatedRun:
         kept = images.nbytes + momentum + sum(map(module_bytes, networks))
         return flops.get_total_flops(), kept + made.peak
 
-    def measure(self, clock: Clock, number: int, supplied: Outputs | None) -> None:
-        """One round: steps of the main schedule, then of each phase, on batch `number`."""
-        images, batch = self.batch(number)
-        member = self.member
-        self.steps.append(clock.seconds(lambda: member.step(images, batch, supplied))[0])
-        seconds = 0.0
-        for start, epochs in self._starts:
+    def works(self, supplied: Outputs | None) -> Iterator[tuple[int, Callable[[], object]]]:
+        """A step of the main schedule and of each phase, by its first number, on batch 0: the same at every call."""
+        self._stand_still()
+        images, batch = self.batch(0)
+
+        def again(member: Member, start: int) -> None:
+            member.step(images, batch, supplied)
+            member.next_step = start
+
+        for start in (0, *self.phases):
+            member = copy.copy(self.member)  # with an optimiser of its own
             member.enter(start)
+            yield start, partial(again, member, start)
 
-            def step(start: int = start) -> None:
-                member.step(images, batch, supplied)
-                member.next_step = start
-
-            seconds += epochs * clock.seconds(step)[0]
-        if self._starts:
-            self.phase_steps.append(seconds / self.phase_epochs)
-            member.enter(0)
+    def _stand_still(self) -> None:
+        recipe = self.run.recipe.model_copy(update={"learning_rate": STANDSTILL})
+        self.member.run = self.run.model_copy(update={"recipe": recipe})
 
     def joules(self, meter: EnergyMeter, seconds: float) -> float | None:
         """Of a step of the main schedule, which takes `seconds`, the teacher's forward included."""
-        recipe = self.run.recipe.model_copy(update={"learning_rate": STANDSTILL})
-        self.member.run = self.run.model_copy(update={"recipe": recipe})
-        views = self.data.views(self.run.seed, 0)
-        alone = partial(step, [self.member], self.teacher, self.data, views, 0, 0)
+        self._stand_still()
+        alone = partial(step, [self.member], self.teacher, self.data, self.data.views(self.run.seed, 0), 0, 0)
         return meter.joules(alone, math.ceil(MEASURED_SECONDS / seconds))
 
 
-class NotApplicableError(ValueError):
+class NotApplicableError(UsageError):
     """Why a method cannot serve a pair."""
 
 
@@ -150,41 +137,22 @@ class Measurer:
                 reasons[run.label] = str(reason)
         counts = [alone.count() for alone in isolated]
         start = time.perf_counter(), time.process_time()
-        batches, supplies = self._rounds(isolated, data, teacher)
+        seconds = interleaved(_works(isolated, data, teacher), self.rounds, self.clock)
         waited = 1 - (time.process_time() - start[1]) / (time.perf_counter() - start[0])
         busy = round(max(0.0, waited), 3) if self.clock.processor else None
         measured = [
-            self._measurement(alone, *count, batches, supplies if alone.teacher else [0.0])
-            for alone, count in zip(isolated, counts, strict=True)
+            self._measurement(alone, *count, seconds, busy) for alone, count in zip(isolated, counts, strict=True)
         ]
-        return [each.model_copy(update={"busy": busy}) for each in measured], reasons
-
-    def _rounds(
-        self, isolated: Sequence[IsolatedRun], data: TrainingSet, teacher: Frozen | None
-    ) -> tuple[list[float], list[float]]:
-        """Interleaved, so that a slow moment of the machine meets all alike; seconds of batches and of the teacher."""
-        batches, supplies = [], []
-        reading = [alone for alone in isolated if alone.teacher]
-        for number in range(self.rounds):
-            views = data.views(0, 0)
-            gathered, (images, _, _) = self.clock.seconds(partial(data.training_batch, views, number % data.steps))
-            batches.append(gathered)
-            supplied = None
-            if teacher and reading:
-                reads = frozenset(TAPS).union(*(alone.member.reads for alone in reading))
-                forward = partial(teacher.outputs, images, data.recipe.teacher_precision, reads)
-                seconds, supplied = self.clock.seconds(forward)
-                supplies.append(seconds)
-            for alone in isolated:
-                alone.measure(self.clock, number, supplied if alone.teacher else None)
-        return batches, supplies
+        return measured, reasons
 
     def _measurement(
-        self, alone: IsolatedRun, flops: int, memory: int, batches: Sequence[float], supplies: Sequence[float]
+        self, alone: IsolatedRun, flops: int, memory: int, seconds: Mapping[object, float], busy: float | None
     ) -> Measurement:
-        run, member = alone.run, alone.member
-        batch, supply = median(batches), median(supplies)
-        step = batch + supply + median(alone.steps)
+        run, member, phase_epochs = alone.run, alone.member, sum(alone.phases.values())
+        teacher = seconds["teacher"] if alone.teacher else 0.0
+        around = seconds["batch"] + teacher
+        step = around + seconds[alone, 0]
+        phases = sum(epochs * (around + seconds[alone, start]) for start, epochs in alone.phases.items())
         latency, rate = self._inference_of(member)
         return Measurement(
             dataset=run.dataset.name,
@@ -195,10 +163,10 @@ class Measurer:
             kind=step_key(run),
             batch_size=run.recipe.batch_size,
             step_seconds=step,
-            teacher_seconds=supply,
+            teacher_seconds=teacher,
             images_per_second=run.recipe.batch_size / step,
-            phase_epochs=alone.phase_epochs,
-            phase_step_seconds=batch + supply + median(alone.phase_steps) if alone.phase_steps else 0.0,
+            phase_epochs=phase_epochs,
+            phase_step_seconds=phases / phase_epochs if phase_epochs else 0.0,
             step_flops=flops,
             step_joules=alone.joules(self.energy, step),
             memory_bytes=memory,
@@ -208,7 +176,7 @@ class Measurer:
             inference_batch_size=INFERENCE_BATCH,
             inference_images_per_second=rate,
             rounds=self.rounds,
-            busy=None,
+            busy=busy,
         )
 
     def _inference_of(self, member: Member) -> tuple[float, float]:
@@ -218,32 +186,49 @@ class Measurer:
         student = member.run.student.model_dump(mode="json")
         key = digest([student, deployed_parameters(member), member.run.recipe.identity(), own])
         if key not in self._inference:
-            size = (member.run.recipe.channels, member.run.recipe.input_size, member.run.recipe.input_size)
-            self._inference[key] = (
-                self._infer(member, 1, size),
-                INFERENCE_BATCH / self._infer(member, INFERENCE_BATCH, size),
-            )
+            self._inference[key] = self._infer(member)
         return self._inference[key]
 
-    def _infer(self, member: Member, count: int, size: tuple[int, int, int]) -> float:
-        layout = torch.channels_last if member.run.recipe.channels_last else torch.contiguous_format
-        images = torch.randn(count, *size, device=self.device).to(memory_format=layout)
+    def _infer(self, member: Member) -> tuple[float, float]:
+        recipe = member.run.recipe
+        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        size = (recipe.channels, recipe.input_size, recipe.input_size)
         member.network.eval()
         member.method.eval()
-        with inference_in(self.device, member.run.recipe.precision):
-            member.method.predict(member.network(images))
-            seconds = median(
-                self.clock.seconds(lambda: member.method.predict(member.network(images)))[0] for _ in range(self.rounds)
-            )
+        works = {}
+        for count in (1, INFERENCE_BATCH):
+            images = torch.randn(count, *size, device=self.device).to(memory_format=layout)
+            works[count] = partial(lambda images: member.method.predict(member.network(images)), images)
+        with inference_in(self.device, recipe.precision):
+            seconds = interleaved(works, self.rounds, self.clock)
         member.network.train()
         member.method.train()
-        return seconds
+        return seconds[1], INFERENCE_BATCH / seconds[INFERENCE_BATCH]
 
 
-def noise(recipe: Recipe, classes: int, device: torch.device) -> TrainingSet:
-    """A few batches of training images, as many of each class as may be."""
+def _works(
+    isolated: Sequence[IsolatedRun], data: TrainingSet, teacher: Frozen | None
+) -> dict[object, Callable[[], object]]:
+    """Making a batch, the teacher's forward if a method reads it, and every run's own steps, by the run and
+    the first step of its phase."""
+    views = data.views(0, 0)
+    works: dict[object, Callable[[], object]] = {"batch": partial(data.training_batch, views, 0)}
+    supplied = None
+    reading = [alone for alone in isolated if alone.teacher]
+    if teacher and reading:
+        images = data.training_batch(views, 0)[0]
+        reads = frozenset(TAPS).union(*(alone.member.reads for alone in reading))
+        works["teacher"] = forward = partial(teacher.outputs, images, data.recipe.teacher_precision, reads)
+        supplied = forward()
+    for alone in isolated:
+        works |= {(alone, start): work for start, work in alone.works(supplied if alone.teacher else None)}
+    return works
+
+
+def noise(recipe: Recipe, classes: int, device: torch.device, batches: int = BATCHES) -> TrainingSet:
+    """Some batches of training images, as many of each class as may be."""
     generator = torch.Generator().manual_seed(0)
-    count, size = BATCHES * recipe.batch_size, recipe.input_size
+    count, size = batches * recipe.batch_size, recipe.input_size
     pixels = torch.randint(256, (count, size, size, recipe.channels), generator=generator, dtype=torch.uint8)
     return TrainingSet(Images(pixels, torch.arange(count) % classes), recipe, device)
 

@@ -18,8 +18,7 @@ import uuid
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from benchmark.files import FileError, made_folder, read_table, say_once
 
@@ -49,11 +48,11 @@ class Claims:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
-    def __enter__(self) -> "Claims":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stop.set()
         self._thread.join()
         self.release(tuple(self._held))

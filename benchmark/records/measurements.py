@@ -12,6 +12,7 @@ from benchmark.files import read_table, write_json
 from benchmark.records.folder import Folder
 from benchmark.records.record import Provenance
 from benchmark.spec import Value
+from benchmark.spec.value import Label, Line
 
 SCHEMA = 1
 """Raised when the shape of these files changes."""
@@ -23,12 +24,12 @@ class Measurement(Value):
     kind: hash of what the time of a step depends on (`benchmark.plan.forecast.step_key`).
     """
 
-    dataset: str
-    pair: str
-    teacher: str
-    student: str
-    method: str
-    kind: str
+    dataset: Label
+    pair: Label
+    teacher: Label
+    student: Label
+    method: Label
+    kind: Line
     batch_size: int
     step_seconds: float
     teacher_seconds: float
@@ -51,7 +52,7 @@ class Measured(Value):
     """The measurements of one device. clock: what seconds are of, the wall's or this process's processors'."""
 
     schema_version: int = SCHEMA
-    grid: str
+    grid: Line
     provenance: Provenance
     clock: Literal["wall", "processor"]
     measurements: tuple[Measurement, ...]

@@ -3,8 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 
@@ -12,7 +11,7 @@ from benchmark.files import FileError, inside, read_bytes, remove, say_once, wri
 from benchmark.records.claims import is_claimed
 from benchmark.records.folder import Folder
 from benchmark.spec import Run
-from benchmark.spec.value import Name
+from benchmark.spec.value import Line, Name
 
 WRITE_SECONDS = 1.0
 
@@ -22,12 +21,12 @@ class _Entry(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    cohort: str
+    cohort: Line
     epoch: FiniteFloat
     epochs: int
     run_ids: list[Name]
     shares: dict[str, FiniteFloat] = {}
-    train_top1: dict[str, str] = {}
+    train_top1: dict[Line, Line] = {}
 
 
 class Trained(Protocol):
@@ -50,12 +49,12 @@ class Reporter:
         self._run_ids = [run.id for run in runs]
         self._written = 0.0
 
-    def __enter__(self) -> "Reporter":
+    def __enter__(self) -> Self:
         self._clear()
         self._write(())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         remove(self._path)
 
     def _clear(self) -> None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from benchmark.spec.value import Count, Name, Options, Scalar, Size, Value, digest
+from benchmark.spec.value import Count, Label, Name, Options, Scalar, Size, Value, Word, digest
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 
@@ -109,7 +109,7 @@ class Architecture(Value):
     """
 
     name: Name
-    model: str
+    model: Word
     options: dict[str, Scalar | list[Scalar]] = {}
     stem: Literal["timm", "small"] = "timm"
     collapsed_map: Literal["refuse", "accept"] = "refuse"
@@ -226,16 +226,16 @@ class Run(Value):
 
     dataset: Dataset
     student: Architecture
-    method: str
+    method: Word
     options: Options = {}
-    revisions: dict[str, int] = {}
+    revisions: dict[Word, int] = {}
     recipe: Recipe
     seed: Count
     teacher: "Run | None" = None
     shuffled: bool = False
     protocol: int = PROTOCOL_REVISION
-    pair: str = ""
-    label: str = ""
+    pair: Label = ""
+    label: Label = ""
 
     @field_validator("dataset")
     @classmethod

@@ -103,7 +103,7 @@ def _member(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> Member | 
     network = build_student(run, setup.splits.classes, setup.device)
     task = build_task(run, network, setup.teacher.network if setup.teacher else None, setup.training)
     if reason := methods.unsupported(run.method, task, run.options):
-        origin = provenance(setup.device, run.recipe.deterministic, resumed=0)
+        origin = provenance(setup.device, run.recipe.deterministic, 0, run.method)
         result = Result(reason=reason, teacher_id=run.teacher.id if run.teacher else None)
         record = Record(run_id=run.id, status="not_applicable", run=run, result=result, cost=Cost(), provenance=origin)
         if is_mine(run.id):
@@ -148,7 +148,7 @@ def _record(member: Member, outputs: tuple[Tensor, Tensor] | None, setup: Setup,
         run=member.run,
         result=result,
         cost=cost(member, setup.teacher, setup.training, cohort_size),
-        provenance=provenance(setup.device, member.run.recipe.deterministic, member.resumed),
+        provenance=provenance(setup.device, member.run.recipe.deterministic, member.resumed, member.run.method),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+import methods
 from benchmark.records import Provenance
 from benchmark.records.claims import slurm_job
 from benchmark.records.code import code_version
@@ -14,7 +15,7 @@ from benchmark.records.code import code_version
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scikit-learn")
 
 
-def provenance(device: torch.device, deterministic: bool, resumed: int) -> Provenance:
+def provenance(device: torch.device, deterministic: bool, resumed: int, method: str | None = None) -> Provenance:
     job = slurm_job()
     return Provenance(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -26,6 +27,7 @@ def provenance(device: torch.device, deterministic: bool, resumed: int) -> Prove
         versions={"python": platform.python_version(), **{n: importlib.metadata.version(n) for n in LIBRARIES}},
         resumed=resumed,
         job=f"slurm {job['slurm_job']}" if job else None,
+        labels=(methods.labels(method) or None) if method else None,
     )
 
 

@@ -1,15 +1,13 @@
 """What --status says of runs that are queued, lost or failed. squeue and sacct are scripts here."""
 
-import io
 import os
 import shutil
 from pathlib import Path
 
 import fake_results as fake
 import pytest
-from rich.console import Console
 
-from benchmark.command.status import print_status, survey
+from benchmark.command.status import status_lines, survey
 from benchmark.errors import UsageError
 from benchmark.records import Folder, code, ledger
 from benchmark.records.ledger import Entry
@@ -48,9 +46,7 @@ def scheduler(
 
 
 def status(folder: Folder) -> str:
-    console = Console(file=io.StringIO(), width=40)
-    print_status(folder, console)
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return "".join(f"{line}\n" for line in status_lines(folder))
 
 
 def test_queued(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,6 +206,7 @@ def test_options_of_methods_that_are_not_chosen_now_may_stand_in_the_grid() -> N
         ({"teacher_recipe": fake.RECIPE.model_copy(update={"flip": True})}, "teacher_recipe.flip = False there, True"),
         ({"teacher_seed": "paired"}, "teacher_seed = 0 there, 'paired' now"),
         ({"datasets": [Dataset(name="digits", train=9)]}, "datasets.digits.train = None there, 9 now"),
+        ({"datasets": [Dataset(name="digits", path="x", test=9)]}, "datasets.digits.test = None there, 9 now"),
         (
             {"architectures": {**grid().architectures, "l": Architecture(name="l", model="x")}},
             "architectures.l.model = 'model_l' there, 'x' now",

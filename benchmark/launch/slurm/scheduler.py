@@ -153,7 +153,7 @@ def _accounting(*what: str) -> list[list[str]]:
     return [line.split("|") for line in answer.stdout.splitlines()] if answer.returncode == 0 else []
 
 
-def _ask(*command: str) -> "subprocess.CompletedProcess[str]":
+def _ask(*command: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except FileNotFoundError:

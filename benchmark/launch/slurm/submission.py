@@ -128,7 +128,7 @@ class Submission:
         job = replace(whole, patient=self.profile.workers > 1)
         return SlurmJob(job, warning=max(0, limit - _notice(self.profile.minutes) - EARLY_SECONDS))
 
-    def _entry(self, job: "submitit.Job[Any]", bundle: Bundle, code: Path) -> ledger.Entry:
+    def _entry(self, job: submitit.Job[Any], bundle: Bundle, code: Path) -> ledger.Entry:
         return ledger.Entry(
             job_id=job.job_id,
             executor="slurm",

@@ -10,14 +10,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from traceback import extract_tb
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO, cast
+
+from benchmark.errors.text import Visible
 
 COMPLETE, FAILED, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES = (
     "exit codes: 0 every run has a record; 1 some failed; 2 wrong usage; 3 stopped or submitted; 130 interrupted"
 )
 
-LISTED = ("grid", "method", "model")
+LISTED = ("grid", "method", "model", "dataset", "control")
 """What the command line lists."""
 
 MANY = 60
@@ -64,6 +66,12 @@ def usage_errors() -> tuple[type[Exception], ...]:
     """The errors that are the user's to mend; the method registry's only once it has been imported."""
     registry = sys.modules.get("methods")
     return (UsageError, registry.MethodError) if registry else (UsageError,)
+
+
+def refuse(error: Exception) -> int:
+    """Print an error that is the user's to mend, a line for each reason; returns the exit code."""
+    print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
+    return USAGE
 
 
 def one_line(error: Exception | None, most: int = 300) -> str:
@@ -141,12 +149,13 @@ def threads(text: str) -> int:
 def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
     """Run a command and exit with its code.
 
-    What the output's encoding lacks is written as an escape, and whoever reads the output may stop at any line
-    (`| head`): neither is an error of the work.
+    What the output's encoding lacks is written as an escape, and so is what others' text would steer the terminal with.
+    Whoever reads the output may stop at any line (`| head`): that is no error of the work.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # replaced by something that is no text file
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stdout, sys.stderr = (cast(TextIO, Visible(stream)) for stream in (sys.stdout, sys.stderr))
     try:
         code = main(None)
         sys.stdout.flush()
