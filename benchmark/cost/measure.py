@@ -10,7 +10,6 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
-from torch.utils.flop_counter import FlopCounterMode
 
 import methods
 from benchmark.cost.clock import Clock
@@ -20,7 +19,7 @@ from benchmark.models import create
 from benchmark.plan.forecast import step_key
 from benchmark.records.measurements import Measurement
 from benchmark.spec import Recipe, Run, digest
-from benchmark.training.count import deployed_macs, deployed_parameters
+from benchmark.training.count import deployed_macs, deployed_parameters, flop_counter
 from benchmark.training.device import inference_in
 from benchmark.training.loop import configure_torch, step, supply
 from benchmark.training.member import Member, build_task
@@ -78,7 +77,7 @@ class IsolatedRun:
         images, batch = self.batch(0)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        with FlopCounterMode(display=False) as flops, Allocations() as made:
+        with flop_counter() as flops, Allocations() as made:
             member.backward(images, batch, supply([member], self.teacher, images))
         trained = [p for group in member.optimizer.param_groups for p in group["params"] if p.grad is not None]
         member.optimizer.step()

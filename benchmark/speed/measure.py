@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cost.clock import Clock
 from benchmark.data import Images, TrainingSet
@@ -19,6 +18,7 @@ from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import Grid, Recipe, Run
 from benchmark.speed.reference import Loop, Pictures
+from benchmark.training.count import flop_counter
 from benchmark.training.loop import configure_torch, step
 from benchmark.training.member import Member, build_task
 from benchmark.training.teacher import Frozen
@@ -98,7 +98,7 @@ def loops(material: Material, workers: int, rounds: int, clock: Clock) -> dict[s
     works["reference teacher"] = lambda: taught.outputs(pictured, plain.teacher_precision)
     seconds = interleaved(works, rounds, clock)
     slope, constant = np.polyfit(sizes, [seconds[f"cohort {size}"] for size in sizes], 1)
-    with FlopCounterMode(display=False) as flops:
+    with flop_counter() as flops:
         cohort.step(cohort.members)
     return {
         "seconds": seconds,
