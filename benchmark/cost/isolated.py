@@ -8,7 +8,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
-from torch.utils.flop_counter import FlopCounterMode
 
 import methods
 from benchmark.cost.energy import MEASURED_SECONDS, EnergyMeter
@@ -16,6 +15,7 @@ from benchmark.data import Images, TrainingSet
 from benchmark.errors import UsageError
 from benchmark.models import create
 from benchmark.spec import Recipe, Run
+from benchmark.training.count import flop_counter
 from benchmark.training.loop import step, supply
 from benchmark.training.member import Member, build_task
 from benchmark.training.teacher import Frozen
@@ -61,7 +61,7 @@ class IsolatedRun:
         images, batch = self.batch(0)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        with FlopCounterMode(display=False) as flops, Allocations() as made:
+        with flop_counter() as flops, Allocations() as made:
             member.backward(images, batch, supply([member], self.teacher, images))
         trained = [p for group in member.optimizer.param_groups for p in group["params"] if p.grad is not None]
         member.optimizer.step()
