@@ -209,7 +209,8 @@ def _judge(ours: Expected, wanted: Expected, place: tuple[str, str, str]) -> Ver
             return Verdict(expectation, cell.top1_percent, cell.n or 0, None, None, "other setup", differing)
         if _identical(members, others):
             return Verdict(expectation, cell.top1_percent, cell.n or 0, 0.0, None, "within", "identical runs")
-        if set(members.teacher_weights_sha256.dropna()) != set(others.teacher_weights_sha256.dropna()):
+        weights, theirs = (set(runs.teacher_weights_sha256.dropna()) for runs in (members, others))
+        if weights and theirs and weights != theirs:  # students on labels alone may be recorded without a teacher
             note = "under another teacher's weights"
     p, half_width = _welch(cell, expectation)
     return Verdict(expectation, cell.top1_percent, cell.n or 0, half_width, p, "too few seeds", note)

@@ -43,7 +43,8 @@ def record(run: Run, seconds: float | None = None, status: str = "done") -> Reco
     """A run's record, trained in a cohort of two."""
     like = fake.record(fake.run())
     cost = Cost(cohort_seconds=seconds, cohort_size=2)
-    values = {"run_id": run.id, "run": run, "status": status, "result": RESULTS[status], "cost": cost}
+    result = RESULTS[status].model_copy(update={"teacher_id": run.teacher.id if run.teacher else None})
+    values = {"run_id": run.id, "run": run, "status": status, "result": result, "cost": cost}
     return like.model_copy(update=values)
 
 
