@@ -15,7 +15,7 @@ from benchmark.command import cluster
 from benchmark.command.listing import available, export
 from benchmark.command.options import parser
 from benchmark.command.status import forget_failures, left_undone, status_lines
-from benchmark.command.terminal import print_plan, print_results, problem_lines
+from benchmark.command.terminal import completions, print_plan, print_results, problem_lines
 from benchmark.errors import (
     COMPLETE,
     FAILED,
@@ -134,11 +134,11 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     if plan.cohorts:
         from benchmark.training.preflight import check_device, check_runs
 
-        missing = [run for cohort in plan.cohorts for run in cohort.runs]
+        wanted_runs = [run for cohort in plan.cohorts for run in cohort.runs]
         if executor != "slurm":
-            check_device(options.device, missing)
+            check_device(options.device, wanted_runs)
         download = not (options.offline or options.dry_run)
-        not_applicable = check_runs(missing, grid, options.data_dir, download)
+        not_applicable = check_runs(wanted_runs, grid, options.data_dir, download)
     data_dir = str(options.data_dir.resolve()) if options.data_dir else None
     settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline)
     if options.dry_run or options.prepare:
@@ -178,7 +178,7 @@ def train(
     from benchmark.command.display import Display
     from benchmark.launch.local import launch
 
-    console.print(f"{len(plan.runs)} runs, {sum(len(c.runs) for c in plan.cohorts)} to train; executor: {executor}")
+    console.print(f"{len(plan.runs)} runs, {len(plan.missing)} to train{completions(plan)}; executor: {executor}")
     if executor == "slurm":
         cluster.submit(plan, folder, settings, options, console)
         if options.watch:

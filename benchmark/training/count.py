@@ -116,8 +116,7 @@ def cost(member: Member, teacher: Frozen | None, data: TrainingData, cohort_size
     return Cost(
         parameters=deployed_parameters(member),
         macs=deployed_macs(member, image),
-        teacher_parameters=parameter_count(teacher.network) if teacher else None,
-        teacher_macs=inference_macs(teacher.network, image) if teacher else None,
+        **(teacher_cost(teacher, image) if teacher else {}),
         training_flops=training_flops(member, teacher, data),
         cohort_seconds=member.cohort_seconds,
         student_seconds=member.seconds if own_clock else None,
@@ -125,6 +124,13 @@ def cost(member: Member, teacher: Frozen | None, data: TrainingData, cohort_size
         cohort_size=cohort_size,
         peak_memory_bytes=peak_memory(data.device),
     )
+
+
+def teacher_cost(teacher: Frozen, image: Tensor) -> dict[str, int]:
+    return {
+        "teacher_parameters": parameter_count(teacher.network),
+        "teacher_macs": inference_macs(teacher.network, image),
+    }
 
 
 def peak_memory(device: torch.device) -> int:
