@@ -12,6 +12,7 @@ from analysis.runs.measured import joined
 from analysis.runs.revisions import Revisions
 from analysis.runs.shared import cell_and_seed, pairs_of, repeated
 from benchmark.errors import UsageError
+from benchmark.files import read_table
 from benchmark.records import Folder, Record, key_columns
 from benchmark.spec import Run, digest
 
@@ -55,6 +56,7 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     absent = [*stale, *(row for each in planned for row in each.holes)]
     for path, members in records.items():
         if not Folder(path).planned_ids():
+            absent += _not_valid(Folder(path), {each.run_id for each in members})
             absent += _product_holes([key_columns(each.run, each.run_id) for each in members if each.run.teacher])
     pairs = pairs_of(folders)
     current = repeated(current, pairs)
@@ -180,6 +182,17 @@ def _why_absent(folder: Folder, run_id: str) -> Row:
     if folder.record_path(run_id).exists():
         return {"status": "failed", "reason": "its record is not valid"}
     return {"status": "missing", "reason": None}
+
+
+def _not_valid(folder: Folder, recorded: set[str]) -> Iterator[Row]:
+    """Holes where records are not valid, as far as they still say which run they are of."""
+    for run_id in sorted(set(folder.known_ids()) - recorded):
+        try:
+            run = Run.model_validate(read_table(folder.record_path(run_id)).get("run"))
+            if run.teacher and run.id == run_id:
+                yield {**key_columns(run, run_id), **_why_absent(folder, run_id)}
+        except (OSError, ValueError, RecursionError):
+            continue
 
 
 def _product_holes(rows: list[Row]) -> Iterator[Row]:
