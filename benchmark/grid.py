@@ -21,6 +21,7 @@ from benchmark.errors import (
     FAILED,
     INCOMPLETE,
     INTERRUPTED,
+    STOPPED,
     USAGE,
     UsageError,
     machine_trouble,
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {trouble}; fewer workers or a smaller batch may fit", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         return INTERRUPTED
 
 
