@@ -177,6 +177,13 @@ class PreActivations(Method):
         return sum((m.square().mean() for m in student.preacts), start=student.logits.new_zeros(()))
 
 
+class Complains(Method):
+    """Refuses to be built, in an unusual way, and says what it was given (Nowhere 2000)."""
+
+    def __init__(self, task: Task) -> None:
+        raise KeyError(f"{task.labels.unique().numel()} classes in {len(task.labels)} images")
+
+
 METHODS: dict[str, type[Method]] = {
     "bank": MemoryBank,
     "replaced": ReplacedClassifier,
@@ -187,6 +194,7 @@ METHODS: dict[str, type[Method]] = {
     "bad_loss": BadLoss,
     "crash": Crash,
     "bad_gradient": BadLastGradient,
+    "complains": Complains,
     "hasty": Hasty,
     "counts": Counts,
     "preacts": PreActivations,

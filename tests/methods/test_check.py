@@ -13,7 +13,7 @@ import contract_methods
 import phased_methods
 import pytest
 import torch
-from broken_methods import BROKEN
+from broken_methods import BROKEN, FailsBackwards, OverwritesItsGradient
 
 import methods
 from methods.base import REGISTRY, Entry, Method, register
@@ -63,6 +63,15 @@ def test_a_broken_method_fails_one_check_which_names_the_remedy(broken: type[Met
     assert failed.check == what
     assert re.search(seen, failed.seen)
     assert re.search(remedy, failed.remedy)
+
+
+@pytest.mark.parametrize("method", [FailsBackwards, OverwritesItsGradient])
+def test_an_error_of_the_backward_pass_names_the_authors_line(method: type[Method]) -> None:
+    """torch raises it where no line of the author's is left."""
+    with registered(method) as tried:
+        failed = next(finding for finding in check(tried) if finding.outcome == "FAIL")
+    assert failed.check == "gradient"
+    assert re.search(r"raised in the gradient of .*broken_methods\.py:\d+, in forward$", failed.remedy)
 
 
 def test_a_method_that_serves_no_pair_is_not_tried() -> None:
