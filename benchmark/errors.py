@@ -19,8 +19,8 @@ EXIT_CODES = (
     "exit codes: 0 every run has a record; 1 some failed; 2 wrong usage; 3 stopped or submitted; 130 interrupted"
 )
 
-LISTED = ("grid", "method", "model")
-"""What the command line lists."""
+LISTED = {**{kind: f"--list {kind}s" for kind in ("grid", "method", "model")}, "sbatch option": "sbatch --help"}
+"""What lists all names of a kind."""
 
 MANY = 60
 """More valid names than this (timm's models) are not listed in a message."""
@@ -100,7 +100,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     valid = sorted(valid)
     near = get_close_matches(name, valid, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    shown = f", see --list {kind}s" if kind in LISTED else ""
+    shown = f", see {LISTED[kind]}" if kind in LISTED else ""
     listed = ", ".join(valid) if len(valid) <= MANY else f"{len(valid)} names{shown}"
     return UsageError(f"unknown {kind} {name!r}: {hint}valid: {listed or 'none'}")
 
@@ -144,7 +144,8 @@ def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
     """Run a command and exit with its code.
 
     What the output's encoding lacks is written as an escape, and so is what others' text would steer the terminal with.
-    Whoever reads the output may stop at any line (`| head`): that is no error of the work.
+    Whoever reads the output may stop at any line (`| head`): that is no error of the work. A file or folder that the
+    system refuses, for its name is too long, say, is wrong usage.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # replaced by something that is no text file
@@ -158,4 +159,9 @@ def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
             raise  # rich makes an exit of a broken pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries once more when it ends
         code = COMPLETE
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+        code = USAGE
     sys.exit(code)

@@ -129,6 +129,7 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     if options.retry == "lost":
         plan = only(plan, left_undone(plan, folder))
     executor = cluster.choose_executor(options.executor)
+    cluster.check_unused(executor, options, console)
     not_applicable: dict[str, str] = {}
     if plan.cohorts:
         from benchmark.training.preflight import check_device, check_runs

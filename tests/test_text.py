@@ -135,9 +135,7 @@ def test_streams_and_terminal_show_what_would_steer_them(capsys: pytest.CaptureF
     console = Terminal()
     console.print(table, Text("c\x1b]0;title\x07d"), "e\x1b[0mf", "[bold]g")
     shown = capsys.readouterr().out
-    assert all(
-        part in shown for part in ("k\\x1b[1md", "a\\x9bb\\u202e", "c\\x1b]0;titled", "e\\x1b[0mf", "[bold]g")
-    )
+    assert all(part in shown for part in ("k\\x1b[1md", "a\\x9bb\\u202e", "c\\x1b]0;titled", "e\\x1b[0mf", "[bold]g"))
     assert visible(shown) == shown
 
 
