@@ -22,7 +22,7 @@ from benchmark.records.measurements import Measurement
 from benchmark.spec import Recipe, Run, digest
 from benchmark.training.count import deployed_macs, deployed_parameters
 from benchmark.training.device import TAPS, inference_in
-from benchmark.training.loop import configure_torch, step, supply
+from benchmark.training.loop import configure_torch, second_view, step, supply
 from benchmark.training.member import Member, build_task
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
@@ -57,9 +57,10 @@ class IsolatedRun:
             start += phase.epochs * data.steps
 
     def batch(self, step: int) -> tuple[Tensor, Batch]:
-        images, labels, index = self.data.training_batch(self.data.views(self.run.seed, 0), step % self.data.steps)
-        progress = torch.zeros((), device=self.data.device)
-        return images, Batch(labels, index, 0, progress, self.member.generator)
+        data, views, place = self.data, self.data.views(self.run.seed, 0), step % self.data.steps
+        images, labels, index = data.training_batch(views, place)
+        batch = Batch(labels, index, 0, torch.zeros((), device=data.device), self.member.generator)
+        return images, self.member.shown(batch, images, second_view([self.member], data, views, place), self.teacher)
 
     def count(self) -> tuple[int, int]:
         """FLOPs and most bytes of a step of the main schedule, the teacher's forward included; warms the step up."""
