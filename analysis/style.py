@@ -7,8 +7,8 @@ from typing import Literal
 
 from benchmark.spec import digest
 
-BETTER, WORSE = "*", "†"
-"""Marks of what is established against the student alone."""
+BETTER, WORSE, EQUIVALENT = "*", "†", "="
+"""Marks of what is shown against the student alone: by tests, and by lying within a margin of it."""
 
 CONTROL = "student"
 """The method that learns from labels alone: the baseline of every comparison."""
@@ -44,10 +44,6 @@ tell them apart."""
 
 LABELS: dict[str, str] = {}
 """What methods that are not the suite's call themselves, as records say (`runs.load` fills it in)."""
-
-
-def mark(established: bool, gain: float) -> str:
-    return "" if not established else BETTER if gain > 0 else WORSE
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from benchmark.command import cluster
 from benchmark.command.listing import available, export
 from benchmark.command.options import parser
 from benchmark.command.status import forget_failures, left_undone, status_lines
-from benchmark.command.terminal import print_plan, print_results, problem_lines
+from benchmark.command.terminal import completions, print_plan, print_results, problem_lines
 from benchmark.errors import (
     COMPLETE,
     FAILED,
@@ -34,7 +34,7 @@ from benchmark.plan.choices import method_options, wanted
 from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
 from benchmark.plan.values import Plan
 from benchmark.records import Folder
-from benchmark.records.sweep import sweep
+from benchmark.records.cleanup import clean_up
 from benchmark.spec import Grid, load_grid
 
 
@@ -86,14 +86,14 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 
     Records of what the trials were before, under another revision of a method or with other seeds, do not count.
     """
-    from benchmark.plan.cells import cells, twins
+    from benchmark.plan.cells import aliases, cells
 
     for flag in ("methods", "seeds", "option"):
         if getattr(options, flag):
             raise UsageError(f"--tune takes no --{flag}: the grid's [tuning] section says what is tried")
     trials = pinned(trial_grid(grid))
     runs = cells(trials)
-    for label, other in twins(runs).items():
+    for label, other in aliases(runs).items():
         raise UsageError(f"[tuning] names a trial twice: {label} is {other}")
     folder = Folder(options.results_dir / trials.name)
     code = execute(trials, folder, options, console)
@@ -119,10 +119,10 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
     if not options.dry_run:
-        sweep(folder)
-        sweep(folder.teachers)
+        clean_up(folder)
+        clean_up(folder.teachers)
     plan = make_plan(grid, folder, overrides)
-    for label, other in plan.twins.items():
+    for label, other in plan.aliases.items():
         console.print(f"{label} is {other}: the same runs, trained once and tabled by that name")
     if options.retry == "failed" and not options.dry_run:
         forget_failures(plan, folder, console)
@@ -134,11 +134,11 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     if plan.cohorts:
         from benchmark.training.preflight import check_device, check_runs
 
-        missing = [run for cohort in plan.cohorts for run in cohort.runs]
+        wanted_runs = [run for cohort in plan.cohorts for run in cohort.runs]
         if executor != "slurm":
-            check_device(options.device, missing)
+            check_device(options.device, wanted_runs)
         download = not (options.offline or options.dry_run)
-        not_applicable = check_runs(missing, grid, options.data_dir, download)
+        not_applicable = check_runs(wanted_runs, grid, options.data_dir, download)
     data_dir = str(options.data_dir.resolve()) if options.data_dir else None
     settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline)
     if options.dry_run or options.prepare:
@@ -178,7 +178,7 @@ def train(
     from benchmark.command.display import Display
     from benchmark.launch.local import launch
 
-    console.print(f"{len(plan.runs)} runs, {sum(len(c.runs) for c in plan.cohorts)} to train; executor: {executor}")
+    console.print(f"{len(plan.runs)} runs, {len(plan.missing)} to train{completions(plan)}; executor: {executor}")
     if executor == "slurm":
         cluster.submit(plan, folder, settings, options, console)
         if options.watch:

@@ -279,7 +279,7 @@ class Method(nn.Module):
     def combine(self, main: Tensor, term: Tensor, batch: Batch) -> Tensor:
         """A student parameter's gradient, from that of the main loss (classification and the other terms of a
         composition) and that of this method's term, all of the parameter's shape: their sum. A method that overrides
-        this has a gradient rule; own parameters get the sum of the raw gradients all the same.
+        this has a gradient rule; own parameters get the sum of the raw gradients nevertheless.
         """
         return main + term
 

@@ -76,7 +76,7 @@ def watch(plan: Plan, folder: Folder, console: Console) -> None:
     """Show progress, read from files, until every run has ended or no job is left to train it."""
     asked, open_runs = time.monotonic(), [run.id for run in plan.runs]
     with Display(folder, open_runs, console) as display:
-        while open_runs := [run_id for run_id in open_runs if folder.state(run_id) == "missing"]:
+        while open_runs := [run_id for run_id in open_runs if folder.is_open(run_id)]:
             display.tick()
             if time.monotonic() - asked > QUEUE_SECONDS:
                 asked = time.monotonic()

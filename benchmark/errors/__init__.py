@@ -149,8 +149,8 @@ def threads(text: str) -> int:
 def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
     """Run a command and exit with its code.
 
-    What the output's encoding lacks is written as an escape, and so is what others' text would steer the terminal with.
-    Whoever reads the output may stop at any line (`| head`): that is no error of the work.
+    What the output's encoding lacks is written as an escape, and so is what others' text would steer the terminal
+    with. The reader of the output may stop at any line (`| head`): that is no error of the work.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # replaced by something that is no text file

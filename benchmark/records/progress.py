@@ -1,4 +1,4 @@
-"""Progress, by way of files: workers write what they are at, whoever watches reads it. No torch here."""
+"""Progress, by way of files: workers write how far they are, watchers read it. No torch here."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -168,6 +168,7 @@ class Member:
         return autocast(self.device, self.run.recipe.precision if self.method.precision == "autocast" else "float32")
 
     def learning_rate(self, step: int) -> float:
+        """The rate of a step, below 0 in phases."""
         phase = self.phase_at(step)
         if phase is None:
             return learning_rate(self.run.recipe, step, self.steps)
@@ -218,6 +219,7 @@ class Member:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave. Raises an error of torch's or Python's for a state that does not fit."""
         self.network.load_state_dict(state["network"])
         self.method.load_state_dict(state["method"])
         self.enter(state["next_step"])

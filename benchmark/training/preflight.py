@@ -23,7 +23,7 @@ from methods.check.places import raised_in
 def check_runs(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool) -> dict[str, str]:
     """Read every data set, downloading it if wanted, and build every network and every method of these runs once.
 
-    Returns, by run id, why a method cannot serve a pair. Raises UsageError for all that cannot be had, a line each.
+    Returns, by run id, why a method cannot serve a pair. Raises UsageError, a line for each that is unusable.
     """
     refusals = Refusals()
     sets = _check_data(runs, grid, data_dir, download, refusals)
@@ -86,13 +86,13 @@ class Read:
 
 
 UNREAD = Read(10, torch.zeros(0, dtype=torch.int64))
-"""Stands for a data set that cannot be had, so that the networks are tried nevertheless."""
+"""Stands for a data set that cannot be read, so that the networks are tried nevertheless."""
 
 
 def _check_data(
     runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool, refusals: Refusals
 ) -> dict[str, Read]:
-    """What every data set holds that can be had."""
+    """What every data set holds that can be read, by name."""
     sets: dict[str, Read] = {}
     recipes: dict[Dataset, set[Recipe]] = {}
     for run in runs:

@@ -16,7 +16,7 @@ from typing import Literal
 import methods
 from methods.check import contract, fingerprint, numerics
 from methods.check.places import raised_in
-from methods.check.standins import PAIRS, CheckError, NotApplicableError, Subject, task
+from methods.check.standins import CheckError, NotApplicableError, Subject, candidates, task
 
 TEMPLATE = Path(__file__).parents[1] / "template.py.txt"
 
@@ -63,17 +63,19 @@ def check(name: str) -> list[Finding]:
     """Every check of a method or composition. Raises MethodError for an unknown name."""
     methods.components(name)
     findings = [_finding(what, partial(test, name)) for what, test in OF_NAME.items()]
-    reasons: dict[str, str | None] = {}
+    subjects: list[Subject] = []
 
     def served() -> str:
-        for pair in PAIRS:
-            reasons[pair.name] = methods.unsupported(name, task(pair))
-            if reasons[pair.name] is None:
+        seen = []
+        for pair in candidates(name):
+            reason = methods.unsupported(name, task(pair))
+            seen.append(f"{pair.name}: n/a, {reason}" if reason else pair.name)
+            if reason is None:
                 Subject(name, pair).build()
-        return "; ".join(f"{pair}: n/a, {reason}" if reason else pair for pair, reason in reasons.items())
+                subjects.append(Subject(name, pair))
+        return "; ".join(seen)
 
     findings.append(_finding("pairs", served))
-    subjects = [Subject(name, pair) for pair in PAIRS if reasons.get(pair.name, "not reached") is None]
     if findings[-1].outcome == "FAIL" or not subjects:
         return findings
     for what, test in ON_PAIR.items():
@@ -141,5 +143,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads the output may stop at any line
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the reader of the output may stop at any line
     sys.exit(main())

@@ -47,6 +47,8 @@ PAIRS = (
     Pair("convolutional", _pyramid(6, 8, 10, 12, size=16), _pyramid(8, 12, 16, 20, size=16)),
     Pair("isotropic", _isotropic(12, blocks=6), _isotropic(20, blocks=8)),
 )
+EQUAL = Pair("equal widths", PAIRS[0].student, _pyramid(6, 8, 10, 12, size=32))
+"""For methods that need a teacher of the student's widths, and so serve none of the others."""
 NARROW = Pair("narrow", _pyramid(4, 4, 4, 4, size=8), _pyramid(5, 5, 5, 5, size=8))
 """So little per image that what grows with the square of the batch shows in small batches."""
 
@@ -98,6 +100,12 @@ def task(pair: Pair) -> Task:
         steps=IMAGES // BATCH,
         initial=lambda: networks(pair)[0].requires_grad_(False),
     )
+
+
+def candidates(name: str) -> tuple[Pair, ...]:
+    """The pairs that a method is tried on, those that it cannot serve among them."""
+    usual = any(methods.unsupported(name, task(pair)) is None for pair in PAIRS)
+    return PAIRS if usual else (*PAIRS, EQUAL)
 
 
 def images(step: int, size: int = BATCH) -> Tensor:

@@ -81,7 +81,14 @@ def test_an_error_of_the_backward_pass_names_the_authors_line(method: type[Metho
 def test_a_method_that_serves_no_pair_is_not_tried() -> None:
     with registered(contract_methods.NeverSupported) as tried:
         served = {finding.check: finding for finding in check(tried)}["pairs"]
-    assert served.seen == "convolutional: n/a, widths 12 and 20 differ; isotropic: n/a, widths 12 and 20 differ"
+    reasons = {"convolutional": "12 and 20", "isotropic": "12 and 20", "equal widths": "12 and 12"}
+    assert served.seen == "; ".join(f"{pair}: n/a, widths {widths} differ" for pair, widths in reasons.items())
+
+
+def test_a_method_of_equal_widths_alone_is_tried_on_such_a_pair() -> None:
+    findings = {finding.check: finding for finding in check("fsp")}
+    assert findings["pairs"].seen.endswith("; equal widths")
+    assert {"gradient", "student = teacher", "memory"} <= findings.keys()
 
 
 def test_terms_that_cannot_be_composed_fail_as_a_pair() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import methods
 from methods.base import Batch, Outputs, Scalar, Shapes, Task
+from methods.cka import cka_loss
 from methods.pkt import pkt_loss
 
 CASES: dict[str, Any] = json.loads((Path(__file__).parents[1] / "golden" / "more.json").read_text())["cases"]
@@ -34,7 +35,7 @@ def registered(name: str, **options: Scalar) -> Form:
 
 
 def of_embeddings(loss: Callable[[Tensor, Tensor], Tensor]) -> Form:
-    return lambda task: lambda student, teacher, batch: loss(student.embedding, teacher.embedding)
+    return lambda task: lambda student, teacher, _: loss(student.embedding, teacher.embedding)
 
 
 FORMS: dict[str, Form] = {
@@ -45,6 +46,26 @@ FORMS: dict[str, Form] = {
     "cc_kernel": registered("cc_kernel"),
     "dist_tau1": registered("dist", temperature=1.0),
     "dist_tau4": registered("dist"),
+    "nst": registered("nst"),
+    "nst_larger_teacher": registered("nst"),
+    "fsp": registered("fsp"),
+    "fsp_stages": registered("fsp", stem=False),
+    "cka_rows": registered("cka", samples=1.0, classes=0.0, maps=0.0),
+    "cka_columns": registered("cka", samples=0.0, classes=1.0, maps=0.0),
+    "cka_rows_plain": lambda task: lambda student, teacher, _: cka_loss(student.logits, teacher.logits, scaled=False),
+    "cka_maps": registered("cka", samples=0.0, classes=0.0, maps=1.0),
+    "itrd_correlation": registered("itrd", correlation=1.0, mutual=0.0),
+    "itrd_mutual": registered("itrd", correlation=0.0, mutual=1.0),
+    "ickd": registered("ickd"),
+    "at": registered("at"),
+    "at_larger_teacher": registered("at"),
+    "at_kdzoo": registered("at", weight=1 / 3),
+    "vid": registered("vid"),
+    "vid_larger_teacher": registered("vid"),
+    "dkd": registered("dkd"),
+    "dkd_target_only": registered("dkd", beta=0.0),
+    "dkd_standardized": registered("dkd", standardize=True, temperature=2.0),
+    "kd_standardized": registered("kd", standardize=True, temperature=2.0),
 }
 """What gives the value of a case."""
 OFFSETS = {"cka_rows": 1, "cka_columns": 1, "cka_rows_plain": 1, "cka_maps": 3}

@@ -44,7 +44,8 @@ def record(run: Run, seconds: float | None = None, status: str = "done") -> Reco
     """A run's record, trained in a cohort of two."""
     like = fake.record(fake.run())
     cost = Cost(cohort_seconds=seconds, cohort_size=2)
-    values = {"run_id": run.id, "run": run, "status": status, "result": RESULTS[status], "cost": cost}
+    result = RESULTS[status].model_copy(update={"teacher_id": run.teacher.id if run.teacher else None})
+    values = {"run_id": run.id, "run": run, "status": status, "result": result, "cost": cost}
     return like.model_copy(update=values)
 
 
@@ -184,7 +185,11 @@ def test_a_grid_has_usual_options_of_its_own() -> None:
     ("usual", "overrides", "complaint"),
     [
         ({}, {"gkd": {"power": 2}}, "--option names 'gkd', which is not among this run's methods: kd, sp, student"),
-        ({}, {"kd": {"temp": 2}}, "method 'kd' has no option 'temp'; valid: ce, t_squared, temperature, weight"),
+        (
+            {},
+            {"kd": {"temp": 2}},
+            "method 'kd' has no option 'temp'; valid: ce, standardize, t_squared, temperature, weight",
+        ),
         ({}, {"kd": {"temperature": "hot"}}, "kd.temperature = 'hot' is not a float"),
         ({"kdd": {"temperature": 2}}, {}, "unknown method 'kdd': did you mean kd"),
         ({"kd": {"temp": 2}}, {}, "method 'kd' has no option 'temp'"),
@@ -347,7 +352,7 @@ def test_the_same_run_under_two_names_is_one(folder: Folder) -> None:
     same = Control(name="tuned", methods=("sp",), options={"sp": {"weight": 3000.0}})
     plan = make_plan(grid(methods=("student", "sp", "sp@tuned"), control=(same,)), folder)
     assert [run.label for run in plan.runs] == ["student", "sp"] * 12
-    assert plan.twins == {"sp@tuned": "sp"}
+    assert plan.aliases == {"sp@tuned": "sp"}
 
 
 def test_planning_hashes_each_run_once(monkeypatch: pytest.MonkeyPatch, folder: Folder) -> None:
