@@ -35,12 +35,12 @@ import benchmark.grid
 import benchmark.speed.__main__
 import methods.check.__main__
 from benchmark.errors import UsageError, run_command
+from benchmark.errors.text import visible
 from benchmark.launch.slurm.profile import load_profile
 from benchmark.records import Folder, Record, ledger
 from benchmark.records.claims import identity
 from benchmark.records.predictions import save_predictions
 from benchmark.spec import load_grid
-from benchmark.text import visible
 from benchmark.training import checkpoints
 
 SECONDS = 120

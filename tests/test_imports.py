@@ -12,25 +12,24 @@ import pytest
 ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "timm", "torchvision", "sklearn", "matplotlib")
 
-GROUND = ("text", "errors", "files", "spec")
+GROUND = ("errors", "files", "spec")
 WORKER = (*GROUND, "records", "data", "models", "methods")
 ROOMS: dict[str, tuple[str, ...]] = {
-    "text": (),
-    "console": ("text",),
-    "errors": ("text",),
+    "errors": (),
     "libraries": (),
     "files": ("errors",),
-    "spec": ("text", "errors", "files"),
+    "spec": ("errors", "files"),
     "records": GROUND,
     "data": (*GROUND, "libraries"),
     "models": (*GROUND, "libraries", "methods.base"),
     "plan": (*GROUND, "records", "methods"),
     "training": WORKER,
     "launch": (*GROUND, "records", "plan", "methods", "training"),
-    "cost": (*WORKER, "console", "plan", "training"),
-    "speed": (*WORKER, "console", "plan", "training", "cost", "libraries"),
+    "cost": (*WORKER, "plan", "training"),
+    "speed": (*WORKER, "plan", "training", "cost", "libraries"),
+    "remeasure": (*WORKER, "plan", "training", "cost"),
     "command": (*GROUND, "records", "plan", "launch", "models", "methods"),
-    "grid": (*WORKER, "console", "plan", "training", "launch", "command"),
+    "grid": (*WORKER, "plan", "training", "launch", "command"),
 }
 """What each room of `benchmark` may import of the project besides itself: a room, one of its modules, or the methods.
 From the ground up: a room knows those above it alone."""

@@ -64,9 +64,12 @@ def _take(record: Record, source: Folder, target: Folder, known: dict[str, Witne
     path = source.record_path(record.run_id)
     if conflict := _agree(record, path, known):
         merged.conflicts.append(conflict)
-    elif target.record_path(record.run_id).exists():
+    elif target.record_path(record.run_id).exists() and (
+        record.lacks_teacher or not target.lacks_teacher(record.run_id)
+    ):
         merged.known += 1
     else:
+        target.record_path(record.run_id).unlink(missing_ok=True)  # one that still lacked its teacher
         _copy(source.curve_path(record.run_id), target.curve_path(record.run_id))
         _copy(path, target.record_path(record.run_id))
         target.failure_path(record.run_id).unlink(missing_ok=True)

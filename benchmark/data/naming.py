@@ -49,6 +49,7 @@ _RUBBISH = re.compile("|".join(map(translate, RUBBISH)))
 
 
 def is_rubbish(name: str) -> bool:
+    """Whether a name is one of RUBBISH."""
     return _RUBBISH.match(name.lower()) is not None
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.data.fit import check, check_memory, fit
 from benchmark.data.images import Images
+from benchmark.data.resize import check, check_memory, resized
 from benchmark.spec import Recipe, derive_seed
 
 
@@ -70,7 +70,7 @@ class Resident(Normalised):
     def __init__(self, images: Images, recipe: Recipe, device: torch.device) -> None:
         super().__init__(images, recipe, device)
         check_memory(len(images), recipe, device)
-        self.pixels = self._place(fit(images.pixels, recipe))
+        self.pixels = self._place(resized(images.pixels, recipe))
 
     def _place(self, pixels: Tensor) -> Tensor:
         return pixels.to(self.device)

@@ -18,9 +18,9 @@ import torch.utils.data
 from PIL import Image
 from torch import Tensor
 
-from benchmark.data.fit import fit
 from benchmark.data.images import Encoded, Images
 from benchmark.data.resident import Normalised, steps
+from benchmark.data.resize import resized
 from benchmark.libraries import timm
 from benchmark.spec import Recipe, derive_seed
 
@@ -38,7 +38,7 @@ class Streamed(Normalised):
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             positions = np.arange(len(self))[start:stop]
             shown = list(
-                pool.map(lambda position: fit(self.encoded.take(np.array([position])), self.recipe), positions)
+                pool.map(lambda position: resized(self.encoded.take(np.array([position])), self.recipe), positions)
             )
         return self.normalise(torch.cat(shown).to(self.device)), self.labels[start:stop]
 
@@ -55,7 +55,7 @@ class StreamedTrainingSet(Streamed):
     """The batches of an epoch: RandomResizedCrop and flip.
 
     Worker processes, one fewer than there are threads, are some batches ahead; without any, batches are decoded when
-    they are asked for. Batches are asked for in order; one out of order is made all the same, the lead is then lost.
+    they are asked for. Batches are asked for in order; one out of order is made as well, without the lead.
     """
 
     def __init__(self, images: Images, recipe: Recipe, device: torch.device) -> None:

@@ -1,10 +1,9 @@
-"""Progress, by way of files: workers write what they are at, whoever watches reads it. No torch here."""
+"""Progress, by way of files: workers write how far they are, watchers read it. No torch here."""
 
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -51,12 +50,12 @@ class Reporter:
         self._run_ids = [run.id for run in runs]
         self._written = 0.0
 
-    def __enter__(self) -> "Reporter":
+    def __enter__(self) -> Self:
         self._clear()
         self._write(())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         remove(self._path)
 
     def _clear(self) -> None:

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Self, TypeVar, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import UsageError, unknown
+from benchmark.errors.text import LONGEST_LABEL, cleaned
 from benchmark.files import FileError, read_bytes
-from benchmark.text import LONGEST_LABEL, cleaned
 
 Scalar = bool | int | float | str
 Options = dict[str, dict[str, Scalar]]

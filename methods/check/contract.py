@@ -97,7 +97,7 @@ class _Watched(Outputs):
     """Outputs that know which of them were looked at."""
 
     def __getattribute__(self, field: str) -> Any:
-        if field in ("logits", "embedding", "maps", "pooled_map"):
+        if field in ("logits", "embedding", "maps", "pooled_map", "preacts"):
             object.__getattribute__(self, "__dict__").setdefault("looked_at", set()).add(field)
         return object.__getattribute__(self, field)
 
@@ -237,6 +237,12 @@ def inputs_untouched(subject: Subject) -> str:
     return "left as they are"
 
 
+def _other_modes(method: Method, other: Method) -> str | None:
+    """The first submodule that is in training mode in one of two instances, and in evaluation mode in the other."""
+    modes = {name: module.training for name, module in other.named_modules()}
+    return next((name for name, module in method.named_modules() if modes[name] != module.training), None)
+
+
 def state(subject: Subject) -> str:
     """Saved after two steps and reloaded into another instance, the method goes on as if nothing had happened."""
     method, other = subject.build(seed=0), subject.build(seed=1)
@@ -250,9 +256,15 @@ def state(subject: Subject) -> str:
         other.load_state_dict(torch.load(file, weights_only=True))
     except RuntimeError as error:
         raise CheckError(f"the state cannot be reloaded: {error}".replace("\n\t", " "), remedy) from None
-    for (label, went_on), (_, reloaded) in zip(losses(method), losses(other), strict=True):
+    both = zip(losses(method)[::-1], losses(other)[::-1], strict=True)  # a run that goes on after its phases
+    for (label, went_on), (_, reloaded) in both:
         one, two = (loss(*subject.outputs(9), batch(9)) for loss in (went_on, reloaded))
         if not torch.equal(one, two):
-            raise CheckError(f"the loss{where(label)} is {one:.6g}, but {two:.6g} after a reload", remedy)
+            seen = f"the loss{where(label)} is {one:.6g}, but {two:.6g} after a reload"
+            if moved := _other_modes(method, other):
+                mode = "evaluation" if method.training else "training"
+                seen += f": {moved} was left in {mode} mode, which no checkpoint keeps"
+                raise CheckError(seen, f"set the mode where it matters: self.{moved}.eval() in each forward")
+            raise CheckError(seen, remedy)
     entries = len(method.state_dict())
     return f"{entries} tensors, same loss after a reload" if entries else "none"

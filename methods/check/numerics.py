@@ -171,9 +171,10 @@ def rounding(subject: Subject) -> str:
 
 def memory(subject: Subject) -> str:
     """Between two batch sizes, forward and backward, memory grows as declared."""
-    narrow = replace(subject, pair=NARROW)
-    if reason := methods.unsupported(subject.name, task(NARROW)):
-        raise NotApplicableError(reason)
+    served = [pair for pair in (NARROW, twins(NARROW)) if methods.unsupported(subject.name, task(pair)) is None]
+    if not served:
+        raise NotApplicableError(str(methods.unsupported(subject.name, task(NARROW))))
+    narrow = replace(subject, pair=served[0])
     sizes, peaks = (128, 256), []
     for size in sizes:
         method = narrow.build()

@@ -19,29 +19,32 @@ LEARNING_RATE = 0.05
 
 @dataclass(frozen=True)
 class Pair:
-    """A student and a teacher of unequal widths; `rectified` maps are never negative."""
+    """A student and a teacher of unequal widths."""
 
     name: str
     student: Shapes
     teacher: Shapes
-    rectified: bool = True
 
 
 def _pyramid(*channels: int, size: int) -> Shapes:
     """A small convolutional network: a stem and four stages, each half as wide and high as the one before."""
     maps = [(c, size >> i, size >> i) for i, c in enumerate(channels)]
-    return Shapes(CLASSES, channels[-1], ((channels[0], size, size), *maps), maps[-1], stem=1)
+    stem = (channels[0], size, size)
+    return Shapes(CLASSES, channels[-1], (stem, *maps), maps[-1], stem=1, rectified=(True,) * (1 + len(maps)))
 
 
 def _isotropic(channels: int, blocks: int) -> Shapes:
     """A small transformer: all maps of one size."""
-    return Shapes(CLASSES, channels, ((channels, 4, 4),) * blocks, (channels, 4, 4))
+    shape = (channels, 4, 4)
+    return Shapes(CLASSES, channels, (shape,) * blocks, shape, rectified=(False,) * blocks)
 
 
 PAIRS = (
     Pair("convolutional", _pyramid(6, 8, 10, 12, size=16), _pyramid(8, 12, 16, 20, size=16)),
-    Pair("isotropic", _isotropic(12, blocks=6), _isotropic(20, blocks=8), rectified=False),
+    Pair("isotropic", _isotropic(12, blocks=6), _isotropic(20, blocks=8)),
 )
+EQUAL = Pair("equal widths", PAIRS[0].student, _pyramid(6, 8, 10, 12, size=32))
+"""For methods that need a teacher of the student's widths, and so serve none of the others."""
 NARROW = Pair("narrow", _pyramid(4, 4, 4, 4, size=8), _pyramid(5, 5, 5, 5, size=8))
 """So little per image that what grows with the square of the batch shows in small batches."""
 
@@ -54,14 +57,14 @@ def twins(pair: Pair) -> Pair:
 class Network(nn.Module):
     """Outputs of given shapes: maps linear in a latent image [B, LATENT], the last one pooled and classified."""
 
-    def __init__(self, shapes: Shapes, seed: int, rectified: bool) -> None:
+    def __init__(self, shapes: Shapes, seed: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
 
         def draw(inputs: int, outputs: int) -> nn.Parameter:
             return nn.Parameter(torch.randn(inputs, outputs, generator=generator) / inputs**0.5)
 
-        self.shapes, self.rectified = shapes, rectified
+        self.shapes = shapes
         self.weights = nn.ParameterList(draw(LATENT, c * h * w) for c, h, w in shapes.maps)
         self.classifier = nn.Linear(shapes.embedding, shapes.classes)
         self.classifier.weight = draw(shapes.classes, shapes.embedding)
@@ -69,25 +72,35 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Outputs:
         flat = [images @ weight for weight in self.weights]
-        maps = tuple(
-            (x.relu() if self.rectified else x).unflatten(1, shape)
-            for x, shape in zip(flat, self.shapes.maps, strict=True)
-        )
+        preacts = tuple(x.unflatten(1, shape) for x, shape in zip(flat, self.shapes.maps, strict=True))
+        maps = tuple(x.relu() if r else x for x, r in zip(preacts, self.shapes.rectified, strict=True))
         embedding = maps[-1].mean((2, 3))
-        return Outputs(self.classifier(embedding), embedding, maps, maps[-1], self.shapes.stem)
+        return Outputs(self.classifier(embedding), embedding, maps, maps[-1], self.shapes.stem, preacts)
 
 
 def networks(pair: Pair) -> tuple[Network, Network]:
     """The student and the teacher, whose parameters are frozen; drawn without touching torch's global generator."""
     with torch.random.fork_rng(devices=()):
-        student, teacher = (Network(s, i, pair.rectified) for i, s in enumerate((pair.student, pair.teacher)))
+        student, teacher = (Network(s, i) for i, s in enumerate((pair.student, pair.teacher)))
     return student, teacher.requires_grad_(False)
 
 
 def task(pair: Pair) -> Task:
     return Task(
-        pair.student, pair.teacher, torch.arange(IMAGES) % CLASSES, epochs=5, classifier=networks(pair)[1].classifier
+        pair.student,
+        pair.teacher,
+        torch.arange(IMAGES) % CLASSES,
+        epochs=5,
+        classifier=networks(pair)[1].classifier,
+        batch_size=BATCH,
+        steps=IMAGES // BATCH,
     )
+
+
+def candidates(name: str) -> tuple[Pair, ...]:
+    """The pairs that a method is tried on, those that it cannot serve among them."""
+    usual = any(methods.unsupported(name, task(pair)) is None for pair in PAIRS)
+    return PAIRS if usual else (*PAIRS, EQUAL)
 
 
 def images(step: int, size: int = BATCH) -> Tensor:
@@ -104,8 +117,8 @@ def batch(step: int = 0, size: int = BATCH, *, seed: int | None = None) -> Batch
 
 def named(outputs: Outputs) -> dict[str, Tensor]:
     """Every tensor under its name."""
-    maps = {f"maps[{i}]": m for i, m in enumerate(outputs.maps)}
-    return {"logits": outputs.logits, "embedding": outputs.embedding, **maps, "pooled_map": outputs.pooled_map}
+    several = {f"{tap}[{i}]": m for tap in ("maps", "preacts") for i, m in enumerate(getattr(outputs, tap))}
+    return {"logits": outputs.logits, "embedding": outputs.embedding, **several, "pooled_map": outputs.pooled_map}
 
 
 def leaves(outputs: Outputs) -> Outputs:
@@ -187,6 +200,8 @@ def steps(method: Method, pair: Pair, student: Network, count: int = STEPS) -> l
                 gradients(method, student, main, ruled, here)
             trained = {"own": method, "student": student}.get(phase.trains if phase else "both")
             _descend(trained.parameters() if trained else learned)
+            with torch.no_grad():
+                method.after_step(student, here)
             values.append(float(loss.detach()))
     return values
 

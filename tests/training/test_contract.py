@@ -202,6 +202,33 @@ def test_random_numbers_change_with_the_step_and_the_seed(results: Path, monkeyp
     assert not set(drawn[: len(first)]) & set(first)
 
 
+def test_own_parameters_may_have_a_rate_and_a_decay_of_their_own(results: Path) -> None:
+    """Composed with a method that has none: each keeps its own."""
+    (member,) = tiny.trained_members(results / "grid", tiny.run("hasty+bank"))
+    usual, hasty = member.optimizer.param_groups
+    assert {id(p) for p in hasty["params"]} == {id(p) for p in member.method.parts["hasty"].parameters()}
+    assert {id(p) for p in member.method.parts["bank"].parameters()} < {id(p) for p in usual["params"]}
+    assert usual["weight_decay"] == tiny.RECIPE.weight_decay
+    assert (hasty["lr"], hasty["weight_decay"]) == (10 * usual["lr"], 0.25)
+
+
+def test_a_hook_follows_every_step(results: Path) -> None:
+    (member,) = tiny.trained_members(results / "whole", tiny.run("counts"))
+    assert int(member.method.steps) == tiny.RECIPE.epochs * tiny.STEPS
+    assert torch.equal(member.method.last, member.network.classifier.weight)
+    assert not tiny.train(results / "parts", tiny.run("counts"), stop=tiny.stop_after(4))
+    (resumed,) = tiny.trained_members(results / "parts", tiny.run("counts"))
+    assert int(resumed.method.steps) == int(member.method.steps)
+    composed = tiny.trained_members(results / "composed", tiny.run("counts+kd"))[0]
+    assert int(composed.method.parts["counts"].steps) == int(member.method.steps)
+
+
+@pytest.mark.parametrize("company", [(), ("kd",)])
+def test_preactivations_are_there_where_they_are_read(results: Path, company: tuple[str, ...]) -> None:
+    members = tiny.trained_members(results / "grid", tiny.run("preacts"), *map(tiny.run, company))
+    assert float(members[0].method.rectified) == 1.0
+
+
 def test_methods_of_one_seed_draw_different_numbers(results: Path) -> None:
     members = tiny.trained_members(results / "grid", tiny.run("noise"), tiny.run("bank"))
     assert len({member.generator.initial_seed() for member in members}) == 2
@@ -229,7 +256,8 @@ def test_a_task_says_what_there_is(results: Path, monkeypatch: pytest.MonkeyPatc
     tiny.train(results / "grid", tiny.run("noise"))
     (task,) = tasks
     stages = ((8, 8, 8), (8, 4, 4), (8, 2, 2), (8, 1, 1))
-    assert task.student == Shapes(10, 8, ((64, 8, 8), *stages), stages[-1], stem=1)
+    assert task.student == Shapes(10, 8, ((64, 8, 8), *stages), stages[-1], stem=1, rectified=(True,) * 5)
+    assert (task.batch_size, task.steps) == (tiny.RECIPE.batch_size, tiny.STEPS)
     assert task.teacher is not None
     assert (task.teacher.embedding, task.epochs) == (16, 2)
     assert torch.equal(task.labels, load(tiny.DATA).train.labels)

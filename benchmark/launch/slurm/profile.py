@@ -71,6 +71,7 @@ def load_profile(name_or_file: str | None, settings: Sequence[str] = (), changes
 
 
 def profile_names() -> list[str]:
+    """Of the profiles that come with the suite, sorted."""
     return sorted(path.stem for path in PROFILES.glob("*.toml"))
 
 
