@@ -10,9 +10,7 @@ from methods.base import Batch, Method, Outputs, Tap, Task, register
 from methods.kd import unequal_classes
 from methods.options import at_least, positive
 from methods.relations import rows, standardized
-
-SCHEDULE = 240
-"""Epochs of the published schedule, in which the warm-up is given."""
+from methods.warmup import ramp
 
 
 def dkd_loss(
@@ -41,13 +39,13 @@ class DecoupledKD(Method):
         ramp * T^2 * mean_B [ alpha * KL(b_T || b_S) + beta * KL(q_T || q_S) ]
 
     b = (p_y, 1 - p_y), p = softmax(logits [B, K] / T), y: the label; q: softmax of logits / T over the classes but y;
-    ramp: (epoch + 1) / `warmup`, at most 1, with epochs from 0. `standardize` centres each image's logits and divides
+    ramp: (epoch + 1) / warmup, at most 1, with epochs from 0. `standardize` centres each image's logits and divides
     them by their standard deviation first (Sun et al., CVPR 2024, arXiv:2403.01427; theirs is T = 2, alpha 9, beta 72).
 
     Defaults: alpha 1, beta 8, T = 4 and 20 epochs, the authors' (megvii-research/mdistiller); they choose beta by pair,
-    between 2 and 8, for CIFAR-100. `warmup` is of a schedule of 240 epochs and in proportion in others, so that it ends
-    in short ones. Deviation: log-odds and log-softmax of the other classes alone, where the authors' probabilities
-    underflow for logits more than 100 T apart.
+    between 2 and 8, for CIFAR-100. `warmup` is of a schedule of 240 epochs, and in proportion in others. Deviation:
+    log-odds and log-softmax of the other classes alone, where the authors' probabilities underflow for logits more than
+    100 T apart.
     """
 
     label: ClassVar[str] = "DKD"
@@ -70,13 +68,13 @@ class DecoupledKD(Method):
         for option, value in {"alpha": alpha, "beta": beta, "warmup": warmup}.items():
             at_least(f"dkd.{option}", value)
         self.alpha, self.beta, self.temperature, self.standardize = alpha, beta, temperature, standardize
-        self.warmup = warmup * task.epochs / SCHEDULE
+        self.warmup, self.epochs = warmup, task.epochs
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         logits = (student.logits, teacher.logits)
         ours, theirs = (standardized(x) for x in logits) if self.standardize else logits
-        ramp = min((batch.epoch + 1) / self.warmup, 1) if self.warmup else 1
-        return ramp * dkd_loss(ours, theirs, batch.labels, self.temperature, self.alpha, self.beta)
+        loss = dkd_loss(ours, theirs, batch.labels, self.temperature, self.alpha, self.beta)
+        return ramp(batch.epoch, self.warmup, self.epochs) * loss
 
     @classmethod
     def unsupported(cls, task: Task, **options: Any) -> str | None:

@@ -64,9 +64,7 @@ def _take(record: Record, source: Folder, target: Folder, known: dict[str, Witne
     path = source.record_path(record.run_id)
     if conflict := _agree(record, path, known):
         merged.conflicts.append(conflict)
-    elif target.record_path(record.run_id).exists() and (
-        record.lacks_teacher or not target.lacks_teacher(record.run_id)
-    ):
+    elif target.record_path(record.run_id).exists() and record.lacks_teacher >= target.lacks_teacher(record.run_id):
         merged.known += 1
     else:
         target.record_path(record.run_id).unlink(missing_ok=True)  # one that still lacked its teacher

@@ -7,7 +7,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from benchmark.errors import UsageError, one_line
-from benchmark.files import atomic, read_bytes
+from benchmark.files import FileError, atomic, read_bytes
 
 
 def save_predictions(path: Path, logits: np.ndarray, labels: np.ndarray) -> None:
@@ -23,6 +23,8 @@ def load_predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         tensors = load(read_bytes(path))
         logits, labels = tensors["logits"].astype(np.float32), tensors["labels"]
+    except FileError:
+        raise
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise UsageError(f"predictions {path} cannot be read: {one_line(error)}") from None
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
