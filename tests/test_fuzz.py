@@ -36,6 +36,7 @@ import benchmark.grid
 import benchmark.speed.__main__
 import methods.check.__main__
 from benchmark.errors import UsageError, run_command
+from benchmark.errors.text import visible
 from benchmark.launch.slurm.profile import load_profile
 from benchmark.records import Folder, Record, ledger
 from benchmark.records.claims import identity
@@ -76,12 +77,14 @@ def in_time() -> Iterator[None]:
 def command(main: Callable[[list[str]], int], arguments: list[Any], codes: set[int]) -> int:
     """Run a command as people do, in this process; its exit code."""
     printed, complained = io.StringIO(), io.StringIO()
-    words = [str(each) for each in arguments]
+    words, interrupt = [str(each) for each in arguments], signal.getsignal(signal.SIGINT)
     try:
         with in_time(), redirect_stdout(printed), redirect_stderr(complained):
             run_command(lambda _: main(words))
     except SystemExit as end:
         code = end.code
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
     shown, errors = printed.getvalue(), complained.getvalue()
     if code not in codes or not isinstance(code, int) or "Traceback" in shown + errors:
         raise BrokenError(f"{words}: {code}\n{shown[-2000:]}\n{errors[-2000:]}")

@@ -24,8 +24,10 @@ EXIT_CODES = (
 
 STOPPED = "stopped; run the same command again to go on"
 
-KINDS = ("grid", "method", "model", "dataset", "control")
-LISTED = {**{kind: f"--list {kind}s" for kind in KINDS}, "sbatch option": "sbatch --help"}
+LISTED = {
+    **{kind: f"--list {kind}s" for kind in ("grid", "method", "model", "dataset", "control")},
+    "sbatch option": "sbatch --help",
+}
 """What lists all names of a kind."""
 
 MANY = 60
@@ -157,8 +159,8 @@ def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
 
     What the output's encoding lacks is written as an escape, and so is what others' text would steer the terminal
     with. The reader of the output may stop at any line (`| head`): that is no error of the work. An interrupt is one
-    line, whatever error a library makes of it. A file or folder that the system refuses, for its
-    name is too long, say, is wrong usage.
+    line, whatever error a library makes of it. A file or folder that the system refuses, as its name is too long, say,
+    is wrong usage.
     """
     asked: list[int] = []
 
@@ -166,7 +168,10 @@ def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
         asked.append(number)
         raise KeyboardInterrupt
 
-    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, benchmark.end_quietly):  # not ignored
+    if signal.getsignal(signal.SIGINT) in (
+        signal.default_int_handler,
+        benchmark.end_quietly,
+    ):  # else it is to be ignored
         signal.signal(signal.SIGINT, interrupt)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # replaced by something that is no text file
