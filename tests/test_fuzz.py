@@ -26,7 +26,6 @@ import mutation
 import numpy as np
 import pytest
 import torch
-from benchmark.text import visible
 from command_line import write_grid
 
 import analysis.__main__
