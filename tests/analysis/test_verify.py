@@ -198,7 +198,7 @@ def test_the_main_table_of_a_colleague_serves_as_expectation(
     [
         ("[[cell]]\ndataset='d'\npair='p'\nmethod='kd'\ntop1_percent=101\n", "less than or equal to 100, got 101"),
         ("[[cell]]\ndataset='d'\npair='p'\nmethod='kd'\n", "top1_percent: Field required"),
-        ("[[cell]\n", "are not TOML"),
+        ("[[cell]\n", "is not TOML"),
         ("cell=[]", "at least one item"),
         ("[[cell]]\ndataset='d'\npair='p'\nmethod='kd'\ntop1_percent=nan\n", "finite"),
         ("[[cell]]\ndataset='d'\npair='p'\nmethod='k'\ntop1_percent=1\n" * 2, "listed twice"),
