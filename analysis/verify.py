@@ -225,8 +225,8 @@ def _compared(ours: Expected, wanted: Expected, place: Place) -> Verdict:
 def _other_teacher(members: "pd.DataFrame", others: "pd.DataFrame") -> str:
     """Teachers vary too: where one of each side is another, a difference may be theirs."""
     teachers = [set(side.teacher_weights_sha256.dropna()) for side in (members, others)]
-    if teachers[0] == teachers[1] or min(map(len, teachers)) > 1:
-        return ""
+    if teachers[0] == teachers[1] or not all(teachers) or min(map(len, teachers)) > 1:
+        return ""  # students on labels alone may be recorded without a teacher
     return "under another teacher's weights"
 
 

@@ -31,6 +31,7 @@ def expanded(path: str) -> Path:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Plain values as JSON with sorted keys. Raises ValueError for NaN and infinity, UsageError as `atomic`."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from methods import relations
 from methods.base import Batch, Method, Outputs, Phase, Tap, Task, register
+from methods.channels import attention
 from methods.connectors import BatchNorm, of_one_size
 from methods.options import at_least, one_of, positive
 
@@ -46,10 +47,8 @@ class Translator(nn.Sequential):
 def factor_loss(student: Tensor, teacher: Tensor, factors: str = "attention") -> Tensor:
     """Mean absolute difference of factors [B, K, H, W] of unit length: of their mean squares over K, [B, HW], or flat,
     [B, K HW]; the higher ones are averaged to the others' size first."""
-    both = [relations.maps_as_columns(f) for f in of_one_size(student, teacher.detach())]
-    if factors == "attention":
-        both = [f.square().mean(1) for f in both]
-    ours, theirs = (relations.normalize(f.flatten(1)) for f in both)
+    both = of_one_size(student, teacher.detach())
+    ours, theirs = (attention(f) if factors == "attention" else relations.normalize(relations.rows(f)) for f in both)
     return (ours - theirs).abs().mean()
 
 

@@ -51,8 +51,8 @@ def movement_loss(student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> T
 
 def edge_movement_loss(student: tuple[Tensor, ...], teacher: tuple[Tensor, ...]) -> Tensor:
     """Squared difference between the networks of how much the edges change from one map to the next: scalars."""
-    ours, theirs = (F.mse_loss(*map(edges, maps)) for maps in (student, tuple(m.detach() for m in teacher)))
-    return (ours - theirs).square()
+    ours, theirs = ([edges(m) for m in maps] for maps in (student, [m.detach() for m in teacher]))
+    return (F.mse_loss(ours[0], ours[1]) - F.mse_loss(theirs[0], theirs[1])).square()
 
 
 @register("irg")

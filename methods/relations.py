@@ -59,6 +59,12 @@ def centred(x: Tensor) -> Tensor:
     return rest * inverse_root(rest.square().sum(-1, keepdim=True), floor=rounding + NORM_FLOOR**2)
 
 
+def standardized(x: Tensor) -> Tensor:
+    """Rows of [B, D] less their mean and divided by their standard deviation (with D - 1); constant ones become 0."""
+    x = rows(x)
+    return centred(x) * (x.shape[1] - 1) ** 0.5
+
+
 def gram(x: Tensor) -> Tensor:
     """Inner products [B, B] of the samples."""
     x = rows_as_stored(x)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from methods.base import Batch, Method, Outputs, Tap, Task, register
 from methods.connectors import BatchNorm, pooled
 from methods.options import at_least
+from methods.warmup import ramp
 
 STAGES = 3
 MOST = 512
@@ -62,17 +63,17 @@ class Fusion(nn.Module):
 class KnowledgeReview(Method):
     """Distilling knowledge via knowledge review (Chen, Liu, Zhao & Jia, CVPR 2021, arXiv:2104.09044).
 
-        weight * min(epoch / warmup, 1) * sum_levels hcl(Y, F_T)
+        ramp * weight * sum_levels hcl(Y, F_T)
 
     Levels, from the back: the embedding as a map of one pixel, and the last maps [B, C, H, W] of the last three stages,
     the teacher's before their last activation. x = BN(conv 1x1(F_S)), from the second level on mixed with the level
     behind, enlarged, by two gates at each position, and brought to the teacher's size; Y = BN(conv 3x3(x)) with the
     teacher's channels. hcl: the mean squared error at full size and averaged to 4, 2 and 1 pixels a side, weighing 1,
-    1/2, 1/4, 1/8 over their sum. Epochs count from 1.
+    1/2, 1/4, 1/8 over their sum. ramp: (epoch + 1) / warmup, at most 1, with epochs from 0.
 
     Defaults: weight 5 and 20 epochs of warm-up, those of mdistiller (megvii-research), whose batches and learning rate
     are the published protocol's; the authors (dvlab-research/ReviewKD) train with batches of 128 and weights of 0.6 to
-    8 by pair, and count epochs from 0. Set `warmup` for schedules that are much shorter than 240 epochs.
+    8 by pair, and begin with a ramp of 0. `warmup` is of a schedule of 240 epochs, and in proportion in others.
     """
 
     label: ClassVar[str] = "ReviewKD"
@@ -80,7 +81,7 @@ class KnowledgeReview(Method):
     memory_order: ClassVar[int] = 1
     precision: ClassVar[Literal["float32", "autocast"]] = "autocast"
 
-    def __init__(self, task: Task, *, weight: float = 5.0, warmup: int = 20) -> None:
+    def __init__(self, task: Task, *, weight: float = 5.0, warmup: float = 20.0) -> None:
         super().__init__(task)
         if task.teacher is None:
             raise ValueError("reviewkd needs a teacher")
@@ -88,7 +89,7 @@ class KnowledgeReview(Method):
             raise ValueError(f"reviewkd: {reason}")
         at_least("reviewkd.weight", weight)
         at_least("reviewkd.warmup", warmup)
-        self.weight, self.warmup = weight, warmup
+        self.weight, self.warmup, self.epochs = weight, warmup, task.epochs
         levels = [((s.embedding, 1, 1), *s.stages(STAGES)[::-1]) for s in (task.student, task.teacher)]
         width = min(MOST, levels[0][1][0])
         self.fusions = nn.ModuleList(
@@ -97,14 +98,13 @@ class KnowledgeReview(Method):
         )
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        ramp = min((batch.epoch + 1) / self.warmup, 1.0) if self.warmup else 1.0
         targets = [teacher.embedding[:, :, None, None], *teacher.preact_stages(STAGES)[::-1]]
         maps = [student.embedding[:, :, None, None], *student.stages(STAGES)[::-1]]
         behind, terms = None, []
         for fusion, ours, theirs in zip(self.fusions, maps, targets, strict=True):
             compared, behind = fusion(ours, behind)
             terms.append(hierarchical_context_loss(compared, theirs))
-        return self.weight * ramp * torch.stack(terms).sum()
+        return self.weight * ramp(batch.epoch, self.warmup, self.epochs) * torch.stack(terms).sum()
 
     @classmethod
     def unsupported(cls, task: Task, **options: Any) -> str | None:

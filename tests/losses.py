@@ -10,6 +10,7 @@ from torch import Tensor, nn
 import methods
 from methods.base import Batch, Outputs, Shapes, Task
 from methods.cc import kernel_loss
+from methods.cka import cka_loss
 from methods.dist import dist_loss
 from methods.gkd import gkd_loss
 from methods.kd import kd_loss
@@ -70,6 +71,7 @@ def loss_and_gradient(
 
 
 DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cka": cka_loss,
     "dist": dist_loss,
     "kd": kd_loss,
     "pkt": pkt_loss,

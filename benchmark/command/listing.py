@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.errors import COMPLETE, UsageError
 from benchmark.spec import Scalar, grid_names, load_grid
-from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN, Known
+from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN, DatasetInfo
 from benchmark.spec.grid import Control
 
 
@@ -35,7 +35,7 @@ def _defaults(values: Mapping[str, Scalar]) -> str:
     return f" ({', '.join(f'{name}={value}' for name, value in values.items())})" if values else ""
 
 
-def _sizes(known: Known) -> str:
+def _sizes(known: DatasetInfo) -> str:
     places = f"DIR/{known.folders[0]}" + (", else as torchvision downloads it" if known.torchvision else "")
     return f"{known.classes} classes, {known.train:,} training and {known.test:,} test images; {places}"
 

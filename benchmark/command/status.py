@@ -19,36 +19,36 @@ from benchmark.records import Folder, State, ledger
 from benchmark.records.claims import is_claimed
 from benchmark.records.progress import under_way
 
-Standing = State | Literal["running", "queued", "lost"]
+LiveState = State | Literal["running", "queued", "lost"]
 LOG_LINES = 6
 LOG_BYTES = 20_000
 
 
 @dataclass(frozen=True)
-class Survey:
-    """Every run's standing, the newest job that was to train it, the jobs that wait or run now, and how those ended
+class RunStates:
+    """Every run's state, the newest job that was to train it, the jobs that wait or run now, and how those ended
     that are gone and left neither a record of a run nor the reason why.
 
     Such a run is lost, or failed if its job calls itself completed.
     """
 
-    standings: dict[str, Standing]
+    states: dict[str, LiveState]
     jobs: dict[str, ledger.Entry]
     live: dict[str, Queued]
     left_by: dict[str, str]
 
-    def having(self, standing: Standing) -> list[str]:
-        return [run_id for run_id, each in self.standings.items() if each == standing]
+    def having(self, state: LiveState) -> list[str]:
+        return [run_id for run_id, each in self.states.items() if each == state]
 
 
-def survey(folder: Folder, run_ids: Sequence[str]) -> Survey:
+def run_states(folder: Folder, run_ids: Sequence[str]) -> RunStates:
     """Look at the files, and once at SLURM's queue if jobs were submitted for runs that are still to come.
 
     Where SLURM cannot be asked, as at home with results moved there, nothing counts as queued or lost.
     """
-    standings: dict[str, Standing] = {run_id: folder.state(run_id) for run_id in run_ids}
+    states: dict[str, LiveState] = {run_id: folder.state(run_id) for run_id in run_ids}
     jobs = ledger.newest_jobs(folder)
-    missing = [run_id for run_id, state in standings.items() if state == "missing"]
+    missing = [run_id for run_id, state in states.items() if state == "missing"]
     submitted = {run_id: jobs[run_id] for run_id in missing if run_id in jobs and jobs[run_id].in_slurm}
     try:
         waiting = scheduler.live(submitted.values())
@@ -60,17 +60,17 @@ def survey(folder: Folder, run_ids: Sequence[str]) -> Survey:
     left_by: dict[str, str] = {}
     for run_id in missing:
         job_id = submitted[run_id].job_id if run_id in submitted else ""
-        standings[run_id] = folder.state(run_id)  # again: it may have ended just before its job was looked for
-        if standings[run_id] != "missing":
+        states[run_id] = folder.state(run_id)  # again: it may have ended just before its job was looked for
+        if states[run_id] != "missing":
             continue
         if is_claimed(folder.claim_path(run_id)):
-            standings[run_id] = "running"
+            states[run_id] = "running"
         elif job_id in live:
-            standings[run_id] = "queued"
+            states[run_id] = "queued"
         elif job_id in ends:
             left_by[run_id] = ends[job_id]
-            standings[run_id] = "failed" if ends[job_id] == "COMPLETED" else "lost"
-    return Survey(standings, jobs, live, left_by)
+            states[run_id] = "failed" if ends[job_id] == "COMPLETED" else "lost"
+    return RunStates(states, jobs, live, left_by)
 
 
 def status_lines(folder: Folder) -> Iterator[str]:
@@ -79,12 +79,12 @@ def status_lines(folder: Folder) -> Iterator[str]:
         yield f"nothing was run yet: there is no folder {folder.path}"
         return
     run_ids = folder.known_ids()
-    found = survey(folder, run_ids)
-    yield f"{len(run_ids)} runs in {folder.path}: {counts(found.standings.values())}"
+    found = run_states(folder, run_ids)
+    yield f"{len(run_ids)} runs in {folder.path}: {counts(found.states.values())}"
     submitted = {run_id for entry in ledger.entries(folder) for run_id in entry.run_ids} - set(run_ids)
-    teachers = survey(folder.teachers, sorted(submitted))
+    teachers = run_states(folder.teachers, sorted(submitted))
     if submitted:
-        yield f"{len(submitted)} teachers in {folder.teachers.path}: {counts(teachers.standings.values())}"
+        yield f"{len(submitted)} teachers in {folder.teachers.path}: {counts(teachers.states.values())}"
     for entry in under_way(folder):
         yield f"running: {entry['cohort']}: {position(entry)} of {len(entry['run_ids'])} runs"
     for part, home in ((teachers, folder.teachers), (found, folder)):
@@ -94,11 +94,11 @@ def status_lines(folder: Folder) -> Iterator[str]:
 
 
 def forget_failures(plan: Plan, folder: Folder, console: Console) -> None:
-    """Have failed runs and teachers planned again, but none whose job goes on with other runs: that would not come back
-    to it, and has the code that it failed with.
+    """Have failed runs and teachers planned again, also runs that are without their teacher, but none whose job goes on
+    with other runs: that would not come back to it, and has the code that it failed with.
     """
     for home, states in ((folder, plan.states), (folder.teachers, plan.teacher_states)):
-        failed = [run_id for run_id, state in states.items() if state == "failed"]
+        failed = [run_id for run_id, state in states.items() if state == "failed" or home.why_without_teacher(run_id)]
         busy = _live_jobs(home, failed)
         for job_id, count in Counter(busy.values()).items():
             console.print(f"left alone: {count} failed runs, until their job {job_id} is done with its others")
@@ -109,10 +109,10 @@ def forget_failures(plan: Plan, folder: Folder, console: Console) -> None:
 
 def left_undone(plan: Plan, folder: Folder) -> list[str]:
     """Runs that jobs left undone which are gone."""
-    return list(survey(folder, [run.id for run in plan.runs]).left_by)
+    return list(run_states(folder, [run.id for run in plan.runs]).left_by)
 
 
-def _of_jobs(found: Survey, home: Folder, results: Path) -> Iterator[str]:
+def _of_jobs(found: RunStates, home: Folder, results: Path) -> Iterator[str]:
     """What jobs wait for, what others left undone, and why runs failed, each with the end of its job's log."""
     for job_id, run_ids in _by_job(found, found.having("queued")).items():
         job = found.live[job_id]
@@ -120,16 +120,16 @@ def _of_jobs(found: Survey, home: Folder, results: Path) -> Iterator[str]:
         yield f"queued: job {job_id}, {len(run_ids)} runs: {why}"
     for job_id, (first, *others) in _by_job(found, found.left_by).items():
         ended = f"job {job_id} {found.left_by[first]} without a record of {1 + len(others)} runs ({first} ...)"
-        yield f"{found.standings[first]}: {ended}"
+        yield f"{found.states[first]}: {ended}"
         yield from _end_of(results / found.jobs[first].log)
-    explained = {run_id: each for run_id, each in found.standings.items() if run_id not in found.left_by}
+    explained = {run_id: each for run_id, each in found.states.items() if run_id not in found.left_by}
     yield from problem_lines(explained, home)
     failed = [run_id for run_id, each in explained.items() if each == "failed" and run_id in found.jobs]
     for first, *_ in _by_job(found, failed).values():
         yield from _end_of(results / found.jobs[first].log)
 
 
-def _by_job(found: Survey, run_ids: Iterable[str]) -> dict[str, list[str]]:
+def _by_job(found: RunStates, run_ids: Iterable[str]) -> dict[str, list[str]]:
     grouped: dict[str, list[str]] = {}
     for run_id in run_ids:
         grouped.setdefault(found.jobs[run_id].job_id, []).append(run_id)

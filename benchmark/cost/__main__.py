@@ -102,6 +102,7 @@ def measure(
     grid: Grid,
     console: Console,
 ) -> None:
+    """Measure and write group after group of runs that share pair, data set, recipe and seed; print each."""
     from benchmark.cost.measure import Measurer
 
     measurer = Measurer(device, options.rounds)
@@ -139,6 +140,7 @@ def renamed(measurement: Measurement, run: Run) -> Measurement:
 
 
 def described(grid: Grid, rows: Sequence[Measurement], processor: bool, device: "torch.device") -> Measured:
+    """The measurements with what they were made on, as the file holds them."""
     from benchmark.training.provenance import provenance
 
     return Measured(

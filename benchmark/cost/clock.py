@@ -16,7 +16,7 @@ ROUND_SECONDS = 0.05
 
 class Clock:
     """Seconds since some moment. With one thread on a CPU, processor time of this process: the time that the work
-    takes on an idle machine, whoever else is computing now. Otherwise, or where other processes share the work, the
+    takes on an idle machine, whatever else is computing now. Otherwise, or where other processes share the work, the
     wall clock, the device having finished.
     """
 
@@ -25,6 +25,7 @@ class Clock:
         self.processor = alone and device.type == "cpu" and torch.get_num_threads() == 1
 
     def now(self) -> float:
+        """Seconds; waits for a GPU."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.process_time() if self.processor else time.perf_counter()

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cost.clock import Clock, interleaved
-from benchmark.cost.measure import IsolatedRun, noise, untrained
+from benchmark.cost.isolated import IsolatedRun, noise, untrained
 from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import Grid, Recipe, Run
 from benchmark.speed.reference import Loop, Pictures
+from benchmark.training.count import flop_counter
 from benchmark.training.loop import configure_torch, step
 from benchmark.training.member import Member
 from benchmark.training.teacher import Frozen
@@ -43,14 +43,17 @@ class Cohort:
         self._step = 0
 
     def teacher_by(self, recipe: Recipe) -> Frozen:
+        """The runs' teacher, untrained, as a recipe sees images."""
         run = self.runs[0].teacher
         assert run is not None
         return untrained(run.model_copy(update={"recipe": recipe}), self.data, self.classes)
 
     def member_by(self, recipe: Recipe, run: Run, teacher: Frozen) -> Member:
+        """A run alone, untrained, by another recipe."""
         return IsolatedRun(run.model_copy(update={"recipe": recipe}), self.data, self.classes, teacher).member
 
     def step(self, members: Sequence[Member]) -> None:
+        """One step of these members, on the next batch."""
         self._step = (self._step + 1) % self.data.steps
         step(members, self.teacher, self.data, self.views, 0, self._step)
 
@@ -77,7 +80,7 @@ def loops(cohort: Cohort, workers: int, rounds: int, clock: Clock) -> dict[str, 
     works["reference teacher"] = partial(taught.outputs, pictured, plain.teacher_precision)
     seconds = interleaved(works, rounds, clock)
     slope, constant = np.polyfit(sizes, [seconds[f"cohort {size}"] for size in sizes], 1)
-    with FlopCounterMode(display=False) as flops:
+    with flop_counter() as flops:
         cohort.step(cohort.members)
     return {
         "seconds": seconds,

@@ -9,13 +9,14 @@ import torch
 
 import methods
 from benchmark.records import Provenance
-from benchmark.records.claims import slurm_job
 from benchmark.records.code import code_version
+from benchmark.records.process import slurm_job
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scikit-learn")
 
 
 def provenance(device: torch.device, deterministic: bool, resumed: int, method: str | None = None) -> Provenance:
+    """Of what runs now; resumed: how often the run was gone on with; method: whose labels are noted."""
     job = slurm_job()
     return Provenance(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -322,3 +322,18 @@ print(sorted({{"torch", "timm", "torchvision"}} & set(sys.modules)))
 
 
 # Looks
+
+
+def test_students_recorded_without_their_teacher_count_and_its_columns_stay_empty(tmp_path: Path) -> None:
+    alone = dict.fromkeys(("teacher_id", "teacher_weights_sha256", "teacher_top1"))
+    runs = [fake.run("student", seed) for seed in range(3)]
+    folder = fake.write(tmp_path / "g", *(fake.record(run, **alone) for run in runs), planned=(fake.run("kd"),))
+    for kd in (fake.run("kd"),):
+        Folder(folder).fail(kd.id, "TeacherError: at chance", "")
+    assert main([str(folder)]) == 0
+    with (folder / "tables" / "main.csv").open() as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    assert rows["student"]["n"] == "3"
+    assert float(rows["student"]["top1_percent"]) > 80
+    assert (rows["kd"]["state"], rows["kd"]["top1_percent"]) == ("failed", "")
+    assert "teacher" not in rows

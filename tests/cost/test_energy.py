@@ -11,7 +11,8 @@ import torch
 
 from benchmark.cost import energy
 from benchmark.cost.energy import EnergyMeter
-from benchmark.cost.measure import IsolatedRun, Measurer, noise, untrained
+from benchmark.cost.isolated import IsolatedRun, noise, untrained
+from benchmark.cost.measure import Measurer
 
 
 def zone(powercap: Path, name: str, kind: str, microjoules: int = 0) -> Path:

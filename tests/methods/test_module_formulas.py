@@ -1,6 +1,7 @@
 """Losses of methods that learn or remember, in float64, against their formulas written once more."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -236,12 +237,14 @@ def test_simkd_sees_a_batch_once() -> None:
     assert all(torch.equal(a, b) for a, b in zip(after, (b for b in before if b.dim()), strict=True))
 
 
-def test_the_review_warms_up() -> None:
-    method = methods.load("reviewkd", task()).double()
+@pytest.mark.parametrize("epochs", [240, 24])
+def test_the_review_warms_up_in_proportion_to_the_schedule(epochs: int) -> None:
+    method = methods.load("reviewkd", replace(task(), epochs=epochs)).double()
     student, teacher = network(STUDENT, 6, 0), network(TEACHER, 6, 50)
     labels = torch.arange(6) % CLASSES
     terms = [
         method(student, teacher, Batch(labels, labels, epoch, torch.zeros(()), torch.Generator()))
-        for epoch in (0, 9, 19, 30)
+        for epoch in (0, 1, 10, 19, 30)
     ]
-    torch.testing.assert_close(torch.stack(terms) / terms[-1], torch.tensor([0.05, 0.5, 1, 1]).double())
+    ramps = torch.tensor([(epoch + 1) * 240 / (20 * epochs) for epoch in (0, 1, 10, 19, 30)]).clamp(max=1)
+    torch.testing.assert_close(torch.stack(terms) / terms[-1], ramps.double())

@@ -73,15 +73,15 @@ def install(site: Path) -> None:
     (metadata / "entry_points.txt").write_text("[relational_distillation.methods]\nguest = third_party\n")
 
 
-def test_a_file_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_imported_is_reported_and_left_out(tmp_path: Path) -> None:
     copy_suite(tmp_path)
     (tmp_path / "methods" / "half.py").write_text("import nonsense\n")
     arguments = [sys.executable, "-m", "benchmark.grid", "--list", "methods"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 2
-    complaint = "methods/half.py cannot be imported: ModuleNotFoundError: No module named 'nonsense'"
-    assert done.stderr == f"error: {complaint}\n"
+    assert done.returncode == 0, done.stderr
+    assert "methods/half.py is left out, it cannot be imported: ModuleNotFoundError: No module named" in done.stderr
+    assert "\nsp (" in done.stdout
 
 
 def copy_suite(folder: Path) -> None:

@@ -86,7 +86,7 @@ def _may_be(name: str | None, other: str | None) -> bool:
 
 
 def queue(job_ids: Iterable[str]) -> dict[str, Queued]:
-    """Those of these numbers (`12`, `12_0` in an array) that wait or run, whosever they are. Raises UsageError if SLURM
+    """Those of these numbers (`12`, `12_0` in an array) that wait or run, of any user. Raises UsageError if SLURM
     does not answer.
     """
     wanted = set(job_ids)

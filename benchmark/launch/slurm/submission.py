@@ -149,7 +149,7 @@ def submitting(folder: Folder) -> Iterator[None]:
     path = folder.teachers.claim_path("submission")
     with Claims() as claims:
         while not claims.take(path):
-            if seems_left(path):  # by whom is not known; a sign of life would show
+            if seems_left(path):  # its holder may live; a sign of life would show
                 time.sleep(LOOK_SECONDS)
                 continue
             raise UsageError(

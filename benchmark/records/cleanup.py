@@ -29,12 +29,12 @@ OF_RUNS = ("records", "curves", "weights", "predictions", "failures", "checkpoin
 OTHERS = ("", "planned", "progress", "claims", "splits", "measured", "code")
 
 
-def sweep(folder: Folder) -> None:
+def clean_up(folder: Folder) -> None:
     """Remove what is of no use to anyone."""
-    with suppress(OSError):  # another user's, in a shared folder, or a full disk: whoever writes next will say so
+    with suppress(OSError):  # another user's, in a shared folder, or a full disk: the next write says so
         _claims(folder)
         for run_id in _finished(folder):
-            if not os.path.lexists(folder.claim_path(run_id)):
+            if not os.path.lexists(folder.claim_path(run_id)) and not folder.lacks_teacher(run_id):
                 shutil.rmtree(folder.checkpoints_path(run_id), ignore_errors=True)
                 folder.forget_failure(run_id)
         for path in _orphans(folder):

@@ -47,13 +47,13 @@ def _free_memory(device: torch.device) -> int | None:
         return None
 
 
-def fit(pixels: Tensor | Varied | Encoded, recipe: Recipe) -> Tensor:
+def resized(pixels: Tensor | Varied | Encoded, recipe: Recipe) -> Tensor:
     """uint8 [N, S, S, C], S and C the recipe's."""
     if not isinstance(pixels, Tensor):
         size = recipe.input_size
         result = torch.empty(len(pixels), size, size, recipe.channels, dtype=torch.uint8)
         for position in range(len(pixels)):
-            result[position] = fit(torch.from_numpy(pixels[position])[None], recipe)[0]
+            result[position] = resized(torch.from_numpy(pixels[position])[None], recipe)[0]
         return result
     if pixels.shape[1:3] != (recipe.input_size, recipe.input_size) or recipe.crop_pct is not None:
         pixels = torch.cat([_resize(chunk, recipe) for chunk in pixels.split(CHUNK)])
