@@ -1,8 +1,8 @@
 """How often the tests err, by simulation: the rates that docs/statistics.md states.
 
-`pytest --long` draws as often as the tolerances say, for minutes; without the option a short one of the first stands for
-all. True variances within a pair are drawn from an inverse chi-square law with 5 degrees of freedom, wilder than the 7 to
-8 of the committed records.
+`pytest --long` draws as often as the tolerances say, for minutes; without the option a short one of the first stands
+for all. True variances within a pair are drawn from an inverse chi-square law with 5 degrees of freedom, wilder than
+the 7 to 8 of the committed records.
 """
 
 from collections.abc import Iterator, Sequence
