@@ -29,12 +29,14 @@ MOST_NATS = 1e39
 """Above every difference of logits, which are float32."""
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 
+THE_TEACHERS = ("teacher_weights_sha256", "teacher_top1")
 COMPARED = ("agreement", "kl_teacher", "distance_correlation", "angle_correlation", "cka", "neighbour_overlap")
-OF_TEACHER = ("teacher_weights_sha256", "teacher_top1", *COMPARED)
+OF_TEACHER = (*THE_TEACHERS, *COMPARED)
 """What only a run has that had a teacher."""
 
-OF_TRAINED = ("top1", "top5", "nll", "ece", *COMPARED, "validation_top1", "train_top1", "train_loss", "weights_sha256")
-"""What only a run has that was trained to its end."""
+OF_IMAGES = ("test_images", "test_duplicates", "data_sha256")
+OF_EVERY_RUN = ("reason", "diverged_epoch", *OF_IMAGES, "teacher_id", *THE_TEACHERS)
+"""What a run may have that was not trained to its end."""
 
 
 class Result(Value):
@@ -84,6 +86,10 @@ class Result(Value):
     def said(self, *names: str) -> str:
         """Those of these that have a value, for a message."""
         return ", ".join(name for name in type(self).model_fields if name in names and getattr(self, name) is not None)
+
+
+OF_TRAINED = tuple(name for name in Result.model_fields if name not in OF_EVERY_RUN)
+"""What only a run has that was trained to its end: every measure."""
 
 
 class Cost(Value):
