@@ -15,12 +15,13 @@ from benchmark.command import cluster
 from benchmark.command.listing import available, export
 from benchmark.command.options import parser
 from benchmark.command.status import forget_failures, left_undone, status_lines
-from benchmark.command.terminal import print_plan, print_results, problem_lines
+from benchmark.command.terminal import completions, print_plan, print_results, problem_lines
 from benchmark.errors import (
     COMPLETE,
     FAILED,
     INCOMPLETE,
     INTERRUPTED,
+    STOPPED,
     USAGE,
     UsageError,
     machine_trouble,
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {trouble}; fewer workers or a smaller batch may fit", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         return INTERRUPTED
 
 
@@ -114,6 +115,7 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     grid = pinned(wanted(grid, options))
     plan = plan_missing(grid, folder, options, console)
     executor = cluster.choose_executor(options.executor)
+    cluster.check_unused(executor, options, console)
     not_applicable = check(plan, grid, executor, options)
     data_dir = str(options.data_dir.resolve()) if options.data_dir else None
     settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline)
@@ -187,7 +189,7 @@ def train(
     from benchmark.command.display import Display
     from benchmark.launch.local import launch
 
-    console.print(f"{len(plan.runs)} runs, {sum(len(c.runs) for c in plan.cohorts)} to train; executor: {executor}")
+    console.print(f"{len(plan.runs)} runs, {len(plan.missing)} to train{completions(plan)}; executor: {executor}")
     if executor == "slurm":
         cluster.submit(plan, folder, settings, options, console)
         if options.watch:

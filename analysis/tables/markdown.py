@@ -27,13 +27,14 @@ def markdown(table: Table) -> str:
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     aligned = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
     lines = [f"| {' | '.join(row)} |" for row in (aligned[0], rule, *aligned[1:])]
-    notes = [f"- [{letter}] {_cell(text)}" for letter, text in table.notes]
+    notes = [f"- {f'[{letter}] ' if letter else ''}{_cell(text)}" for letter, text in table.notes]
     return "\n".join([escape(table.caption), "", *lines, *([""] if notes else []), *notes, ""])
 
 
 def _markdown_field(field: Field) -> str:
     text = _cell(field.with_spread)
-    text = f"**{text}**" if field.best else f"<u>{text}</u>" if field.second else text
+    text = f"<u>{text}</u>" if field.highest else text
+    text = f"**{text}**" if field.best else text
     return _noted(text + field.mark.replace("*", "\\*"), field.note)
 
 

@@ -94,11 +94,11 @@ def status_lines(folder: Folder) -> Iterator[str]:
 
 
 def forget_failures(plan: Plan, folder: Folder, console: Console) -> None:
-    """Have failed runs and teachers planned again, but none whose job goes on with other runs: that would not come back
-    to it, and has the code that it failed with.
+    """Have failed runs and teachers planned again, also runs that are without their teacher, but none whose job goes on
+    with other runs: that would not come back to it, and has the code that it failed with.
     """
     for home, states in ((folder, plan.states), (folder.teachers, plan.teacher_states)):
-        failed = [run_id for run_id, state in states.items() if state == "failed"]
+        failed = [run_id for run_id, state in states.items() if state == "failed" or home.why_without_teacher(run_id)]
         busy = _live_jobs(home, failed)
         for job_id, count in Counter(busy.values()).items():
             console.print(f"left alone: {count} failed runs, until their job {job_id} is done with its others")

@@ -14,6 +14,9 @@ from benchmark.spec import Run
 
 SHOWN_RUNS = 3
 
+RECORDED = ("done", "diverged")
+"""States of runs that were trained."""
+
 ORDER = ("done", "diverged", "not_applicable", "running", "queued", "failed", "corrupt", "lost", "missing")
 
 
@@ -43,8 +46,12 @@ def print_plan(plan: Plan, not_applicable: Mapping[str, str], folder: Folder, co
         console.print(f"n/a: {label} on {pair}: {reason}")
     basis = f" of device time, from {', '.join(plan.forecast_basis)}" if plan.forecast_basis else ""
     cost = "unknown" if plan.forecast_seconds is None else clock(plan.forecast_seconds) + basis
-    runs = sum(len(cohort.runs) for cohort in plan.cohorts)
-    console.print(f"to train: {len(plan.missing_teachers)} teachers, {runs} runs; forecast time: {cost}")
+    runs = f"{len(plan.missing)} runs{completions(plan)}"
+    console.print(f"to train: {len(plan.missing_teachers)} teachers, {runs}; forecast time: {cost}")
+
+
+def completions(plan: Plan) -> str:
+    return f", {plan.to_complete} to complete by their teacher" if plan.to_complete else ""
 
 
 ENDED = {"not_applicable": "n/a", "diverged": "diverged"}
@@ -85,13 +92,17 @@ def _accuracy(runs: Sequence[Run], records: Mapping[str, Record], states: Mappin
 
 def problem_lines(states: Mapping[str, str], folder: Folder) -> Iterator[str]:
     """Why runs failed or cannot be read, in a few lines."""
+    failed = [run_id for run_id, state in states.items() if state == "failed"]
+    alone = [run_id for run_id, state in states.items() if state in RECORDED and folder.why_without_teacher(run_id)]
     reasons: dict[str, list[str]] = {}
-    for run_id in (run_id for run_id, state in states.items() if state == "failed"):
+    for run_id in (*failed, *alone):
         reasons.setdefault(folder.failure(run_id) or "", []).append(run_id)
     for reason, run_ids in reasons.items():
+        numbers = {"failed": failed, "recorded without their teacher": alone}
+        how = (f"{n} {what}" for what, ids in numbers.items() if (n := len(set(ids) & set(run_ids))))
         shown = ", ".join(run_ids[:SHOWN_RUNS]) + (" ..." if len(run_ids) > SHOWN_RUNS else "")
-        yield f"{len(run_ids)} failed: {reason} ({shown})"
-    if reasons:
+        yield f"{', '.join(how)}: {reason} ({shown})"
+    if not all(map(folder.blamed, failed)):  # a teacher's fault says itself what helps
         yield f"logs are in {folder.path / 'failures'}; run again with --retry failed to try them once more"
     for problem in folder.records()[1]:
         yield f"not used: {problem}; move it away to have the run made again"

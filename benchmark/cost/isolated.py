@@ -8,7 +8,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
-from torch.utils.flop_counter import FlopCounterMode
 
 import methods
 from benchmark.cost.energy import MEASURED_SECONDS, EnergyMeter
@@ -16,7 +15,8 @@ from benchmark.data import Images, TrainingSet
 from benchmark.errors import UsageError
 from benchmark.models import create
 from benchmark.spec import Recipe, Run
-from benchmark.training.loop import step, supply
+from benchmark.training.count import flop_counter
+from benchmark.training.loop import second_view, step, supply
 from benchmark.training.member import Member, build_task
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
@@ -51,9 +51,10 @@ class IsolatedRun:
 
     def batch(self, step: int) -> tuple[Tensor, Batch]:
         """Images [B, C, H, W] of noise, and what else a method is told of them."""
-        images, labels, index = self.data.training_batch(self.data.views(self.run.seed, 0), step % self.data.steps)
-        progress = torch.zeros((), device=self.data.device)
-        return images, Batch(labels, index, 0, progress, self.member.generator)
+        data, views, place = self.data, self.data.views(self.run.seed, 0), step % self.data.steps
+        images, labels, index = data.training_batch(views, place)
+        batch = Batch(labels, index, 0, torch.zeros((), device=data.device), self.member.generator)
+        return images, self.member.shown(batch, images, second_view([self.member], data, views, place), self.teacher)
 
     def count(self) -> tuple[int, int]:
         """FLOPs and most bytes of a step of the main schedule, the teacher's forward included; warms the step up."""
@@ -61,7 +62,7 @@ class IsolatedRun:
         images, batch = self.batch(0)
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        with FlopCounterMode(display=False) as flops, Allocations() as made:
+        with flop_counter() as flops, Allocations() as made:
             member.backward(images, batch, supply([member], self.teacher, images))
         trained = [p for group in member.optimizer.param_groups for p in group["params"] if p.grad is not None]
         member.optimizer.step()

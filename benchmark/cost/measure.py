@@ -14,7 +14,7 @@ from benchmark.plan.forecast import step_key
 from benchmark.records.measurements import Measurement
 from benchmark.spec import Run, digest
 from benchmark.training.count import deployed_macs, deployed_parameters
-from benchmark.training.device import inference_in
+from benchmark.training.device import TAPS, inference_in
 from benchmark.training.loop import configure_torch
 from benchmark.training.member import Member
 from benchmark.training.teacher import Frozen
@@ -125,10 +125,12 @@ def _works(
     views = data.views(0, 0)
     works: dict[object, Callable[[], object]] = {"batch": partial(data.training_batch, views, 0)}
     supplied = None
-    if teacher and any(alone.teacher for alone in isolated):
+    reading = [alone for alone in isolated if alone.teacher]
+    if teacher and reading:
         images = data.training_batch(views, 0)[0]
-        works["teacher"] = partial(teacher.outputs, images, data.recipe.teacher_precision)
-        supplied = teacher.outputs(images, data.recipe.teacher_precision)
+        reads = frozenset(TAPS).union(*(alone.member.reads for alone in reading))
+        works["teacher"] = forward = partial(teacher.outputs, images, data.recipe.teacher_precision, reads)
+        supplied = forward()
     for alone in isolated:
         works |= {(alone, start): work for start, work in alone.works(supplied if alone.teacher else None)}
     return works

@@ -1,12 +1,11 @@
-"""The grid that a results folder was begun with: what may be added to it, and what may not change. Imports torch for
-the method registry, not timm."""
+"""The grid that a results folder was begun with: what may be added to it, and what may not change. No torch here: its
+methods need not be installed."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import tomli_w
 
-import methods
 from benchmark.errors import UsageError
 from benchmark.files import atomic
 from benchmark.records import Folder
@@ -29,7 +28,7 @@ def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:
     """Raise UsageError if a results folder was begun with another protocol: its tables would mix the two."""
     keys = ("recipe", "teacher_recipe", "recipes", "teacher_seed")
     compared = [(key, getattr(frozen, key), getattr(grid, key)) for key in keys]
-    parts = {part for name in frozen.methods for part in methods.components(name.partition("@")[0])}
+    parts = {part for name in frozen.methods for part in name.partition("@")[0].split("+")}
     compared += [(f"options.{part}", frozen.options.get(part, {}), grid.options.get(part, {})) for part in parts]
     used = {name.partition("@")[2] for name in grid.methods}
     for key in ("datasets", "architectures", "control"):

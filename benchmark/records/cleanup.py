@@ -34,7 +34,7 @@ def clean_up(folder: Folder) -> None:
     with suppress(OSError):  # another user's, in a shared folder, or a full disk: the next write says so
         _claims(folder)
         for run_id in _finished(folder):
-            if not os.path.lexists(folder.claim_path(run_id)):
+            if not os.path.lexists(folder.claim_path(run_id)) and not folder.lacks_teacher(run_id):
                 shutil.rmtree(folder.checkpoints_path(run_id), ignore_errors=True)
                 folder.forget_failure(run_id)
         for path in _orphans(folder):

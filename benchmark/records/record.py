@@ -10,8 +10,8 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.errors import UsageError, one_line
 from benchmark.files import FileError, read_bytes, read_table
-from benchmark.spec import Run, Value
-from benchmark.spec.value import MOST, Count, Line, Size
+from benchmark.spec import LABELS_ONLY, Run, Value
+from benchmark.spec.value import MOST, Count, Label, Line, Size
 
 SCHEMA = 1
 """Raised when the shape of a record changes."""
@@ -114,7 +114,7 @@ class Cost(Value):
 
 
 class Provenance(Value):
-    """Where the numbers come from."""
+    """Where the numbers come from; `labels` is what methods that are not the suite's call themselves for people."""
 
     finished: Line
     host: Line
@@ -126,6 +126,7 @@ class Provenance(Value):
     versions: dict[Line, Line]
     resumed: Count = 0
     job: Line | None = None
+    labels: dict[Line, Label] | None = None
 
 
 class Record(Value):
@@ -138,6 +139,11 @@ class Record(Value):
     result: Result
     cost: Cost
     provenance: Provenance
+
+    @property
+    def lacks_teacher(self) -> bool:
+        """Whether the run was trained on labels alone while its teacher could not serve, and has nothing of it yet."""
+        return self.run.teacher is not None and self.result.teacher_id is None and self.run.method == LABELS_ONLY
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -21,6 +21,9 @@ PROTOCOL_REVISION = 1
 LARGEST_IMAGE = 4096
 """Pixels along a side of what networks are given."""
 
+LABELS_ONLY = "student"
+"""The method that reads nothing of a teacher: the control of every comparison, and how teachers are trained."""
+
 TIMM = "timm"
 """Stands for timm's own pretrained weights, in place of a file."""
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.cost.clock import Clock, interleaved
 from benchmark.cost.isolated import IsolatedRun, noise, untrained
@@ -16,6 +15,7 @@ from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import Grid, Recipe, Run
 from benchmark.speed.reference import Loop, Pictures
+from benchmark.training.count import flop_counter
 from benchmark.training.loop import configure_torch, step
 from benchmark.training.member import Member
 from benchmark.training.teacher import Frozen
@@ -80,7 +80,7 @@ def loops(cohort: Cohort, workers: int, rounds: int, clock: Clock) -> dict[str, 
     works["reference teacher"] = partial(taught.outputs, pictured, plain.teacher_precision)
     seconds = interleaved(works, rounds, clock)
     slope, constant = np.polyfit(sizes, [seconds[f"cohort {size}"] for size in sizes], 1)
-    with FlopCounterMode(display=False) as flops:
+    with flop_counter() as flops:
         cohort.step(cohort.members)
     return {
         "seconds": seconds,

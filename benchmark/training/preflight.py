@@ -10,12 +10,14 @@ from torch import nn
 import methods
 from benchmark.data import Splits, load
 from benchmark.data import check as check_images
-from benchmark.errors import Refusals, UsageError, unknown
-from benchmark.models import check, is_model, model_names
+from benchmark.data.resident import steps
+from benchmark.errors import Refusals, UsageError, one_line, unknown
+from benchmark.models import check, create, is_model, model_names
 from benchmark.spec import Architecture, Dataset, Grid, Recipe, Run
 from benchmark.training.device import check_precision, device_named
 from benchmark.training.teacher import IMAGE_FIELDS, other_images
 from methods.base import Shapes, Task
+from methods.check.places import raised_in
 
 
 def check_runs(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool) -> dict[str, str]:
@@ -41,10 +43,11 @@ def check_runs(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download:
             shapes[key] = check(run.student, run.recipe, *key[1:3])
     reasons: dict[object, str | None] = {}
     for cell, run in distinct.items():
+        read = sets.get(run.dataset.name, UNREAD)
         student, teacher = _network(run, sets), _network(run.teacher, sets) if run.teacher else None
         if student in shapes and (teacher is None or teacher in shapes):
             with refusals.collected():
-                reasons[cell] = _check_method(run, shapes[student], shapes[teacher] if teacher else None)
+                reasons[cell] = _check_method(run, read, shapes[student], shapes[teacher] if teacher else None)
     refusals.tell()
     return {run.id: reason for run in runs if (reason := reasons[run.dataset.name, run.pair, run.label])}
 
@@ -71,9 +74,13 @@ class Read:
     classes: int
     labels: torch.Tensor
 
+    def shown(self, recipe: Recipe) -> torch.Tensor:
+        """The labels of the images that a recipe trains on."""
+        return self.labels[~torch.isin(self.labels, torch.tensor(recipe.without_classes))]
+
     def leaves_one(self, recipe: Recipe) -> bool:
         """Whether an epoch has a batch of one image."""
-        images = len(self.labels) - int(torch.isin(self.labels, torch.tensor(recipe.without_classes)).sum())
+        images = len(self.shown(recipe))
         kept = recipe.last_batch == "keep" or images < recipe.batch_size
         return recipe.epochs > 0 and (recipe.batch_size == 1 or (kept and images % recipe.batch_size == 1))
 
@@ -133,10 +140,21 @@ def check_device(name: str, runs: Sequence[Run]) -> torch.device:
     return device
 
 
-def _check_method(run: Run, student: Shapes, teacher: Shapes | None) -> str | None:
-    """Build the method, unless it cannot serve the pair: then say why."""
-    classifier = nn.Linear(teacher.embedding, teacher.classes) if teacher else None
-    task = Task(student, teacher, torch.zeros(2, dtype=torch.int64), run.recipe.epochs, classifier)
+def _check_method(run: Run, read: Read, student: Shapes, teacher: Shapes | None) -> str | None:
+    """Build the method, unless it cannot serve the pair: then say why. Its task is the run's own, but for the weights
+    of the teacher's classifier; of data that cannot be had, an image of each class stands for the labels."""
+    recipe, labels = run.recipe, read.shown(run.recipe) if len(read.labels) else torch.arange(read.classes)
+    task = Task(
+        student,
+        teacher,
+        labels,
+        recipe.epochs,
+        classifier=nn.Linear(teacher.embedding, teacher.classes) if teacher else None,
+        label_smoothing=recipe.label_smoothing,
+        batch_size=recipe.batch_size,
+        steps=steps(len(labels), recipe),
+        initial=lambda: create(run.student, recipe, read.classes, run.seed, pretrained=False).requires_grad_(False),
+    )
     try:
         reason = methods.unsupported(run.method, task, run.options)
         if reason is None:
@@ -144,3 +162,5 @@ def _check_method(run: Run, student: Shapes, teacher: Shapes | None) -> str | No
         return reason
     except ValueError as error:
         raise UsageError(f"method {run.label}: {error}") from None
+    except Exception as error:  # whatever an author's constructor raises, it would raise in every worker
+        raise UsageError(f"method {run.label}: {one_line(error)} (raised in {raised_in(error)})") from None

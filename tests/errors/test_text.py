@@ -25,7 +25,7 @@ from benchmark.errors.text import LONGEST, LONGEST_LABEL, Visible, cleaned, visi
 from benchmark.files import parse_rows, rows_as_csv
 from benchmark.spec import Architecture, Run
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HOSTILE = {
     "kd\n\\immediate\\write18{touch run}": "kd \\immediate\\write18{touch run}",
     "kd\r\n\t rkd": "kd rkd",
