@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from benchmark.errors import UsageError, one_line
 from benchmark.files import FileError, read_bytes, read_table
 from benchmark.spec import LABELS_ONLY, Run, Value
-from benchmark.spec.value import MOST, Count, Label, Line, Size
+from benchmark.spec.value import MOST, Count, Label, Line, Size, first_complaint
 
 SCHEMA = 1
 """Raised when the shape of a record changes."""
@@ -190,17 +190,15 @@ def read_record(path: Path) -> Record:
 
 def _complaint(path: Path, error: ValidationError) -> str:
     """What a record's validation failed for; a record of another schema is that first of all."""
-    first = error.errors(include_url=False)[0]
-    if first["type"] == "json_invalid":
-        return f"record {path} cannot be read: {first['msg']}"
+    if error.errors()[0]["type"] == "json_invalid":
+        return f"record {path} cannot be read: {first_complaint(error)}"
     try:
         version = read_table(path).get("schema_version")
     except (OSError, FileError):  # no table, or one whose numbers are too long to be read at all
         version = None
     if version != SCHEMA:
         return _other_schema(path, version)
-    where = ".".join(map(str, first["loc"]))
-    return f"record {path}: {where}{': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
+    return f"record {path}: {first_complaint(error)}"
 
 
 def _other_schema(path: Path, version: Any) -> str:
