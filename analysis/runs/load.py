@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.runs.alike import CELL, Row, poolable
 from analysis.runs.measured import joined
+from analysis.runs.relations import named, of_one_version
 from analysis.runs.revisions import Revisions
 from analysis.runs.shared import cell_and_seed, pairs_of, repeated
 from benchmark.errors import UsageError
@@ -21,10 +22,11 @@ class Results:
     """What one or several results folders hold.
 
     `runs` has one row a run: its key (`dataset`, `pair`, `teacher`, `student`, `method`, `seed`), every field of its
-    result and cost, what was measured of its cell (`measured`), `device`, hashes of what it was trained with
-    (`SETTINGS`), and `status`: done, diverged or not_applicable as recorded; failed or missing for a run that should
-    have a record and has none; stale for one of an older revision that is left out; `reason` says why. `pooled` is
-    true of finished runs of cells whose runs were made alike (`alike`). A run that several pairs share (`shared`) has
+    result (relation measures of one version, by the names in `relations`) and cost, what was measured of its cell
+    (`measured`), `device`, hashes of what it was trained with (`SETTINGS`), and `status`: done, diverged or
+    not_applicable as recorded; failed or missing for a run that should have a record and has none; stale for one of an
+    older revision that is left out; `reason` says why. `pooled` is true of finished runs of cells whose runs were made
+    alike (`alike`). A run that several pairs share (`shared`) has
     a row for each. `records` are the valid ones of each folder.
     """
 
@@ -50,6 +52,8 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     planned = [_planned(Folder(path), {each.run_id for each in members}) for path, members in records.items()]
     revisions = Revisions.newest([each.run for each in found.values()] + [run for each in planned for run in each.runs])
     current, stale = _split([_row(record, revisions) for record in found.values()], include_stale)
+    current, unlike = of_one_version(current)
+    problems += unlike
     problems += [problem for each in planned for problem in each.problems]
     problems += [*_stale_problem(stale), *_teacher_problems(current)]
     absent = [*stale, *(row for each in planned for row in each.holes)]
@@ -92,7 +96,7 @@ def _read(folders: Sequence[Path]) -> tuple[dict[Path, list[Record]], list[str]]
 
 
 def _row(record: Record, revisions: Revisions) -> Row:
-    row = {**key_columns(record.run, record.run_id), **record.result.model_dump(), **record.cost.model_dump()}
+    row = {**key_columns(record.run, record.run_id), **named(record.result.model_dump()), **record.cost.model_dump()}
     row |= {"device": record.provenance.device, "status": record.status, **_settings(record.run)}
     return {**row, "stale": revisions.stale(record.run)}
 

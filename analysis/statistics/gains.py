@@ -265,8 +265,8 @@ def ranking(runs: pd.DataFrame, gains: pd.DataFrame) -> Ranking | None:
 
 
 RELATIONS: Mapping[str, str] = {
-    "distance_correlation": "distances",
-    "angle_correlation": "angles",
+    "distance_pearson": "distances",
+    "cosine_pearson": "cosines",
     "cka": "CKA",
     "neighbour_overlap": "neighbours",
 }

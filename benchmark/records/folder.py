@@ -81,7 +81,7 @@ class Folder:
     def finish(self, record: Record, curve: list[dict[str, Any]]) -> None:
         """Write a run's curve and record, and forget an earlier failure."""
         write_rows(self.curve_path(record.run_id), curve)
-        write_json(self.record_path(record.run_id), record.model_dump(mode="json"))
+        write_json(self.record_path(record.run_id), record.written())
         self.forget_failure(record.run_id)
 
     def plan(self, run: Run) -> None:

@@ -171,7 +171,7 @@ def _result(member: Member, outputs: tuple[Tensor, Tensor] | None, setup: Setup)
         return Result.model_validate({**values, "diverged_epoch": last, "reason": "the trained student is not finite"})
     values |= classification_measures(outputs[0], setup.test.labels)
     if setup.supplied is not None:
-        values |= teacher_measures(outputs, setup.supplied)
+        values |= teacher_measures(outputs, setup.supplied, setup.test.labels)
     if member.curve:
         values |= {key: member.curve[-1][key] for key in ("train_loss", "train_top1", "validation_top1")}
     return Result.model_validate({**values, "weights_sha256": weights_sha256(member.network.model)})

@@ -135,7 +135,7 @@ def test_relation_gains_are_paired_by_seed(tmp_path: Path) -> None:
     runs = load([fake.write(tmp_path / "grid", *alone, *kd)]).runs
     [row] = relation.cells(relation_gains(runs, paired_gains(runs))).to_dict("records")
     assert [row["n"], row["cka"], row["cka_std"], row["gain"]] == pytest.approx([2, 0.2, 0.0, 2.0])
-    assert "distance_correlation" not in row
+    assert "distance_pearson" not in row
     [figure] = relation.drawings(runs, paired_gains(runs), styles(["student", "kd"]))
     assert [axes.get_title(loc="left").split()[0] for axes in figure.figure.axes] == ["CKA"]
 
