@@ -29,11 +29,12 @@ from benchmark.errors import (
 )
 from benchmark.launch.job import Executor, Settings
 from benchmark.plan.choices import method_options, wanted
+from benchmark.plan.more_seeds import MoreSeeds, meant
 from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
 from benchmark.plan.values import Plan
 from benchmark.records import Folder
 from benchmark.records.sweep import sweep
-from benchmark.spec import Grid, load_grid
+from benchmark.spec import Grid
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +67,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
         return COMPLETE
     if options.export:
         return export(options.export, options.results_dir)
-    grid = load_grid(options.grid)
+    grid, more = meant(options)
     if options.tune:
         return tune(grid, options, console)
     folder = Folder(options.results_dir / grid.name)
@@ -76,7 +77,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.cancel:
         cluster.cancel(folder, console)
         return COMPLETE
-    return execute(with_tuned(grid, folder), folder, options, console)
+    return execute(with_tuned(grid, folder), folder, options, console, more)
 
 
 def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
@@ -106,25 +107,28 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
     return COMPLETE
 
 
-def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
+def execute(
+    grid: Grid, folder: Folder, options: argparse.Namespace, console: Console, more: MoreSeeds | None = None
+) -> int:
     """Plan, check, launch, watch."""
     from benchmark.plan.cells import check_options
     from benchmark.plan.frozen import freeze
     from benchmark.plan.plan import make_plan, only
 
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid, overrides = pinned(wanted(grid, options)), method_options(options.option)
+    grid, overrides = pinned(wanted(grid, options, more)), method_options(options.option)
+    blocks = more.blocks if more else None
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
     if not options.dry_run:
         sweep(folder)
         sweep(folder.teachers)
-    plan = make_plan(grid, folder, overrides)
+    plan = make_plan(grid, folder, overrides, blocks)
     for label, other in plan.twins.items():
         plain(console)(f"{label} is {other}: the same runs, trained once and tabled by that name")
     if options.retry == "failed" and not options.dry_run:
         forget_failures(plan, folder, console)
-        plan = make_plan(grid, folder, overrides)
+        plan = make_plan(grid, folder, overrides, blocks)
     if options.retry == "lost":
         plan = only(plan, left_undone(plan, folder))
     executor = cluster.choose_executor(options.executor)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.runs.alike import CELL, Row, poolable
+from analysis.runs.alike import CELL, Row, grouped, poolable
 from analysis.runs.measured import joined
 from analysis.runs.relations import named, of_one_version
 from analysis.runs.revisions import Revisions
@@ -187,13 +187,14 @@ def _why_absent(folder: Folder, run_id: str) -> Row:
 
 
 def _product_holes(rows: list[Row]) -> Iterator[Row]:
-    """A folder that does not say what was planned was meant to hold pairs x methods x seeds of each data set."""
-    for dataset in {row["dataset"] for row in rows}:
-        members = [row for row in rows if row["dataset"] == dataset]
-        pairs = {row["pair"]: row for row in members}
-        for pair, method, seed in product(pairs, {row["method"] for row in members}, {row["seed"] for row in members}):
-            names = {name: pairs[pair][name] for name in ("dataset", "pair", "teacher", "student")}
-            yield {"run_id": "", **names, "method": method, "seed": seed, "status": "missing", "reason": None}
+    """A folder that does not say what was planned was meant to hold every method of a data set on each of its pairs,
+    with all seeds of the pair: some pairs may have got more (`benchmark.grid --more-seeds`)."""
+    for members in grouped(rows, "dataset"):
+        methods = {row["method"] for row in members}
+        for own in grouped(members, "pair"):
+            for method, seed in product(methods, {row["seed"] for row in own}):
+                names = {name: own[0][name] for name in ("dataset", "pair", "teacher", "student")}
+                yield {"run_id": "", **names, "method": method, "seed": seed, "status": "missing", "reason": None}
 
 
 def _still_absent(absent: list[Row], recorded: list[Row]) -> Iterator[Row]:

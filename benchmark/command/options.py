@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from benchmark.errors import EXIT_CODES, Parser, number, threads
+from benchmark.plan.more_seeds import DEFAULT_GRID
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -12,7 +13,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         prog="python -m benchmark.grid", description=description, epilog=EXIT_CODES, formatter_class=_HelpFormat
     )
     add = result.add_argument_group("what to run").add_argument
-    add("--grid", default="digits", metavar="NAME|FILE", help="a grid of this suite, or a TOML file of your own")
+    add(
+        "--grid",
+        metavar="NAME|FILE",
+        help=f"a grid of this suite (default: {DEFAULT_GRID}), or a TOML file of your own",
+    )
     add(
         "--methods",
         nargs="+",
@@ -36,6 +41,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         help="only these pairs, as TEACHER_STUDENT (default: all of the grid)",
     )
     add("--datasets", nargs="+", action="extend", metavar="D", help="only these data sets (default: all of the grid)")
+    add(
+        "--more-seeds",
+        type=Path,
+        metavar="FILE",
+        help="only the pairs, and as many seeds, as a file says that analysis.plan --open --out wrote",
+    )
     add(
         "--option",
         nargs="+",
