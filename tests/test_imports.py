@@ -18,7 +18,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "libraries": (),
     "files": ("errors",),
-    "spec": ("errors",),
+    "spec": ("errors", "files"),
     "records": GROUND,
     "data": (*GROUND, "libraries"),
     "models": (*GROUND, "libraries", "methods.base"),

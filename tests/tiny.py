@@ -95,6 +95,11 @@ def train(
     return run_cohort(Folder(folder), runs, grid, CPU, None, stop, report)
 
 
+def run_alone(folder: Path, *runs: Run, stop: Callable[[], bool] = lambda: False) -> bool:
+    """Train runs on labels alone without their teacher."""
+    return run_cohort(Folder(folder), runs, GRID, CPU, None, stop, alone=True)
+
+
 def job_for(results: Path, runs: Sequence[Run]) -> Job:
     """A planned grid and the job that trains these runs of it."""
     folder = Folder(results / "grid")

@@ -17,9 +17,9 @@ from typing import Literal
 from benchmark.errors import UsageError, machine_trouble, one_line
 from benchmark.launch.signals import Stop, stop_signals
 from benchmark.plan.values import Cohort
-from benchmark.records import Folder, RecordError
+from benchmark.records import Folder
 from benchmark.records.claims import STALE_SECONDS, Claims
-from benchmark.spec import Grid, load_grid
+from benchmark.spec import LABELS_ONLY, Grid, load_grid
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Job:
     """Cohorts for one worker, and the teachers they need. `deadline` is in seconds since the epoch; `gpu` the one GPU
     that it is to see, by index or UUID.
 
-    A patient worker stays until all of its work is done, by whomever; another one leaves what others are at to them.
+    A patient worker stays until all of its work is done, its own or others'; another one leaves others' to them.
     """
 
     grid_folder: str
@@ -153,48 +153,66 @@ class Attempt:
     stop: Callable[[], bool]
     is_mine: Callable[[str], bool]
 
-    def train_or_fail(self, run_ids: Sequence[str]) -> bool:
-        """Train; if one of the runs raises, try each alone, so that only that one fails. False if stopped.
+    def train_or_fail(self, run_ids: Sequence[str], alone: bool = False) -> bool:
+        """Train; if one of the runs raises, try each by itself, so that only that one fails. False if stopped.
 
-        The machine's trouble is no run's fault: the error goes on to whoever started this worker.
+        The machine's trouble is no run's fault: the error goes on to what started this worker.
         """
         from benchmark.training.teacher import TeacherError
 
         try:
-            return self._train(run_ids)
+            return self._train(run_ids, alone)
+        except TeacherError as error:
+            log.error("%s", error)
+            return self._without_teacher(run_ids, f"{type(error).__name__}: {error}")
         except Exception as error:
             log.error(
                 "training failed: %s: %s", ", ".join(run_ids), one_line(error)
             )  # its traceback is with the failure
             if machine_trouble(error):
                 raise
-            if len(run_ids) > 1 and not isinstance(error, (TeacherError, UsageError)):  # those are the whole cohort's
-                return all([self.train_or_fail([run_id]) for run_id in run_ids])
-            teachers_fault = isinstance(error, (TeacherError, RecordError))
-            blamed = self.work.teacher_id if teachers_fault else None
+            if len(run_ids) > 1 and not isinstance(error, UsageError):  # which is the whole cohort's
+                return all([self.train_or_fail([run_id], alone) for run_id in run_ids])
             for run_id in filter(self.is_mine, run_ids):
-                self.folder.fail(run_id, f"{type(error).__name__}: {error}", traceback.format_exc(), blamed)
+                self.folder.fail(run_id, f"{type(error).__name__}: {error}", traceback.format_exc())
             return True
 
-    def _train(self, run_ids: Sequence[str]) -> bool:
+    def _without_teacher(self, run_ids: Sequence[str], reason: str) -> bool:
+        """Train on labels alone what does so anyway, and fail the others. False if stopped.
+
+        The note beside a record that lacks its teacher is written last: what has neither of them is gone on with.
+        """
+        assert self.work.teacher_id is not None
+        blame = self.work.teacher_id, self.folder.stamp_of_teacher(self.work.teacher_id)
+        alone = [run_id for run_id in run_ids if self.folder.planned(run_id).method == LABELS_ONLY]
+        for run_id in (run_id for run_id in run_ids if run_id not in alone and self.is_mine(run_id)):
+            self.folder.fail(run_id, reason, "", *blame)
+        unrecorded = [run_id for run_id in alone if not self.folder.record_path(run_id).exists()]
+        if unrecorded and not self.train_or_fail(unrecorded, alone=True):
+            return False
+        for run_id in filter(self.is_mine, alone):
+            if self.folder.lacks_teacher(run_id):
+                self.folder.fail(run_id, reason, "", *blame)
+        return True
+
+    def _train(self, run_ids: Sequence[str], alone: bool) -> bool:
         from benchmark.records.progress import Reporter
         from benchmark.training.cohort import run_cohort
         from benchmark.training.device import device_named
 
-        still_open = [run_id for run_id in run_ids if not self.folder.record_path(run_id).exists()]
+        still_open = [run_id for run_id in run_ids if self.folder.is_open(run_id)]
         if not still_open:
             return True
         runs = [self.folder.planned(run_id) for run_id in still_open]
         data_dir = Path(self.job.data_dir) if self.job.data_dir else None
         device = device_named(self.job.device)
         with Reporter(Path(self.job.grid_folder), runs) as reporter:
-            return run_cohort(self.folder, runs, self.grid, device, data_dir, self.stop, reporter.report, self.is_mine)
+            watch = (self.stop, reporter.report, self.is_mine)
+            return run_cohort(self.folder, runs, self.grid, device, data_dir, *watch, alone=alone)
 
 
 def _open(folder: Folder, run_ids: Sequence[str]) -> list[str]:
-    """Those that have neither record nor failure."""
-    missing = [run_id for run_id in run_ids if not folder.record_path(run_id).exists()]
-    return [run_id for run_id in missing if folder.failure(run_id) is None]
+    return [run_id for run_id in run_ids if folder.is_open(run_id)]
 
 
 def _teacher_pending(folder: Folder, teacher_id: str | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import methods
 from benchmark.errors import UsageError, unknown
 from benchmark.plan.values import Selection
-from benchmark.spec import Control, Dataset, Grid, Options, Pair, Run
+from benchmark.spec import LABELS_ONLY, Control, Dataset, Grid, Options, Pair, Run
 
 T = TypeVar("T")
 
@@ -104,16 +104,16 @@ def _teacher(grid: Grid, dataset: Dataset, name: str, born_again: bool, seed: in
     return Run(
         dataset=dataset,
         student=grid.architectures[name],
-        method="student",
-        options=methods.resolve("student"),
-        revisions=methods.revisions("student"),
+        method=LABELS_ONLY,
+        options=methods.resolve(LABELS_ONLY),
+        revisions=methods.revisions(LABELS_ONLY),
         recipe=grid.recipe_of(name) if born_again else grid.teacher_recipe_of(name),
         seed=seed,
         label="teacher",
     )
 
 
-def twins(runs: Sequence[Run]) -> dict[str, str]:
+def aliases(runs: Sequence[Run]) -> dict[str, str]:
     """Labels of runs that were there before under another label, and that one."""
     first: dict[str, str] = {}
     return {run.label: first[run.id] for run in runs if first.setdefault(run.id, run.label) != run.label}

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmark.plan.cells import cells, twins
+from benchmark.plan.cells import aliases, cells
 from benchmark.plan.forecast import forecasts, total
 from benchmark.plan.more_seeds import Blocks
 from benchmark.plan.values import Cohort, Plan
-from benchmark.records import Folder
-from benchmark.spec import Grid, Options, Run
+from benchmark.records import Folder, State
+from benchmark.spec import LABELS_ONLY, Grid, Options, Run
 
 
 def make_plan(grid: Grid, folder: Folder, overrides: Options = {}, blocks: Blocks | None = None) -> Plan:
@@ -18,17 +18,23 @@ def make_plan(grid: Grid, folder: Folder, overrides: Options = {}, blocks: Block
     runs = tuple({run.id: run for run in reversed(named)}.values())[::-1]
     teachers = tuple({run.teacher.id: run.teacher for run in runs if run.teacher}.values())
     states = {run.id: folder.state(run.id) for run in runs}
-    open_runs = [run for run in runs if states[run.id] == "missing"]
+    open_runs = [run for run in runs if states[run.id] == "missing" or _is_to_complete(run, states[run.id], folder)]
     grouped: dict[str, list[Run]] = {}
     for run in open_runs:
         grouped.setdefault(run.cohort_key, []).append(run)
     cohorts = tuple(Cohort(tuple(members)) for members in grouped.values())
     teacher_states = {teacher.id: folder.teachers.state(teacher.id) for teacher in teachers}
-    plan = Plan(runs, states, teachers, teacher_states, cohorts, twins=twins(named))
-    known = forecasts((*plan.missing_teachers, *open_runs), folder)
-    seconds = total((*((teacher,) for teacher in plan.missing_teachers), *(c.runs for c in cohorts)), known)
+    plan = Plan(runs, states, teachers, teacher_states, cohorts, aliases=aliases(named))
+    known = forecasts((*plan.missing_teachers, *plan.missing), folder)
+    missing = (tuple(run for run in cohort.runs if states[run.id] == "missing") for cohort in cohorts)
+    seconds = total((*((teacher,) for teacher in plan.missing_teachers), *filter(None, missing)), known)
     basis = () if seconds is None else tuple(dict.fromkeys(cost.origin for cost in known.values()))
     return replace(plan, forecast_seconds=seconds, forecast_basis=basis)
+
+
+def _is_to_complete(run: Run, state: State, folder: Folder) -> bool:
+    """Whether a run was recorded without its teacher, which may serve now."""
+    return run.method == LABELS_ONLY and state in ("done", "diverged") and folder.is_open(run.id)
 
 
 def only(plan: Plan, run_ids: Sequence[str]) -> Plan:

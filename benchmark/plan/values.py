@@ -36,10 +36,11 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Plan:
-    """Every wanted run with its state, and what is to be done about the missing ones.
+    """Every wanted run with its state, and what is to be done: `cohorts` hold the missing ones, and those that are
+    recorded without their teacher and may now be completed by it.
 
     forecast_seconds: device time of what is missing, one cohort after another; None if unknown. forecast_basis: what it
-    was computed from. twins: labels of runs that are another label's, which stands for both.
+    was computed from. aliases: labels of runs that are another label's, and that one.
     """
 
     runs: tuple[Run, ...]
@@ -49,13 +50,23 @@ class Plan:
     cohorts: tuple[Cohort, ...]
     forecast_seconds: float | None = None
     forecast_basis: tuple[str, ...] = ()
-    twins: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def missing_teachers(self) -> tuple[Run, ...]:
-        """Teachers that a missing run needs and that have to be trained first."""
+        """Teachers that a run needs and that have to be trained first."""
         needed = {cohort.teacher.id for cohort in self.cohorts if cohort.teacher}
         return tuple(t for t in self.teachers if t.id in needed and self.teacher_states[t.id] == "missing")
+
+    @property
+    def missing(self) -> tuple[Run, ...]:
+        """Runs to train."""
+        return tuple(run for cohort in self.cohorts for run in cohort.runs if self.states[run.id] == "missing")
+
+    @property
+    def to_complete(self) -> int:
+        """How many runs lack nothing but what is to be said of their teacher."""
+        return sum(len(cohort.runs) for cohort in self.cohorts) - len(self.missing)
 
     def count(self) -> Counter[State]:
         return Counter(self.states.values())

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from benchmark.errors import one_line
+from benchmark.errors.text import cleaned
 from benchmark.files import FileError, inside, read_bytes, read_table, remove, write_json, write_rows
 from benchmark.records.record import Record, RecordError, cost_row, read_record, run_row
 from benchmark.spec import Run
@@ -78,9 +79,30 @@ class Folder:
             return record.status
         return "missing" if self.failure(run_id) is None else "failed"
 
-    def finish(self, record: Record, curve: list[dict[str, Any]]) -> None:
-        """Write a run's curve and record, and forget an earlier failure."""
-        write_rows(self.curve_path(record.run_id), curve)
+    def lacks_teacher(self, run_id: str) -> bool:
+        """Whether a run has a valid record, and that nothing of its teacher."""
+        try:
+            record = self.record(run_id)
+        except RecordError:
+            return False
+        return record is not None and record.lacks_teacher
+
+    def is_open(self, run_id: str) -> bool:
+        """Whether something is to be done for a run: it has neither record nor failure, or a record without its
+        teacher, and no note that this cannot serve."""
+        if self.failure(run_id) is not None:
+            return False
+        return not os.path.lexists(self.record_path(run_id)) or self.lacks_teacher(run_id)
+
+    def why_without_teacher(self, run_id: str) -> str | None:
+        """Why a run's record has nothing of its teacher, None for any other run."""
+        reason = self.failure(run_id)  # looked for first: few runs have any
+        return reason if reason is not None and self.lacks_teacher(run_id) else None
+
+    def finish(self, record: Record, curve: list[dict[str, Any]] | None) -> None:
+        """Write a run's curve, unless it is None and stays as it is, and record; forget an earlier failure."""
+        if curve is not None:
+            write_rows(self.curve_path(record.run_id), curve)
         write_json(self.record_path(record.run_id), record.written())
         self.forget_failure(record.run_id)
 
@@ -115,10 +137,21 @@ class Folder:
         """Of runs that were planned or made; where results were published, plans need not lie beside the records."""
         return sorted({*self.planned_ids(), *_stems(self.part("records"))})
 
-    def fail(self, run_id: str, error: str, log: str, teacher_id: str | None = None) -> None:
-        """Note why a run failed; if it was its teacher's fault, that stands only until something changes about it."""
-        blamed = {"teacher_id": teacher_id, "teacher": self._stamp_of_teacher(teacher_id)} if teacher_id else {}
+    def fail(
+        self, run_id: str, error: str, log: str, teacher_id: str | None = None, stamp: Sequence[Any] | None = None
+    ) -> None:
+        """Note why a run failed, or is recorded without its teacher; if it was the teacher's fault, that stands only
+        until something changes about it. stamp: what it was like when it was refused, by default what it is like now.
+        """
+        blamed = {"teacher_id": teacher_id, "teacher": stamp or self.stamp_of_teacher(teacher_id)} if teacher_id else {}
         write_json(self.failure_path(run_id), {"run_id": run_id, "error": error, "log": log, **blamed})
+
+    def blamed(self, run_id: str) -> bool:
+        """Whether the note on a run blames its teacher."""
+        try:
+            return isinstance(read_table(self.failure_path(run_id)).get("teacher_id"), str)
+        except (OSError, FileError):
+            return False
 
     def failure(self, run_id: str) -> str | None:
         """Why the last attempt at a run failed, None if it did not."""
@@ -130,15 +163,15 @@ class Folder:
         except FileError as error:
             return f"unreadable failure note: {error}"
         teacher_id = note.get("teacher_id")
-        if isinstance(teacher_id, str) and self._stamp_of_teacher(teacher_id) != note.get("teacher"):
+        if isinstance(teacher_id, str) and self.stamp_of_teacher(teacher_id) != note.get("teacher"):
             return None
-        return str(note.get("error", f"unreadable failure note: {path} gives no error"))
+        return cleaned(str(note.get("error", f"unreadable failure note: {path} gives no error")))
 
     def forget_failure(self, run_id: str) -> None:
         """Raises FileError for a folder in the note's place."""
         remove(self.failure_path(run_id))
 
-    def _stamp_of_teacher(self, run_id: str) -> list[list[int] | None]:
+    def stamp_of_teacher(self, run_id: str) -> list[list[int] | None]:
         """What changes whenever a teacher's record or weights are written, removed or put back."""
         teachers = self.teachers
         return [_stamp(path) for path in (teachers.record_path(run_id), teachers.weights_path(run_id))]

@@ -1,11 +1,22 @@
 """What is run: validated, frozen, hashed. No torch here."""
 
 from benchmark.spec.grid import GRIDS, TUNED, Control, Grid, Range, Tuning, grid_names, load_grid
-from benchmark.spec.run import PROTOCOL_REVISION, TIMM, Architecture, Dataset, Pair, Precision, Recipe, Run
+from benchmark.spec.run import (
+    LABELS_ONLY,
+    PROTOCOL_REVISION,
+    TIMM,
+    Architecture,
+    Dataset,
+    Pair,
+    Precision,
+    Recipe,
+    Run,
+)
 from benchmark.spec.value import Options, Scalar, Value, derive_seed, digest, parse
 
 __all__ = [
     "GRIDS",
+    "LABELS_ONLY",
     "PROTOCOL_REVISION",
     "TIMM",
     "TUNED",

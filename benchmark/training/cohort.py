@@ -18,14 +18,16 @@ from benchmark.records import Cost, Folder, Record, Result
 from benchmark.records.predictions import save_predictions
 from benchmark.spec import Grid, Recipe, Run
 from benchmark.training import checkpoints
-from benchmark.training.count import cost
+from benchmark.training.count import cost, teacher_cost
 from benchmark.training.evaluation import classification_measures, outputs_on, teacher_measures
-from benchmark.training.loop import Watch, configure_torch, train
+from benchmark.training.loop import Callbacks, configure_torch, train
 from benchmark.training.member import Member, build_student, build_task
 from benchmark.training.provenance import provenance
 from benchmark.training.teacher import Teacher, checked_teacher
 
 log = logging.getLogger(__name__)
+
+UNCOMPLETED = "the checkpoint of its last step is gone; move its record away to have it made again under its teacher"
 
 
 @dataclass(frozen=True)
@@ -58,19 +60,26 @@ def run_cohort(
     stop: Callable[[], bool] = lambda: False,
     report: Callable[[Sequence[Member]], None] = lambda members: None,
     is_mine: Callable[[str], bool] = lambda run_id: True,
+    *,
+    alone: bool = False,
 ) -> bool:
     """Bring every run to a record; False if stopped before, with checkpoints to go on from.
 
     `is_mine` is asked, by a run's id, before anything of it is written: what another worker has taken over is its.
+    `alone` is for runs on labels alone whose teacher cannot serve: they are trained and recorded without it, and keep
+    the checkpoint of their end, from which a later call completes the record.
 
-    Raises TeacherError if the teacher does not pass its gate, UsageError for data or networks that cannot be had.
+    Raises TeacherError if the teacher does not pass its gate, UsageError for unusable data or networks.
     """
     recipe = runs[0].recipe
     configure_torch(recipe, device)
-    setup = _setup(folder, runs[0], grid, device, data_dir)
+    setup = _setup(folder, runs[0], grid, device, data_dir, alone)
     if device.type == "cuda":  # this worker's earlier cohorts may have needed more
         torch.cuda.reset_peak_memory_stats(device)
-    members = [member for run in runs if (member := _member(run, setup, is_mine))]
+    recorded = [run for run in runs if folder.lacks_teacher(run.id)]
+    for run in recorded:
+        _complete(run, setup, is_mine)
+    members = [member for run in runs if run not in recorded and (member := _member(run, setup, is_mine))]
     if not members:
         return True
 
@@ -78,18 +87,20 @@ def run_cohort(
         for member in (member for member in active if is_mine(member.run.id)):
             checkpoints.save(folder.checkpoints_path(member.run.id), member.state())
 
-    if not train(members, setup.teacher, setup.training, setup.validation, Watch(stop, save, report)):
+    if not train(members, setup.teacher, setup.training, setup.validation, Callbacks(stop, save, report)):
         return False
+    if alone:
+        save(members)
     for member in members:
         _finish(member, setup, grid, len(members), is_mine)
     return True
 
 
-def _setup(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir: Path | None) -> Setup:
+def _setup(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir: Path | None, alone: bool) -> Setup:
     splits = data.load(grid.located(run.dataset), data_dir)
-    data.keep(run.dataset, splits, folder.path)
+    data.record_split(run.dataset, splits, folder.path)
     teacher = None
-    if run.teacher is not None:
+    if run.teacher is not None and not alone:
         expected = grid.expected_accuracy.get(run.dataset.name, {}).get(run.teacher.student.name)
         teacher = checked_teacher(run, folder.teachers, splits, device, expected)
     training = data.training_data(splits.train, run.recipe, device)
@@ -103,7 +114,7 @@ def _member(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> Member | 
     network = build_student(run, setup.splits.classes, setup.device)
     task = build_task(run, network, setup.teacher.network if setup.teacher else None, setup.training)
     if reason := methods.unsupported(run.method, task, run.options):
-        origin = provenance(setup.device, run.recipe.deterministic, resumed=0)
+        origin = provenance(setup.device, run.recipe.deterministic, 0, run.method)
         result = Result(reason=reason, teacher_id=run.teacher.id if run.teacher else None)
         record = Record(run_id=run.id, status="not_applicable", run=run, result=result, cost=Cost(), provenance=origin)
         if is_mine(run.id):
@@ -137,7 +148,29 @@ def _finish(member: Member, setup: Setup, grid: Grid, cohort_size: int, is_mine:
         if grid.keep_weights or member.run.teacher is None:
             save_weights(folder.weights_path(record.run_id), member.network.model, member.run)
     folder.finish(record, member.curve)
-    checkpoints.discard(folder.checkpoints_path(record.run_id))
+    if not record.lacks_teacher:
+        checkpoints.discard(folder.checkpoints_path(record.run_id))
+
+
+def _complete(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> None:
+    """Add what a record lacks of its teacher; nothing else of it changes."""
+    folder, record, teacher = setup.folder, setup.folder.record(run.id), setup.teacher
+    assert record is not None
+    assert teacher is not None
+    values = _of_teacher(teacher)
+    if record.status == "done":
+        member = _member(run, setup, is_mine)
+        kept = member is not None and weights_sha256(member.network.model) == record.result.weights_sha256
+        if member is None or not kept or setup.splits.sha256 != record.result.data_sha256:
+            folder.fail(run.id, UNCOMPLETED if not kept else f"{run.dataset.name!r} holds other images now", "")
+            return
+        assert setup.supplied is not None
+        values |= teacher_measures(outputs_on(member.evaluate, setup.test), setup.supplied, setup.test.labels)
+    if is_mine(run.id):
+        result = Result.model_validate({**record.result.model_dump(), **values})
+        costs = {**record.cost.model_dump(), **teacher_cost(teacher, setup.training.batch(0, 1)[0])}
+        folder.finish(record.model_copy(update={"result": result, "cost": Cost.model_validate(costs)}), None)
+        checkpoints.discard(folder.checkpoints_path(run.id))
 
 
 def _record(member: Member, outputs: tuple[Tensor, Tensor] | None, setup: Setup, cohort_size: int) -> Record:
@@ -148,7 +181,7 @@ def _record(member: Member, outputs: tuple[Tensor, Tensor] | None, setup: Setup,
         run=member.run,
         result=result,
         cost=cost(member, setup.teacher, setup.training, cohort_size),
-        provenance=provenance(setup.device, member.run.recipe.deterministic, member.resumed),
+        provenance=provenance(setup.device, member.run.recipe.deterministic, member.resumed, member.run.method),
     )
 
 
@@ -157,11 +190,8 @@ def _result(member: Member, outputs: tuple[Tensor, Tensor] | None, setup: Setup)
     splits = setup.splits
     values: dict[str, object] = {"test_images": len(setup.test), "test_duplicates": splits.test_duplicates}
     values["data_sha256"] = splits.sha256
-    teacher = setup.teacher
-    if teacher is not None:
-        its = teacher.record
-        values |= {"teacher_id": its.run_id, "teacher_weights_sha256": its.result.weights_sha256}
-        values["teacher_top1"] = its.result.top1
+    if setup.teacher is not None:
+        values |= _of_teacher(setup.teacher)
     if outputs is None:
         assert member.diverged_epoch is not None
         reason = f"the training loss was not finite in {epoch_name(member.diverged_epoch)}"
@@ -175,6 +205,15 @@ def _result(member: Member, outputs: tuple[Tensor, Tensor] | None, setup: Setup)
     if member.curve:
         values |= {key: member.curve[-1][key] for key in ("train_loss", "train_top1", "validation_top1")}
     return Result.model_validate({**values, "weights_sha256": weights_sha256(member.network.model)})
+
+
+def _of_teacher(teacher: Teacher) -> dict[str, object]:
+    its = teacher.record
+    return {
+        "teacher_id": its.run_id,
+        "teacher_weights_sha256": its.result.weights_sha256,
+        "teacher_top1": its.result.top1,
+    }
 
 
 def epoch_name(epoch: int) -> str:

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 from benchmark.data import TrainingData
 from benchmark.data.resident import steps
 from benchmark.records import Cost
-from benchmark.training.loop import supply
+from benchmark.training.loop import second_view, supply
 from benchmark.training.member import Member
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Phase
@@ -44,6 +44,7 @@ def _convolution_backward(
 
 
 def parameter_count(*modules: nn.Module) -> int:
+    """Of several modules together."""
     return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 
@@ -83,10 +84,13 @@ def step_flops(member: Member, teacher: Frozen | None, data: TrainingData, phase
     twin.phase = twin.method.phases[member.method.phases.index(phase)] if phase else None
     views = data.views(member.run.seed, 0)
     images, labels, index = (part[:size] for part in data.training_batch(views, 0))
+    second = second_view([member], data, views, 0)
     progress = torch.zeros((), device=data.device)
     with flop_counter() as counter:
         supplied = supply([member], teacher, images)
-        twin.backward(images, Batch(labels, index, 0, progress, twin.generator), supplied)
+        batch = Batch(labels, index, 0, progress, twin.generator)
+        batch = twin.shown(batch, images, None if second is None else second[:size], teacher)
+        twin.backward(images, batch, supplied)
     return counter.get_total_flops()
 
 
@@ -115,8 +119,7 @@ def cost(member: Member, teacher: Frozen | None, data: TrainingData, cohort_size
     return Cost(
         parameters=deployed_parameters(member),
         macs=deployed_macs(member, image),
-        teacher_parameters=parameter_count(teacher.network) if teacher else None,
-        teacher_macs=inference_macs(teacher.network, image) if teacher else None,
+        **(teacher_cost(teacher, image) if teacher else {}),
         training_flops=training_flops(member, teacher, data),
         cohort_seconds=member.cohort_seconds,
         student_seconds=member.seconds if own_clock else None,
@@ -124,6 +127,13 @@ def cost(member: Member, teacher: Frozen | None, data: TrainingData, cohort_size
         cohort_size=cohort_size,
         peak_memory_bytes=peak_memory(data.device),
     )
+
+
+def teacher_cost(teacher: Frozen, image: Tensor) -> dict[str, int]:
+    return {
+        "teacher_parameters": parameter_count(teacher.network),
+        "teacher_macs": inference_macs(teacher.network, image),
+    }
 
 
 def peak_memory(device: torch.device) -> int:

@@ -14,6 +14,7 @@ CALIBRATION_BINS = 15
 
 
 def batches(data: EvaluationData) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images [B, C, H, W] and labels [B] of a whole split, in order."""
     for start in range(0, len(data), BATCH):
         yield data.batch(start, start + BATCH)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmark.data import Splits, evaluation_data
 from benchmark.models import Network, create
 from benchmark.models.weights import weights_sha256
-from benchmark.records import Folder, Record
+from benchmark.records import Folder, Record, RecordError
 from benchmark.spec import Precision, Run
 from benchmark.training.device import TAPS, in_float32, inference_in
 from benchmark.training.evaluation import accuracy
@@ -26,8 +26,12 @@ IMAGE_FIELDS = ("input_size", "mean", "std")
 """Fields of a recipe that a student has to share with its teacher, which sees the student's images."""
 
 
+AGAIN = "move its record away to have it trained again"
+OTHERWISE = "train it otherwise (recipe or teacher_recipe, under another grid name)"
+
+
 class TeacherError(RuntimeError):
-    """A teacher that no student should learn from, and why."""
+    """A teacher that no student should learn from, why, and what can be done about it."""
 
 
 class Frozen:
@@ -40,7 +44,7 @@ class Frozen:
     def outputs(self, images: Tensor, precision: Precision, reads: Collection[Tap] = TAPS) -> Outputs:
         """Outputs for images [B, C, H, W], computed at this precision; those that are read then in float32."""
         with inference_in(self.device, precision):
-            return in_float32(self.network(images), reads)
+            return in_float32(self.network(images, reads), reads)
 
 
 class Teacher(Frozen):
@@ -54,10 +58,10 @@ class Teacher(Frozen):
         try:
             self.network.model.load_state_dict(load_file(path, device=str(device)))
         except FileNotFoundError:
-            raise TeacherError(f"teacher {record.run_id} has a record but no weights at {path}") from None
+            raise TeacherError(f"teacher {record.run_id} has a record but no weights at {path}; {AGAIN}") from None
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             why = " ".join(str(error).split())
-            raise TeacherError(f"weights of teacher {record.run_id} at {path} cannot be used: {why}") from None
+            raise TeacherError(f"weights of teacher {record.run_id} at {path} cannot be used: {why}; {AGAIN}") from None
 
     def evaluate(self, images: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:
         """Logits [B, K] and embeddings [B, D]."""
@@ -74,26 +78,39 @@ def checked_teacher(run: Run, folder: Folder, splits: Splits, device: torch.devi
     """
     teacher_run = run.teacher
     assert teacher_run is not None
-    record = folder.record(teacher_run.id)
-    if record is None:
-        why = folder.failure(teacher_run.id) or "it was not trained"
-        raise TeacherError(f"teacher {teacher_run.id} has no record: {why}")
-    if record.status != "done" or record.result.top1 is None:
-        raise TeacherError(f"teacher {teacher_run.id} is {record.status}: {record.result.reason}")
+    record = _recorded(teacher_run, folder)
     if difference := other_images(run):
         raise TeacherError(f"{run.student.name}: {difference}")
     if record.result.data_sha256 != splits.sha256:
-        raise TeacherError(f"teacher {teacher_run.id} was trained on other images than {run.dataset.name!r} holds now")
+        images = f"was trained on other images than {run.dataset.name!r} holds now"
+        raise TeacherError(f"teacher {teacher_run.id} {images}; put those back, or {AGAIN}")
     _check_accuracy(record, splits.classes, expected)
     teacher = Teacher(record, folder, splits.classes, device)
     if weights_sha256(teacher.network.model) != record.result.weights_sha256:
-        raise TeacherError(f"weights of teacher {teacher_run.id} are not the ones its record describes")
+        raise TeacherError(f"weights of teacher {teacher_run.id} are not the ones its record describes; {AGAIN}")
     test = evaluation_data(splits.test, teacher_run.recipe, device)
     precision = teacher_run.recipe.precision  # as the record's accuracy was computed
     measured = accuracy(lambda images: teacher.outputs(images, precision).logits, test)
+    assert record.result.top1 is not None
     if round(abs(measured - record.result.top1) * len(test)) > max(TOLERATED_IMAGES, TOLERATED_SHARE * len(test)):
-        raise TeacherError(f"teacher {teacher_run.id} has top-1 {measured:.4f} here, {record.result.top1:.4f} recorded")
+        top1 = f"has top-1 {measured:.4f} here, {record.result.top1:.4f} recorded"
+        raise TeacherError(f"teacher {teacher_run.id} {top1}; {AGAIN}")
     return teacher
+
+
+def _recorded(run: Run, folder: Folder) -> Record:
+    """The record of a teacher that was trained to its end."""
+    try:
+        record = folder.record(run.id)
+    except RecordError as error:
+        raise TeacherError(f"teacher {run.id}: {error}; move it away to have it trained again") from None
+    if record is None:
+        failure = folder.failure(run.id)
+        why = "it was not trained" if failure is None else f"{failure}; --retry failed tries it again"
+        raise TeacherError(f"teacher {run.id} has no record: {why}")
+    if record.status != "done":
+        raise TeacherError(f"teacher {run.id} is {record.status}: {record.result.reason}; {OTHERWISE}")
+    return record
 
 
 def other_images(run: Run) -> str | None:
@@ -116,4 +133,8 @@ def _check_accuracy(record: Record, classes: int, expected: float | None) -> Non
         against = (
             "the grid's expected_accuracy is" if expected is not None else "three standard errors above chance are"
         )
-        raise TeacherError(f"teacher {record.run_id} has top-1 {top1:.4f}; {against} {floor:.4f}")
+        key = f"expected_accuracy.{record.run.dataset.name}.{record.run.student.name}"
+        raise TeacherError(
+            f"teacher {record.run_id} has top-1 {top1:.4f}; {against} {floor:.4f}: {OTHERWISE}, or accept it "
+            f"({key} in the grid file, then --retry failed)"
+        )

@@ -77,9 +77,13 @@ def test_a_failed_teacher_fails_its_students_alone_and_can_be_retried(
     assert cli("--grid", grid) == FAILED
     printed = capsys.readouterr().out
     assert re.search(
-        r"2 failed: TeacherError: teacher digits-resnet_m-.* the grid's expected_accuracy is 1.0000", printed
+        r"1 failed, 1 recorded without their teacher: TeacherError: teacher digits-resnet_m-.* the grid's "
+        r"expected_accuracy is 1.0000: train it otherwise .*, or accept it \(expected_accuracy.digits.resnet_m in ",
+        printed,
     )
-    assert {run["pair"] for run in runs(tmp_path / "results" / "two")} == {"resnet_s_resnet_s"}
+    assert "run again with --retry failed" not in printed  # which alone would not help
+    made = {(run["pair"], run["method"]) for run in runs(tmp_path / "results" / "two")}
+    assert made == {("resnet_s_resnet_s", "student"), ("resnet_s_resnet_s", "sp"), ("resnet_m_resnet_s", "student")}
 
     write_grid(grid, pairs=pairs, expected_accuracy={"digits": good})
     before = files(tmp_path / "results" / "two" / "records")
@@ -87,6 +91,8 @@ def test_a_failed_teacher_fails_its_students_alone_and_can_be_retried(
     assert files(tmp_path / "results" / "two" / "records") == before
     assert cli("--grid", grid, "--retry", "failed") == COMPLETE
     assert len(contents(tmp_path / "results" / "two")) == 4
+    assert all(result["teacher_top1"] is not None for _, result, _ in contents(tmp_path / "results" / "two").values())
+    assert "1 to train, 1 to complete by their teacher" in capsys.readouterr().out
 
 
 def test_what_a_method_cannot_serve_is_said_in_the_plan_and_in_the_table(
@@ -119,6 +125,8 @@ def test_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("methods", "student: "),
         ("grids", "digits: "),
         ("models", "test_efficientnet"),
+        ("datasets", "cifar100: 100 classes, 50,000 training and 10,000 test images"),
+        ("controls", "grid 'digits' has no [[control]]"),
     ],
 )
 def test_lists(kind: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -173,7 +173,7 @@ def test_only_the_last_round_of_cohorts_is_cut(sizes: list[int], teachers: int, 
 def test_a_run_that_fails_is_one_line_and_its_traceback_lies_with_the_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(*arguments: Any) -> bool:
+    def broken(*arguments: Any, **named: Any) -> bool:
         raise ValueError("no such\nluck")
 
     run = tiny.run("student").model_copy(update={"teacher": None})

@@ -95,3 +95,14 @@ def test_an_empty_source_is_refused_before_anything_is_copied(tmp_path: Path) ->
         merge(first, [second, tmp_path / "empty"])
     assert len(list((first / "records").iterdir())) == 5
     assert main([str(first), "--merge", str(tmp_path / "nowhere")]) == 2
+
+
+def test_a_record_with_its_teacher_takes_the_place_of_one_without(tmp_path: Path) -> None:
+    whole = fake.record(fake.run("student"))
+    alone = fake.record(whole.run, teacher_id=None, teacher_weights_sha256=None, teacher_top1=None)
+    first, second = fake.write(tmp_path / "a", alone), fake.write(tmp_path / "b", whole)
+    assert (merge(first, [second]).copied, merge(first, [second]).known) == (1, 1)
+    assert Folder(first).record(whole.run_id) == whole
+    third = fake.write(tmp_path / "c", alone)
+    assert merge(first, [third]).known == 1
+    assert Folder(first).record(whole.run_id) == whole
