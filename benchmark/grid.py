@@ -32,11 +32,12 @@ from benchmark.errors import (
 from benchmark.errors.console import Terminal
 from benchmark.launch.job import Executor, Settings
 from benchmark.plan.choices import method_options, wanted
+from benchmark.plan.more_seeds import DEFAULT_GRID, Blocks, MoreSeeds, meant
 from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
 from benchmark.plan.values import Plan
 from benchmark.records import Folder
 from benchmark.records.cleanup import clean_up
-from benchmark.spec import Grid, load_grid
+from benchmark.spec import Grid
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,11 +65,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     if options.list:
-        print("\n".join(available(options.list, options.grid)))
+        print("\n".join(available(options.list, options.grid or DEFAULT_GRID)))
         return COMPLETE
     if options.export:
         return export(options.export, options.results_dir)
-    grid = load_grid(options.grid)
+    grid, more = meant(options)
     if options.tune:
         return tune(grid, options, console)
     folder = Folder(options.results_dir / grid.name)
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.cancel:
         cluster.cancel(folder, console)
         return COMPLETE
-    return execute(with_tuned(grid, folder), folder, options, console)
+    return execute(with_tuned(grid, folder), folder, options, console, more)
 
 
 def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
@@ -109,11 +110,13 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
     return COMPLETE
 
 
-def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
+def execute(
+    grid: Grid, folder: Folder, options: argparse.Namespace, console: Console, more: MoreSeeds | None = None
+) -> int:
     """Plan, check, launch, watch."""
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid = pinned(wanted(grid, options))
-    plan = plan_missing(grid, folder, options, console)
+    grid = pinned(wanted(grid, options, more))
+    plan = plan_missing(grid, folder, options, console, more.blocks if more else None)
     executor = cluster.choose_executor(options.executor)
     cluster.check_unused(executor, options, console)
     not_applicable = check(plan, grid, executor, options)
@@ -133,8 +136,11 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     return conclude(plan, folder, console)
 
 
-def plan_missing(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> Plan:
-    """The grid minus what is finished, and what --retry adds or leaves; what kills left behind is removed first."""
+def plan_missing(
+    grid: Grid, folder: Folder, options: argparse.Namespace, console: Console, blocks: Blocks | None = None
+) -> Plan:
+    """The grid, or `blocks` of it, minus what is finished, and what --retry adds or leaves; what kills left behind is
+    removed first."""
     from benchmark.plan.cells import check_options
     from benchmark.plan.frozen import freeze
     from benchmark.plan.plan import make_plan, only
@@ -145,12 +151,12 @@ def plan_missing(grid: Grid, folder: Folder, options: argparse.Namespace, consol
     if not options.dry_run:
         clean_up(folder)
         clean_up(folder.teachers)
-    plan = make_plan(grid, folder, overrides)
+    plan = make_plan(grid, folder, overrides, blocks)
     for label, other in plan.aliases.items():
         console.print(f"{label} is {other}: the same runs, trained once and tabled by that name")
     if options.retry == "failed" and not options.dry_run:
         forget_failures(plan, folder, console)
-        plan = make_plan(grid, folder, overrides)
+        plan = make_plan(grid, folder, overrides, blocks)
     return only(plan, left_undone(plan, folder)) if options.retry == "lost" else plan
 
 

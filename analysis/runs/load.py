@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.runs.alike import CELL, Row, poolable
+from analysis.runs.alike import CELL, Row, grouped, poolable
 from analysis.runs.headings import Seen, headings, seen
 from analysis.runs.measured import joined
+from analysis.runs.relations import named, of_one_version
 from analysis.runs.revisions import Revisions
 from analysis.runs.shared import cell_and_seed, pairs_of, repeated
 from analysis.style import LABELS
@@ -56,6 +57,8 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     saw = [(each.run.dataset, each.result.data_sha256) for each in students]
     names = headings([*saw, *((run.dataset, None) for run in waiting)])
     current, stale = _split([_row(record, revisions, names) for record in found.values()], include_stale)
+    current, unlike = of_one_version(current)
+    problems += unlike
     problems += [problem for each in planned for problem in each.problems]
     problems += [*_stale_problem(stale), *_teacher_problems(current)]
     absent = [*stale, *({**row, **_dataset(run, names)} for each in planned for run, row in each.holes)]
@@ -108,7 +111,7 @@ def _key(record: Record, names: Mapping[Seen, str]) -> Row:
 
 
 def _row(record: Record, revisions: Revisions, names: Mapping[Seen, str]) -> Row:
-    row = {**_key(record, names), **record.result.model_dump(), **record.cost.model_dump()}
+    row = {**_key(record, names), **named(record.result.model_dump()), **record.cost.model_dump()}
     row |= {"device": record.provenance.device, "status": record.status, **_settings(record.run)}
     return {**row, "stale": revisions.stale(record.run)}
 
@@ -214,13 +217,14 @@ def _not_valid(folder: Folder, recorded: set[str]) -> Iterator[tuple[Run, Row]]:
 
 
 def _product_holes(rows: list[Row]) -> Iterator[Row]:
-    """A folder that does not say what was planned was meant to hold pairs x methods x seeds of each data set."""
-    for dataset in {row["dataset"] for row in rows}:
-        members = [row for row in rows if row["dataset"] == dataset]
-        pairs = {row["pair"]: row for row in members}
-        for pair, method, seed in product(pairs, {row["method"] for row in members}, {row["seed"] for row in members}):
-            names = {name: pairs[pair][name] for name in ("dataset", "dataset_name", "pair", "teacher", "student")}
-            yield {"run_id": "", **names, "method": method, "seed": seed, "status": "missing", "reason": None}
+    """A folder that does not say what was planned was meant to hold every method of a data set on each of its pairs,
+    with all seeds of the pair: some pairs may have got more (`benchmark.grid --more-seeds`)."""
+    for members in grouped(rows, "dataset"):
+        methods = {row["method"] for row in members}
+        for own in grouped(members, "pair"):
+            for method, seed in product(methods, {row["seed"] for row in own}):
+                names = {name: own[0][name] for name in ("dataset", "dataset_name", "pair", "teacher", "student")}
+                yield {"run_id": "", **names, "method": method, "seed": seed, "status": "missing", "reason": None}
 
 
 def _still_absent(absent: list[Row], recorded: list[Row]) -> Iterator[Row]:

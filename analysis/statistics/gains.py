@@ -26,8 +26,8 @@ SAME = {name: SETTINGS[name] for name in ("dataset_hash", "data_sha256", "studen
 """Settings without which a difference of two runs means nothing; recipe and teacher may differ, and are then named."""
 
 RELATIONS: Mapping[str, str] = {
-    "distance_correlation": "distances",
-    "angle_correlation": "angles",
+    "distance_pearson": "distances",
+    "cosine_pearson": "cosines",
     "cka": "CKA",
     "neighbour_overlap": "neighbours",
 }

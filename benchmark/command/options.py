@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmark.errors import EXIT_CODES, Parser, number, threads
+from benchmark.plan.more_seeds import DEFAULT_GRID
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -23,7 +24,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def _what_to_run(add: Callable[..., object]) -> None:
-    add("--grid", default="digits", metavar="NAME|FILE", help="a grid of this suite, or a TOML file of your own")
+    own = f"a grid of this suite (default: {DEFAULT_GRID}), or a TOML file of your own"
+    add("--grid", metavar="NAME|FILE", help=own)
     add_list = partial(add, nargs="+", action="extend")
     methods = "'all': the grid's own list (default); 'installed': third parties' too; 'tuned': with the options that "
     methods += "--tune chose; or names, by comma or space, a composition as kd+rkd_da, a control as student@longer"
@@ -32,6 +34,8 @@ def _what_to_run(add: Callable[..., object]) -> None:
     add_list("--seeds", metavar="N|A,B", help=seeds)
     add_list("--pairs", metavar="P", help="only these pairs, as TEACHER_STUDENT (default: all of the grid)")
     add_list("--datasets", metavar="D", help="only these data sets (default: all of the grid)")
+    more = "only the pairs, and as many seeds, as a file says that analysis.plan --open --out wrote"
+    add("--more-seeds", type=Path, metavar="FILE", help=more)
     option = "change an option of a method; it becomes a variant of its own in records and tables"
     add_list("--option", default=[], metavar="METHOD.NAME=VALUE", help=option)
 

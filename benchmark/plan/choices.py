@@ -4,23 +4,27 @@ import argparse
 import math
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from benchmark.errors import UsageError
 from benchmark.plan.values import Selection
 from benchmark.spec import TUNED, Grid, Scalar
 
+if TYPE_CHECKING:
+    from benchmark.plan.more_seeds import MoreSeeds
+
 MOST_SEEDS = 10_000
 
 
-def wanted(grid: Grid, options: argparse.Namespace) -> Grid:
-    """The grid with the command line's choices."""
+def wanted(grid: Grid, options: argparse.Namespace, more: "MoreSeeds | None" = None) -> Grid:
+    """The grid with the command line's choices; `more` chooses pairs and seeds in their place."""
     from benchmark.plan.cells import select
 
     selection = Selection(
         methods=method_names(options.methods, grid),
-        seeds=seed_list(options.seeds),
-        pairs=names("--pairs", options.pairs),
-        datasets=names("--datasets", options.datasets),
+        seeds=tuple(range(more.seeds)) if more else seed_list(options.seeds),
+        pairs=tuple(each.pair for each in more.pairs) if more else names("--pairs", options.pairs),
+        datasets=tuple(each.dataset for each in more.pairs) if more else names("--datasets", options.datasets),
     )
     return select(grid, selection)
 

@@ -5,14 +5,16 @@ from dataclasses import replace
 
 from benchmark.plan.cells import aliases, cells
 from benchmark.plan.forecast import forecasts, total
+from benchmark.plan.more_seeds import Blocks
 from benchmark.plan.values import Cohort, Plan
 from benchmark.records import Folder, State
 from benchmark.spec import LABELS_ONLY, Grid, Options, Run
 
 
-def make_plan(grid: Grid, folder: Folder, overrides: Options = {}) -> Plan:
-    """Compare the wanted runs with the records. What is the same run under two names is one, by the first."""
-    named = cells(grid, overrides)
+def make_plan(grid: Grid, folder: Folder, overrides: Options = {}, blocks: Blocks | None = None) -> Plan:
+    """Compare the wanted runs with the records. What is the same run under two names is one, by the first. Of a grid's
+    data sets and pairs, `blocks` may leave only some together."""
+    named = [run for run in cells(grid, overrides) if blocks is None or (run.dataset.name, run.pair) in blocks]
     runs = tuple({run.id: run for run in reversed(named)}.values())[::-1]
     teachers = tuple({run.teacher.id: run.teacher for run in runs if run.teacher}.values())
     states = {run.id: folder.state(run.id) for run in runs}

@@ -2,6 +2,7 @@
 
 from benchmark.records.folder import TEACHERS, Folder, State
 from benchmark.records.record import (
+    RELATIONS_VERSION,
     SCHEMA,
     Cost,
     Provenance,
@@ -16,6 +17,7 @@ from benchmark.records.record import (
 )
 
 __all__ = [
+    "RELATIONS_VERSION",
     "SCHEMA",
     "TEACHERS",
     "Cost",

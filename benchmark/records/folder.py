@@ -104,7 +104,7 @@ class Folder:
         """Write a run's curve, unless it is None and stays as it is, and record; forget an earlier failure."""
         if curve is not None:
             write_rows(self.curve_path(record.run_id), curve)
-        write_json(self.record_path(record.run_id), record.model_dump(mode="json"))
+        write_json(self.record_path(record.run_id), record.written())
         self.forget_failure(record.run_id)
 
     def plan(self, run: Run) -> None:

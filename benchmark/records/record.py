@@ -16,6 +16,10 @@ from benchmark.spec.value import MOST, Count, Label, Line, Size, first_complaint
 SCHEMA = 1
 """Raised when the shape of a record changes."""
 
+RELATIONS_VERSION = 1
+"""What the relation measures of a record are, beside them as `relations_version`: 1, of a stratified sample of test
+images, `cka` debiased; None, of the first 500 test images, `cka` not debiased and above 0 for unrelated embeddings."""
+
 Status = Literal["done", "diverged", "not_applicable"]
 
 ROUNDING = 1e-6
@@ -29,9 +33,9 @@ MOST_NATS = 1e39
 """Above every difference of logits, which are float32."""
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 
+RELATIONS = ("distance_correlation", "within_class_correlation", "angle_correlation", "cka", "neighbour_overlap")
 THE_TEACHERS = ("teacher_weights_sha256", "teacher_top1")
-COMPARED = ("agreement", "kl_teacher", "distance_correlation", "angle_correlation", "cka", "neighbour_overlap")
-OF_TEACHER = (*THE_TEACHERS, *COMPARED)
+OF_TEACHER = (*THE_TEACHERS, "agreement", "kl_teacher", *RELATIONS, "relations_version")
 """What only a run has that had a teacher."""
 
 OF_IMAGES = ("test_images", "test_duplicates", "data_sha256")
@@ -39,13 +43,18 @@ OF_EVERY_RUN = ("reason", "diverged_epoch", *OF_IMAGES, "teacher_id", *THE_TEACH
 """What a run may have that was not trained to its end."""
 
 
+ADDED = ("within_class_correlation", "relations_version")
+"""Fields of a result that records did not have at first. Where they say nothing they are not written, so that a record
+that is written again keeps its bytes."""
+
+
 class Result(Value):
     """What a run came to on the test set after its last epoch: deterministic, compared bit for bit.
 
     top1, top5 and agreement are shares in [0, 1]; nll and kl_teacher (KL(teacher || student) at temperature 1) are nats
-    per image; ece is the expected calibration error over 15 bins. The four relation measures compare student and
-    teacher embeddings of test images, 1 meaning the same geometry. test_duplicates counts the test images whose pixels
-    equal a training image's.
+    per image; ece is the expected calibration error over 15 bins. The relation measures compare student and
+    teacher embeddings of test images, 1 meaning the same geometry; `relations_version` says of which images, and how.
+    test_duplicates counts the test images whose pixels equal a training image's.
     """
 
     model_config = ConfigDict(strict=True)
@@ -60,8 +69,10 @@ class Result(Value):
     kl_teacher: Annotated[float, Field(ge=-ROUNDING, le=MOST_NATS)] | None = None
     distance_correlation: Correlation | None = None
     angle_correlation: Correlation | None = None
-    cka: Overlap | None = None
+    cka: Correlation | None = None
     neighbour_overlap: Overlap | None = None
+    within_class_correlation: Correlation | None = None
+    relations_version: Size | None = None
     validation_top1: Share | None = None
     train_top1: Share | None = None
     train_loss: Annotated[float, Field(ge=-MOST_NATS, le=MOST_NATS)] | None = None
@@ -79,6 +90,8 @@ class Result(Value):
             raise ValueError(f"top1 = {self.top1} is above top5 = {self.top5}")
         if self.test_duplicates and self.test_images and self.test_duplicates > self.test_images:
             raise ValueError(f"test_duplicates = {self.test_duplicates} of test_images = {self.test_images}")
+        if self.relations_version is None and self.cka is not None and self.cka < -ROUNDING:
+            raise ValueError(f"cka = {self.cka} is below 0, which one that is not debiased cannot be")
         if self.teacher_id is None and (said := self.said(*OF_TEACHER)):
             raise ValueError(f"{said} without a teacher_id")
         return self
@@ -162,6 +175,11 @@ class Record(Value):
         if result.teacher_id is not None and (run.teacher is None or result.teacher_id != run.teacher.id):
             raise ValueError(f"result.teacher_id = {result.teacher_id!r} is not the run's teacher")
         return self
+
+    def written(self) -> dict[str, Any]:
+        """What its file holds, as plain JSON values."""
+        silent = {name for name in ADDED if getattr(self.result, name) is None}
+        return self.model_dump(mode="json", exclude={"result": silent})
 
 
 class RecordError(UsageError):

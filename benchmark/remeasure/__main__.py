@@ -1,10 +1,15 @@
 """Measure finished runs again, without training anything; what changes is printed.
 
 python -m benchmark.remeasure flops results/NAME --data-dir DATA
+python -m benchmark.remeasure relations results/NAME --data-dir DATA
 
 flops: the suite used to count the gradient of a grouped convolution's weight as if groups = 1, up to 14 times too many
 FLOPs. Where a student, or its method, has such convolutions, `cost.training_flops` of records and `step_flops` of
 measurements are put right.
+
+relations: of how much of the teacher's geometry students have, made again on a stratified sample of test images, with
+debiased CKA (`relations_version` 1), where the weights of student and teacher were kept; other records stay as they
+are, and say so by having no `relations_version`. The same machine, libraries and threads give what training would have.
 
 Nothing else of a file changes; runs.csv and costs.csv follow.
 """
@@ -20,11 +25,12 @@ from benchmark.errors import USAGE, Parser, run_command, usage_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        from benchmark.remeasure import flops
+        from benchmark.remeasure import flops, relations
         from benchmark.remeasure.results import Results
 
+        remeasure = {"flops": flops.remeasure, "relations": relations.remeasure}[options.measure]
         for path in options.folders:
-            flops.remeasure(Results(path, options.data_dir, options.dry_run))
+            remeasure(Results(path, options.data_dir, options.dry_run))
     except usage_errors() as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE
@@ -38,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = result.add_argument
-    add("measure", choices=("flops",), help="what is measured again")
+    add("measure", choices=("flops", "relations"), help="what is measured again")
     add("folders", nargs="+", type=Path, metavar="RESULTS", help="results folders, as results/digits")
     add("--data-dir", type=Path, metavar="DIR", help="where data sets lie that the suite does not bring along")
     add("--dry-run", action="store_true", help="print what would change, and leave it")

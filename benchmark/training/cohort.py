@@ -165,7 +165,7 @@ def _complete(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> None:
             folder.fail(run.id, UNCOMPLETED if not kept else f"{run.dataset.name!r} holds other images now", "")
             return
         assert setup.supplied is not None
-        values |= teacher_measures(outputs_on(member.evaluate, setup.test), setup.supplied)
+        values |= teacher_measures(outputs_on(member.evaluate, setup.test), setup.supplied, setup.test.labels)
     if is_mine(run.id):
         result = Result.model_validate({**record.result.model_dump(), **values})
         costs = {**record.cost.model_dump(), **teacher_cost(teacher, setup.training.batch(0, 1)[0])}
@@ -201,7 +201,7 @@ def _result(member: Member, outputs: tuple[Tensor, Tensor] | None, setup: Setup)
         return Result.model_validate({**values, "diverged_epoch": last, "reason": "the trained student is not finite"})
     values |= classification_measures(outputs[0], setup.test.labels)
     if setup.supplied is not None:
-        values |= teacher_measures(outputs, setup.supplied)
+        values |= teacher_measures(outputs, setup.supplied, setup.test.labels)
     if member.curve:
         values |= {key: member.curve[-1][key] for key in ("train_loss", "train_top1", "validation_top1")}
     return Result.model_validate({**values, "weights_sha256": weights_sha256(member.network.model)})

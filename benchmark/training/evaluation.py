@@ -7,12 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.data import EvaluationData
+from benchmark.training.relations import relations
 
 BATCH = 500
-RELATION_IMAGES = 500
-"""The first images of the test set that relations are compared on; their number of pairs grows with its square."""
 CALIBRATION_BINS = 15
-NEIGHBOURS = 10
 
 
 def batches(data: EvaluationData) -> Iterator[tuple[Tensor, Tensor]]:
@@ -53,50 +51,14 @@ def calibration_error(logits: Tensor, labels: Tensor) -> float:
     return float(gap.index_add(0, bins, confidence - correct).abs().sum() / len(labels))
 
 
-def teacher_measures(student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor]) -> dict[str, float]:
-    """Agreement, KL(teacher || student) in nats, and the relation measures; of (logits [N, K], embeddings [N, D])."""
+def teacher_measures(
+    student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor], labels: Tensor
+) -> dict[str, float | int | None]:
+    """Agreement, KL(teacher || student) in nats, and the relation measures; of (logits [N, K], embeddings [N, D]) and
+    labels [N]."""
     log_student, log_teacher = (logits.double().log_softmax(1) for logits in (student[0], teacher[0]))
     return {
         "agreement": float((student[0].argmax(1) == teacher[0].argmax(1)).double().mean()),
         "kl_teacher": float(F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)),
-        **relation_measures(student[1][:RELATION_IMAGES].double(), teacher[1][:RELATION_IMAGES].double()),
+        **relations(student[1], teacher[1], labels),
     }
-
-
-def relation_measures(student: Tensor, teacher: Tensor) -> dict[str, float]:
-    """How alike the geometry of two sets of embeddings is, [N, D_S] and [N, D_T]; each measure is 1 for equal geometry.
-
-    distance_correlation: Pearson correlation of all pairwise distances. angle_correlation: of the cosines between all
-    pairs of centred embeddings. cka: linear centred kernel alignment (Kornblith et al., ICML 2019). neighbour_overlap:
-    mean share of each image's nearest neighbours by distance that the two have in common.
-    """
-    student, teacher = student - student.mean(0), teacher - teacher.mean(0)
-    pairs = torch.ones(len(student), len(student), dtype=torch.bool, device=student.device).triu(1)
-    d_student, d_teacher = torch.cdist(student, student), torch.cdist(teacher, teacher)
-    c_student, c_teacher = (F.normalize(x, dim=1) @ F.normalize(x, dim=1).T for x in (student, teacher))
-    g_student, g_teacher = student @ student.T, teacher @ teacher.T
-    return {
-        "distance_correlation": _correlation(d_student[pairs], d_teacher[pairs]),
-        "angle_correlation": _correlation(c_student[pairs], c_teacher[pairs]),
-        "cka": _finite((g_student * g_teacher).sum() / (g_student.norm() * g_teacher.norm())),
-        "neighbour_overlap": _neighbour_overlap(d_student, d_teacher),
-    }
-
-
-def _neighbour_overlap(student: Tensor, teacher: Tensor) -> float:
-    count = min(NEIGHBOURS, len(student) - 1)
-
-    def nearest(distances: Tensor) -> Tensor:
-        index = distances.clone().fill_diagonal_(torch.inf).topk(count, largest=False).indices
-        return torch.zeros_like(distances).scatter_(1, index, 1)
-
-    return float((nearest(student) * nearest(teacher)).sum() / (count * len(student)))
-
-
-def _correlation(a: Tensor, b: Tensor) -> float:
-    return _finite(torch.corrcoef(torch.stack([a, b]))[0, 1])
-
-
-def _finite(value: Tensor) -> float:
-    """0 where a measure has no value: embeddings that all coincide transfer no geometry."""
-    return float(torch.nan_to_num(value, nan=0.0))

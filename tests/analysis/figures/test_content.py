@@ -156,7 +156,7 @@ def test_relation_gains_are_over_the_mean_of_the_student_alone(tmp_path: Path) -
     [row] = relation.cells(table).to_dict("records")
     assert [row["n"], row["cka"], row["gain"]] == pytest.approx([2, 0.2, 2.0])
     assert row["cka_within"] == row["gain_within"] == 0
-    assert "distance_correlation" not in row
+    assert "distance_pearson" not in row
     with pytest.raises(NotDrawnError, match="no pair has two methods"):
         relation.draw(relation.cells(table), styles(["student", "kd"]))
 
@@ -165,7 +165,7 @@ def test_relations_are_within_pairs_and_by_data_set() -> None:
     figure = figure_named("small", "relation_vs_gain")
     rows = pd.DataFrame(figure.data[""])
     assert rows.groupby("pair").gain_within.mean().abs().max() < 1e-9
-    for axes, name in zip(figure.figure.axes, ("distance_correlation", "angle_correlation"), strict=False):
+    for axes, name in zip(figure.figure.axes, ("distance_pearson", "cosine_pearson"), strict=False):
         expected = sorted(zip(rows[f"{name}_within"], rows.gain_within, strict=True))
         assert np.array(sorted(marks(axes))) == pytest.approx(np.array(expected))
     assert "association, no effect" in figure.caption
