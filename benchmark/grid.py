@@ -186,6 +186,7 @@ def train(
     launched = launch(plan, folder, settings, executor)
     with Display(folder, [run.id for run in plan.runs], console) as display:
         launched.wait(display.tick)
+    folder.check_place()
     for complaint in launched.complaints():
         plain(console)(complaint)
     return True

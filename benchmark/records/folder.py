@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from benchmark.errors import one_line
+from benchmark.errors import UsageError, one_line
 from benchmark.files import FileError, inside, read_bytes, read_table, remove, write_json, write_rows
 from benchmark.records.record import Record, RecordError, cost_row, read_record, run_row
-from benchmark.spec import Run
+from benchmark.spec import FROZEN, Run
 
 TEACHERS = "teachers"
 """Name of the results folder that all grids share for their teachers."""
@@ -34,6 +34,18 @@ class Folder:
     @property
     def teachers(self) -> "Folder":
         return Folder(self.path.parent / TEACHERS)
+
+    def is_there(self) -> bool:
+        """Whether a grid's folder is still where it was begun."""
+        return (self.path / FROZEN).exists()
+
+    def check_place(self) -> None:
+        """Raise UsageError if a grid's folder is no longer where it was begun; nothing is to be made in its old place."""
+        if not self.is_there():
+            raise UsageError(
+                f"results folder {self.path} is gone, renamed or removed while its runs were trained: give it its name "
+                "back and run the same command again to go on"
+            )
 
     def part(self, name: str) -> Path:
         """A folder or file of this one. Raises FileError for a link that leads out of it."""
