@@ -29,7 +29,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m analysis",
         description="Figures, tables and statements of results folders, made from their records alone.",
-        epilog="python -m analysis.verify compares a folder with a reference, cell by cell.",
+        epilog="python -m analysis.verify compares a folder with a reference, cell by cell; python -m analysis.plan "
+        "says how many seeds a claim needs.",
     )
     parser.add_argument(
         "folders",
@@ -55,7 +56,30 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="count records of an older protocol or method revision where a cell and seed have no newer one",
     )
+    parser.add_argument(
+        "--delta",
+        type=_margin,
+        default=0.5,
+        metavar="POINTS",
+        help="percentage points within which a method is called equivalent to the student alone (by default 0.5)",
+    )
+    parser.add_argument(
+        "--looks",
+        type=int,
+        choices=range(1, 11),
+        default=1,
+        metavar="N",
+        help="how many times verdicts are looked at as seeds are added (analysis.plan --open: 3); each look tests at "
+        "its share of 0.05",
+    )
     return parser
+
+
+def _margin(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 100:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 100 percentage points")
+    return value
 
 
 def _analyse(options: argparse.Namespace) -> int:
@@ -74,7 +98,9 @@ def _analyse(options: argparse.Namespace) -> int:
 
     merged = merge(target, options.merge) if options.merge else None
     results = load(options.folders, include_stale=options.include_stale)
-    evidence = collect_evidence(results.runs, read() if FILE.exists() else None)
+    evidence = collect_evidence(
+        results.runs, read() if FILE.exists() else None, delta=options.delta, looks=options.looks
+    )
     problems = [*(merged.conflicts if merged else ()), *results.problems, *_derive_csv(results)]
     written, notes = write_all(results, evidence, options.out or target)
     if not any(path.suffix == ".pdf" for path in written):

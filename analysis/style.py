@@ -1,15 +1,14 @@
 """How methods are named, ordered, coloured and marked, and numbers printed: the same in every figure and table."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Literal
 
 from benchmark.spec import digest
 
-BETTER, WORSE = "*", "†"
-"""Marks of what is established against the student alone."""
+BETTER, WORSE, EQUIVALENT = "*", "†", "="
+"""Marks of what is shown against the student alone: by tests, and by lying within a margin of it."""
 
 CONTROL = "student"
 """The method that learns from labels alone: the baseline of every comparison."""
@@ -34,13 +33,17 @@ left out."""
 WINE, INDIGO, MAROON = "#882255", "#332288", "#661100"
 """Darker colours that keep their distance from those, for the normal eye and for the colour-blind."""
 
-SPARE_COLOURS = (ORANGE, SKY, GREEN, BLUE, VERMILLION, PURPLE, WINE, INDIGO)
-SPARE_MARKERS: tuple[Marker, ...] = ("*", "d", "p", (4, 1, 0))
-"""Markers that no method of the suite has, so that a third party's method never looks like one of them."""
+GUESTS: tuple[tuple[str, Marker], ...] = (
+    *(("#FF0069", "*"), ("#0000FF", "d"), ("#87D269", "p"), ("#D200B4", (4, 1, 0)), ("#695A3C", "H"), ("#8796FF", "8")),
+    *(("#962D00", (6, 1, 0)), ("#E1B4B4", (5, 0, 180)), ("#6900C3", (3, 1, 0)), ("#C3693C", (4, 1, 45))),
+    *(("#4B0F5A", (8, 1, 0)), ("#965AFF", (3, 1, 180))),
+)
+"""Looks of methods that are not the suite's, and have none of its markers. Chosen by search: with the suite's colours
+they keep a CIE L*a*b* distance of 16 from each other, for the usual eye and for the colour-blind; in grey the markers
+tell them apart."""
 
-
-def mark(established: bool, gain: float) -> str:
-    return "" if not established else BETTER if gain > 0 else WORSE
+LABELS: dict[str, str] = {}
+"""What methods that are not the suite's call themselves, as records say (`runs.load` fills it in)."""
 
 
 @dataclass(frozen=True)
@@ -82,28 +85,39 @@ def listing_order(label: str) -> tuple[bool, int, str]:
 
 
 def styles(labels: Iterable[str]) -> dict[str, Style]:
-    """A style for each label, no two alike. A method that is not the suite's gets its own by a hash of its label, so
-    that it depends on the others' company only where two hashes meet; a variant keeps its method's colour.
+    """A style for each label, no two alike. A method that is not the suite's gets one of GUESTS by a hash of its label,
+    so that it depends on the others' company only where two hashes meet; the colours of up to twelve differ. A variant
+    keeps its method's colour.
     """
     labels = set(labels)
     chosen = {label: KNOWN[label] for label in labels & set(KNOWN)}
-    for label in sorted(labels - set(KNOWN)):
+    for label in sorted(labels - set(KNOWN), key=lambda label: (_is_variant(label), label)):
         taken = {(style.colour, style.marker) for style in chosen.values()}
-        looks = _spare_looks(label)
+        looks = _spare_looks(label, chosen)
         colour, marker = next((look for look in looks if look not in taken), looks[0])
         chosen[label] = Style(display_name(label), colour, marker)
     return {label: chosen[label] for label in sorted(chosen, key=listing_order)}
 
 
-def _spare_looks(label: str) -> list[tuple[str, Marker]]:
-    """Every colour and marker a label may get, its own first."""
-    looks = list(product(SPARE_COLOURS, SPARE_MARKERS))
-    start = int(digest(label), 16) % len(looks)
-    looks = looks[start:] + looks[:start]
-    if (base := base_method(label)) in KNOWN and len(_components(label)) == 1:
-        own = KNOWN[base].colour
-        return [(own, marker) for _, marker in looks[: len(SPARE_MARKERS)]] + [look for look in looks if look[0] != own]
-    return looks
+def _spare_looks(label: str, chosen: Mapping[str, Style]) -> list[tuple[str, Marker]]:
+    """Every colour and marker that a label may get, its own first. Only beyond twelve guests a colour comes again."""
+    own = _turned(label)
+    if _is_variant(label):
+        base = base_method(label)
+        colour = chosen[base].colour if base in chosen else KNOWN[base].colour if base in KNOWN else _turned(base)[0][0]
+        own = [(colour, marker) for _, marker in own]
+    return [*own, *((colour, marker) for _, marker in own for colour, _ in own)]
+
+
+def _turned(label: str) -> list[tuple[str, Marker]]:
+    """GUESTS, beginning at a label's own."""
+    start = int(digest(label), 16) % len(GUESTS)
+    return [*GUESTS[start:], *GUESTS[:start]]
+
+
+def _is_variant(label: str) -> bool:
+    """Whether a label is of a single method with other options or under a control."""
+    return len(_components(label)) == 1 and base_method(label) != label
 
 
 def _components(label: str) -> list[str]:
@@ -119,7 +133,7 @@ def base_method(component: str) -> str:
 def _component_name(component: str) -> str:
     base = base_method(component)
     options, _, control = component.removeprefix(base).partition("@")
-    name = KNOWN[base].name if base in KNOWN else base
+    name = KNOWN[base].name if base in KNOWN else LABELS.get(base, base)
     return f"{name}{f' {options}' if options else ''}{f' ({control})' if control else ''}"
 
 

@@ -1,19 +1,17 @@
 """`python -m analysis.verify results/<grid>`: does a grid reproduce what is expected of it, cell by cell?
 
-A cell is *within* if its mean and the expected one do not differ at the 5 % level (Welch's t-test, Holm-corrected over
-all cells, so that a sound grid raises a false alarm once in twenty times, not once in twenty cells), or if its runs are
-identical; *outside* if they do; *too few seeds* if there is no spread to judge by; *other setup* if it was not trained
-as the expected one; *missing* if it has no result.
+A cell is *within* if its mean and the expected one are not told apart (t-test with variances pooled over both sides and
+moderated within their pair, Holm-adjusted over all cells, so that a sound grid raises a false alarm once in twenty
+times, not once in twenty cells), or if its runs are identical; *outside* if they are told apart; *undecided* if they
+are, but under teachers of other weights, of which a side has one only; *too few seeds* if no spread is known; *other
+setup* if it was not trained as the expected one; *missing* if it has no result.
 """
 
 import argparse
-import csv
 import sys
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import inf
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,11 +20,15 @@ from pydantic import Field as Bound
 from analysis.runs.alike import CELL, POOLED
 from analysis.style import NO_VALUE, TEACHER, display_name, signed
 from benchmark.errors import Parser, UsageError, run_command
+from benchmark.files import parse_rows, read_bytes
 from benchmark.spec import Value, parse
+from benchmark.spec.value import Label, parse_toml
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.statistics.basic import Sample
+    from analysis.statistics.moderated import Estimate
     from analysis.tables.table import Table
 
 
@@ -40,13 +42,13 @@ Place = tuple[str, str, str]
 
 
 class Expectation(Value):
-    """A cell's mean test top-1 accuracy over n runs and their sample standard deviation, in percent. Without a standard
-    deviation and n the mean is taken to be exact.
+    """A cell's mean test top-1 accuracy over n runs and their sample standard deviation, in percent. Without both the
+    mean is taken to be exact; a standard deviation without n counts as that of two runs, the fewest that have one.
     """
 
-    dataset: str
-    pair: str
-    method: str
+    dataset: Label
+    pair: Label
+    method: Label
     top1_percent: Annotated[float, Bound(ge=0, le=100)]
     std_percent: Annotated[float, Bound(ge=0)] | None = None
     n: Annotated[int, Bound(gt=0)] | None = None
@@ -68,16 +70,16 @@ class Expected:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A cell's two means in percent, their difference in percentage points with half of its 95 % interval, and the word
-    for it: within, outside, too few seeds, other setup or missing; `note` says more.
+    """What is expected of a cell and what its `n` runs gave (percent), the `resolution` (the difference in percentage
+    points that would just have been seen in this cell alone: half of the 95 % interval) and the word for it: within,
+    outside, undecided, too few seeds, other setup or missing; `note` says more.
     """
 
     expectation: Expectation
-    top1_percent: float | None
-    n: int
-    half_width: float | None
-    p: float | None
-    word: str
+    top1_percent: float | None = None
+    n: int = 0
+    resolution: float | None = None
+    word: str = "missing"
     note: str = ""
 
 
@@ -109,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m analysis.verify",
         description="Compare a results folder with what is expected of it, cell by cell.",
         epilog="Exit code: 0 every cell is within; 1 a cell is outside or was trained otherwise; 2 bad input; 3 no "
-        "cell is outside, but some have too few seeds or no result.",
+        "cell is outside, but some are undecided, have too few seeds or no result.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a results folder, such as results/digits")
     parser.add_argument(
@@ -126,10 +128,12 @@ def _reference(folder: Path) -> Path:
     found = REFERENCE / folder.resolve().name
     if not found.is_dir():
         known = sorted(path.name for path in REFERENCE.glob("*") if (path / "records").is_dir())
-        raise UsageError(
-            f"there is no reference {str(found)!r}; say with --against what to compare with (references: "
-            f"{', '.join(known) or 'none'})"
+        here = (
+            f"references: {', '.join(known)}"
+            if known
+            else "references lie in the repository, not in an installed wheel"
         )
+        raise UsageError(f"there is no reference {str(found)!r}; say with --against what to compare with ({here})")
     return found
 
 
@@ -142,12 +146,11 @@ def expected(source: Path) -> Expected:
     if source.suffix not in (".toml", ".csv"):
         raise UsageError(f"{str(source)!r} is no results folder and no .toml or .csv file of expected means")
     try:
-        text = source.read_text(encoding="utf-8")
-        raw = tomllib.loads(text) if source.suffix == ".toml" else {"cell": _csv_rows(text)}
+        content = read_bytes(source)
     except OSError as error:
         raise UsageError(f"expected means {str(source)!r} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"expected means {str(source)!r} are not TOML: {error}") from None
+    what = f"expected means {str(source)!r}"
+    raw = parse_toml(content, what) if source.suffix == ".toml" else {"cell": _csv_rows(content, what)}
     cells = parse(Expectations, raw, source=source.name).cell
     found: dict[Place, Expectation] = {}
     for cell in cells:
@@ -177,43 +180,75 @@ def of_runs(runs: "pd.DataFrame") -> Expected:
     return Expected(cells, runs[runs.pooled].set_index(CELL).sort_index())
 
 
-def _csv_rows(text: str) -> list[dict[str, Any]]:
+def _csv_rows(content: bytes, what: str) -> list[dict[str, Any]]:
     """Rows with the fields that an expectation has, empty ones left out, so that a tables/main.csv serves as well."""
-    rows = csv.DictReader(text.splitlines())
+    rows = parse_rows(content, what)
     found = [{name: value for name, value in row.items() if name in Expectation.model_fields and value} for row in rows]
     return [row for row in found if "top1_percent" in row and row.get("method") != TEACHER]
 
 
 def verify(ours: Expected, wanted: Expected) -> list[Verdict]:
     """A verdict for each expected cell, in the order of the expectations."""
-    from analysis.statistics.paired import ALPHA, holm
+    from analysis.statistics.basic import ALPHA, holm
 
-    first = [_judge(ours, wanted, place) for place in wanted.cells]
-    adjusted = holm([verdict.p for verdict in first])
-    return [
-        Verdict(v.expectation, v.top1_percent, v.n, v.half_width, p, "outside" if p < ALPHA else "within", v.note)
-        if p is not None
-        else v
-        for v, p in zip(first, adjusted, strict=True)
-    ]
+    found = {place: _compared(ours, wanted, place) for place in wanted.cells}
+    tests = _tests(ours, wanted, [place for place, verdict in found.items() if verdict.word in ("within", UNJUDGED)])
+    judged = [place for place, verdict in found.items() if verdict.word == UNJUDGED and place in tests]
+    adjusted = holm([tests[place].p for place in judged])
+    for place, p in zip(judged, adjusted, strict=True):
+        verdict = found[place]
+        word = UNJUDGED if p is None else "within" if p >= ALPHA else "undecided" if verdict.note else "outside"
+        found[place] = replace(verdict, resolution=tests[place].half_width(), word=word)
+    return list(found.values())
 
 
-def _judge(ours: Expected, wanted: Expected, place: tuple[str, str, str]) -> Verdict:
+UNJUDGED = "too few seeds"
+"""What a verdict is until a test gives another."""
+
+
+def _compared(ours: Expected, wanted: Expected, place: Place) -> Verdict:
+    """As far as records alone decide."""
     expectation, cell = wanted.cells[place], ours.cells.get(place)
     if cell is None:
-        return Verdict(expectation, None, 0, None, None, "missing")
-    note = ""
-    if ours.runs is not None and wanted.runs is not None:
-        members, others = ours.runs.loc[[place]], wanted.runs.loc[[place]]
-        if differing := _other_setup(members, others):
-            return Verdict(expectation, cell.top1_percent, cell.n or 0, None, None, "other setup", differing)
-        if _identical(members, others):
-            return Verdict(expectation, cell.top1_percent, cell.n or 0, 0.0, None, "within", "identical runs")
-        weights, theirs = (set(runs.teacher_weights_sha256.dropna()) for runs in (members, others))
-        if weights and theirs and weights != theirs:  # students on labels alone may be recorded without a teacher
-            note = "under another teacher's weights"
-    p, half_width = _welch(cell, expectation)
-    return Verdict(expectation, cell.top1_percent, cell.n or 0, half_width, p, "too few seeds", note)
+        return Verdict(expectation)
+    found = Verdict(expectation, cell.top1_percent, cell.n or 0, word=UNJUDGED)
+    if ours.runs is None or wanted.runs is None:
+        return found
+    members, others = ours.runs.loc[[place]], wanted.runs.loc[[place]]
+    if differing := _other_setup(members, others):
+        return replace(found, word="other setup", note=differing)
+    if _identical(members, others):
+        return replace(found, resolution=0.0, word="within", note="identical runs")
+    return replace(found, note=_other_teacher(members, others))
+
+
+def _other_teacher(members: "pd.DataFrame", others: "pd.DataFrame") -> str:
+    """Teachers vary too: where one of each side is another, a difference may be theirs."""
+    teachers = [set(side.teacher_weights_sha256.dropna()) for side in (members, others)]
+    if teachers[0] == teachers[1] or not all(teachers) or min(map(len, teachers)) > 1:
+        return ""  # students on labels alone may be recorded without a teacher
+    return "under another teacher's weights"
+
+
+def _tests(ours: Expected, wanted: Expected, places: Sequence[Place]) -> "Mapping[Place, Estimate]":
+    """The difference of each cell's means, where there is a spread to judge it by."""
+    from analysis.statistics.moderated import Moderation, together
+
+    found: dict[Place, Estimate] = {}
+    for pair in dict.fromkeys(place[:2] for place in places):
+        sides = {
+            place: (_sample(ours.cells[place]), _sample(wanted.cells[place])) for place in places if place[:2] == pair
+        }
+        moderation = Moderation.fit(part for two in sides.values() if (part := together(*two)))
+        found |= {place: tested for place, two in sides.items() if (tested := moderation.agreement(*two))}
+    return found
+
+
+def _sample(cell: Expectation) -> "Sample":
+    from analysis.statistics.basic import Sample
+
+    n = cell.n or (0 if cell.std_percent is None else 2)
+    return Sample(n, cell.top1_percent, cell.std_percent if n > 1 else None)
 
 
 def _other_setup(members: "pd.DataFrame", others: "pd.DataFrame") -> str:
@@ -228,19 +263,6 @@ def _identical(members: "pd.DataFrame", others: "pd.DataFrame") -> bool:
     return rows <= set(others[columns].itertuples(index=False, name=None))
 
 
-def _welch(cell: Expectation, wanted: Expectation) -> tuple[float | None, float | None]:
-    """p that both means are the same, and half of their difference's 95 % interval; None where no spread is known."""
-    from analysis.statistics.paired import Summary, mean_difference
-
-    if cell.std_percent is None or cell.n is None or (wanted.n is not None and wanted.std_percent is None):
-        return None, None
-    ours = Summary(cell.n, cell.top1_percent, cell.std_percent)
-    tested = mean_difference(ours, Summary(wanted.n or inf, wanted.top1_percent, wanted.std_percent))
-    if tested is None:
-        return (1.0 if abs(cell.top1_percent - wanted.top1_percent) < 1e-9 else 0.0), 0.0
-    return tested.p, tested.half_width
-
-
 def code(verdicts: Sequence[Verdict]) -> int:
     words = {verdict.word for verdict in verdicts}
     if words & {"outside", "other setup"}:
@@ -253,6 +275,9 @@ def _account(verdicts: Sequence[Verdict]) -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items())
 
 
+TITLES = ("Expected", "Found", "n", "Difference", "Resolution", "Verdict")
+
+
 def table(verdicts: Sequence[Verdict], folder: Path, source: Path) -> "Table":
     """Verdicts as a table, grouped by pair."""
     from analysis.tables.table import Column, Field, Group, Table
@@ -263,10 +288,17 @@ def table(verdicts: Sequence[Verdict], folder: Path, source: Path) -> "Table":
         expected = Field(f"{wanted.top1_percent:.2f}", spread)
         note = f"{verdict.word} ({verdict.note})" if verdict.note else verdict.word
         if verdict.top1_percent is None:
-            return expected, Field(NO_VALUE), Field("0"), Field(NO_VALUE), Field(note)
-        half_width = "" if verdict.half_width is None else f"{verdict.half_width:.2f}"
-        difference = Field(signed(verdict.top1_percent - wanted.top1_percent), half_width)
-        return expected, Field(f"{verdict.top1_percent:.2f}"), Field(str(verdict.n)), difference, Field(note)
+            return expected, Field(NO_VALUE), Field("0"), Field(NO_VALUE), Field(NO_VALUE), Field(note)
+        difference = Field(signed(verdict.top1_percent - wanted.top1_percent))
+        resolution = Field(NO_VALUE if verdict.resolution is None else f"{verdict.resolution:.2f}")
+        return (
+            expected,
+            Field(f"{verdict.top1_percent:.2f}"),
+            Field(str(verdict.n)),
+            difference,
+            resolution,
+            Field(note),
+        )
 
     groups = []
     for dataset, pair in dict.fromkeys((v.expectation.dataset, v.expectation.pair) for v in verdicts):
@@ -274,10 +306,10 @@ def table(verdicts: Sequence[Verdict], folder: Path, source: Path) -> "Table":
         rows = tuple((display_name(v.expectation.method), fields(v)) for v in members)
         groups.append(Group(f"{dataset}: {pair}", rows))
     caption = (
-        f"{folder} against {source}: test top-1 accuracy (%), expected ± standard deviation, found over n seeds, and "
-        "their difference in percentage points ± half of its 95 % interval."
+        f"{folder} against {source}: test top-1 accuracy (%), expected ± SD, found over n seeds; difference in "
+        "percentage points, and the least that would have been seen in this cell alone (half of its 95 % CI)."
     )
-    columns = tuple(Column(title, (title,)) for title in ("Expected", "Found", "n", "Difference", "Verdict"))
+    columns = tuple(Column(title, (title,)) for title in TITLES)
     return Table("verify", caption, ("Method",), columns, tuple(groups), (), ())
 
 

@@ -9,10 +9,10 @@ import logging
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from io import BufferedRandom, BufferedReader
+from io import BufferedRandom, BufferedReader, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +31,58 @@ def expanded(path: str) -> Path:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Plain values as JSON with sorted keys. Raises ValueError for NaN and infinity, UsageError as `atomic`."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes the rest of a cell for a formula after, and runs it."""
+
+
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """A CSV file of rows with equal keys; numbers in their shortest exact form."""
-    rows = list(rows)
-    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    with atomic(path) as temporary:
+        temporary.write_bytes(rows_as_csv(list(rows)))
+
+
+def rows_as_csv(rows: Sequence[dict[str, Any]]) -> bytes:
+    """The same as a file's content. Text that a spreadsheet would take for a formula begins with an apostrophe."""
+    text = StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        {name: f"'{value}" if _is_formula(value) else value for name, value in row.items()} for row in rows
+    )
+    return text.getvalue().encode("utf-8")
+
+
+def parse_rows(content: bytes, source: str) -> list[dict[str, str]]:
+    """The rows of a CSV file, in text that was no formula without its apostrophe. Raises UsageError, which names the
+    source, for what is none."""
+    try:
+        rows = list(csv.DictReader(StringIO(content.decode("utf-8")), restkey="", restval="", strict=True))
+    except (ValueError, csv.Error) as error:
+        raise UsageError(f"{source} are not CSV: {one_line(error)}") from None
+    return [
+        {
+            name: value[1:] if value[:1] == "'" and _is_formula(value[1:]) else value
+            for name, value in row.items()
+            if name
+        }
+        for row in rows
+    ]
+
+
+def _is_formula(value: Any) -> bool:
+    """Numbers with a sign are none."""
+    if not isinstance(value, str) or not value.startswith(FORMULA):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
 
 
 @contextmanager

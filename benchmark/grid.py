@@ -14,8 +14,8 @@ from rich.console import Console
 from benchmark.command import cluster
 from benchmark.command.listing import available, export
 from benchmark.command.options import parser
-from benchmark.command.status import forget_failures, left_undone, print_status
-from benchmark.command.terminal import completions, plain, print_plan, print_problems, print_results
+from benchmark.command.status import forget_failures, left_undone, status_lines
+from benchmark.command.terminal import completions, print_plan, print_results, problem_lines
 from benchmark.errors import (
     COMPLETE,
     FAILED,
@@ -25,26 +25,27 @@ from benchmark.errors import (
     USAGE,
     UsageError,
     machine_trouble,
+    refuse,
     run_command,
     usage_errors,
 )
+from benchmark.errors.console import Terminal
 from benchmark.launch.job import Executor, Settings
 from benchmark.plan.choices import method_options, wanted
 from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
 from benchmark.plan.values import Plan
 from benchmark.records import Folder
-from benchmark.records.sweep import sweep
+from benchmark.records.cleanup import clean_up
 from benchmark.spec import Grid, load_grid
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser(__doc__).parse_args(arguments)
-    console = Console(markup=False, highlight=False)
+    console = Terminal()
     try:
         return run(options, console)
     except usage_errors() as error:
-        print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
-        return USAGE
+        return refuse(error)
     except OSError as error:
         if not (error.filename or machine_trouble(error)):
             raise
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, console: Console) -> int:
     if options.list:
-        print("\n".join(available(options.list)))
+        print("\n".join(available(options.list, options.grid)))
         return COMPLETE
     if options.export:
         return export(options.export, options.results_dir)
@@ -72,7 +73,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
         return tune(grid, options, console)
     folder = Folder(options.results_dir / grid.name)
     if options.status:
-        print_status(folder, console)
+        for line in status_lines(folder):
+            console.print(line)
         return COMPLETE
     if options.cancel:
         cluster.cancel(folder, console)
@@ -85,14 +87,14 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 
     Records of what the trials were before, under another revision of a method or with other seeds, do not count.
     """
-    from benchmark.plan.cells import cells, twins
+    from benchmark.plan.cells import aliases, cells
 
     for flag in ("methods", "seeds", "option"):
         if getattr(options, flag):
             raise UsageError(f"--tune takes no --{flag}: the grid's [tuning] section says what is tried")
     trials = pinned(trial_grid(grid))
     runs = cells(trials)
-    for label, other in twins(runs).items():
+    for label, other in aliases(runs).items():
         raise UsageError(f"[tuning] names a trial twice: {label} is {other}")
     folder = Folder(options.results_dir / trials.name)
     code = execute(trials, folder, options, console)
@@ -102,48 +104,25 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
     chosen = choose(trials, [record for record in folder.records()[0] if record.run_id in tried])
     write_tuned(Folder(options.results_dir / grid.name), chosen)
     for method, values in chosen.items():
-        plain(console)(f"{method}: {', '.join(f'{name} = {value}' for name, value in values.items())}")
-    plain(console)("--methods all tuned trains them beside the grid's own")
+        console.print(f"{method}: {', '.join(f'{name} = {value}' for name, value in values.items())}")
+    console.print("--methods all tuned trains them beside the grid's own")
     return COMPLETE
 
 
 def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
     """Plan, check, launch, watch."""
-    from benchmark.plan.cells import check_options
-    from benchmark.plan.frozen import freeze
-    from benchmark.plan.plan import make_plan, only
-
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid, overrides = pinned(wanted(grid, options)), method_options(options.option)
-    check_options(grid, overrides)
-    freeze(grid, folder, write=False)
-    if not options.dry_run:
-        sweep(folder)
-        sweep(folder.teachers)
-    plan = make_plan(grid, folder, overrides)
-    for label, other in plan.twins.items():
-        plain(console)(f"{label} is {other}: the same runs, trained once and tabled by that name")
-    if options.retry == "failed" and not options.dry_run:
-        forget_failures(plan, folder, console)
-        plan = make_plan(grid, folder, overrides)
-    if options.retry == "lost":
-        plan = only(plan, left_undone(plan, folder))
+    grid = pinned(wanted(grid, options))
+    plan = plan_missing(grid, folder, options, console)
     executor = cluster.choose_executor(options.executor)
-    not_applicable: dict[str, str] = {}
-    if plan.cohorts:
-        from benchmark.training.preflight import check_device, check_runs
-
-        wanted_runs = [run for cohort in plan.cohorts for run in cohort.runs]
-        if executor != "slurm":
-            check_device(options.device, wanted_runs)
-        download = not (options.offline or options.dry_run)
-        not_applicable = check_runs(wanted_runs, grid, options.data_dir, download)
+    cluster.check_unused(executor, options, console)
+    not_applicable = check(plan, grid, executor, options)
     data_dir = str(options.data_dir.resolve()) if options.data_dir else None
     settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline)
     if options.dry_run or options.prepare:
         print_plan(plan, not_applicable, folder, console)
         if options.prepare and plan.cohorts:
-            plain(console)("ready: data and networks are there")
+            console.print("ready: data and networks are there")
         if executor == "slurm" and options.dry_run:
             cluster.show(cluster.submission(plan, folder, settings, options), console)
         return COMPLETE
@@ -152,6 +131,39 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
         if not train(plan, folder, settings, executor, options, console):
             return INCOMPLETE
     return conclude(plan, folder, console)
+
+
+def plan_missing(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> Plan:
+    """The grid minus what is finished, and what --retry adds or leaves; what kills left behind is removed first."""
+    from benchmark.plan.cells import check_options
+    from benchmark.plan.frozen import freeze
+    from benchmark.plan.plan import make_plan, only
+
+    overrides = method_options(options.option)
+    check_options(grid, overrides)
+    freeze(grid, folder, write=False)
+    if not options.dry_run:
+        clean_up(folder)
+        clean_up(folder.teachers)
+    plan = make_plan(grid, folder, overrides)
+    for label, other in plan.aliases.items():
+        console.print(f"{label} is {other}: the same runs, trained once and tabled by that name")
+    if options.retry == "failed" and not options.dry_run:
+        forget_failures(plan, folder, console)
+        plan = make_plan(grid, folder, overrides)
+    return only(plan, left_undone(plan, folder)) if options.retry == "lost" else plan
+
+
+def check(plan: Plan, grid: Grid, executor: Executor, options: argparse.Namespace) -> dict[str, str]:
+    """Refuse what would fail, before compute is spent. Returns, by run id, why a method cannot serve a pair."""
+    missing = [run for cohort in plan.cohorts for run in cohort.runs]
+    if not missing:
+        return {}
+    from benchmark.training.preflight import check_device, check_runs
+
+    if executor != "slurm":
+        check_device(options.device, missing)
+    return check_runs(missing, grid, options.data_dir, download=not (options.offline or options.dry_run))
 
 
 def keep_plan(plan: Plan, grid: Grid, folder: Folder) -> None:
@@ -188,7 +200,7 @@ def train(
         launched.wait(display.tick)
     folder.check_place()
     for complaint in launched.complaints():
-        plain(console)(complaint)
+        console.print(complaint)
     return True
 
 
@@ -201,13 +213,14 @@ def conclude(plan: Plan, folder: Folder, console: Console) -> int:
     states = {run.id: records[run.id].status if run.id in records else folder.state(run.id) for run in plan.runs}
     if any(state in ("done", "diverged", "not_applicable") for state in states.values()):
         print_results(plan.runs, records, states, console)
-    print_problems(states, folder, console)
+    for line in problem_lines(states, folder):
+        console.print(line)
     missing = sum(state == "missing" for state in states.values())
     if missing:
         console.print(f"{missing} runs are still to be made: run the same command again to go on")
-    say = plain(console)
-    say(f"records: {folder.path / 'records'}, tables: {folder.path / 'runs.csv'}, {folder.path / 'costs.csv'}")
-    say(f"gains, tests, ranks, figures and LaTeX tables: python -m analysis {shlex.quote(str(folder.path))}")
+    path = folder.path
+    console.print(f"records: {path / 'records'}, tables: {path / 'runs.csv'}, {path / 'costs.csv'}")
+    console.print(f"gains, tests, ranks, figures and LaTeX tables: python -m analysis {shlex.quote(str(path))}")
     if missing:
         return INCOMPLETE
     return FAILED if any(state in ("failed", "corrupt") for state in states.values()) else COMPLETE

@@ -28,14 +28,13 @@ def _discover() -> None:
     for module in iter_modules(__path__):
         try:
             import_module(f"{__name__}.{module.name}")
-        except Exception as error:
-            raise MethodError(
-                f"methods/{module.name}.py cannot be imported: {type(error).__name__}: {error}"
-            ) from error
+        except Exception as error:  # neither a package nor one file must take the others down
+            why = f"{type(error).__name__}: {error}"
+            warnings.warn(f"methods/{module.name}.py is left out, it cannot be imported: {why}", stacklevel=2)
     for point in entry_points(group=ENTRY_POINTS):
         try:
             point.load()
-        except Exception as error:  # one broken package must not take the others down
+        except Exception as error:
             warnings.warn(f"methods of {point.value!r} cannot be loaded: {error!r}", stacklevel=2)
 
 
@@ -100,12 +99,22 @@ def label(name: str, options: Mapping[str, Mapping[str, Scalar]], base: Mapping[
 
 
 def summary(name: str) -> str:
-    """The first line of a method's docstring."""
-    return (inspect.getdoc(entry(name).method) or "").partition("\n")[0]
+    """The first paragraph of a method's docstring, on one line."""
+    return " ".join((inspect.getdoc(entry(name).method) or "").partition("\n\n")[0].split())
 
 
 def classes(name: str) -> list[type[Method]]:
     return [entry(part).method for part in components(name)]
+
+
+def labels(name: str) -> dict[str, str]:
+    """What the components of a method call themselves for people, as far as they do."""
+    found = {}
+    for part in components(name):
+        label = entry(part).method.label
+        if text := label if isinstance(label, str) else label.get(part, ""):
+            found[part] = text
+    return found
 
 
 def reads(name: str, options: Mapping[str, Mapping[str, Scalar]] = {}) -> frozenset[Tap]:

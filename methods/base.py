@@ -2,7 +2,7 @@
 and the relations it shares with others."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -11,7 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Scalar = bool | int | float | str
-Tap = Literal["logits", "embedding", "maps", "pooled_map"]
+Tap = Literal["logits", "embedding", "maps", "pooled_map", "preacts", "images", "second_view"]
+OF_BATCH: frozenset[Tap] = frozenset({"images", "second_view"})
+"""What comes with the batch; the others are of a network's outputs."""
+ASKED: frozenset[Tap] = OF_BATCH | {"preacts"}
+"""What costs something, and so is there only where a method names it."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,8 @@ class Shapes:
     """What a network's `Outputs` look like for one image.
 
     embedding: D; maps: (C, H, W) of every map, front to back; pooled_map: (C, H, W) of the input of pooling;
-    stem: how many of the first maps belong to the stem.
+    stem: how many of the first maps belong to the stem; rectified: of every map, whether it is never negative, because
+    it comes after a ReLU; averaged: whether the embedding is the mean of `pooled_map` over its positions.
     """
 
     classes: int
@@ -27,6 +32,8 @@ class Shapes:
     maps: tuple[tuple[int, int, int], ...]
     pooled_map: tuple[int, int, int]
     stem: int = 0
+    rectified: tuple[bool, ...] = ()
+    averaged: bool = True
 
     def stages(self, count: int) -> tuple[tuple[int, int, int], ...]:
         """(C, H, W) of the maps that `Outputs.stages(count)` returns."""
@@ -38,7 +45,9 @@ class Outputs:
     """One network's outputs on one batch.
 
     logits: [B, K]; embedding: [B, D], what the classifier reads; maps: each [B, C, H, W], front to back;
-    pooled_map: [B, C, H, W], the input of pooling.
+    pooled_map: [B, C, H, W], the input of pooling; preacts: of every map what its last activation was applied to, or
+    would be (a wide residual network's raw sums: normalised as the next block does it), the map itself where no
+    activation gives it; empty unless read.
     """
 
     logits: Tensor
@@ -46,6 +55,7 @@ class Outputs:
     maps: tuple[Tensor, ...]
     pooled_map: Tensor
     stem: int = 0
+    preacts: tuple[Tensor, ...] = ()
 
     def depths(self, count: int) -> tuple[Tensor, ...]:
         """Representations at `count` depths, front to back: the maps of the stages before the last, and the embedding.
@@ -56,17 +66,22 @@ class Outputs:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> "Outputs":
         """Every tensor changed in the same way."""
-        maps = tuple(change(each) for each in self.maps)
-        return Outputs(change(self.logits), change(self.embedding), maps, change(self.pooled_map), self.stem)
+        maps, preacts = (tuple(change(each) for each in several) for several in (self.maps, self.preacts))
+        return Outputs(change(self.logits), change(self.embedding), maps, change(self.pooled_map), self.stem, preacts)
 
     def stages(self, count: int) -> tuple[Tensor, ...]:
         """The last map of each of the `count` last resolutions, front to back, the stem excluded.
 
         Isotropic networks (one resolution) give `count` equally spaced blocks. Raises ValueError if there are fewer.
         """
-        return tuple(
-            self.maps[i] for i in stage_indices([(m.shape[-2], m.shape[-1]) for m in self.maps], self.stem, count)
-        )
+        return tuple(self.maps[i] for i in self._indices(count))
+
+    def preact_stages(self, count: int) -> tuple[Tensor, ...]:
+        """What comes before the last activation of the maps that `stages(count)` gives."""
+        return tuple(self.preacts[i] for i in self._indices(count))
+
+    def _indices(self, count: int) -> list[int]:
+        return stage_indices([(m.shape[-2], m.shape[-1]) for m in self.maps], self.stem, count)
 
 
 def stage_indices(sizes: list[tuple[int, int]], stem: int, count: int) -> list[int]:
@@ -87,7 +102,8 @@ class Task:
 
     labels: [N], the training labels, by position in the training set. teacher and classifier (the teacher's, frozen)
     are None where there is no teacher, that is when a teacher itself is trained. label_smoothing: the recipe's, in
-    [0, 1).
+    [0, 1). batch_size: images of a step; steps: of an epoch. initial: makes a frozen copy of the student as it starts,
+    which gives `Outputs` of images [B, C, H, W]: a mean teacher, say, which the hook after a step moves.
     """
 
     student: Shapes
@@ -96,6 +112,31 @@ class Task:
     epochs: int
     classifier: nn.Module | None = None
     label_smoothing: float = 0.0
+    batch_size: int = 1
+    steps: int = 1
+    initial: Callable[[], nn.Module] | None = None
+
+    def map_pairs(self, count: int = 3) -> list[tuple[int, int]]:
+        """Which map of the student goes with which of the teacher, front to back: all after the stem where both
+        networks have as many, as published tables pair them, else the ones of `stages(count)`.
+
+        Raises ValueError if there are fewer stages, or no teacher.
+        """
+        if self.teacher is None:
+            raise ValueError("there is no teacher")
+        both = (self.student, self.teacher)
+        student, teacher = (list(range(shapes.stem, len(shapes.maps))) for shapes in both)
+        if len(student) != len(teacher):
+            student, teacher = (stage_indices([m[1:] for m in s.maps], s.stem, count) for s in both)
+        return list(zip(student, teacher, strict=True))
+
+    def lacks_map_pairs(self, count: int = 3) -> str | None:
+        """Why maps cannot be paired, as a reason for `Method.unsupported`, or None."""
+        try:
+            self.map_pairs(count)
+        except ValueError:
+            return self.lacks_stages(count)
+        return None
 
     def lacks_stages(self, count: int) -> str | None:
         """Which network has fewer than `count` stages, as a reason for `Method.unsupported`; None if neither."""
@@ -112,13 +153,43 @@ class Task:
 class Batch:
     """labels: [B]; index: [B], positions in the training set; epoch: from 0 in the main schedule, below 0 in phases;
     progress: [], share of the main schedule done, in [0, 1), on the device; generator: the method's own, on the CPU,
-    seeded anew for every step."""
+    seeded anew for every step.
+
+    Where they are read: images: [B, C, H, W], as the networks see them; second_view: [B, C, H, W], the same images
+    cropped and flipped once more, a function of seed, epoch and step like the first; student, teacher: give the
+    networks' outputs of more images, these or changed ones, the teacher's without gradient."""
 
     labels: Tensor
     index: Tensor
     epoch: int
     progress: Tensor
     generator: torch.Generator
+    images: Tensor | None = None
+    second_view: Tensor | None = None
+    student: Callable[[Tensor], Outputs] | None = None
+    teacher: Callable[[Tensor], Outputs] | None = None
+
+    def draws(self, count: int) -> Tensor:
+        """[B, count], whole numbers in [0, 2^62), on the device: of each image its own, which depend on the generator's
+        seed and `index` alone, and so not on the batch's order or the images beside it. The generator does not move.
+
+        SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), counting on from a hash of the image. `% n` gives numbers below
+        n, `/ 2**62` shares of 1.
+        """
+        image = _mixed(self.index[:, None] * GOLDEN_GAMMA + self.generator.initial_seed() % 2**62)
+        steps = torch.arange(1, count + 1, device=self.index.device) * GOLDEN_GAMMA
+        return _mixed(image + steps) & (2**62 - 1)
+
+
+GOLDEN_GAMMA, *FACTORS = (n - 2**64 for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+"""SplitMix64's increment and multipliers, as int64."""
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """SplitMix64's finaliser of int64, which wraps around."""
+    for shift, factor in zip((30, 27), FACTORS, strict=True):
+        x = (x ^ ((x >> shift) & (2 ** (64 - shift) - 1))) * factor
+    return x ^ ((x >> 31) & (2**33 - 1))
 
 
 @dataclass(frozen=True)
@@ -150,6 +221,9 @@ class Method(nn.Module):
     """Which outputs are used, by default options; `reading` says it for others."""
     revision: ClassVar[int] = 1
     """Raised when the numbers this method gives change; part of every run's id."""
+    label: ClassVar[str | Mapping[str, str]] = ""
+    """What figures and tables call a method that is not the suite's, by default as it is registered; of a class with
+    several names, by name."""
     precision: ClassVar[Literal["float32", "autocast"]] = "float32"
     """float32: outputs arrive as float32 and autocast is off, since relations are differences of large numbers."""
     vanishes_at_teacher: ClassVar[bool] = False
@@ -166,6 +240,10 @@ class Method(nn.Module):
     of them is for the method by itself."""
     ce_weight: float = 1.0
     """Weight of the classification loss; may be 0."""
+    own_learning_rate: float = 1.0
+    """In the main schedule, times the recipe's at every step: for the method's own parameters."""
+    own_weight_decay: float | None = None
+    """The same parameters' weight decay in the main schedule; None is the recipe's."""
     phases: tuple[Phase, ...] = ()
     """What comes before the main schedule. Epochs of phases are numbered -W, ..., -1 and the main ones from 0, so that
     the main epochs show the same batches to all methods."""
@@ -186,6 +264,14 @@ class Method(nn.Module):
         """The logits [B, K] that are trained on labels and deployed."""
         return student.logits
 
+    def after_step(self, student: nn.Module, batch: Batch) -> None:
+        """Called once the optimiser has made a step, of a phase too, without gradient: for memories and moving means
+        that have to change once a step, and after the gradients. `student` is the network itself."""
+
+    def own_groups(self) -> list[tuple[float, float | None, list[nn.Parameter]]]:
+        """Learnable parameters with their factor of the learning rate and their weight decay, in the main schedule."""
+        return [(self.own_learning_rate, self.own_weight_decay, [p for p in self.parameters() if p.requires_grad])]
+
     def deployed(self) -> tuple[nn.Module, ...]:
         """Modules that `predict` uses in place of the student's classifier; they count in the student's budgets."""
         return ()
@@ -193,7 +279,7 @@ class Method(nn.Module):
     def combine(self, main: Tensor, term: Tensor, batch: Batch) -> Tensor:
         """A student parameter's gradient, from that of the main loss (classification and the other terms of a
         composition) and that of this method's term, all of the parameter's shape: their sum. A method that overrides
-        this has a gradient rule; own parameters get the sum of the raw gradients all the same.
+        this has a gradient rule; own parameters get the sum of the raw gradients nevertheless.
         """
         return main + term
 

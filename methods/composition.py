@@ -53,5 +53,12 @@ class Composition(Method):
         """Who answers for a hook: the part that has its own, else any, since all the others have the default."""
         return self.parts[name] if name else next(iter(self.parts.values()))
 
+    def after_step(self, student: nn.Module, batch: Batch) -> None:
+        for part in self.parts.values():
+            part.after_step(student, batch)
+
+    def own_groups(self) -> list[tuple[float, float | None, list[nn.Parameter]]]:
+        return [group for part in self.parts.values() for group in part.own_groups()]
+
     def deployed(self) -> tuple[nn.Module, ...]:
         return tuple(module for part in self.parts.values() for module in part.deployed())

@@ -67,7 +67,8 @@ class GraphKD(Method):
     `stages` counts from the back, so that 1 is the embedding alone. Widths and sizes may differ.
 
     Defaults: weight 25, three stages, dense, all edges, p = 1, those of the authors' published checkpoints and current
-    code (cadurosar/graph_kd; sum over pairs, mean over stages).
+    code (cadurosar/graph_kd; sum over pairs, mean over stages). `average = false` is the sum over stages of their
+    DenseNet experiments (cadurosar/graph_kd_dense_cifar100).
 
     Deviation: the authors tap rectified features only. Elsewhere a cosine may be negative, which a degree cannot use:
     such edges are dropped before the degrees are taken, and a sample left without any is isolated rather than NaN. A
@@ -76,6 +77,7 @@ class GraphKD(Method):
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"maps", "embedding"})
     vanishes_at_teacher: ClassVar[bool] = True
+    added: ClassVar[frozenset[str]] = frozenset({"average"})
 
     def __init__(
         self,
@@ -86,6 +88,7 @@ class GraphKD(Method):
         neighbours: int = 0,
         power: int = 1,
         edges: str = "all",
+        average: bool = True,
     ) -> None:
         super().__init__(task)
         one_of("gkd.edges", edges, EDGES)
@@ -93,14 +96,15 @@ class GraphKD(Method):
         at_least("gkd.stages", stages, 1)
         at_least("gkd.neighbours", neighbours)
         at_least("gkd.power", power, 1)
-        self.weight, self.stages = weight, stages
+        self.weight, self.stages, self.average = weight, stages, average
         self.neighbours, self.power, self.edges = neighbours, power, edges
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         edges = class_edges(batch.labels, self.edges)
         stages = zip(student.depths(self.stages), teacher.depths(self.stages), strict=True)
-        terms = [gkd_loss(s, t, edges, neighbours=self.neighbours, power=self.power) for s, t in stages]
-        return self.weight * torch.stack(terms).mean()
+        graphs = [gkd_loss(s, t, edges, neighbours=self.neighbours, power=self.power) for s, t in stages]
+        terms = torch.stack(graphs)
+        return self.weight * (terms.mean() if self.average else terms.sum())
 
     @classmethod
     def unsupported(cls, task: Task, *, stages: int = 3, **options: Any) -> str | None:

@@ -39,15 +39,30 @@ def wide(x: Tensor) -> Tensor:
     return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
 
 
-def inverse_root(x: Tensor, floor: float = NORM_FLOOR**2) -> Tensor:
+def inverse_root(x: Tensor, floor: float | Tensor = NORM_FLOOR**2) -> Tensor:
     """x^-1/2; 0, without gradient, where x is not above the floor."""
     above = x > floor
     return torch.where(above, torch.where(above, x, 1).rsqrt(), 0)
 
 
 def normalize(x: Tensor) -> Tensor:
-    """Rows of [B, D] divided by their L2 norm; zero rows stay zero and receive no gradient."""
-    return x * inverse_root(x.square().sum(1, keepdim=True))
+    """Rows of [..., D] divided by their L2 norm; zero rows stay zero and receive no gradient."""
+    return x * inverse_root(x.square().sum(-1, keepdim=True))
+
+
+def centred(x: Tensor) -> Tensor:
+    """Rows of [..., D] less their mean and divided by the norm of the rest: the inner product of two is Pearson's
+    correlation. Rows that are constant up to rounding become zero and receive no gradient.
+    """
+    rest = x - x.mean(-1, keepdim=True)
+    rounding = (8 * torch.finfo(x.dtype).eps) ** 2 * x.detach().square().sum(-1, keepdim=True)
+    return rest * inverse_root(rest.square().sum(-1, keepdim=True), floor=rounding + NORM_FLOOR**2)
+
+
+def standardized(x: Tensor) -> Tensor:
+    """Rows of [B, D] less their mean and divided by their standard deviation (with D - 1); constant ones become 0."""
+    x = rows(x)
+    return centred(x) * (x.shape[1] - 1) ** 0.5
 
 
 def gram(x: Tensor) -> Tensor:

@@ -27,22 +27,25 @@ class SimilarityPreserving(Method):
     diagonal is kept.
 
     Defaults: weight 3000 and the last map alone, as in RepDistiller, whose form the first author verified (the authors
-    published no code); the paper's sum is over any pairs of layers. Deviation: a sample whose map is zero receives no
+    published no code); the paper's sum is over any pairs of layers. `average` takes the mean over stages, of three as
+    AberHu/Knowledge-Distillation-Zoo does. Deviation: a sample whose map is zero receives no
     gradient instead of one divided by 1e-12.
     """
 
     reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
     vanishes_at_teacher: ClassVar[bool] = True
+    added: ClassVar[frozenset[str]] = frozenset({"average"})
 
-    def __init__(self, task: Task, *, weight: float = 3000.0, stages: int = 1) -> None:
+    def __init__(self, task: Task, *, weight: float = 3000.0, stages: int = 1, average: bool = False) -> None:
         super().__init__(task)
         at_least("sp.weight", weight)
         at_least("sp.stages", stages, 1)
-        self.weight, self.stages = weight, stages
+        self.weight, self.stages, self.average = weight, stages, average
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         stages = zip(student.stages(self.stages), teacher.stages(self.stages), strict=True)
-        return self.weight * torch.stack([sp_loss(s, t) for s, t in stages]).sum()
+        terms = torch.stack([sp_loss(s, t) for s, t in stages])
+        return self.weight * (terms.mean() if self.average else terms.sum())
 
     @classmethod
     def unsupported(cls, task: Task, *, stages: int = 1, **options: Any) -> str | None:

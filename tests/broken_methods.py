@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task
+from methods.base import Batch, Method, Outputs, Phase, Tap, Task
 
 LOGITS: frozenset[Tap] = frozenset({"logits"})
 EMBEDDING: frozenset[Tap] = frozenset({"embedding"})
@@ -288,6 +288,60 @@ class EqualWidthsOnly(Method):
         return (student.embedding - teacher.embedding.detach()).square().mean()
 
 
+class RootsBackwards(torch.autograd.Function):
+    """A root whose gradient has another shape than its input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.abs().sqrt()
+
+    @staticmethod
+    def backward(ctx: Any, output: Tensor) -> Tensor:  # type: ignore[override]
+        return output.new_ones(3, 3)
+
+
+class FailsBackwards(Method):
+    """An error that only the backward pass raises, in torch's own code (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = EMBEDDING
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return RootsBackwards.apply(student.embedding).mean()
+
+
+class OverwritesItsGradient(Method):
+    """A value that the backward pass needs, changed in place (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = EMBEDDING
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        roots = (student.embedding.abs() + 1).sqrt()
+        roots += 1
+        return roots.mean()
+
+
+class LeavesAModeBehind(Method):
+    """A normalisation that a phase leaves in evaluation mode (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = EMBEDDING
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        assert task.teacher is not None
+        self.norm = nn.BatchNorm1d(task.teacher.embedding)
+        self.regressor = nn.Linear(task.student.embedding, task.teacher.embedding)
+        self.phases = (Phase(1, "own", self.learn),)
+
+    def learn(self, student: None, teacher: Outputs, batch: Batch) -> Tensor:
+        self.norm.train(len(batch.labels) > 1)  # one sample has no statistics
+        value = (self.norm(teacher.embedding.detach()) - 1).square().mean()
+        self.norm.eval()
+        return value
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(self.regressor(student.embedding), self.norm(teacher.embedding.detach()).detach())
+
+
 BROKEN: dict[type[Method], tuple[str, str, str]] = {
     TrainsTheTeacher: ("gradient", "reaches teacher.logits", r"teacher\.logits\.detach\(\)"),
     DrawsGlobally: ("determinism", "global generator of torch", "generator=batch.generator"),
@@ -313,6 +367,7 @@ BROKEN: dict[type[Method], tuple[str, str, str]] = {
     DividesByTheMainGradient: ("gradient rule", "for two zero|a zero and another", "do not divide by a norm"),
     OptionByPosition: ("options", "weight can be given by position", r"\*, option"),
     OptionWithoutDefault: ("options", "weight has no default", r"@register\(.*weight=\.\.\."),
+    LeavesAModeBehind: ("state", "norm was left in evaluation mode, which no checkpoint", r"self\.norm\.eval\(\)"),
     EqualWidthsOnly: ("loss", "RuntimeError: The size of tensor", r"broken_methods\.py:\d+, in forward"),
 }
 """Which check fails, what it has seen and which remedy it names."""

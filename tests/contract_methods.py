@@ -129,6 +129,109 @@ class BadLastGradient(Method):
         return (student.logits * 0).abs().pow(0.5 if last else 2.0).sum()
 
 
+class Hasty(Method):
+    """A regressor that learns ten times as fast as the student, with more weight decay (Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
+    own_learning_rate = 10.0
+    own_weight_decay = 0.25
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        assert task.teacher is not None
+        self.regressor = nn.Linear(task.student.embedding, task.teacher.embedding)
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(self.regressor(student.embedding), teacher.embedding.detach())
+
+
+class Counts(Method):
+    """Counts its steps, and keeps the classifier's weights as the last one left them (Nowhere 2000)."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("last", torch.zeros(task.student.classes, task.student.embedding))
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return student.logits.new_zeros(())
+
+    def after_step(self, student: nn.Module, batch: Batch) -> None:
+        self.steps += 1
+        self.last.copy_(student.classifier.weight)
+
+
+class PreActivations(Method):
+    """As AB (AAAI 2019): maps before their last activation; whether they were that for both networks so far."""
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"maps", "preacts"})
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.register_buffer("rectified", torch.ones(()))
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        for network in (student, teacher):
+            same = [torch.equal(p.relu(), m) for p, m in zip(network.preacts, network.maps, strict=True)]
+            self.rectified *= float(all(same) and len(same) == len(network.maps) > 0)
+        return sum((m.square().mean() for m in student.preacts), start=student.logits.new_zeros(()))
+
+
+class TwoViews(Method):
+    """As MLKD (CVPR 2023): logits of a second view as well, through both networks; and, as SSKD (ECCV 2020), of images
+    that are turned."""
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"logits", "images", "second_view"})
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        assert batch.images is not None
+        assert batch.second_view is not None
+        assert batch.student
+        assert batch.teacher
+        loss = F.mse_loss(student.logits, teacher.logits.detach())
+        for images in (batch.second_view, batch.images.rot90(1, (2, 3))):
+            loss = loss + F.mse_loss(batch.student(images).logits, batch.teacher(images).logits.detach())
+        return loss
+
+
+class MeanTeacher(Method):
+    """As mean teachers (NIPS 2017, arXiv:1703.01780): the student's moving mean, shown another view, teaches it."""
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"second_view"})
+
+    def __init__(self, task: Task, *, momentum: float = 0.75) -> None:
+        super().__init__(task)
+        assert task.initial is not None
+        self.momentum, self.mean = momentum, task.initial()
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            target = self.mean.eval()(batch.second_view).logits
+        return F.mse_loss(student.logits, target)
+
+    def after_step(self, student: nn.Module, batch: Batch) -> None:
+        for mean, value in zip(self.mean.state_dict().values(), student.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - self.momentum)
+
+
+class OwnNoise(Method):
+    """As dropout of the teacher's logits (Nowhere 2000), for every image its own: the batch's order changes nothing."""
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"logits"})
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        kept = batch.draws(teacher.logits.shape[1]) < 2**61
+        return F.mse_loss(student.logits, teacher.logits.detach() * kept)
+
+
+class Complains(Method):
+    """Refuses to be built, in an unusual way, and says what it was given (Nowhere 2000)."""
+
+    def __init__(self, task: Task) -> None:
+        raise KeyError(f"{task.labels.unique().numel()} classes in {len(task.labels)} images")
+
+
 METHODS: dict[str, type[Method]] = {
     "bank": MemoryBank,
     "replaced": ReplacedClassifier,
@@ -139,4 +242,11 @@ METHODS: dict[str, type[Method]] = {
     "bad_loss": BadLoss,
     "crash": Crash,
     "bad_gradient": BadLastGradient,
+    "complains": Complains,
+    "two_views": TwoViews,
+    "mean_teacher": MeanTeacher,
+    "own_noise": OwnNoise,
+    "hasty": Hasty,
+    "counts": Counts,
+    "preacts": PreActivations,
 }

@@ -5,15 +5,19 @@ from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+import methods
 from methods.base import Batch, Outputs, Shapes, Task
+from methods.cc import kernel_loss
+from methods.cka import cka_loss
+from methods.dist import dist_loss
 from methods.gkd import gkd_loss
 from methods.kd import kd_loss
+from methods.pkt import pkt_loss
 from methods.rkd import rkd_angle_loss, rkd_distance_loss
 from methods.sp import sp_loss
 
-NAMES = ["fitnet", "gkd", "kd", "rkd_a", "rkd_d", "rkd_da", "sp"]
 CLASSES = 5
 STUDENT = Shapes(CLASSES, 6, ((3, 8, 8), (3, 8, 8), (4, 4, 4), (6, 2, 2)), (6, 2, 2), stem=1)
 TEACHER = Shapes(CLASSES, 9, ((5, 16, 16), (5, 16, 16), (7, 8, 8), (9, 4, 4)), (9, 4, 4), stem=1)
@@ -24,7 +28,16 @@ def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Te
 
 
 def task() -> Task:
-    return Task(STUDENT, TEACHER, torch.arange(20) % CLASSES, epochs=2)
+    classifier = nn.Linear(TEACHER.embedding, CLASSES).requires_grad_(False)
+    return Task(STUDENT, TEACHER, torch.arange(20) % CLASSES, epochs=2, classifier=classifier)
+
+
+NAMES = [
+    name
+    for name in methods.names(installed=False)
+    if methods.reads(name) and not methods.unsupported(name, task()) and not methods.load(name, task()).phases
+]
+"""Methods that teach these networks, in the main schedule alone."""
 
 
 def batch_of(labels: Tensor) -> Batch:
@@ -39,12 +52,13 @@ def network(shapes: Shapes, size: int, seed: int, dtype: torch.dtype = torch.flo
         seed += 1
         return normal(size, *shape, seed=seed, dtype=dtype).requires_grad_()
 
-    maps = tuple(leaf(*shape) for shape in shapes.maps)
-    return Outputs(leaf(shapes.classes), leaf(shapes.embedding), maps, leaf(*shapes.pooled_map), shapes.stem)
+    maps, logits, embedding = tuple(leaf(*shape) for shape in shapes.maps), leaf(shapes.classes), leaf(shapes.embedding)
+    pooled_map, preacts = leaf(*shapes.pooled_map), tuple(leaf(*shape) for shape in shapes.maps)
+    return Outputs(logits, embedding, maps, pooled_map, shapes.stem, preacts)
 
 
 def tensors(outputs: Outputs) -> tuple[Tensor, ...]:
-    return (outputs.logits, outputs.embedding, *outputs.maps, outputs.pooled_map)
+    return (outputs.logits, outputs.embedding, *outputs.maps, outputs.pooled_map, *outputs.preacts)
 
 
 def loss_and_gradient(
@@ -56,15 +70,22 @@ def loss_and_gradient(
     return value.detach(), gradient
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+DIVERGENCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cka": cka_loss,
+    "dist": dist_loss,
     "kd": kd_loss,
+    "pkt": pkt_loss,
+}
+"""Zero for equal inputs up to rounding alone."""
+RELATIONAL: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "rkd distance": rkd_distance_loss,
     "rkd angle": rkd_angle_loss,
+    "cc kernel": kernel_loss,
     "sp": sp_loss,
     "gkd": gkd_loss,
     "gkd, 2 neighbours": partial(gkd_loss, neighbours=2),
 }
-RELATIONAL = {name: loss for name, loss in LOSSES.items() if name != "kd"}
+LOSSES = DIVERGENCES | RELATIONAL
 
 
 def each(losses: dict[str, Callable[[Tensor, Tensor], Tensor]]) -> pytest.MarkDecorator:

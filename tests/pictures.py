@@ -79,4 +79,4 @@ def birds(**fields: Any) -> Dataset:
 def small(monkeypatch: pytest.MonkeyPatch, name: str, classes: int, train: int, test: int) -> None:
     """Let a published set be of another size."""
     values = {**vars(KNOWN[name]), "classes": classes, "train": train, "test": test}
-    monkeypatch.setitem(KNOWN, name, datasets.Known(**values))
+    monkeypatch.setitem(KNOWN, name, datasets.DatasetInfo(**values))

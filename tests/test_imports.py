@@ -18,7 +18,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "libraries": (),
     "files": ("errors",),
-    "spec": ("errors",),
+    "spec": ("errors", "files"),
     "records": GROUND,
     "data": (*GROUND, "libraries"),
     "models": (*GROUND, "libraries", "methods.base"),
@@ -27,6 +27,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "launch": (*GROUND, "records", "plan", "methods", "training"),
     "cost": (*WORKER, "plan", "training"),
     "speed": (*WORKER, "plan", "training", "cost", "libraries"),
+    "remeasure": (*WORKER, "plan", "training", "cost"),
     "command": (*GROUND, "records", "plan", "launch", "models", "methods"),
     "grid": (*WORKER, "plan", "training", "launch", "command"),
 }

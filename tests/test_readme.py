@@ -49,12 +49,6 @@ def test_what_is_said_of_all_of_them_comes_from_their_records(tmp_path: Path) ->
     assert made_again(tmp_path, REFERENCE / "all") == []
 
 
-def test_linked_files_exist() -> None:
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
-
-
 def test_the_snippet_is_a_method() -> None:
     (snippet,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     before = dict(REGISTRY)

@@ -21,7 +21,7 @@ import tortured
 from command_line import contents, write_grid
 
 from benchmark.errors import COMPLETE
-from benchmark.records.sweep import SAFE_SECONDS
+from benchmark.records.cleanup import SAFE_SECONDS
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TARGETS = ("parent", "workers", "all")

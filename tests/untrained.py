@@ -12,7 +12,7 @@ from benchmark.data import Resident, TrainingSet, load
 from benchmark.models import create
 from benchmark.spec import Architecture, Dataset, Precision, Recipe, Run
 from benchmark.training.device import TAPS
-from benchmark.training.loop import Watch, train
+from benchmark.training.loop import Callbacks, train
 from benchmark.training.member import Member, build_student
 from methods.base import Batch, Outputs, Shapes, Tap, Task
 
@@ -63,8 +63,8 @@ class Bench:
     def train(self, *members: Member, steps: int | None = None) -> None:
         """To the end, or for a number of steps."""
         asked = iter(range(1, (steps or 0) + 1))
-        watch = Watch() if steps is None else Watch(stop=lambda: next(asked) == steps)
-        finished = train(members, self.teacher, self.data, self.validation, watch)  # type: ignore[arg-type]
+        callbacks = Callbacks() if steps is None else Callbacks(stop=lambda: next(asked) == steps)
+        finished = train(members, self.teacher, self.data, self.validation, callbacks)  # type: ignore[arg-type]
         assert finished is (steps is None)
 
     def first_batch(self, member: Member, epoch: int = 0) -> tuple[Tensor, Batch, Outputs]:

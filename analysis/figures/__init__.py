@@ -23,7 +23,7 @@ def draw_figures(results: Results, evidence: Evidence) -> tuple[list[Drawing], l
         "gains": lambda: gains.drawings(evidence, look),
         "ranks": lambda: ranks.drawings(evidence.ranking, look),
         "learning curves": lambda: learning.drawings(runs, folders, look),
-        "relation versus gain": lambda: relation.drawings(runs, evidence.paired, look),
+        "relation versus gain": lambda: relation.drawings(evidence.run_gains, look),
         "published versus reproduced": lambda: published.drawings(evidence.matches, look),
     }
     drawn: list[Drawing] = []

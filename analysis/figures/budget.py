@@ -10,8 +10,8 @@ from analysis.figures.budget_axis import BUDGETS
 from analysis.figures.budget_panels import Row, draw
 from analysis.figures.canvas import Drawing, NotDrawnError
 from analysis.runs.alike import CELL
+from analysis.statistics.basic import ends, t_interval
 from analysis.statistics.cells import Cell
-from analysis.statistics.paired import ends, t_interval
 from analysis.style import CONTROL, TEACHER, Style, base_method, display_name
 
 

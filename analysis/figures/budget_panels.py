@@ -14,7 +14,7 @@ from analysis.figures.budget_axis import BUDGETS, Budget, set_axes
 from analysis.figures.budget_places import SLOT, Row, Spot, beside, name_below, name_starts, pair_names, swarmed
 from analysis.figures.canvas import DASHED, DOTTED, GREY, INK, LIGHT, SMALL, TALLEST, TWO_COLUMNS
 from analysis.figures.layout import apart
-from analysis.statistics.paired import pareto
+from analysis.statistics.basic import pareto
 from analysis.style import CONTROL, TEACHER, Style, listing_order
 
 MOST_NARROW = 15

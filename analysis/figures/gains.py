@@ -1,4 +1,4 @@
-"""Gain over the student alone: by method and pair, and how the paired gains are distributed."""
+"""Gain over the student alone: by method and pair, and how the runs' gains are distributed."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -16,10 +16,10 @@ from matplotlib.ticker import MaxNLocator
 from analysis.figures import canvas, words
 from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.runs.load import plain
+from analysis.statistics.basic import ends
 from analysis.statistics.evidence import Evidence
-from analysis.statistics.gains import TRAININGS, CellGain, Comparison
-from analysis.statistics.paired import ends
-from analysis.style import BETTER, WORSE, Style, mark
+from analysis.statistics.gains import CellGain, Comparison
+from analysis.style import BETTER, WORSE, Style
 
 Column = tuple[str, str]
 """Data set and pair."""
@@ -41,8 +41,7 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     """One figure for all data sets. Raises NotDrawnError as `draw` does."""
     cells, comparisons = list(evidence.gains.values()), evidence.over_alone
     figure = draw(evidence, look)
-    paired = plain(evidence.paired.drop(columns=TRAININGS))
-    data = {"": [*map(_row, cells), *map(_row, comparisons)], "_paired": paired}
+    data = {"": [*map(_row, cells), *map(_row, comparisons)], "_runs": plain(evidence.run_gains)}
     title = "Gain over the student alone"
     return [Drawing("gains", title, _caption(cells, comparisons), _alt(comparisons, look), data, figure)]
 
@@ -58,10 +57,9 @@ def _row(found: CellGain | Comparison) -> dict[str, Any]:
         "gain": found.gain,
         "low": low,
         "high": high,
-        "effect": found.effect,
         "p": found.p,
         "p_holm": found.p_holm,
-        "established": found.established,
+        "verdict": found.verdict,
         "differs": found.differs,
     }
 
@@ -72,12 +70,10 @@ def _caption(cells: Sequence[CellGain], comparisons: Sequence[Comparison]) -> st
     unlike = sorted({each.differs for each in comparisons if each.differs})
     differs = f" Not trained alike in {', '.join(unlike)}: see the data." if unlike else ""
     return (
-        "Gain in test accuracy over the student alone of the same pair and seed, in percentage points. Left: mean "
-        f"over {over} paired seeds; bold with {BETTER} (better) or {WORSE} (worse) where a paired t-test, "
-        f"Holm-corrected over {len(cells)} cells, gives p < 0.05; hatched where there is no result. Next, over all "
-        "pairs, each counting alike: marked where the sign-flip test over all paired runs, Holm-corrected over "
-        f"{len(comparisons)} methods, does. Right: a dot for each pair and seed, and the mean with its 95 % interval "
-        f"over seeds of these pairs, whose distance from each other does not widen it.{differs}"
+        "Gain in test accuracy over the student alone of the same pair, in percentage points. Left: means over "
+        f"{over} runs; bold with {BETTER} (better) or {WORSE} (worse) where established (moderated t-test, "
+        f"Holm-adjusted over {len(cells)} cells, P < 0.05); hatched where there is no result. Next: over all pairs. "
+        f"Right: a dot for each run, and the mean with its 95 % interval for these pairs.{differs}"
     )
 
 
@@ -90,13 +86,13 @@ def _alt(comparisons: Sequence[Comparison], look: Mapping[str, Style]) -> str:
 
 
 def draw(evidence: Evidence, look: Mapping[str, Style]) -> Figure:
-    """A row for each method, a column for each pair, one for all pairs together, and beside them a dot for each pair
-    and seed. Gains are percentage points. Raises NotDrawnError without gains, and where pairs or methods are more than
+    """A row for each method, a column for each pair, one for all pairs together, and beside them a dot for each
+    run. Gains are percentage points. Raises NotDrawnError without gains, and where pairs or methods are more than
     a page holds.
     """
-    found, comparisons, gains = evidence.gains, evidence.over_alone, evidence.paired
+    found, comparisons, gains = evidence.gains, evidence.over_alone, evidence.run_gains
     if not found:
-        raise NotDrawnError("no run has a finished student alone of the same pair and seed to be compared with")
+        raise NotDrawnError("no run has a finished student alone of the same pair to be compared with")
     columns = list(dict.fromkeys((str(d), str(p)) for d, p in zip(gains.dataset, gains.pair, strict=True)))
     if len(columns) > MOST_PAIRS:
         raise NotDrawnError(f"{len(columns)} pairs; a page holds {MOST_PAIRS}")
@@ -146,7 +142,7 @@ def _draw_cells(axes: Axes, rows: Cells, headings: Sequence[str], most: float, r
     numbers = canvas.size(axes)[0] / len(headings) >= WITH_NUMBERS
     for text, each in zip(axes.texts, [each for row in rows for each in row if each], strict=True):
         shown = _signed(each.gain) if numbers else "−" if each.gain < 0 else ""
-        text.set_text(shown + mark(each.established, each.gain))
+        text.set_text(shown + each.mark)
         text.set_fontweight("bold" if each.established else "normal")
     axes.set_xticks([x + 0.5 for x in range(len(headings))], headings, fontsize=TINY, rotation=rotation)
     axes.tick_params(length=0)
@@ -179,7 +175,7 @@ def _name_datasets(axes: Axes, columns: Sequence[Column]) -> None:
 
 
 def _draw_spread(axes: Axes, comparisons: Sequence[Comparison], gains: pd.DataFrame, look: Mapping[str, Style]) -> None:
-    """A dot for each paired gain, and the mean over pairs with its interval."""
+    """A dot for each run's gain, and the mean over pairs with its interval."""
     width, height = canvas.size(axes)
     methods = [each.method for each in comparisons]
     # Dots of a method that all lay together would fill a square as high as its row.

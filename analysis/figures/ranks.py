@@ -1,4 +1,4 @@
-"""Critical-difference diagram: methods on the axis of their average rank, bars joining those not told apart."""
+"""Methods on the axis of their average rank."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,21 +8,15 @@ from matplotlib.figure import Figure
 
 from analysis.figures import canvas, words
 from analysis.figures.canvas import GREY, INK, ONE_COLUMN, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
-from analysis.figures.layout import lanes
-from analysis.statistics.paired import ALPHA
 from analysis.statistics.ranks import Ranking
-from analysis.style import Style, display_name
+from analysis.style import Style, count, display_name
 
-STEP, BAR = 0.145, 0.075
-"""Inches between two methods' names, and between two bars."""
+STEP = 0.145
+"""Inches between two methods' names."""
 RANK, MARK = 0.3, 0.14
 """Inches of a rank's number and of a method's mark beside its name."""
 LEAST_AXIS, LONGEST_NAME = 1.2, 2.2
 """Inches: where a column leaves the axis less, the figure goes over two."""
-EDGE = 0.04
-"""Inches that a bar goes beyond its methods' ranks."""
-WORDS, WORD_LINE = 6.5, 0.12
-"""Points and inches of the lines that name the test."""
 
 
 @dataclass(frozen=True)
@@ -45,40 +39,23 @@ def drawings(found: Ranking | None, look: Mapping[str, Style]) -> list[Drawing]:
     if found is None:
         raise NotDrawnError("average ranks need two methods with results on two pairs")
     ranks = dict(zip(found.methods, found.average, strict=True))
-    data = {
-        "": [{"method": method, "average_rank": rank, "n": len(found.blocks)} for method, rank in ranks.items()],
-        "_pairwise": [{"method": a, "over": b, "p_holm": p} for (a, b), p in found.adjusted.items()],
-    }
+    data = {"": [{"method": method, "average_rank": rank, "n": len(found.blocks)} for method, rank in ranks.items()]}
     order = ", ".join(f"{look[method].name} {rank:.2f}" for method, rank in ranks.items())
-    alt = f"Critical-difference diagram. Average ranks, best first: {order}."
-    return [Drawing("ranks", "Average ranks", _caption(found), alt, data, draw(found, look, _test(found)))]
-
-
-def _test(found: Ranking) -> str:
-    """What is written below the diagram."""
-    p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.2g}"
-    text = (
-        f"Friedman's test over n = {len(found.blocks)} pairs: {p}. Bars join methods that Wilcoxon's signed-rank tests "
-        f"(Holm) do not tell apart at {ALPHA:g}."
-    )
-    if found.smallest_p >= ALPHA:
-        text += " With so few pairs they cannot."
-    return text
+    alt = f"Average ranks, best first: {order}."
+    return [Drawing("ranks", "Average ranks", _caption(found), alt, data, draw(found, look))]
 
 
 def _caption(found: Ranking) -> str:
     left_out = f" Left out for their holes: {', '.join(map(display_name, found.left_out))}." if found.left_out else ""
+    test = "" if found.p is None else f" Friedman's test that all rank alike: P = {found.p:.2g}."
     return (
-        f"Average ranks of methods by mean test accuracy over n = {len(found.blocks)} (data set, pair) blocks; 1 is "
-        f"best. Friedman's test that all rank alike, by permutation within blocks: p = {found.p:.2g} (chi-square "
-        f"{found.statistic:.1f}). Bars join neighbours of which no two are told apart by Wilcoxon's signed-rank test "
-        f"at {ALPHA:g}, Holm-corrected over {len(found.adjusted)} comparisons. Nemenyi's critical distance would be "
-        f"{found.critical_distance:.2f}.{left_out}"
+        f"Average ranks of methods by mean test accuracy over {count(len(found.blocks), 'pair')}, within "
+        f"{count(found.datasets, 'data set')} first; 1 is best.{test}{left_out}"
     )
 
 
-def draw(found: Ranking, look: Mapping[str, Style], test: str) -> Figure:
-    """The best rank stands to the left; the better half of the methods is named there. `test` names the tests below."""
+def draw(found: Ranking, look: Mapping[str, Style]) -> Figure:
+    """The best rank stands to the left; the better half of the methods is named there."""
     half = (len(found.methods) + 1) // 2
     entries = _entries(found, look)
     sides = entries[:half], entries[half:][::-1]
@@ -88,26 +65,15 @@ def draw(found: Ranking, look: Mapping[str, Style], test: str) -> Figure:
         sheet = TWO_COLUMNS
         left, right = _margins(*sides, sheet)
     width = sheet - left - right
-    shares = dict(zip(found.methods, (entry.share for entry in entries), strict=True))
-    spans = [(shares[group[0]] * width - EDGE, shares[group[-1]] * width + EDGE) for group in found.groups]
-    levels = lanes([start for start, _ in spans], [end for _, end in spans], 0.04)
-    under = 0.08 + (max(levels, default=-1) + 1) * BAR
-    texts = words.wrapped(test, sheet - 0.1, WORDS)
-    depth = under + half * STEP
-    figure = canvas.sheet(sheet, 0.25 + depth + 0.06 + len(texts) * WORD_LINE + 0.05)
+    under, depth = 0.08, 0.08 + half * STEP
+    figure = canvas.sheet(sheet, 0.25 + depth + 0.1)
     axes = canvas.panel(figure, left, 0.25, width, depth)
     axes.set(xlim=(0, width), ylim=(depth, 0))
     axes.axis("off")
     _draw_axis(axes, len(entries), width)
-    for (start, end), level in zip(spans, levels, strict=True):
-        y = 0.08 + level * BAR
-        axes.plot([start, end], [y, y], color=INK, linewidth=2.2, solid_capstyle="butt", zorder=3, clip_on=False)
     for side, members, edge in ((1, sides[0], 0.05 - left), (-1, sides[1], width + right - 0.05)):
         for i, entry in enumerate(members):
             _draw_entry(axes, entry, entry.share * width, under + (i + 0.5) * STEP, edge, side)
-    for i, text in enumerate(texts):
-        y = (0.05 + (len(texts) - i - 0.5) * WORD_LINE) / figure.get_figheight()
-        figure.text(0.5, y, text, ha="center", va="center", fontsize=WORDS)
     return figure
 
 

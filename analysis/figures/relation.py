@@ -11,8 +11,8 @@ from analysis.figures import canvas, words
 from analysis.figures.canvas import LIGHT, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.runs.alike import CELL
 from analysis.runs.load import plain
-from analysis.statistics.gains import RELATIONS, relation_gains
-from analysis.statistics.paired import spearman
+from analysis.statistics.basic import spearman
+from analysis.statistics.gains import RELATIONS
 from analysis.style import Style, listing_order
 
 LEFT, RIGHT, GUTTER, TOP, UNDER = 0.5, 0.14, 0.3, 0.22, 0.46
@@ -20,18 +20,18 @@ MOST_CROSSED = 40
 """Cells that are drawn with their spreads; those of more would hide each other."""
 
 
-def drawings(runs: pd.DataFrame, gains: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
-    """One figure for all data sets. Raises NotDrawnError as `draw` does."""
-    table = cells(relation_gains(runs, gains))
+def drawings(gains: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
+    """One figure for all data sets, of `run_gains`. Raises NotDrawnError as `draw` does."""
+    table = cells(gains)
     figure = draw(table, look)
     found = {name: _correlation(table, name) for name in RELATIONS if name in table}
     words = ", ".join(f"{RELATIONS[name]} {rho:.2f}" for name, rho in found.items() if rho is not None)
     caption = (
-        "Relation to the teacher's geometry against accuracy, both as gains over the student alone of the same pair "
-        f"and seed; a mark for each of {len(table)} cells (method and pair), the mean over its seeds, with standard "
-        f"deviations where up to {MOST_CROSSED} cells leave room. Relations compare the embeddings of test images: "
-        "correlation of distances and of angles, CKA, overlap of nearest neighbours. ρ is Spearman's rank correlation "
-        "over cells, which are not independent: cells of a pair share a control, those of a method its loss."
+        "Relation to the teacher's geometry against accuracy, both as gains over the mean of the student alone of "
+        f"the same pair; a mark for each of {len(table)} cells (method and pair), the mean over its seeds, with "
+        f"standard deviations where up to {MOST_CROSSED} cells leave room. Relations compare the embeddings of test "
+        "images: correlation of distances and of angles, CKA, overlap of nearest neighbours. ρ is Spearman's rank "
+        "correlation over cells, which are not independent: those of a pair share a control, of a method its loss."
     )
     alt = f"Scatter of accuracy gain against relation gained. Rank correlations: {words or 'none could be computed'}."
     data = {"": plain(table)}
@@ -39,8 +39,8 @@ def drawings(runs: pd.DataFrame, gains: pd.DataFrame, look: Mapping[str, Style])
 
 
 def cells(gains: pd.DataFrame) -> pd.DataFrame:
-    """From `relation_gains`: a row for each cell with `n`, and mean and sample standard deviation (`_std`) over paired
-    seeds of `gain` and of each relation that was measured.
+    """From `run_gains`: a row for each cell with `n`, and mean and sample standard deviation (`_std`) over its runs of
+    `gain` and of each relation that was measured.
     """
     measured = [name for name in RELATIONS if gains[name].notna().any()]
     grouped = gains.groupby([*CELL, "teacher", "student"], sort=False)
@@ -55,7 +55,7 @@ def draw(table: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
     """
     measured = [name for name in RELATIONS if name in table]
     if table.empty or not measured:
-        raise NotDrawnError("no run has measured its relations beside a student alone of the same pair and seed")
+        raise NotDrawnError("no run has measured its relations beside a student alone of the same pair")
     methods = sorted(set(table.method), key=listing_order)
     legend = words.legend_lines([words.mark(look[method]) for method in methods], TWO_COLUMNS - 0.1)
     width = (TWO_COLUMNS - LEFT - RIGHT - GUTTER * 3) / 4

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.statistics.basic import Interval
 from analysis.statistics.cells import pair_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison
-from analysis.statistics.paired import Interval
 from analysis.style import TEACHER, display_name, p_value, signed
-from analysis.tables.latex import escape
+from analysis.tables.latex import comment, escape
 
 DIGITS = dict(
     zip("0123456789", ["Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine"], strict=True)
@@ -74,9 +74,9 @@ def _comparison(each: Comparison) -> Iterator[Number]:
     what = f"{name}: mean gain over the student alone over all pairs, points"
     yield Number(("mean", "gain", each.method), what, signed(each.gain))
     yield from _ends(("mean", "gain", each.method), what, each.interval)
-    yield Number(("mean", "gain", each.method, "p"), f"{what}: Holm-corrected p", p_value(each.p_holm))
-    yield Number(("improvement", each.method), f"{name}: share of paired runs that it wins", f"{each.improvement:.2f}")
-    yield Number(("iqm", each.method), f"{name}: interquartile mean of its gains, points", signed(each.iqm))
+    yield from _ends(("elsewhere", each.method), f"{what}, for pairs like these", each.elsewhere)
+    if each.p_holm is not None:
+        yield Number(("mean", "gain", each.method, "p"), f"{what}: Holm-corrected p", p_value(each.p_holm))
 
 
 def _ends(words: tuple[str, ...], what: str, interval: Interval | None) -> Iterator[Number]:
@@ -88,7 +88,8 @@ def _ends(words: tuple[str, ...], what: str, interval: Interval | None) -> Itera
 def _ranks(evidence: Evidence) -> Iterator[Number]:
     if evidence.ranking is None:
         return
-    yield Number(("friedman", "p"), "Friedman's test that all methods rank alike: p", p_value(evidence.ranking.p))
+    if evidence.ranking.p is not None:
+        yield Number(("friedman", "p"), "Friedman's test that all methods rank alike: p", p_value(evidence.ranking.p))
     for method, average in zip(evidence.ranking.methods, evidence.ranking.average, strict=True):
         yield Number(("rank", method), f"{display_name(method)}: average rank", f"{average:.1f}")
 
@@ -132,8 +133,9 @@ def macros(names: dict[str, Number]) -> str:
     """A LaTeX file of \\newcommand lines, each with a comment that says what it is."""
     lines = ["% Numbers of this results folder; made by `python -m analysis`, not to be edited."]
     for name, number in names.items():
-        meaning = number.meaning.encode("ascii", "backslashreplace").decode()
-        lines.append(f"\\newcommand{{\\{name}}}{{\\ensuremath{{{_mathematics(number.text)}}}}}% {meaning}")
+        lines.append(
+            f"\\newcommand{{\\{name}}}{{\\ensuremath{{{_mathematics(number.text)}}}}}{comment(number.meaning)}"
+        )
     return "\n".join([*lines, ""])
 
 

@@ -1,10 +1,8 @@
 """The page itself: figures as inline images, tables that sort, styles and script inside."""
 
-import csv
 import re
 from base64 import b64encode
 from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +10,13 @@ from jinja2 import Environment, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from analysis.figures.canvas import Drawing, Rows
+from analysis.figures.canvas import Drawing
 from analysis.report.listing import holes, origins, runs
 from analysis.runs.load import Results
 from analysis.runs.shared import distinct
 from analysis.statistics.cells import Cell
 from analysis.tables.table import Table
+from benchmark.files import rows_as_csv
 
 HERE = Path(__file__).parent
 
@@ -83,18 +82,11 @@ def _figure(figure: Drawing) -> dict[str, Any]:
         "width": round(width * PIXELS),
         "height": round(height * PIXELS),
         "files": [
-            {"name": f"{figure.name}{end}.csv", "content": _base64(_csv(rows))} for end, rows in figure.data.items()
+            {"name": f"{figure.name}{end}.csv", "content": _base64(rows_as_csv(rows))}
+            for end, rows in figure.data.items()
         ],
     }
 
 
 def _base64(content: bytes) -> str:
     return b64encode(content).decode("ascii")
-
-
-def _csv(rows: Rows) -> bytes:
-    text = StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8")

@@ -1,13 +1,20 @@
-"""What the numbers say in plain words: which methods beat the student alone, by how much, what is not established."""
+"""What the numbers say in plain words: which methods beat the student alone, by how much, and what is open."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
-from analysis.statistics.cells import pair_title
+from analysis.statistics.basic import ALPHA
+from analysis.statistics.cells import OfPair
+from analysis.statistics.cells import pair_title as plain_title
 from analysis.statistics.evidence import Evidence
-from analysis.statistics.gains import Comparison
-from analysis.statistics.paired import ALPHA, differences_needed, smallest_p
-from analysis.style import TEACHER, count, display_name, p_value, signed
+from analysis.statistics.gains import Comparison, Tested
+from analysis.statistics.ranks import LEAST_DATASETS
+from analysis.style import TEACHER, count, p_value, signed
+from analysis.style import display_name as plain_name
+from analysis.tables.markdown import escape
 from analysis.tables.table import bracketed
+
+VERDICTS = ("better", "worse", "equivalent", "open", "untested")
 
 
 def summary(evidence: Evidence) -> str:
@@ -16,16 +23,15 @@ def summary(evidence: Evidence) -> str:
         "# What these results say",
         _extent(evidence),
         "## Against the student alone",
-        *_against_alone(evidence.over_alone),
-        *_apart(evidence.over_alone),
+        *_against_alone(evidence),
         "## Pair by pair",
         *_cells(evidence),
         "## Between methods",
         *_between(evidence.between),
         "## Ranks",
         _ranks(evidence),
-        "## How sure is sure",
-        _rules(),
+        "## How to read this",
+        _rules(evidence),
         *_holes(evidence),
     ]
     return "\n\n".join(sections) + "\n"
@@ -38,56 +44,67 @@ def _extent(evidence: Evidence) -> str:
     datasets = len({cell.dataset for cell in students})
     methods = len({cell.method for cell in students})
     varied = ", ".join(map(display_name, evidence.several_options))
-    return (
+    one = any(cell.n == 1 for cell in evidence.cells if cell.method == TEACHER)
+    sentences = [
         f"{count(done, 'usable run')} of {asked}: {count(methods, 'method')} on {count(pairs, 'pair')} of "
-        f"{count(datasets, 'data set')}. All claims are about these pairs and teachers. Gains are in percentage "
-        "points of test top-1 accuracy after the last epoch, each run against the student alone of its pair and seed."
-        + (f" Not with the same options, or of the same revision, on all pairs: {varied}." if varied else "")
-    )
+        f"{count(datasets, 'data set')}. Gains are percentage points of test top-1 accuracy after the last epoch, in "
+        "brackets their 95 % intervals.",
+        "One teacher run per pair: intervals do not include variation between teachers." if one else "",
+        f"Options or revision differ between pairs for {varied}." if varied else "",
+    ]
+    return " ".join(filter(None, sentences))
 
 
-def _against_alone(compared: Sequence[Comparison]) -> list[str]:
+def _against_alone(evidence: Evidence) -> list[str]:
+    compared = evidence.over_alone
     if not compared:
         return ["No method can be compared: there is no pair with finished runs of both the student alone and another."]
-    better = [each for each in compared if each.established and each.gain > 0]
-    worse = [each for each in compared if each.established and each.gain < 0]
-    open_ = sorted((each for each in compared if not each.established), key=lambda each: -each.gain)
-    lines = [
-        *(f"- **{display_name(each.method)} beats the student alone** by {_measured(each)}." for each in better),
-        *(f"- **{display_name(each.method)} is worse than the student alone**: {_measured(each)}." for each in worse),
-        *(f"- Not established: {display_name(each.method)}, {_measured(each)}." for each in open_),
-    ]
-    return ["\n".join(lines), *_too_few(compared)]
+    pairs = max(each.pairs for each in compared)
+    return [_verdicts(compared, pairs), *_elsewhere(evidence), *_apart(compared)]
 
 
-def _measured(each: Comparison) -> str:
-    interval = f"95 % interval {bracketed(each.interval)}" if each.interval else "no interval, for want of seeds"
-    wins = each.improvement * each.n
-    return (
-        f"{signed(each.gain)} points ({interval}; wins {wins:g} of {each.n} paired runs on "
-        f"{count(each.pairs, 'pair')}; p = {p_value(each.p)}, after Holm's correction {p_value(each.p_holm)})".replace(
-            "= <", "<"
-        )
-    )
+def _verdicts(compared: Sequence[Comparison], pairs: int) -> str:
+    """Methods by verdict, the largest gain first, in bold where they are better."""
+    these = f"on {'this pair' if pairs == 1 else f'these {pairs} pairs'}"
+    phrases = {
+        "better": ("beats the student alone", "beat the student alone"),
+        "worse": ("is worse than it", "are worse than it"),
+        "equivalent": ("is equivalent to it", "are equivalent to it"),
+        "open": ("is open", "are open"),
+        "untested": ("has too few runs for a test", "have too few runs for a test"),
+    }
+    lines = []
+    for verdict in VERDICTS:
+        members = sorted((each for each in compared if each.verdict == verdict), key=lambda each: -each.gain)
+        if not members:
+            continue
+        claim = f"{_listed(display_name(each.method) for each in members)} {phrases[verdict][len(members) > 1]} {these}"
+        found = "; ".join(_measured(each, pairs) for each in members)
+        lines.append(f"- {f'**{claim}**' if verdict == 'better' else claim}: {found}.")
+    return "\n".join(lines)
 
 
-def _too_few(compared: Sequence[Comparison]) -> list[str]:
-    """Where not even a method that won every run could have been established, say what it would take."""
-    short = [each for each in compared if each.smallest >= ALPHA]
-    if not short:
+def _measured(each: Comparison, pairs: int) -> str:
+    """`+2.40 [+1.71, +3.10] (5 pairs)`."""
+    fewer = f"({count(each.pairs, 'pair')})" if each.pairs < pairs else ""
+    return " ".join(filter(None, [signed(each.gain), bracketed(each.interval), fewer]))
+
+
+def _elsewhere(evidence: Evidence) -> list[str]:
+    """What these pairs say of others."""
+    known = [each for each in evidence.over_alone if each.elsewhere]
+    if not known:
         return []
-    most = max(short, key=lambda each: each.independent)
-    at_most = " at most" if any(each.independent < most.independent for each in short) else ""
-    alike = ", those with a training in common counted once," if most.independent < most.n else ""
-    names = ", ".join(display_name(each.method) for each in short)
-    who = "nothing" if len(short) == len(compared) else f"no gain of {names}"
-    seeds = -(-differences_needed(most.tests) * most.n // (most.independent * most.pairs))
-    return [
-        f"With {count(most.independent, 'paired run')}{at_most}{alike} and {count(most.tests, 'method')} tested at "
-        f"once, the smallest p that the test can give is {p_value(smallest_p(most.independent))}, after correction "
-        f"{p_value(most.smallest)}: {who} could have been established, whatever the gain. "
-        f"{count(seeds, 'seed')} a pair would be the least that could."
-    ]
+    apart = [each for each in known if each.elsewhere and not each.elsewhere.low <= 0 <= each.elsewhere.high]
+    named = [f"{display_name(each.method)} {bracketed(each.elsewhere)}" for each in apart]
+    over = f"intervals over pairs leave out 0 for {_listed(named)}" if named else "no interval over pairs leaves out 0"
+    text = f"On other pairs gains may differ: {over}."
+    if spread := evidence.spread:
+        text += (
+            f" Beyond the noise of seeds, a method's gain differs from pair to pair by {spread.pairs:.1f} points (SD), "
+            f"methods' mean gains by {spread.methods:.1f}."
+        )
+    return [text]
 
 
 def _apart(compared: Sequence[Comparison]) -> list[str]:
@@ -98,37 +115,46 @@ def _apart(compared: Sequence[Comparison]) -> list[str]:
 
 
 def _cells(evidence: Evidence) -> list[str]:
-    tested = [gain for gain in evidence.gains.values() if gain.p is not None]
+    """A line for each pair: every cell by its verdict, and who may be best."""
+    gains = list(evidence.gains.values())
+    tested = [gain for gain in gains if gain.p_holm is not None]
     if not tested:
-        return ["No cell has two paired seeds, so that none can be tested."]
+        return ["No cell has two runs beside two of the student alone, so that none can be tested."]
+    counts = [f"{n} {verdict}" for verdict in VERDICTS if (n := sum(gain.verdict == verdict for gain in gains))]
     titles = {(cell.dataset, cell.pair): pair_title(cell) for cell in evidence.cells}
-    established = [
-        f"- {display_name(gain.method)} on {titles[gain.dataset, gain.pair]}: {signed(gain.gain)} points "
-        f"{bracketed(gain.interval)}, p {_equals(gain.p_holm)}"
-        for gain in tested
-        if gain.established
-    ]
-    cells = count(len(tested), "cell")
-    text = (
-        f"By paired t-tests over seeds, Holm-corrected for {cells}, {len(established)} of the differences from the "
-        f"student alone {'is' if len(established) == 1 else 'are'} established."
+    lines = []
+    for place, members in groupby(gains, key=lambda gain: (gain.dataset, gain.pair)):
+        own = sorted(members, key=lambda gain: -gain.gain)
+        listed = [f"{verdict} {named}" for verdict in VERDICTS if (named := _gains(own, verdict))]
+        best = [display_name(cell.method) for cell in evidence.cells if (*place, cell.method) in evidence.best]
+        listed += [f"not told apart from the best {', '.join(best)}"] if best else []
+        lines.append(f"- {titles[place]}: {'; '.join(listed)}.")
+    return [f"Of {count(len(gains), 'cell')}, {_listed(counts)}.", "\n".join(lines)]
+
+
+def _gains(members: Iterable[Tested], verdict: str) -> str:
+    """Where a cell is open its interval says what it may be."""
+    return ", ".join(
+        f"{display_name(each.method)} {signed(each.gain)}{f' {bracketed(each.interval)}' if verdict == 'open' else ''}"
+        for each in members
+        if each.verdict == verdict
     )
-    return [text, *(["Established:\n\n" + "\n".join(established)] if established else [])]
 
 
 def _between(compared: Sequence[Comparison]) -> list[str]:
+    """A line for each method that beats others."""
     if not compared:
-        return ["There are no two methods with runs in common."]
-    established = [
-        f"- {display_name(each.method if each.gain > 0 else each.over)} beats "
-        f"{display_name(each.over if each.gain > 0 else each.method)} by {abs(each.gain):.2f} points "
-        f"(p {_equals(each.p_holm)} after Holm's correction)"
-        for each in compared
-        if each.established
-    ]
-    open_ = f"{len(compared) - len(established)} of {count(len(compared), 'difference')} between two methods"
-    lines = [f"{open_} {'is' if len(compared) - len(established) == 1 else 'are'} not established."]
-    return lines + (["\n".join(established)] if established else [])
+        return ["There are no two methods with runs on the same pair."]
+    beaten: dict[str, list[str]] = {}
+    for each in compared:
+        if each.established:
+            winner, loser = (each.method, each.over) if each.gain > 0 else (each.over, each.method)
+            beaten.setdefault(winner, []).append(f"{display_name(loser)} by {abs(each.gain):.2f}")
+    established = sum(each.established for each in compared)
+    are = "is" if established == 1 else "are"
+    text = f"{established} of {count(len(compared), 'difference')} between two methods {are} established."
+    lines = [f"- {display_name(winner)} beats {_listed(losers)}" for winner, losers in beaten.items()]
+    return [text, *(["\n".join(lines)] if lines else [])]
 
 
 def _ranks(evidence: Evidence) -> str:
@@ -138,36 +164,52 @@ def _ranks(evidence: Evidence) -> str:
     order = ", ".join(
         f"{display_name(method)} {rank:.1f}" for method, rank in zip(found.methods, found.average, strict=True)
     )
-    verdict = "do not rank alike" if found.p < ALPHA else "may all rank alike: no order is established"
     left_out = ", ".join(f"{display_name(name)} ({count(holes, 'hole')})" for name, holes in found.left_out.items())
-    text = (
-        f"Average ranks over {count(len(found.blocks), 'pair')}: {order}. By Friedman's test (permutation "
-        f"p {_equals(found.p)}) the methods {verdict}."
-    )
+    over = f"{count(len(found.blocks), 'pair')} of {count(found.datasets, 'data set')}"
+    test = f"they are not tested over fewer than {LEAST_DATASETS} data sets"
+    if found.p is not None:
+        verdict = "do not rank alike" if found.p < ALPHA else "may all rank alike"
+        test = f"by Friedman's test over data sets the methods {verdict} (p {equals(found.p)})"
+    text = f"Average ranks over {over}: {order}; {test}."
     return text + (f" Left out to have a complete table: {left_out}." if left_out else "")
 
 
-def _rules() -> str:
+def _rules(evidence: Evidence) -> str:
+    looks = f" and for {evidence.looks} looks at the data" if evidence.looks > 1 else ""
     return (
-        "The unit of replication is a run: one seed of one method on one pair. *Established* means p < 0.05 after "
-        "Holm's correction, over all pairs by the sign-flip test, which assumes no distribution, and in a single "
-        "cell by the paired t-test, which assumes normal differences because a few seeds cannot tell. Intervals hold "
-        "for one method at a time and are not corrected, so that one may leave out 0 where nothing is established. "
-        "Whether a gain carries over to other pairs is another question: gains.csv gives the interval over pairs, "
-        "which two or three pairs leave wide."
+        "The unit of replication is a run: one seed of one method on one pair. *Better* and *worse* are established: "
+        "t-tests with variances moderated within a pair, p < 0.05 after Holm's correction for all cells, all methods "
+        f"or all two of them{looks}. *Equivalent*: the 90 % interval lies within ±{evidence.delta:g} points. *Open*: "
+        "neither is shown, which is no sign of no effect. Intervals hold for one gain at a time, so that one may leave "
+        "out 0 where nothing is established. All of it is about these pairs and teachers, but for intervals over pairs."
     )
 
 
 def _holes(evidence: Evidence) -> list[str]:
     lines = [
-        f"- {display_name(cell.method)} on {pair_title(cell)}: {cell.state}" + (f" ({cell.note})" if cell.note else "")
+        f"- {display_name(cell.method)} on {pair_title(cell)}: {cell.state}"
+        + (f" ({escape(cell.note)})" if cell.note else "")
         for cell in evidence.cells
         if cell.state != "done"
     ]
     return ["## Holes", "\n".join(" ".join(line.split()) for line in lines)] if lines else []
 
 
-def _equals(p: float | None) -> str:
+def equals(p: float) -> str:
     """`= 0.031` or `< 0.001`."""
     text = p_value(p)
     return text if text.startswith("<") else f"= {text}"
+
+
+def _listed(items: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *most, last = items
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def display_name(label: str) -> str:
+    return escape(plain_name(label))
+
+
+def pair_title(cell: OfPair) -> str:
+    return escape(plain_title(cell))

@@ -8,9 +8,11 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.runs.alike import CELL, Row, poolable
+from analysis.runs.headings import Seen, headings, seen
 from analysis.runs.measured import joined
 from analysis.runs.revisions import Revisions
 from analysis.runs.shared import cell_and_seed, pairs_of, repeated
+from analysis.style import LABELS
 from benchmark.errors import UsageError
 from benchmark.files import read_table
 from benchmark.records import Folder, Record, key_columns
@@ -21,12 +23,8 @@ from benchmark.spec import Run, digest
 class Results:
     """What one or several results folders hold.
 
-    `runs` has one row a run: its key (`dataset`, `pair`, `teacher`, `student`, `method`, `seed`), every field of its
-    result and cost, what was measured of its cell (`measured`), `device`, hashes of what it was trained with
-    (`SETTINGS`), and `status`: done, diverged or not_applicable as recorded; failed or missing for a run that should
-    have a record and has none; stale for one of an older revision that is left out; `reason` says why. `pooled` is
-    true of finished runs of cells whose runs were made alike (`alike`). A run that several pairs share (`shared`) has
-    a row for each. `records` are the valid ones of each folder.
+    `runs` has one row a run, with the columns of `columns` as far as anything fills them; a run that several pairs
+    share (`shared`) has a row for each. `records` are the valid ones of each folder.
     """
 
     runs: pd.DataFrame
@@ -40,6 +38,8 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     A stale record (`revisions`) is a hole, unless they are to be included; even then it stands only where its
     cell and seed have no current one.
     """
+    if not folders:
+        raise UsageError("no results folder is named")
     records, problems = _read(folders)
     found: dict[str, Record] = {}
     for path, members in records.items():
@@ -48,16 +48,20 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
         found = {**{each.run_id: each for each in students}, **found}
     if not found:
         raise UsageError(f"no valid record of a student in {', '.join(map(str, folders))}{_first(problems)}")
+    LABELS.update({name: text for each in found.values() for name, text in (each.provenance.labels or {}).items()})
     planned = [_planned(Folder(path), {each.run_id for each in members}) for path, members in records.items()]
-    revisions = Revisions.newest([each.run for each in found.values()] + [run for each in planned for run in each.runs])
-    current, stale = _split([_row(record, revisions) for record in found.values()], include_stale)
+    waiting = [run for each in planned for run in each.runs]
+    revisions = Revisions.newest([*(each.run for each in found.values()), *waiting])
+    students = [each for members in records.values() for each in members if each.run.teacher]
+    saw = [(each.run.dataset, each.result.data_sha256) for each in students]
+    names = headings([*saw, *((run.dataset, None) for run in waiting)])
+    current, stale = _split([_row(record, revisions, names) for record in found.values()], include_stale)
     problems += [problem for each in planned for problem in each.problems]
     problems += [*_stale_problem(stale), *_teacher_problems(current)]
-    absent = [*stale, *(row for each in planned for row in each.holes)]
+    absent = [*stale, *({**row, **_dataset(run, names)} for each in planned for run, row in each.holes)]
     for path, members in records.items():
         if not Folder(path).planned_ids():
-            absent += _not_valid(Folder(path), {each.run_id for each in members})
-            absent += _product_holes([key_columns(each.run, each.run_id) for each in members if each.run.teacher])
+            absent += _product_holes([_key(each, names) for each in members if each.run.teacher])
     pairs = pairs_of(folders)
     current = repeated(current, pairs)
     holes = _still_absent(repeated(absent, pairs), current)
@@ -93,8 +97,18 @@ def _read(folders: Sequence[Path]) -> tuple[dict[Path, list[Record]], list[str]]
     return records, problems
 
 
-def _row(record: Record, revisions: Revisions) -> Row:
-    row = {**key_columns(record.run, record.run_id), **record.result.model_dump(), **record.cost.model_dump()}
+def _dataset(run: Run, names: Mapping[Seen, str], images: str | None = None) -> Row:
+    """The data set's heading, and its name."""
+    return {"dataset": names[seen(run.dataset, images)], "dataset_name": run.dataset.name}
+
+
+def _key(record: Record, names: Mapping[Seen, str]) -> Row:
+    run = record.run
+    return {**key_columns(run, record.run_id), **_dataset(run, names, record.result.data_sha256)}
+
+
+def _row(record: Record, revisions: Revisions, names: Mapping[Seen, str]) -> Row:
+    row = {**_key(record, names), **record.result.model_dump(), **record.cost.model_dump()}
     row |= {"device": record.provenance.device, "status": record.status, **_settings(record.run)}
     return {**row, "stale": revisions.stale(record.run)}
 
@@ -129,7 +143,7 @@ def _split(rows: list[Row], include_stale: bool) -> tuple[list[Row], list[Row]]:
 
 def _left_out(row: Row) -> Row:
     """A stale record's row without its numbers; every column stays, for a table may have no other rows."""
-    key = {name: row[name] for name in ("run_id", *CELL, "teacher", "student", "seed")}
+    key = {name: row[name] for name in ("run_id", "dataset_name", *CELL, "teacher", "student", "seed")}
     return {**dict.fromkeys(row), **key, "status": "stale", "reason": row["stale"]}
 
 
@@ -157,13 +171,16 @@ def _teacher_problems(rows: list[Row]) -> Iterator[str]:
 class Planned:
     """Runs that a folder planned and has no valid record of, and the holes they make."""
 
-    runs: list[Run]
-    holes: list[Row]
+    holes: list[tuple[Run, Row]]
     problems: list[str]
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for run, _ in self.holes]
 
 
 def _planned(folder: Folder, recorded: set[str]) -> Planned:
-    found = Planned([], [], [])
+    found = Planned([], [])
     for run_id in sorted(set(folder.planned_ids()) - recorded):
         try:
             run = folder.planned(run_id)
@@ -171,8 +188,9 @@ def _planned(folder: Folder, recorded: set[str]) -> Planned:
             found.problems.append(f"planned run {folder.planned_path(run_id)} cannot be read")
             continue
         if run.teacher:
-            found.runs.append(run)
-            found.holes.append({**key_columns(run, run_id), **_why_absent(folder, run_id)})
+            found.holes.append((run, {**key_columns(run, run_id), **_why_absent(folder, run_id)}))
+    if not folder.planned_ids():
+        found.holes.extend(_not_valid(folder, recorded))
     return found
 
 
@@ -184,13 +202,13 @@ def _why_absent(folder: Folder, run_id: str) -> Row:
     return {"status": "missing", "reason": None}
 
 
-def _not_valid(folder: Folder, recorded: set[str]) -> Iterator[Row]:
+def _not_valid(folder: Folder, recorded: set[str]) -> Iterator[tuple[Run, Row]]:
     """Holes where records are not valid, as far as they still say which run they are of."""
     for run_id in sorted(set(folder.known_ids()) - recorded):
         try:
             run = Run.model_validate(read_table(folder.record_path(run_id)).get("run"))
             if run.teacher and run.id == run_id:
-                yield {**key_columns(run, run_id), **_why_absent(folder, run_id)}
+                yield run, {**key_columns(run, run_id), **_why_absent(folder, run_id)}
         except (OSError, ValueError, RecursionError):
             continue
 
@@ -201,7 +219,7 @@ def _product_holes(rows: list[Row]) -> Iterator[Row]:
         members = [row for row in rows if row["dataset"] == dataset]
         pairs = {row["pair"]: row for row in members}
         for pair, method, seed in product(pairs, {row["method"] for row in members}, {row["seed"] for row in members}):
-            names = {name: pairs[pair][name] for name in ("dataset", "pair", "teacher", "student")}
+            names = {name: pairs[pair][name] for name in ("dataset", "dataset_name", "pair", "teacher", "student")}
             yield {"run_id": "", **names, "method": method, "seed": seed, "status": "missing", "reason": None}
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from benchmark.records import Folder
 from benchmark.records.measurements import Measured, Measurement, read_all
 
-CELL = ["dataset", "pair", "method", "parameters", "macs"]
+CELL = ["dataset_name", "pair", "method", "parameters", "macs"]
 """What a measurement and a run agree in. The counts are there because a name may have got another network since."""
 
 COLUMNS = ["latency_seconds", "memory_bytes"]
@@ -32,8 +32,8 @@ def joined(runs: pd.DataFrame, folders: Sequence[Path]) -> tuple[pd.DataFrame, l
     """
     found = _measured(folders).merge(runs[CELL].drop_duplicates(), on=CELL)
     kept, left_out = [], []
-    for dataset, rows in found.groupby("dataset"):
-        (chosen, most), *others = _best_first(rows, Counter(runs.device[runs.dataset == dataset]))
+    for dataset, rows in found.groupby("dataset_name"):
+        (chosen, most), *others = _best_first(rows, Counter(runs.device[runs.dataset_name == dataset]))
         kept.append(rows[rows[ORIGIN] == chosen].drop(columns="device"))
         left_out += [
             f"latency, memory, seconds and energy on {dataset} are those measured on {chosen} ({most} cells), "
@@ -56,7 +56,12 @@ def _best_first(rows: pd.DataFrame, trained: Counter[str]) -> list[tuple[str, in
 def _measured(folders: Sequence[Path]) -> pd.DataFrame:
     """A row for each cell and device; of several folders the first counts."""
     rows = [
-        {**each.model_dump(include={*CELL, *COLUMNS}), **_rates(each), **_origin(measured)}
+        {
+            **each.model_dump(include={*CELL, *COLUMNS}),
+            "dataset_name": each.dataset,
+            **_rates(each),
+            **_origin(measured),
+        }
         for path in folders
         for measured in read_all(Folder(path))
         for each in measured.measurements

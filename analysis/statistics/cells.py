@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.runs.alike import CELL, POOLED, SETTINGS, Row, differences, finished, grouped
 from analysis.runs.load import plain
 from analysis.runs.measured import ORIGIN
-from analysis.statistics.paired import summarise
+from analysis.statistics.basic import summarise
 from analysis.style import CONTROL, TEACHER, listing_order
 
 LONGEST_REASON = 140

@@ -1,22 +1,29 @@
-"""Everything the tables, the summary and the paper say, worked out once from the runs."""
+"""Everything the tables, the figures, the summary and the paper say, worked out once from the runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from statistics import fmean
 
 import pandas as pd
 
+from analysis.statistics import moderated
+from analysis.statistics.basic import Sample
 from analysis.statistics.cells import Cell, pool, with_several_options
+from analysis.statistics.components import Components, components
 from analysis.statistics.gains import (
+    DELTA,
     CellGain,
     Comparison,
+    PairRuns,
     between_methods,
+    by_pair,
     cell_gains,
     method_gains,
-    paired_gains,
-    ranking,
+    run_gains,
 )
+from analysis.statistics.moderated import Estimate, Moderation, best_set
 from analysis.statistics.published import Key, Match, Published, compare
-from analysis.statistics.ranks import Ranking
+from analysis.statistics.ranks import Ranking, candidates, ranking
 
 Place = tuple[str, str, str]
 """Data set, pair, method."""
@@ -24,34 +31,102 @@ Place = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Evidence:
-    """`cells` in listing order by data set and pair; `paired` the runs' `paired_gains`; `gains` each cell's gain over
-    the student alone; `over_alone` each method against it over all pairs; `between` each two other methods;
-    `several_options` methods that have not the same ones on all pairs; `matches` published numbers beside these.
+    """`cells` in listing order by data set and pair; `samples` the accuracies of those with results, teachers apart,
+    each with what its pair knows of their variance; `run_gains` a frame of runs; `gains` each cell's gain over the
+    student alone; `over_alone` each method against it over all pairs; `between` each two other methods; `best` the
+    cells that are not told apart from the best of their pair; `highest` those of the highest mean, as printed; `spread`
+    how far gains differ between methods and pairs; `several_options` methods that have not the same ones on all pairs;
+    `matches` published numbers beside these. `delta` is the margin of equivalence in percentage points; tests share
+    ALPHA among so many `looks`.
     """
 
     cells: Sequence[Cell]
-    paired: pd.DataFrame
+    samples: Mapping[Place, tuple[Sample, Moderation]]
+    run_gains: pd.DataFrame
     gains: Mapping[Place, CellGain]
     over_alone: Sequence[Comparison]
     between: Sequence[Comparison]
+    best: Set[Place]
+    highest: Set[Place]
     ranking: Ranking | None
+    spread: Components | None
     several_options: Sequence[str]
     matches: Sequence[Match]
     devices: Sequence[str]
+    delta: float = DELTA
+    looks: int = 1
+
+    def accuracy(self, place: Place) -> Estimate | None:
+        """A cell's mean in percent, with the moderated variance of its error; None for one run and for teachers."""
+        if place not in self.samples:
+            return None
+        sample, moderation = self.samples[place]
+        return moderation.mean(sample)
+
+    def on_front(self, places: Sequence[Place], costs: Sequence[float]) -> list[float]:
+        """How probable it is for each of these cells that none of its cost or less (within 2 %) is more accurate."""
+        return moderated.on_front([self.samples[place] for place in places], costs)
 
 
-def collect_evidence(runs: pd.DataFrame, published: Mapping[Key, list[Published]] | None = None) -> Evidence:
-    """Pool, pair, test and rank the runs of `runs.load`."""
-    cells, paired = pool(runs), paired_gains(runs)
-    gains = {(gain.dataset, gain.pair, gain.method): gain for gain in cell_gains(paired)}
+def collect_evidence(
+    runs: pd.DataFrame,
+    published: Mapping[Key, list[Published]] | None = None,
+    *,
+    delta: float = DELTA,
+    looks: int = 1,
+) -> Evidence:
+    """Pool, test and rank the runs of `runs.load`."""
+    cells, pairs = pool(runs), by_pair(runs)
+    gains = {(gain.dataset, gain.pair, gain.method): gain for gain in cell_gains(pairs, delta, looks)}
+    ranked = candidates(cells, runs)
+    best, highest = _best(pairs, ranked)
     return Evidence(
         cells=cells,
-        paired=paired,
+        samples={
+            (pair.dataset, pair.pair, method): (cell.sample, pair.moderation)
+            for pair in pairs
+            for method, cell in pair.cells.items()
+        },
+        run_gains=run_gains(pairs),
         gains=gains,
-        over_alone=method_gains(paired),
-        between=between_methods(runs),
-        ranking=ranking(runs, paired),
+        over_alone=method_gains(pairs, delta, looks),
+        between=between_methods(pairs, delta, looks),
+        best=best,
+        highest=highest,
+        ranking=ranking(ranked),
+        spread=_spread(pairs, gains),
         several_options=with_several_options(runs),
-        matches=compare(cells, published or {}, {place: each.gain for place, each in gains.items()}),
+        matches=compare(cells, published or {}, pairs, {place: each.gain for place, each in gains.items()}),
         devices=sorted(set(runs.device.dropna())),
+        delta=delta,
+        looks=looks,
     )
+
+
+def _best(pairs: Sequence[PairRuns], ranked: Sequence[Cell]) -> tuple[set[Place], set[Place]]:
+    """Of each pair with two methods or more: those that are not told apart from the best, and those that print the
+    highest mean.
+    """
+    best, highest = set[Place](), set[Place]()
+    for pair in pairs:
+        methods = [cell.method for cell in ranked if (cell.dataset, cell.pair) == (pair.dataset, pair.pair)]
+        samples = {method: pair.cells[method].sample for method in methods}
+        printed = {method: f"{sample.mean:.2f}" for method, sample in samples.items()}
+        top = max(printed.values(), key=float, default="")
+        tops = [method for method, text in printed.items() if text == top and len(set(printed.values())) > 1]
+        best |= {(pair.dataset, pair.pair, method) for method in best_set(samples, pair.moderation)}
+        highest |= {(pair.dataset, pair.pair, method) for method in tops}
+    return best, highest
+
+
+def _spread(pairs: Sequence[PairRuns], gains: Mapping[Place, CellGain]) -> Components | None:
+    """Of the methods that were trained as the student alone."""
+    table: dict[tuple[str, str], dict[str, float]] = {}
+    noise = []
+    for pair in pairs:
+        for method, cell in pair.cells.items():
+            gain, mean = gains.get((pair.dataset, pair.pair, method)), pair.moderation.mean(cell.sample)
+            if gain and mean and not gain.differs:
+                table.setdefault((pair.dataset, pair.pair), {})[method] = gain.gain
+                noise.append(mean.variance)
+    return components(table, fmean(noise)) if noise else None

@@ -1,268 +1,29 @@
-"""Gains over the student alone, paired run by run, and how sure they are.
+"""How much methods gain over the student alone and over each other, cell by cell and over pairs, and how sure that is.
 
-The unit of replication is a run: one seed of one method on one pair of one data set. A run is compared with the
-student alone of the same data set, pair and seed, which saw the same batches from the same initial weights. All runs
-of a pair share one teacher (unless seeds are paired with teachers'), so that claims are about that teacher.
+The unit of replication is a run: one seed of one method on one pair of one data set. All finished runs of a cell count,
+whichever seeds the other side has. All runs of a pair share one teacher (unless seeds are paired with teachers'), so
+that claims are about that teacher.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
 from statistics import fmean
+from typing import Any, TypeVar
 
 import pandas as pd
 
-from analysis.runs.alike import CELL, SETTINGS, differences, grouped
+from analysis.runs.alike import SETTINGS, Row, differences, grouped
 from analysis.runs.load import plain
-from analysis.statistics.paired import (
-    ALPHA,
-    Interval,
-    bootstrap_interval,
-    effect_size,
-    estimate,
-    holm,
-    interquartile_mean,
-    mean_interval,
-    paired_t,
-    share_interval,
-    sign_flip,
-    smallest_p,
-    summarise,
-    t_interval,
-)
-from analysis.statistics.ranks import Ranking, rank
-from analysis.style import CONTROL, listing_order
+from analysis.statistics.basic import ALPHA, Interval, Sample, holm, summarise, t_interval
+from analysis.statistics.moderated import Estimate, Moderation, Part, less, mean_over_pairs
+from analysis.style import BETTER, CONTROL, EQUIVALENT, WORSE, listing_order
 
-BLOCK = ["dataset", "pair"]
-CAME_TO_NOTHING = ("diverged", "not_applicable")
-SAME = ("dataset_hash", "data_sha256", "student_hash", "protocol")
+DELTA = 0.5
+"""Percentage points within which two methods are called equivalent, unless said otherwise."""
+
+SAME = {name: SETTINGS[name] for name in ("dataset_hash", "data_sha256", "student_hash", "protocol")}
 """Settings without which a difference of two runs means nothing; recipe and teacher may differ, and are then named."""
-
-
-@dataclass(frozen=True)
-class CellGain:
-    """A method's gain on one pair, in percentage points over its `n` paired seeds.
-
-    `interval` is Student's t over seeds, `p` the paired t-test's, `p_holm` corrected for every cell tested; `effect` is
-    Hedges' g of the paired differences. `differs` names what, beside the method, the two were not trained alike in.
-    """
-
-    dataset: str
-    pair: str
-    method: str
-    n: int
-    gain: float
-    std: float | None
-    interval: Interval | None
-    effect: float | None
-    p: float | None
-    p_holm: float | None
-    differs: str
-
-    @property
-    def established(self) -> bool:
-        return self.p_holm is not None and self.p_holm < ALPHA
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A method against another, over all pairs where both have results; gains in percentage points, each pair counting
-    alike.
-
-    `interval` (over seeds within pairs) is about these pairs; `elsewhere` (Student's t over the pairs' means)
-    about pairs like them. `iqm` is the interquartile mean of all paired gains, `improvement` the share of paired runs
-    that the method wins (a tie is half a win), `effect` is Hedges' g. `p` is the sign-flip test's over all paired
-    runs, `p_holm` corrected for all comparisons of its family (`tests` of them), `smallest` the least `p_holm` that so
-    few runs allow. Of the `n` paired runs, those that share a training are one of the `independent` observations, for
-    tests and intervals alike.
-    """
-
-    method: str
-    over: str
-    pairs: int
-    n: int
-    independent: int
-    gain: float
-    interval: Interval | None
-    elsewhere: Interval | None
-    iqm: float
-    iqm_interval: Interval | None
-    improvement: float
-    improvement_interval: Interval | None
-    effect: float | None
-    p: float
-    p_holm: float
-    smallest: float
-    tests: int
-    differs: str
-
-    @property
-    def established(self) -> bool:
-        return self.p_holm < ALPHA
-
-
-def paired_gains(runs: pd.DataFrame) -> pd.DataFrame:
-    """A row for each pooled run that has a student alone of the same seed: the cell's key, `seed`, `top1_percent`,
-    `over_percent`, `gain` in percentage points, and `differs`.
-    """
-    done = runs[runs.pooled]
-    return _paired(done, done[done.method == CONTROL])
-
-
-COMPARED = [*CELL, "seed", "top1", "weights_sha256", *SETTINGS, "teacher_seed", "teacher_id", "teacher_weights_sha256"]
-"""Columns of runs that a comparison of two needs: joining all of them takes several times as long."""
-
-TRAININGS = ["weights_sha256", "weights_sha256_over"]
-"""Which two trainings a row compares."""
-
-
-def _paired(done: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
-    """Every two runs of different methods, one of each, that share data set, pair and seed."""
-    named = done[[*COMPARED, "teacher", "student"]]
-    both = named.merge(others[COMPARED], on=[*BLOCK, "seed"], suffixes=("", "_over"))
-    same = pd.DataFrame({name: both[name] == both[f"{name}_over"] for name in (*SAME, "method")})
-    both = both[same[list(SAME)].all(axis=1) & ~same.method].copy()
-    both["gain"] = 100 * (both.top1.astype(float) - both.top1_over.astype(float))
-    both["top1_percent"], both["over_percent"] = 100 * both.top1, 100 * both.top1_over
-    both = both.rename(columns={"method_over": "over"})
-    both["differs"] = _named_differences(both, done)
-    both["place"] = both.method.map({name: listing_order(name) for name in set(both.method)})
-    both = both.sort_values([*BLOCK, "place", "over", "seed"], ignore_index=True)
-    columns = [*CELL, "over", "teacher", "student", "seed", "top1_percent", "over_percent", "gain", "differs"]
-    return both[[*columns, *TRAININGS]]
-
-
-def _named_differences(both: pd.DataFrame, done: pd.DataFrame) -> list[str]:
-    """For each row, what the runs of its two cells were not trained alike in."""
-    cells = {tuple(rows[0][name] for name in CELL): rows for rows in grouped(plain(done[COMPARED]), *CELL)}
-    keys = list(both[[*CELL, "over"]].itertuples(index=False, name=None))
-    texts = {key: differences(SETTINGS, cells[key[:3]], cells[*key[:2], key[3]]) for key in set(keys)}
-    return [texts[key] for key in keys]
-
-
-def cell_gains(gains: pd.DataFrame) -> list[CellGain]:
-    """Every cell of `paired_gains`, tested together."""
-    groups = [rows for _, rows in gains.groupby(CELL, sort=False)]
-    values = [[float(gain) for gain in rows.gain] for rows in groups]
-    tests = [paired_t(each) for each in values]
-    return [
-        CellGain(
-            dataset=str(rows.dataset.iloc[0]),
-            pair=str(rows.pair.iloc[0]),
-            method=str(rows.method.iloc[0]),
-            n=len(each),
-            gain=summarise(each).mean or 0.0,
-            std=summarise(each).std,
-            interval=t_interval(each),
-            effect=effect_size([each]),
-            p=p,
-            p_holm=adjusted,
-            differs=str(rows.differs.iloc[0]),
-        )
-        for rows, each, p, adjusted in zip(groups, values, tests, holm(tests), strict=True)
-    ]
-
-
-def method_gains(gains: pd.DataFrame) -> list[Comparison]:
-    """Every method of `paired_gains` against what it is compared with, one family of tests, in listing order."""
-    return _family(gains)
-
-
-def between_methods(runs: pd.DataFrame) -> list[Comparison]:
-    """Each two methods other than the student alone, one family of tests."""
-    done = runs[runs.pooled & (runs.method != CONTROL)]
-    place = {method: listing_order(method) for method in set(done.method)}
-    both = _paired(done, done)
-    return _family(both[both.method.map(place) < both.over.map(place)])
-
-
-def _family(gains: pd.DataFrame) -> list[Comparison]:
-    """A comparison for each two methods of `_paired` rows, all tested together, in listing order.
-
-    Pairs with one student share what does not read the teacher. Where that is both sides of a difference, it counts
-    once, for the first of them; where it is one, the student alone as a rule, differences are one observation.
-    """
-    if gains.empty:
-        return []
-    two = ["method", "over"]
-    known = gains[TRAININGS].notna().all(axis=1)
-    gains = gains[~(known & gains.duplicated(["dataset", "seed", *two, *TRAININGS]))]
-    gains = gains.assign(unit=_observations(gains))
-    found = gains.groupby([*two, *BLOCK], sort=False)[["gain", "unit"]].agg(list).groupby(level=two).agg(list)
-    differs = gains.groupby(two).differs.unique()
-    order = sorted(found.index, key=lambda names: tuple(map(listing_order, names)))
-    samples = [(found.gain[names], found.unit[names]) for names in order]
-    tests = [sign_flip(cells, units) for cells, units in samples]
-    return [
-        _comparison(names, *sample, differs[names], _known(p), _known(adjusted), len(tests))
-        for names, sample, p, adjusted in zip(order, samples, tests, holm(tests), strict=True)
-    ]
-
-
-def _known(p: float | None) -> float:
-    """A p; one that cannot be told speaks for nothing."""
-    return 1.0 if p is None else p
-
-
-def _observations(gains: pd.DataFrame) -> "pd.Series[int]":
-    """For each row, which observation it belongs to: rows of one seed that have a training in common are one."""
-    shared = pd.Series(range(len(gains)), index=gains.index)
-    for training in TRAININGS:
-        keys = ["dataset", "seed", "method", "over", training]
-        again = gains[training].notna() & gains.duplicated(keys, keep=False)
-        shared[again] = shared[again].groupby([gains.loc[again, key] for key in keys]).transform("min")
-    return shared
-
-
-def _comparison(
-    names: tuple[str, str],
-    cells: list[list[float]],
-    units: list[list[Hashable]],
-    differs: Iterable[str],
-    p: float,
-    p_holm: float,
-    tests: int,
-) -> Comparison:
-    method, over = names
-    independent = len({unit for own in units for unit in own})
-    gains = [gain for cell in cells for gain in cell]
-    n, wins = len(gains), sum((gain > 0) + 0.5 * (gain == 0) for gain in gains)
-    return Comparison(
-        method=method,
-        over=over,
-        pairs=len(cells),
-        n=n,
-        independent=independent,
-        gain=fmean(fmean(cell) for cell in cells),
-        interval=mean_interval(cells, units),
-        elsewhere=t_interval([fmean(cell) for cell in cells]),
-        iqm=estimate(cells, interquartile_mean),
-        iqm_interval=bootstrap_interval(cells, interquartile_mean, units),
-        improvement=wins / n,
-        improvement_interval=share_interval(wins * independent / n, independent),
-        effect=effect_size(cells),
-        p=p,
-        p_holm=p_holm,
-        smallest=min(1.0, tests * smallest_p(independent)),
-        tests=tests,
-        differs=" and ".join(filter(None, differs)),
-    )
-
-
-def ranking(runs: pd.DataFrame, gains: pd.DataFrame) -> Ranking | None:
-    """Methods ranked by their mean accuracy on each pair of each data set. Cells whose runs must not be pooled, those
-    trained otherwise than the student alone, and those of which a run came to nothing are no candidates: the mean over
-    the seeds that did not diverge is not the method's. `gains` are the `paired_gains` of the runs.
-    """
-    out = pd.concat([gains.loc[gains.differs != "", CELL], runs.loc[runs.status.isin(CAME_TO_NOTHING), CELL]])
-    apart = set(out.itertuples(index=False, name=None))
-    means = runs[runs.pooled].groupby(CELL, as_index=False).top1.mean()
-    rows = [(str(d), str(p), str(m), float(top1)) for d, p, m, top1 in means.itertuples(index=False, name=None)]
-    scores: dict[tuple[str, str], dict[str, float]] = {}
-    for dataset, pair, method, top1 in sorted(rows, key=lambda row: (row[:2], listing_order(row[2]))):
-        if (dataset, pair, method) not in apart:
-            scores.setdefault((dataset, pair), {})[method] = top1
-    return rank(scores)
-
 
 RELATIONS: Mapping[str, str] = {
     "distance_correlation": "distances",
@@ -272,15 +33,249 @@ RELATIONS: Mapping[str, str] = {
 }
 """Columns that measure how much of the teacher's geometry a student has, and their names for people."""
 
+RUN = ("dataset", "pair", "teacher", "student", "method", "seed")
+"""Columns that say which run a row is of."""
 
-def relation_gains(runs: pd.DataFrame, gains: pd.DataFrame) -> pd.DataFrame:
-    """The runs' `paired_gains` with four columns more: how much more of each relation than the student alone a run
-    has.
+
+@dataclass(frozen=True)
+class Pooled:
+    """The finished runs of a cell, made alike, and their accuracies in percent."""
+
+    rows: Sequence[Row]
+    sample: Sample
+
+    @property
+    def trainings(self) -> frozenset[str]:
+        """Weights that the runs ended with, as far as they are known: who has some in common shares these runs."""
+        return frozenset(row["weights_sha256"] for row in self.rows if row["weights_sha256"])
+
+
+@dataclass(frozen=True)
+class PairRuns:
+    """The cells of one pair by method, in listing order, and what they lend each other."""
+
+    dataset: str
+    pair: str
+    cells: Mapping[str, Pooled]
+    moderation: Moderation
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A method's gain over another in percentage points, with what is known of its error (None where one side has a
+    single run). `p_holm` is corrected for all that were tested with it. `differs` names what, beside the method, the
+    two were not trained alike in. It is *established* where p_holm < ALPHA, else *equivalent* where it was shown to lie
+    within a margin, else *open*: nothing is shown either way.
     """
-    done = runs.loc[runs.status == "done", [*CELL, "seed", *RELATIONS]].astype(dict.fromkeys(RELATIONS, float))
-    own = gains.merge(done, on=[*CELL, "seed"])
-    base = done[done.method == CONTROL].drop(columns="method")
-    both = own.merge(base, on=[*BLOCK, "seed"], suffixes=("", "_over"))
+
+    method: str
+    over: str
+    estimate: Estimate | None
+    gain: float
+    p_holm: float | None
+    equivalent: bool
+    differs: str
+
+    @property
+    def interval(self) -> Interval | None:
+        return self.estimate.interval() if self.estimate else None
+
+    @property
+    def p(self) -> float | None:
+        return self.estimate.p if self.estimate else None
+
+    @property
+    def established(self) -> bool:
+        return self.p_holm is not None and self.p_holm < ALPHA
+
+    @property
+    def verdict(self) -> str:
+        """`better`, `worse`, `equivalent`, `open`, or `untested` where no spread is known."""
+        if self.established:
+            return "better" if self.gain > 0 else "worse"
+        return "untested" if self.p_holm is None else "equivalent" if self.equivalent else "open"
+
+    @property
+    def mark(self) -> str:
+        return {"better": BETTER, "worse": WORSE, "equivalent": EQUIVALENT}.get(self.verdict, "")
+
+
+@dataclass(frozen=True)
+class CellGain(Tested):
+    """On one pair, over the mean of `n` runs of the method and `n_over` of the other."""
+
+    dataset: str
+    pair: str
+    n: int
+    n_over: int
+
+
+@dataclass(frozen=True)
+class Comparison(Tested):
+    """Over all `pairs` where both have results, each pair counting alike; the estimate is about these pairs and
+    teachers. It is better on `positive` of them, by the means. `elsewhere` is an interval for the mean over pairs like
+    these and `new_pair` for the gain on one more (Student's t over the pairs' means, None below three of them). `n` is
+    the number of the method's runs, `tests` of the comparisons that were tested together.
+    """
+
+    pairs: int
+    positive: int
+    n: int
+    elsewhere: Interval | None
+    new_pair: Interval | None
+    tests: int
+
+
+def by_pair(runs: pd.DataFrame) -> list[PairRuns]:
+    """The pooled runs by data set and pair."""
+    found = []
+    for rows in grouped(plain(runs[runs.pooled]), "dataset", "pair"):
+        members = sorted(grouped(rows, "method"), key=lambda own: listing_order(own[0]["method"]))
+        cells = {own[0]["method"]: Pooled(own, summarise([100 * float(row["top1"]) for row in own])) for own in members}
+        moderation = Moderation.fit(Part.of(cell.sample) for cell in cells.values())
+        found.append(PairRuns(rows[0]["dataset"], rows[0]["pair"], cells, moderation))
+    return found
+
+
+def comparable(first: Pooled, second: Pooled) -> bool:
+    return all(len({row[name] for row in (*first.rows, *second.rows)} - {None}) < 2 for name in SAME)
+
+
+def cell_gains(pairs: Iterable[PairRuns], delta: float = DELTA, looks: int = 1) -> list[CellGain]:
+    """Every method's gain over the student alone on every pair, tested together."""
+    found = []
+    for pair in pairs:
+        alone = pair.cells.get(CONTROL)
+        for method, cell in pair.cells.items():
+            if alone and method != CONTROL and comparable(cell, alone):
+                found.append(_cell_gain(pair, method, CONTROL, delta))
+    return _corrected(found, looks)
+
+
+def _cell_gain(pair: PairRuns, method: str, over: str, delta: float) -> CellGain:
+    first, second = pair.cells[method], pair.cells[over]
+    estimate = pair.moderation.difference(first.sample, second.sample)
+    return CellGain(
+        method=method,
+        over=over,
+        estimate=estimate,
+        gain=less(first.sample, second.sample),
+        p_holm=None,
+        equivalent=estimate is not None and estimate.equivalent(delta),
+        differs=differences(SETTINGS, first.rows, second.rows),
+        dataset=pair.dataset,
+        pair=pair.pair,
+        n=first.sample.n,
+        n_over=second.sample.n,
+    )
+
+
+AnyTested = TypeVar("AnyTested", bound=Tested)
+
+
+def _corrected(found: Sequence[AnyTested], looks: int) -> list[AnyTested]:
+    """One family of tests."""
+    adjusted = holm([each.p for each in found], looks)
+    return [replace(each, p_holm=p_holm) for each, p_holm in zip(found, adjusted, strict=True)]
+
+
+def method_gains(pairs: Sequence[PairRuns], delta: float = DELTA, looks: int = 1) -> list[Comparison]:
+    """Every method against the student alone over all pairs, one family of tests, in listing order."""
+    return _family(pairs, [(method, CONTROL) for method in _methods(pairs)], delta, looks)
+
+
+def between_methods(pairs: Sequence[PairRuns], delta: float = DELTA, looks: int = 1) -> list[Comparison]:
+    """Each two methods other than the student alone, one family of tests."""
+    return _family(pairs, list(combinations(_methods(pairs), 2)), delta, looks)
+
+
+def _methods(pairs: Iterable[PairRuns]) -> list[str]:
+    return sorted({method for pair in pairs for method in pair.cells} - {CONTROL}, key=listing_order)
+
+
+def _family(pairs: Sequence[PairRuns], wanted: Sequence[tuple[str, str]], delta: float, looks: int) -> list[Comparison]:
+    members = {two: members for two in wanted if (members := _with_both(pairs, *two))}
+    compared = [_comparison(two, own, delta, len(members)) for two, own in members.items()]
+    return _corrected(compared, looks)
+
+
+def _with_both(pairs: Iterable[PairRuns], method: str, over: str) -> list[PairRuns]:
+    """Pairs that both have results on. Where pairs share the training of both sides, as of longer training on labels
+    alone, they are one comparison: the first stands.
+    """
+    found, seen = [], set()
+    for pair in pairs:
+        cells = [pair.cells[name] for name in (method, over) if name in pair.cells]
+        if len(cells) < 2 or not comparable(*cells):
+            continue
+        trainings = (pair.dataset, *(cell.trainings for cell in cells))
+        if not all(trainings) or trainings not in seen:
+            found.append(pair)
+        seen.add(trainings)
+    return found
+
+
+def _comparison(two: tuple[str, str], pairs: Sequence[PairRuns], delta: float, tests: int) -> Comparison:
+    method, over = two
+    cells = [_cell_gain(pair, method, over, delta) for pair in pairs]
+    gains = [cell.gain for cell in cells]
+    known = [cell.estimate for cell in cells if cell.estimate]
+    estimate = mean_over_pairs(known, _covariances(two, pairs)) if len(known) == len(cells) else None
+    return Comparison(
+        method=method,
+        over=over,
+        estimate=estimate,
+        gain=fmean(gains),
+        p_holm=None,
+        equivalent=estimate is not None and estimate.equivalent(delta),
+        differs=" and ".join(dict.fromkeys(cell.differs for cell in cells if cell.differs)),
+        pairs=len(cells),
+        positive=sum(gain > 0 for gain in gains),
+        n=sum(cell.n for cell in cells),
+        elsewhere=t_interval(gains, least=3),
+        new_pair=t_interval(gains, least=3, of_another=True),
+        tests=tests,
+    )
+
+
+def _covariances(two: tuple[str, str], pairs: Sequence[PairRuns]) -> dict[tuple[int, int], float]:
+    """Of the differences of pairs that have runs of one side in common: the student alone, as a rule, which knows
+    nothing of the teacher. Both pairs estimate its variance; the larger counts.
+    """
+    found: dict[tuple[int, int], float] = {}
+    for (i, first), (j, second) in combinations(enumerate(pairs), 2):
+        if first.dataset != second.dataset:
+            continue
+        for method in two:
+            cells = [(pair.cells[method], pair.moderation) for pair in (first, second)]
+            if common := len(cells[0][0].trainings & cells[1][0].trainings):
+                variance = max(moderation.variance(Part.of(cell.sample)) for cell, moderation in cells)
+                share = common / (cells[0][0].sample.n * cells[1][0].sample.n)
+                found[i, j] = found.get((i, j), 0.0) + share * variance
+    return found
+
+
+def run_gains(pairs: Iterable[PairRuns]) -> pd.DataFrame:
+    """A row for each run whose cell has a gain over the student alone: which it is, its `seed`, `top1_percent`, what it
+    has more than the mean of the student alone of its pair, of accuracy (`gain`, percentage points) and of each of
+    RELATIONS (None where it is not known), and `differs`.
+    """
+    rows = []
+    for pair in pairs:
+        alone = pair.cells.get(CONTROL)
+        for method, cell in pair.cells.items():
+            if alone and method != CONTROL and comparable(cell, alone):
+                differs = differences(SETTINGS, cell.rows, alone.rows)
+                rows += [{**_run_gain(row, alone), "differs": differs} for row in cell.rows]
+    columns = [*RUN, "top1_percent", "gain", *RELATIONS, "differs"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(("gain", *RELATIONS), float))
+
+
+def _run_gain(row: Row, alone: Pooled) -> dict[str, Any]:
+    found = {name: row[name] for name in RUN}
+    top1_percent = 100 * float(row["top1"])
+    found |= {"top1_percent": top1_percent, "gain": top1_percent - (alone.sample.mean or 0.0)}
     for name in RELATIONS:
-        both[name] -= both.pop(f"{name}_over")
-    return both
+        base = [float(other[name]) for other in alone.rows if other.get(name) is not None]
+        found[name] = float(row[name]) - fmean(base) if base and row.get(name) is not None else None
+    return found

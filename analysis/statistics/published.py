@@ -1,4 +1,4 @@
-"""Published numbers beside reproduced ones: `results/reference/published.csv` and the names it goes by."""
+"""Published numbers beside reproduced ones: `published.csv` and the names it goes by."""
 
 import csv
 import re
@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from analysis.statistics.basic import ALPHA, Sample, holm
 from analysis.statistics.cells import Cell
-from analysis.statistics.paired import ALPHA, Summary, holm, mean_difference
+from analysis.statistics.gains import PairRuns
+from analysis.statistics.moderated import Moderation
 from analysis.style import CONTROL, TEACHER
 from benchmark.errors import UsageError
 
-FILE = Path(__file__).parent.parent.parent / "results" / "reference" / "published.csv"
+FILE = Path(__file__).with_name("published.csv")
 
 METHODS = {
     TEACHER: ("teacher",),
@@ -56,8 +58,8 @@ class Published:
 class Match:
     """A cell whose number was published. `difference` is reproduced minus published accuracy in percentage points, with
     half of its 95 % interval: the least difference that would have been seen (None where there is no spread to judge
-    by). `p` is Welch's, corrected for all matches. The gains are over the student alone in percentage points, of the
-    same source and over paired seeds; None where there is no such student.
+    by). `p` is of the test with variances moderated within our pair, corrected for all matches. The gains are over the
+    student alone in percentage points, of the same source and of the same pair; None where there is no such student.
     """
 
     cell: Cell
@@ -123,17 +125,22 @@ def _published(row: Mapping[str, str]) -> Published:
 
 
 def compare(
-    cells: Sequence[Cell], published: Mapping[Key, list[Published]], gains: Mapping[tuple[str, str, str], float]
+    cells: Sequence[Cell],
+    published: Mapping[Key, list[Published]],
+    pairs: Sequence[PairRuns],
+    gains: Mapping[tuple[str, str, str], float],
 ) -> list[Match]:
     """Every finished cell of which a number was published, once for each source, in the order of the cells.
 
     gains: of cells over the student alone, in percentage points, by data set, pair and method.
     """
+    moderations = {(pair.dataset, pair.pair): pair.moderation for pair in pairs}
     found = []
     for cell in cells:
         alone = {each.paper: each.value for each in _of(cell, CONTROL, published)}
         gain = gains.get((cell.dataset, cell.pair, cell.method))
-        found += [_match(cell, each, gain, alone.get(each.paper)) for each in _of(cell, cell.method, published)]
+        lent = Moderation() if cell.method == TEACHER else moderations.get((cell.dataset, cell.pair), Moderation())
+        found += [_match(cell, each, lent, gain, alone.get(each.paper)) for each in _of(cell, cell.method, published)]
     adjusted = holm([match.p for match in found])
     return [replace(match, p=p) for match, p in zip(found, adjusted, strict=True)]
 
@@ -155,18 +162,19 @@ def _of(cell: Cell, method: str, published: Mapping[Key, list[Published]]) -> It
     return [each for name in METHODS.get(method, (method,)) for each in published.get((*place, _name(name)), [])]
 
 
-def _match(cell: Cell, published: Published, gain: float | None, alone: float | None) -> Match:
+def _match(cell: Cell, published: Published, lent: Moderation, gain: float | None, alone: float | None) -> Match:
     """gain: the cell's; alone: what the same source gives for the student alone. A number of runs that is not stated is
-    taken for one: it may have been more, but nothing says so.
+    taken for the least that there can have been: two with a spread, one without.
     """
     assert cell.top1_percent is not None
-    ours = Summary(cell.n, cell.top1_percent, cell.std_percent)
-    tested = mean_difference(ours, Summary(published.n or 1, published.value, published.std))
+    n = published.n or (1 if published.std is None else 2)
+    theirs = Sample(n, published.value, published.std if n > 1 else None)
+    tested = lent.agreement(Sample(cell.n, cell.top1_percent, cell.std_percent), theirs)
     return Match(
         cell=cell,
         published=published,
         difference=cell.top1_percent - published.value,
-        half_width=tested.half_width if tested else None,
+        half_width=tested.half_width() or None if tested else None,
         p=tested.p if tested else None,
         published_gain=None if gain is None or alone is None else published.value - alone,
         reproduced_gain=None if alone is None else gain,

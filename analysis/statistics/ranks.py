@@ -1,16 +1,21 @@
-"""Ranks of methods over blocks (data set x pair), and which differences between them are established."""
+"""Average ranks of methods: within a data set over its pairs, then over data sets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import combinations
-from math import sqrt
+from itertools import groupby
 
 import numpy as np
-from scipy.stats import f, rankdata, studentized_range
+import pandas as pd
+from scipy.stats import f, rankdata
 
-from analysis.statistics.paired import ALPHA, Array, holm, sign_flip, smallest_p
+from analysis.runs.alike import CELL
+from analysis.statistics.cells import Cell
+from analysis.style import TEACHER
 
-PERMUTATIONS = 10_000
+LEAST_DATASETS = 6
+"""Pairs of one data set are not independent, so that ranks are tested over data sets; fewer can hardly reject."""
+
+CAME_TO_NOTHING = ("diverged", "not_applicable")
 
 Block = tuple[str, str]
 """Data set and pair."""
@@ -18,26 +23,39 @@ Block = tuple[str, str]
 
 @dataclass(frozen=True)
 class Ranking:
-    """Average ranks (1 is best, ties share the mean of their ranks), the best method first.
+    """Average ranks (1 is best, ties share the mean of their ranks), the best method first: over the pairs of each data
+    set, then over `datasets`, each counting alike.
 
-    `p` is Friedman's test that all methods rank alike, by permutation within blocks; `f_p` is Iman and Davenport's F
-    approximation of it. `critical_distance` is Nemenyi's. `adjusted` has the Holm-corrected p of Wilcoxon's signed-rank
-    test for each two methods, and `groups` the maximal runs of neighbours among which it tells no two apart: what the
-    bars of a critical-difference diagram join. `smallest_p` is the least that any of these can be with so many blocks.
-    `left_out` names methods and blocks that were dropped to have a complete table, with their number of holes.
+    `p` is that all methods rank alike (Friedman's test over data sets, by Iman and Davenport's F), None below
+    LEAST_DATASETS. `left_out` names methods and blocks that were dropped to have a complete table, with their number of
+    holes.
     """
 
     methods: tuple[str, ...]
     average: tuple[float, ...]
     blocks: tuple[Block, ...]
+    datasets: int
     left_out: Mapping[str, int]
-    statistic: float
-    p: float
-    f_p: float
-    critical_distance: float
-    adjusted: Mapping[tuple[str, str], float]
-    groups: tuple[tuple[str, ...], ...]
-    smallest_p: float
+    p: float | None
+
+
+def candidates(cells: Iterable[Cell], runs: pd.DataFrame) -> list[Cell]:
+    """Students that may be ranked or called best: not those trained otherwise than the student alone or than each
+    other, nor those of which a run came to nothing, for the mean over the seeds that did not diverge is not the
+    method's.
+    """
+    out = set(runs.loc[runs.status.isin(CAME_TO_NOTHING), CELL].itertuples(index=False, name=None))
+    students = [cell for cell in cells if cell.n and cell.method != TEACHER and not cell.caveat and not cell.apart]
+    return [cell for cell in students if (cell.dataset, cell.pair, cell.method) not in out]
+
+
+def ranking(ranked: Iterable[Cell]) -> Ranking | None:
+    """Candidates ranked by their mean accuracies, as `rank` does."""
+    scores: dict[Block, dict[str, float]] = {}
+    for cell in ranked:
+        assert cell.top1_percent is not None
+        scores.setdefault((cell.dataset, cell.pair), {})[cell.method] = cell.top1_percent
+    return rank(scores)
 
 
 def rank(scores: Mapping[Block, Mapping[str, float]]) -> Ranking | None:
@@ -47,24 +65,18 @@ def rank(scores: Mapping[Block, Mapping[str, float]]) -> Ranking | None:
     blocks, methods, left_out = complete(scores)
     if len(blocks) < 2 or len(methods) < 2:
         return None
-    table = np.array([[scores[block][method] for method in methods] for block in blocks])
-    ranks = np.array([rankdata(-row) for row in table])
-    order = sorted(range(len(methods)), key=lambda i: (ranks[:, i].mean(), i))
-    methods, table, ranks = [methods[i] for i in order], table[:, order], ranks[:, order]
-    statistic = friedman(ranks)
-    adjusted, smallest = _wilcoxon(table, methods)
+    of_dataset = [list(members) for _, members in groupby(sorted(blocks), key=lambda block: block[0])]
+    ranks = [[rankdata([-scores[block][method] for method in methods]) for block in own] for own in of_dataset]
+    table = np.array([np.mean(own, axis=0) for own in ranks])
+    average = table.mean(axis=0)
+    order = sorted(range(len(methods)), key=lambda i: (average[i], i))
     return Ranking(
-        methods=tuple(methods),
-        average=tuple(float(value) for value in ranks.mean(axis=0)),
+        methods=tuple(methods[i] for i in order),
+        average=tuple(float(average[i]) for i in order),
         blocks=tuple(blocks),
+        datasets=len(table),
         left_out=left_out,
-        statistic=statistic,
-        p=_permutation_p(ranks, statistic),
-        f_p=iman_davenport_p(statistic, *ranks.shape),
-        critical_distance=nemenyi(len(methods), len(blocks)),
-        adjusted=adjusted,
-        groups=_groups(methods, adjusted),
-        smallest_p=smallest,
+        p=friedman_p(rankdata(table, axis=1)) if len(table) >= LEAST_DATASETS else None,
     )
 
 
@@ -89,69 +101,14 @@ def complete(scores: Mapping[Block, Mapping[str, float]]) -> tuple[list[Block], 
             blocks.remove(block)
 
 
-def friedman(ranks: Array) -> float:
-    """Friedman's chi-square with its correction for ties, from ranks [blocks, methods]; 0 where all are tied."""
+def friedman_p(ranks: np.ndarray) -> float:
+    """p that all methods of [data sets, methods] rank alike: Friedman's statistic with its correction for ties, by the
+    F of Iman & Davenport (1980), since a handful of blocks is far from chi-square. 1 where all are tied.
+    """
     n, k = ranks.shape
-    centred = ranks.mean(axis=0) - (k + 1) / 2
-    spread = ((ranks - (k + 1) / 2) ** 2).sum() / (n * (k - 1))
-    return float(n * (centred**2).sum() / spread) if spread else 0.0
-
-
-def _permutation_p(ranks: Array, statistic: float) -> float:
-    """The chi-square distribution is a poor likeness for a handful of blocks; shuffled ranks are not."""
-    random = np.random.default_rng(0)
-    n, k = ranks.shape
-    centred = np.zeros((PERMUTATIONS, k))
-    for row in ranks - (k + 1) / 2:
-        centred += random.permuted(np.tile(row, (PERMUTATIONS, 1)), axis=1)
     spread = ((ranks - (k + 1) / 2) ** 2).sum() / (n * (k - 1))
     if not spread:
         return 1.0
-    drawn = (centred**2).sum(axis=1) / (n * spread)
-    return float(((drawn >= statistic - 1e-9).sum() + 1) / (PERMUTATIONS + 1))
-
-
-def iman_davenport_p(statistic: float, blocks: int, methods: int) -> float:
-    """p of Friedman's chi-square by the F distribution (Iman & Davenport 1980)."""
-    rest = blocks * (methods - 1) - statistic
-    if rest <= 0:
-        return 0.0
-    value = (blocks - 1) * statistic / rest
-    return float(f.sf(value, methods - 1, (methods - 1) * (blocks - 1)))
-
-
-def nemenyi(methods: int, blocks: int) -> float:
-    """By how much average ranks must differ in Nemenyi's test at ALPHA (Demšar 2006)."""
-    q = studentized_range.ppf(1 - ALPHA, methods, np.inf) / sqrt(2)
-    return float(q * sqrt(methods * (methods + 1) / (6 * blocks)))
-
-
-def _wilcoxon(table: Array, methods: Sequence[str]) -> tuple[dict[tuple[str, str], float], float]:
-    """Holm-corrected p for each two methods, and the least that any can be.
-
-    Unlike Nemenyi's mean ranks, it does not depend on which other methods are in the table (Benavoli et al. 2016).
-    """
-    pairs = list(combinations(range(len(methods)), 2))
-    adjusted = holm([signed_rank(table[:, i] - table[:, j]) for i, j in pairs])
-    found = {(methods[i], methods[j]): p for (i, j), p in zip(pairs, adjusted, strict=True) if p is not None}
-    return found, min(1.0, smallest_p(len(table)) * len(pairs))
-
-
-def signed_rank(differences: Array) -> float | None:
-    """p of Wilcoxon's signed-rank test, by counting signs, so that ties and zeros (which keep their rank, as Pratt
-    proposed) need no approximation.
-    """
-    return sign_flip([[float(value) for value in np.sign(differences) * rankdata(np.abs(differences))]])
-
-
-def _groups(methods: Sequence[str], adjusted: Mapping[tuple[str, str], float]) -> tuple[tuple[str, ...], ...]:
-    found: list[tuple[int, int]] = []
-    for start in range(len(methods)):
-        end = start
-        while end + 1 < len(methods) and all(
-            adjusted[methods[i], methods[end + 1]] >= ALPHA for i in range(start, end + 1)
-        ):
-            end += 1
-        if end > start and not any(first <= start and end <= last for first, last in found):
-            found.append((start, end))
-    return tuple(tuple(methods[first : last + 1]) for first, last in found)
+    statistic = n * ((ranks.mean(axis=0) - (k + 1) / 2) ** 2).sum() / spread
+    rest = n * (k - 1) - statistic
+    return float(f.sf((n - 1) * statistic / rest, k - 1, (k - 1) * (n - 1))) if rest > 0 else 0.0

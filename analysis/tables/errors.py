@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 
+from analysis.statistics.basic import summarise
 from analysis.statistics.cells import Cell, pair_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.left_out import LeftOut
-from analysis.statistics.paired import summarise
 from analysis.style import TEACHER, display_name
 from analysis.tables.main import grouped
 from analysis.tables.table import Column, Field, Footnotes, Group, Table, by_pair

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from analysis.tables.table import Column, Field, Group, Table
+from benchmark.errors.text import cleaned
 
 GREEK = dict(
     zip("αβγδλμρστχ", ["alpha", "beta", "gamma", "delta", "lambda", "mu", "rho", "sigma", "tau", "chi"], strict=True)
@@ -46,7 +47,7 @@ def latex(table: Table) -> str:
     """A table over the width of the page, by the packages booktabs and graphicx; what one page does not hold is
     continued on further ones, because LaTeX cuts off a float that is too tall.
     """
-    notes = "".join(f"\\textsuperscript{{{letter}}} {escape(text)}.\\par\n" for letter, text in table.notes)
+    notes = "".join(f"{_raised(letter)}{escape(text)}.\\par\n" for letter, text in table.notes)
     foot = f"\n\\medskip\n{{\\footnotesize\\raggedright\n{notes}}}\n" if notes else ""
     head = f"\\caption{{{escape(table.caption)}}}\n\\label{{tab:{table.name}}}\n\\small\n"
     continued = f"Table~\\ref{{tab:{table.name}}}, continued\\par\\smallskip\n\\small\n"
@@ -125,12 +126,16 @@ def _heading(name: str, columns: Sequence[Column], line: int, *, innermost: bool
 
 def _latex_field(field: Field) -> str:
     text = escape(field.text)
+    if field.highest:
+        text = f"\\underline{{{text}}}"
     if field.best:
         text = f"\\textbf{{{text}}}"
-    if field.second:
-        text = f"\\underline{{{text}}}"
     spread = f"\\,{{\\scriptsize$\\pm$\\,{field.spread}}}" if field.spread else ""
     return f"{text}{spread}{_latex_note(escape(field.mark) + field.note)}"
+
+
+def _raised(letter: str) -> str:
+    return f"\\textsuperscript{{{letter}}} " if letter else ""
 
 
 def _latex_note(sign: str) -> str:
@@ -147,3 +152,8 @@ def escape(text: str) -> str:
         "".join(LATEX.get(character, character) for character in decomposed),
     )
     return re.sub(r"[^ -~]", lambda found: f"{{[}}U+{ord(found[0]):04X}{{]}}", accented)
+
+
+def comment(text: str) -> str:
+    """What no engine reads, up to the line's end: a line end within would have the rest of it run."""
+    return "% " + cleaned(text).encode("ascii", "backslashreplace").decode()

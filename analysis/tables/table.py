@@ -7,21 +7,21 @@ from itertools import groupby
 from string import ascii_lowercase
 from typing import Any
 
+from analysis.statistics.basic import Interval
 from analysis.statistics.cells import Cell
-from analysis.statistics.paired import Interval
 from analysis.style import signed
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a table: `92.13`, its spread `0.41`, whether it is the best or second best, `*` or `†` if it is
-    better or worse than what it is compared with, and its footnote's letter.
+    """One field of a table: `92.13`, its spread `0.41`, whether it is among the best and whether it is the highest,
+    `*`, `†` or `=` if it is better, worse or equivalent to what it is compared with, and its footnote's letter.
     """
 
     text: str
     spread: str = ""
     best: bool = False
-    second: bool = False
+    highest: bool = False
     mark: str = ""
     note: str = ""
 
@@ -58,7 +58,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Table:
-    """A table for printing. `stub` names the lines of the headings; `notes` are letters and texts; `data` holds the
+    """A table for printing. `stub` names the lines of the headings; `notes` are letters and texts, those of the whole
+    table without a letter; `data` holds the
     same numbers unrounded, one row a cell. A page holds `widest` columns side by side; more are continued below.
     `title` is what the report calls it.
     """

@@ -2,13 +2,11 @@
 
 import argparse
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from benchmark.command.display import Display
-from benchmark.command.terminal import plain
 from benchmark.errors import UsageError
 from benchmark.launch.job import Executor, Settings
 from benchmark.launch.slurm import scheduler
@@ -50,33 +48,42 @@ def submission(plan: Plan, folder: Folder, settings: Settings, options: argparse
     return prepare(plan, folder, settings, profile, options.profile)
 
 
+def check_unused(executor: Executor, options: argparse.Namespace, console: Console) -> None:
+    """Where nothing is submitted, say so of what was given for that. Raises UsageError for a profile or an option that
+    could not be used anywhere."""
+    from benchmark.launch.slurm.profile import load_profile
+
+    if executor != "slurm" and (options.profile or options.slurm):
+        load_profile(options.profile, options.slurm)
+        console.print(f"--profile and --slurm are for jobs of SLURM; the executor is {executor}, which takes neither")
+
+
 def show(wanted: "Submission", console: Console) -> None:
     """The jobs that would be submitted, and what sbatch would be told."""
-    say = plain(console)
     for array, lines in wanted.sbatch():
         runs = sum(len(cohort.runs) for bundle in array.bundles for cohort in bundle)
-        say(f"\n{array.name}: {len(array.bundles)} jobs, {runs} runs")
+        console.print(f"\n{array.name}: {len(array.bundles)} jobs, {runs} runs")
         for line in lines:
-            say(f"  {line}")
+            console.print(f"  {line}")
 
 
 def submit(plan: Plan, folder: Folder, settings: Settings, options: argparse.Namespace, console: Console) -> None:
     """Submit what is neither finished nor queued, and say what that was."""
     from benchmark.launch.slurm.submission import submitting
 
-    say = plain(console)
     with submitting(folder):
         submitted = submission(plan, folder, settings, options).submit()
     for entry in submitted:
-        say(f"submitted job {entry.job_id}: {len(entry.run_ids)} runs; log: {folder.path.parent / entry.log}")
+        console.print(f"submitted job {entry.job_id}: {len(entry.run_ids)} runs; log: {folder.path.parent / entry.log}")
     if not submitted:
-        say("nothing to submit: what is missing is queued or running already")
-    say("the jobs go on without this command; --status shows how far they are, --cancel takes them out of the queue")
+        console.print("nothing to submit: what is missing is queued or running already")
+    console.print(
+        "the jobs go on without this command; --status shows how far they are, --cancel takes them out of the queue"
+    )
 
 
 def watch(plan: Plan, folder: Folder, console: Console) -> None:
     """Show progress, read from files, until every run has ended or no job is left to train it."""
-    say = plain(console)
     asked, open_runs = time.monotonic(), [run.id for run in plan.runs]
     with Display(folder, open_runs, console) as display:
         while open_runs := [run_id for run_id in open_runs if folder.is_open(run_id)]:
@@ -84,18 +91,18 @@ def watch(plan: Plan, folder: Folder, console: Console) -> None:
             if time.monotonic() - asked > QUEUE_SECONDS:
                 asked = time.monotonic()
                 claimed = any(is_claimed(folder.claim_path(run_id)) for run_id in open_runs)
-                if not claimed and _queue_is_empty(folder, say):
+                if not claimed and _queue_is_empty(folder, console):
                     break
             time.sleep(LOOK_SECONDS)
         display.tick()
 
 
-def _queue_is_empty(folder: Folder, say: Callable[[str], None]) -> bool:
+def _queue_is_empty(folder: Folder, console: Console) -> bool:
     """A controller that is away for a while tells nothing about the jobs, which go on."""
     try:
         return not live_jobs(folder)
     except UsageError as error:
-        say(f"still watching: {error}")
+        console.print(f"still watching: {error}")
         return False
 
 
@@ -103,10 +110,10 @@ def cancel(folder: Folder, console: Console) -> None:
     """Cancel this grid's jobs."""
     live = live_jobs(folder)
     if not live:
-        plain(console)("no job of this grid is queued or running")
+        console.print("no job of this grid is queued or running")
         return
     scheduler.cancel(live)
-    plain(console)(f"cancelled {len(live)} jobs: {', '.join(live)}")
+    console.print(f"cancelled {len(live)} jobs: {', '.join(live)}")
 
 
 def live_jobs(folder: Folder) -> list[str]:

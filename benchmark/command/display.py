@@ -3,8 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -24,37 +23,34 @@ class Display:
     """The watcher's side: a live panel on a terminal, plain lines elsewhere."""
 
     def __init__(self, folder: Folder, run_ids: Sequence[str], console: Console) -> None:
-        self._folder = folder
-        self._console = console
-        self._started = time.monotonic()
+        self._folder, self._console = folder, console
         self._total = len(run_ids)
         self._open = {run_id for run_id in run_ids if not folder.record_path(run_id).exists()}
-        self._trained: list[str] = []  # to the end, while this watched
+        self._started = time.monotonic()
         self._first_sight: float | None = None  # when one of these runs was first seen training
-        self._resumed: dict[str, float] = {}  # how far along each was when it was first seen
-        self._last_line = -math.inf
-        self._shown = -1
+        self._at_first: dict[str, float] = {}  # how much of its training each had behind it when it was first seen
+        self._reached: dict[str, float] = {}  # and by now
+        self._last_line, self._shown = -math.inf, -1
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
-    def __enter__(self) -> "Display":
+    def __enter__(self) -> Self:
         if self._live:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live:
             self._live.stop()
 
     def tick(self) -> None:
         """Look at the files and show what has changed."""
         current = under_way(self._folder)
-        self._look_for_records()
-        self._note_first_sights(current)
+        self._look(current)
         if self._live:
             self._live.update(self._panel(current), refresh=True)
         elif self._line_is_due():
             for line in self._lines(current):
-                self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+                self._console.print(line)
             self._shown, self._last_line = self._finished, time.monotonic()
 
     def _line_is_due(self) -> bool:
@@ -66,38 +62,31 @@ class Display:
     def _finished(self) -> int:
         return self._total - len(self._open)
 
-    def _look_for_records(self) -> None:
+    def _look(self, current: list[dict[str, Any]]) -> None:
+        """Which runs have ended, and how far the others are; one that needs no training does not count as trained."""
         for run_id in [run_id for run_id in self._open if self._folder.record_path(run_id).exists()]:
             self._open.remove(run_id)
-            if self._folder.state(run_id) != "not_applicable":
-                self._trained.append(run_id)
-
-    def _note_first_sights(self, current: list[dict[str, Any]]) -> None:
-        for run_id, share in self._open_shares(current).items():
-            if run_id not in self._resumed:
-                self._resumed[run_id] = share
+            self._reached[run_id] = float(self._folder.state(run_id) != "not_applicable")
+        for run_id, share in (each for entry in current for each in entry["shares"].items()):
+            if run_id in self._open:
+                self._reached[run_id] = share
+                self._at_first.setdefault(run_id, share)
                 self._first_sight = self._first_sight or time.monotonic()
 
-    def _time_left(self, current: list[dict[str, Any]]) -> str:
-        """From the pace since training was first seen; neither a run that needs no training nor what a resumed one has
-        behind it tells anything of that."""
-        if self._first_sight is None:
-            return "time left unknown"
-        shares = self._open_shares(current)
-        reached = [*shares.items(), *((run_id, 1.0) for run_id in self._trained)]
-        trained = sum(share - self._resumed.get(run_id, 0.0) for run_id, share in reached)
-        if trained <= 0:
-            return "time left unknown"
-        ahead = len(self._open) - sum(shares.values())
-        return f"{clock((time.monotonic() - self._first_sight) / trained * ahead)} left"
+    def _ahead(self) -> float:
+        """Runs that are to be trained, parts of a run included."""
+        return sum(1.0 - self._reached.get(run_id, 0.0) for run_id in self._open)
 
-    def _open_shares(self, current: list[dict[str, Any]]) -> dict[str, float]:
-        """How far along each run under way is, by its id."""
-        return {run_id: share for entry in current for run_id, share in entry["shares"].items() if run_id in self._open}
+    def _time_left(self) -> str:
+        """From the pace since training was first seen, of which what a resumed run has behind it tells nothing."""
+        trained = sum(self._reached.values()) - sum(self._at_first.values())
+        if self._first_sight is None or trained <= 0:
+            return "time left unknown"
+        return f"{clock((time.monotonic() - self._first_sight) / trained * self._ahead())} left"
 
     def _lines(self, current: list[dict[str, Any]]) -> list[str]:
         elapsed = clock(time.monotonic() - self._started)
-        lines = [f"[{elapsed}] {self._finished}/{self._total} runs done, {self._time_left(current)}"]
+        lines = [f"[{elapsed}] {self._finished}/{self._total} runs done, {self._time_left()}"]
         for entry in current:
             lines.append(f"  {entry['cohort']}: {position(entry)}, training top-1 %:")
             for pair, row in _by_pair(entry).items():
@@ -107,12 +96,11 @@ class Display:
 
     def _panel(self, current: list[dict[str, Any]]) -> RenderableType:
         head = Table.grid(padding=(0, 1))
-        done = self._finished + sum(self._open_shares(current).values())
         head.add_row(
             f"{self._finished}/{self._total} runs",
-            ProgressBar(total=self._total, completed=done, width=40),
+            ProgressBar(total=self._total, completed=self._total - self._ahead(), width=40),
             f"{clock(time.monotonic() - self._started)} elapsed",
-            self._time_left(current),
+            self._time_left(),
         )
         return Group(head, *(_cohort_panel(entry) for entry in current))
 

@@ -6,11 +6,19 @@ from pathlib import Path
 
 from benchmark.errors import COMPLETE, UsageError
 from benchmark.spec import Scalar, grid_names, load_grid
+from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN, DatasetInfo
+from benchmark.spec.grid import Control
 
 
-def available(kind: str) -> list[str]:
+def available(kind: str, grid: str) -> list[str]:
+    """A line for each: grids, methods, models, data sets known by name, and the controls of a grid."""
     if kind == "grids":
         return [f"{name}: {load_grid(name).description}" for name in grid_names()]
+    if kind == "datasets":
+        own = f"digits: 10 classes, {DIGITS_IMAGES:,} images, comes with scikit-learn"
+        return [own, *(f"{name}: {_sizes(known)}" for name, known in sorted(KNOWN.items()))]
+    if kind == "controls":
+        return [_control(control) for control in load_grid(grid).control] or [f"grid {grid!r} has no [[control]]"]
     if kind == "models":
         from benchmark.models import model_names
 
@@ -25,6 +33,18 @@ def available(kind: str) -> list[str]:
 def _defaults(values: Mapping[str, Scalar]) -> str:
     """` (distance=0.0, angle=50.0)`: methods of one class differ in these alone."""
     return f" ({', '.join(f'{name}={value}' for name, value in values.items())})" if values else ""
+
+
+def _sizes(known: DatasetInfo) -> str:
+    places = f"DIR/{known.folders[0]}" + (", else as torchvision downloads it" if known.torchvision else "")
+    return f"{known.classes} classes, {known.train:,} training and {known.test:,} test images; {places}"
+
+
+def _control(control: Control) -> str:
+    """`kd@born_again: teacher = 'student'`: what differs from the method alone."""
+    differs = control.model_dump(exclude={"name", "methods"}, exclude_defaults=True)
+    names = ", ".join(f"{method}@{control.name}" for method in control.methods)
+    return f"{names}: {', '.join(f'{key} = {value}' for key, value in differs.items())}"
 
 
 def export(run_id: str, results: Path) -> int:

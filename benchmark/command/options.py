@@ -78,9 +78,10 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         help="train the trials of the grid's [tuning] section, choose on validation images",
     )
     add("--dry-run", action="store_true", help="print the plan: teachers, cohorts, states, forecast, sbatch parameters")
-    add("--prepare", action="store_true", help="fetch data, check that they and all networks are to be had, stop there")
+    add("--prepare", action="store_true", help="fetch data, check that they and all networks are usable, stop there")
     add("--status", action="store_true", help="print what the results folder holds")
-    add("--list", choices=("methods", "grids", "models"), help="print what there is to choose from")
+    kinds = ("methods", "grids", "models", "datasets", "controls")
+    add("--list", choices=kinds, help="print what there is to choose from; controls are the --grid's")
     add("--export", metavar="RUN", help="write a run's student weights to RUN.safetensors here, if its grid keeps them")
     return result
 

@@ -2,7 +2,7 @@
 what --retry tries again: runs that failed, or that jobs which are gone left undone. No torch here."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ from typing import Literal
 from rich.console import Console
 
 from benchmark.command.display import position
-from benchmark.command.terminal import counts, plain, print_problems
+from benchmark.command.terminal import counts, problem_lines
 from benchmark.errors import UsageError
 from benchmark.launch.slurm import scheduler
 from benchmark.launch.slurm.scheduler import Queued
@@ -19,36 +19,36 @@ from benchmark.records import Folder, State, ledger
 from benchmark.records.claims import is_claimed
 from benchmark.records.progress import under_way
 
-Standing = State | Literal["running", "queued", "lost"]
+LiveState = State | Literal["running", "queued", "lost"]
 LOG_LINES = 6
 LOG_BYTES = 20_000
 
 
 @dataclass(frozen=True)
-class Survey:
-    """Every run's standing, the newest job that was to train it, the jobs that wait or run now, and how those ended
+class RunStates:
+    """Every run's state, the newest job that was to train it, the jobs that wait or run now, and how those ended
     that are gone and left neither a record of a run nor the reason why.
 
     Such a run is lost, or failed if its job calls itself completed.
     """
 
-    standings: dict[str, Standing]
+    states: dict[str, LiveState]
     jobs: dict[str, ledger.Entry]
     live: dict[str, Queued]
     left_by: dict[str, str]
 
-    def having(self, standing: Standing) -> list[str]:
-        return [run_id for run_id, each in self.standings.items() if each == standing]
+    def having(self, state: LiveState) -> list[str]:
+        return [run_id for run_id, each in self.states.items() if each == state]
 
 
-def survey(folder: Folder, run_ids: Sequence[str]) -> Survey:
+def run_states(folder: Folder, run_ids: Sequence[str]) -> RunStates:
     """Look at the files, and once at SLURM's queue if jobs were submitted for runs that are still to come.
 
     Where SLURM cannot be asked, as at home with results moved there, nothing counts as queued or lost.
     """
-    standings: dict[str, Standing] = {run_id: folder.state(run_id) for run_id in run_ids}
+    states: dict[str, LiveState] = {run_id: folder.state(run_id) for run_id in run_ids}
     jobs = ledger.newest_jobs(folder)
-    missing = [run_id for run_id, state in standings.items() if state == "missing"]
+    missing = [run_id for run_id, state in states.items() if state == "missing"]
     submitted = {run_id: jobs[run_id] for run_id in missing if run_id in jobs and jobs[run_id].in_slurm}
     try:
         waiting = scheduler.live(submitted.values())
@@ -60,42 +60,37 @@ def survey(folder: Folder, run_ids: Sequence[str]) -> Survey:
     left_by: dict[str, str] = {}
     for run_id in missing:
         job_id = submitted[run_id].job_id if run_id in submitted else ""
-        standings[run_id] = folder.state(run_id)  # again: it may have ended just before its job was looked for
-        if standings[run_id] != "missing":
+        states[run_id] = folder.state(run_id)  # again: it may have ended just before its job was looked for
+        if states[run_id] != "missing":
             continue
         if is_claimed(folder.claim_path(run_id)):
-            standings[run_id] = "running"
+            states[run_id] = "running"
         elif job_id in live:
-            standings[run_id] = "queued"
+            states[run_id] = "queued"
         elif job_id in ends:
             left_by[run_id] = ends[job_id]
-            standings[run_id] = "failed" if ends[job_id] == "COMPLETED" else "lost"
-    return Survey(standings, jobs, live, left_by)
+            states[run_id] = "failed" if ends[job_id] == "COMPLETED" else "lost"
+    return RunStates(states, jobs, live, left_by)
 
 
-def print_status(folder: Folder, console: Console) -> None:
-    """What a results folder holds, what is under way, and what went wrong."""
-    say = plain(console)
+def status_lines(folder: Folder) -> Iterator[str]:
+    """What a results folder holds, what is under way, and what went wrong, line by line."""
     if not folder.path.is_dir():
-        say(f"nothing was run yet: there is no folder {folder.path}")
+        yield f"nothing was run yet: there is no folder {folder.path}"
         return
     run_ids = folder.known_ids()
-    found = survey(folder, run_ids)
-    say(f"{len(run_ids)} runs in {folder.path}: {counts(found.standings.values())}")
+    found = run_states(folder, run_ids)
+    yield f"{len(run_ids)} runs in {folder.path}: {counts(found.states.values())}"
     submitted = {run_id for entry in ledger.entries(folder) for run_id in entry.run_ids} - set(run_ids)
-    teachers = survey(folder.teachers, sorted(submitted))
+    teachers = run_states(folder.teachers, sorted(submitted))
     if submitted:
-        say(f"{len(submitted)} teachers in {folder.teachers.path}: {counts(teachers.standings.values())}")
+        yield f"{len(submitted)} teachers in {folder.teachers.path}: {counts(teachers.states.values())}"
     for entry in under_way(folder):
-        say(f"running: {entry['cohort']}: {position(entry)} of {len(entry['run_ids'])} runs")
+        yield f"running: {entry['cohort']}: {position(entry)} of {len(entry['run_ids'])} runs"
     for part, home in ((teachers, folder.teachers), (found, folder)):
-        _print_queued(part, console)
-        _print_left(part, folder, console)
-        explained = {run_id: each for run_id, each in part.standings.items() if run_id not in part.left_by}
-        print_problems(explained, home, console)
-        _print_logs(part, folder, console)
+        yield from _of_jobs(part, home, folder.path.parent)
     if teachers.left_by or found.left_by:
-        say("run the same command again to submit these runs once more, or with --retry lost only them")
+        yield "run the same command again to submit these runs once more, or with --retry lost only them"
 
 
 def forget_failures(plan: Plan, folder: Folder, console: Console) -> None:
@@ -106,7 +101,7 @@ def forget_failures(plan: Plan, folder: Folder, console: Console) -> None:
         failed = [run_id for run_id, state in states.items() if state == "failed" or home.why_without_teacher(run_id)]
         busy = _live_jobs(home, failed)
         for job_id, count in Counter(busy.values()).items():
-            plain(console)(f"left alone: {count} failed runs, until their job {job_id} is done with its others")
+            console.print(f"left alone: {count} failed runs, until their job {job_id} is done with its others")
         for run_id in failed:
             if run_id not in busy:
                 home.forget_failure(run_id)
@@ -114,48 +109,42 @@ def forget_failures(plan: Plan, folder: Folder, console: Console) -> None:
 
 def left_undone(plan: Plan, folder: Folder) -> list[str]:
     """Runs that jobs left undone which are gone."""
-    return list(survey(folder, [run.id for run in plan.runs]).left_by)
+    return list(run_states(folder, [run.id for run in plan.runs]).left_by)
 
 
-def _print_queued(found: Survey, console: Console) -> None:
+def _of_jobs(found: RunStates, home: Folder, results: Path) -> Iterator[str]:
+    """What jobs wait for, what others left undone, and why runs failed, each with the end of its job's log."""
     for job_id, run_ids in _by_job(found, found.having("queued")).items():
         job = found.live[job_id]
         why = job.why if job.waits else f"{job.state.lower()} on {job.node}"
-        plain(console)(f"queued: job {job_id}, {len(run_ids)} runs: {why}")
+        yield f"queued: job {job_id}, {len(run_ids)} runs: {why}"
+    for job_id, (first, *others) in _by_job(found, found.left_by).items():
+        ended = f"job {job_id} {found.left_by[first]} without a record of {1 + len(others)} runs ({first} ...)"
+        yield f"{found.states[first]}: {ended}"
+        yield from _end_of(results / found.jobs[first].log)
+    explained = {run_id: each for run_id, each in found.states.items() if run_id not in found.left_by}
+    yield from problem_lines(explained, home)
+    failed = [run_id for run_id, each in explained.items() if each == "failed" and run_id in found.jobs]
+    for first, *_ in _by_job(found, failed).values():
+        yield from _end_of(results / found.jobs[first].log)
 
 
-def _print_left(found: Survey, folder: Folder, console: Console) -> None:
-    for job_id, run_ids in _by_job(found, list(found.left_by)).items():
-        first, count = run_ids[0], len(run_ids)
-        ended = f"job {job_id} {found.left_by[first]} without a record of {count} runs ({first} ...)"
-        plain(console)(f"{found.standings[first]}: {ended}")
-        _print_tail(folder.path.parent / found.jobs[first].log, console)
-
-
-def _print_logs(found: Survey, folder: Folder, console: Console) -> None:
-    """The end of the log of every job in which runs failed."""
-    failed = [run_id for run_id in found.having("failed") if run_id in found.jobs and run_id not in found.left_by]
-    for run_ids in _by_job(found, failed).values():
-        _print_tail(folder.path.parent / found.jobs[run_ids[0]].log, console)
-
-
-def _by_job(found: Survey, run_ids: Sequence[str]) -> dict[str, list[str]]:
+def _by_job(found: RunStates, run_ids: Iterable[str]) -> dict[str, list[str]]:
     grouped: dict[str, list[str]] = {}
     for run_id in run_ids:
         grouped.setdefault(found.jobs[run_id].job_id, []).append(run_id)
     return grouped
 
 
-def _print_tail(log: Path, console: Console) -> None:
+def _end_of(log: Path) -> Iterator[str]:
     """Where a log is, and its last lines."""
     if not log.is_file():
         return
-    plain(console)(f"  log: {log}")
+    yield f"  log: {log}"
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - LOG_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
-    for line in lines[-LOG_LINES:]:
-        plain(console)(f"    {line}")
+    yield from (f"    {line}" for line in lines[-LOG_LINES:])
 
 
 def _live_jobs(home: Folder, run_ids: Sequence[str]) -> dict[str, str]:

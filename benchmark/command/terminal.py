@@ -1,7 +1,7 @@
 """What the command line prints: plans, states, lists. No torch here."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import mean, stdev
 
 from rich.console import Console
@@ -28,8 +28,7 @@ def counts(states: Iterable[str]) -> str:
 
 def print_plan(plan: Plan, not_applicable: Mapping[str, str], folder: Folder, console: Console) -> None:
     """Teachers, cohorts, states, what cannot be served and why (by run id), forecast."""
-    say = plain(console)
-    say(f"{len(plan.runs)} runs in {folder.path}: {counts(plan.states.values())}")
+    console.print(f"{len(plan.runs)} runs in {folder.path}: {counts(plan.states.values())}")
     table = Table("teacher", "state", "run id", title="Teachers", title_justify="left")
     for teacher in plan.teachers:
         name = f"{teacher.dataset.name} {teacher.student.name} seed {teacher.seed}"
@@ -44,11 +43,11 @@ def print_plan(plan: Plan, not_applicable: Mapping[str, str], folder: Folder, co
         console.print(table)
     reasons = {(run.label, run.pair, not_applicable[run.id]) for run in plan.runs if run.id in not_applicable}
     for label, pair, reason in sorted(reasons):
-        say(f"n/a: {label} on {pair}: {reason}")
+        console.print(f"n/a: {label} on {pair}: {reason}")
     basis = f" of device time, from {', '.join(plan.forecast_basis)}" if plan.forecast_basis else ""
     cost = "unknown" if plan.forecast_seconds is None else clock(plan.forecast_seconds) + basis
     runs = f"{len(plan.missing)} runs{completions(plan)}"
-    say(f"to train: {len(plan.missing_teachers)} teachers, {runs}; forecast time: {cost}")
+    console.print(f"to train: {len(plan.missing_teachers)} teachers, {runs}; forecast time: {cost}")
 
 
 def completions(plan: Plan) -> str:
@@ -79,7 +78,7 @@ def print_results(
     for line in dict.fromkeys(
         f"{how}: {run.label} on {run.pair}: {records[run.id].result.reason}" for how, run in ended
     ):
-        plain(console)(line)
+        console.print(line)
 
 
 def _accuracy(runs: Sequence[Run], records: Mapping[str, Record], states: Mapping[str, str]) -> str:
@@ -91,9 +90,8 @@ def _accuracy(runs: Sequence[Run], records: Mapping[str, Record], states: Mappin
     return ", ".join(part for part in (found and f"{mean(found):.2f}{spread}", others and counts(others)) if part)
 
 
-def print_problems(states: Mapping[str, str], folder: Folder, console: Console) -> None:
+def problem_lines(states: Mapping[str, str], folder: Folder) -> Iterator[str]:
     """Why runs failed or cannot be read, in a few lines."""
-    say = plain(console)
     failed = [run_id for run_id, state in states.items() if state == "failed"]
     alone = [run_id for run_id, state in states.items() if state in RECORDED and folder.why_without_teacher(run_id)]
     reasons: dict[str, list[str]] = {}
@@ -103,13 +101,8 @@ def print_problems(states: Mapping[str, str], folder: Folder, console: Console) 
         numbers = {"failed": failed, "recorded without their teacher": alone}
         how = (f"{n} {what}" for what, ids in numbers.items() if (n := len(set(ids) & set(run_ids))))
         shown = ", ".join(run_ids[:SHOWN_RUNS]) + (" ..." if len(run_ids) > SHOWN_RUNS else "")
-        say(f"{', '.join(how)}: {reason} ({shown})")
+        yield f"{', '.join(how)}: {reason} ({shown})"
     if not all(map(folder.blamed, failed)):  # a teacher's fault says itself what helps
-        say(f"logs are in {folder.path / 'failures'}; run again with --retry failed to try them once more")
+        yield f"logs are in {folder.path / 'failures'}; run again with --retry failed to try them once more"
     for problem in folder.records()[1]:
-        say(f"not used: {problem}; move it away to have the run made again")
-
-
-def plain(console: Console):  # type: ignore[no-untyped-def]
-    """Print a line as it is: no wrapping, no markup, no colours guessed from its words."""
-    return lambda line: console.print(line, soft_wrap=True, markup=False, highlight=False)
+        yield f"not used: {problem}; move it away to have the run made again"

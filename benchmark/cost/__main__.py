@@ -9,15 +9,15 @@ where forecasts and figures find them.
 
 import argparse
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmark.errors import USAGE, Parser, number, run_command, threads, usage_errors
+from benchmark.cost.table import print_table
+from benchmark.errors import Parser, number, refuse, run_command, threads, usage_errors
+from benchmark.errors.console import Terminal
 from benchmark.plan.choices import method_names, names
 from benchmark.records import Folder
 from benchmark.records.measurements import Measured, Measurement, write
@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        run(options, Console())
+        run(options, Terminal())
     except usage_errors() as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
+        return refuse(error)
     return 0
 
 
@@ -103,6 +102,7 @@ def measure(
     grid: Grid,
     console: Console,
 ) -> None:
+    """Measure and write group after group of runs that share pair, data set, recipe and seed; print each."""
     from benchmark.cost.measure import Measurer
 
     measurer = Measurer(device, options.rounds)
@@ -120,8 +120,8 @@ def measure(
         path = write(folder, described(grid, rows, measurer.clock.processor, device))
         show(rows, f"{place} of {len(groups)}: {group[0].dataset.name} {group[0].pair or 'teacher'}", console)
         for label, reason in reasons.items():
-            console.print(f"n/a: {label}: {reason}", markup=False, highlight=False)
-    console.print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
+            console.print(f"n/a: {label}: {reason}")
+    console.print(f"wrote {path}")
 
 
 def work(run: Run, classes: dict[str, int]) -> str:
@@ -140,6 +140,7 @@ def renamed(measurement: Measurement, run: Run) -> Measurement:
 
 
 def described(grid: Grid, rows: Sequence[Measurement], processor: bool, device: "torch.device") -> Measured:
+    """The measurements with what they were made on, as the file holds them."""
     from benchmark.training.provenance import provenance
 
     return Measured(
@@ -151,19 +152,15 @@ def described(grid: Grid, rows: Sequence[Measurement], processor: bool, device: 
 
 
 def show(rows: Sequence[Measurement], title: str, console: Console) -> None:
-    table = Table(title=title, title_justify="left", box=None)
-    table.add_column("method", no_wrap=True)
-    heads = ["step ms", "teacher ms", "images/s", "memory MB", "GFLOP", "latency ms"]
     metered = any(row.step_joules is not None for row in rows)
-    for head in (*heads, *(["step J"] if metered else [])):
-        table.add_column(head, justify="right")
-    for row in rows:
-        values = (1e3 * row.step_seconds, 1e3 * row.teacher_seconds, row.images_per_second)
-        more = (row.memory_bytes / 1e6, row.step_flops / 1e9, 1e3 * row.latency_seconds)
-        joules = [row.step_joules or math.nan] if metered else []
-        numbers = (*values, *more, *joules)
-        table.add_row(row.method, *(f"{number:.3g}" if number < 100 else f"{number:.0f}" for number in numbers))
-    console.print(table)
+    heads = ["step ms", "teacher ms", "images/s", "memory MB", "GFLOP", "latency ms", *["step J"] * metered]
+    print_table(title, heads, ((row.method, numbers(row)[: len(heads)]) for row in rows), console)
+
+
+def numbers(row: Measurement) -> tuple[float, ...]:
+    times = (1e3 * row.step_seconds, 1e3 * row.teacher_seconds, row.images_per_second)
+    sizes = (row.memory_bytes / 1e6, row.step_flops / 1e9)
+    return (*times, *sizes, 1e3 * row.latency_seconds, row.step_joules or math.nan)
 
 
 if __name__ == "__main__":

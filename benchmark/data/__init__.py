@@ -10,10 +10,10 @@ from torch import Tensor
 
 from benchmark.data.cache import Decoded, cache_dir, decoded
 from benchmark.data.find import OWN, find, names
-from benchmark.data.fit import check
 from benchmark.data.images import Encoded, Images
 from benchmark.data.resident import Resident, TrainingSet, Views
-from benchmark.data.splits import Splits, keep, split
+from benchmark.data.resize import check
+from benchmark.data.splits import Splits, record_split, split
 from benchmark.data.streaming import Streamed, StreamedTrainingSet
 from benchmark.errors import UsageError
 from benchmark.spec import Dataset, Recipe
@@ -30,8 +30,8 @@ __all__ = [
     "check",
     "dataset_names",
     "evaluation_data",
-    "keep",
     "load",
+    "record_split",
     "training_data",
 ]
 
@@ -46,7 +46,8 @@ class EvaluationData(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, start: int, stop: int) -> tuple[Tensor, Tensor]: ...
+    def batch(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Normalised images [B, C, H, W] and labels [B], in order."""
 
 
 class TrainingData(EvaluationData, Protocol):
@@ -54,9 +55,13 @@ class TrainingData(EvaluationData, Protocol):
 
     steps: int
 
-    def views(self, seed: int, epoch: int) -> Any: ...
+    def views(self, seed: int, epoch: int) -> Any:
+        """What the batches of an epoch show, to be handed to `training_batch`."""
 
-    def training_batch(self, views: Any, step: int) -> tuple[Tensor, Tensor, Tensor]: ...
+    def training_batch(self, views: Any, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Augmented, normalised images [B, C, H, W], labels [B] and positions in the training set [B]."""
+
+    def second_view(self, views: Any, step: int) -> Tensor: ...
 
 
 def evaluation_data(images: Images, recipe: Recipe, device: torch.device) -> EvaluationData:

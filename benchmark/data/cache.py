@@ -1,8 +1,8 @@
-"""Decoded images, kept in memory-mapped files: decoded once, whoever asks for them first.
+"""Decoded images, kept in memory-mapped files: decoded once, by the first process that needs them.
 
 An entry is a folder, named after the data set and its source's fingerprint, that takes its name when it is complete: a
-process that is killed while it builds one leaves a folder of another name, which the next builder removes. Who comes
-while an entry is being built waits for it.
+process that is killed while it builds one leaves a folder of another name, which the next builder removes. Others wait
+while an entry is being built.
 """
 
 import fcntl
@@ -71,7 +71,7 @@ def decoded(name: str, source: Source, root: Path, keep_pixels: bool) -> Decoded
     try:
         root.mkdir(parents=True, exist_ok=True)
         with _alone(root / f".{name}.lock") as alone:
-            if (found := _open(entry, source, keep_pixels)) is not None:  # somebody else has built it meanwhile
+            if (found := _open(entry, source, keep_pixels)) is not None:  # another process has built it meanwhile
                 return found
             if alone:
                 _clear(name, entry, _origin(source, keep_pixels))
@@ -148,7 +148,7 @@ def _clear(name: str, entry: Path, origin: list[object]) -> None:
 
 
 def _source(about: Path) -> object:
-    """Where an entry says that it comes from; None if it is damaged, which who asks for it will find out."""
+    """Where an entry says that it comes from; None if it is damaged, which opening it shows."""
     try:
         return json.loads(about.read_bytes())["source"]
     except (OSError, ValueError, KeyError):
@@ -173,7 +173,7 @@ def _build(name: str, source: Source, entry: Path, keep_pixels: bool) -> None:
         building.chmod(0o755)
         try:
             os.replace(building, entry)
-        except OSError:  # somebody without a lock was faster
+        except OSError:  # a process without a lock was faster
             if not entry.exists():
                 raise
     finally:

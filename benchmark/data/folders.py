@@ -146,7 +146,7 @@ def subfolders(folder: Path) -> list[Path]:
         raise refused(f"{folder} cannot be listed: {error.strerror}") from None
 
 
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # links in a circle

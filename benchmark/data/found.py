@@ -45,7 +45,7 @@ def class_problems(source: Source, classes: int, splits: Mapping[str, Found], ot
 
 
 def described(source: Source, classes: int, splits: Mapping[str, Found]) -> Iterator[str]:
-    """Lines that say what was found, and what who made the data set may not expect."""
+    """Lines that say what was found, and what its maker may not expect."""
     names = source.names or range(classes)
     each = [
         f"{names[number]} {' + '.join(str(found.labels[number]) for found in splits.values())}"

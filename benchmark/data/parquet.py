@@ -83,9 +83,9 @@ def _tested_on(found: Shards, chosen: Columns) -> tuple[dict[str, list[Path]], l
 
 
 def _is_labelled(file: Path, label: str, only: bool) -> bool:
-    """Whether a file has labels, be they in a column that cannot be read. It has none where the column is empty in
+    """Whether a file has labels, even in a column that cannot be read. It has none where the column is empty in
     every row, or -1, as the hub has it; or where it is missing, with none of a usual name for it, unless this is the
-    only split to test on: then it is rather called otherwise."""
+    only split to test on: then its name is another one."""
     schema = _open(file).schema_arrow
     if schema.names.count(label) != 1:
         return only or not {label, *columns.LABELS}.isdisjoint(schema.names)

@@ -65,7 +65,7 @@ def split(dataset: Dataset, images: Decoded) -> Splits:
     )
 
 
-def keep(dataset: Dataset, splits: Splits, folder: Path) -> None:
+def record_split(dataset: Dataset, splits: Splits, folder: Path) -> None:
     """Write down which images were drawn, in `<folder>/splits`, to be looked at and shared.
 
     Raises UsageError if the folder was begun with other images of that name, or another draw of them.

@@ -14,13 +14,13 @@ from benchmark.data.naming import defect, refused
 from benchmark.data.source import Item, Source
 from benchmark.errors import one_line
 from benchmark.libraries import torchvision
-from benchmark.spec.datasets import Known
+from benchmark.spec.datasets import DatasetInfo
 
 BY_SPLIT_NAME = ("SVHN", "STL10")
 """Classes that take split = "train"; the others take train = True."""
 
 
-def find(roots: Sequence[Path], name: str, known: Known, download: bool) -> Source | None:
+def find(roots: Sequence[Path], name: str, known: DatasetInfo, download: bool) -> Source | None:
     """The first folder that holds a copy; else, if it may be downloaded, what torchvision leaves in the last one.
 
     Raises UsageError if the download fails.
@@ -40,7 +40,7 @@ def find(roots: Sequence[Path], name: str, known: Known, download: bool) -> Sour
     return None
 
 
-def _download(root: Path, name: str, known: Known) -> None:
+def _download(root: Path, name: str, known: DatasetInfo) -> None:
     try:
         for split in ("train", "test"):
             _dataset(root, split, known, download=True)
@@ -49,13 +49,13 @@ def _download(root: Path, name: str, known: Known) -> None:
         raise refused(f"dataset {name!r} is not in {root} and cannot be downloaded there: {why}") from None
 
 
-def _dataset(root: Path, split: str, known: Known, download: bool = False) -> Any:
+def _dataset(root: Path, split: str, known: DatasetInfo, download: bool = False) -> Any:
     kind = getattr(torchvision.datasets, str(known.torchvision))
     which = {"split": split} if known.torchvision in BY_SPLIT_NAME else {"train": split == "train"}
     return kind(root=str(root), download=download, **which)
 
 
-def _read(root: Path, split: str, name: str, known: Known) -> Iterator[Item]:
+def _read(root: Path, split: str, name: str, known: DatasetInfo) -> Iterator[Item]:
     try:
         for file in root.glob(str(known.files)):
             if why := defect(file):
@@ -79,7 +79,7 @@ def _read(root: Path, split: str, name: str, known: Known) -> Iterator[Item]:
 
 
 @contextmanager
-def _unpacked(root: Path, known: Known) -> Iterator[Path]:
+def _unpacked(root: Path, known: DatasetInfo) -> Iterator[Path]:
     """The root, or, where its archives were never unpacked, a temporary one that holds them unpacked."""
     archives = [file for file in root.glob(str(known.files)) if file.suffix == ".gz"]
     if all(archive.with_suffix("").exists() for archive in archives):

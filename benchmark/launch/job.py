@@ -45,7 +45,7 @@ class Job:
     """Cohorts for one worker, and the teachers they need. `deadline` is in seconds since the epoch; `gpu` the one GPU
     that it is to see, by index or UUID.
 
-    A patient worker stays until all of its work is done, by whomever; another one leaves what others are at to them.
+    A patient worker stays until all of its work is done, its own or others'; another one leaves others' to them.
     """
 
     grid_folder: str
@@ -157,7 +157,7 @@ class Attempt:
     def train_or_fail(self, run_ids: Sequence[str], alone: bool = False) -> bool:
         """Train; if one of the runs raises, try each by itself, so that only that one fails. False if stopped.
 
-        The machine's trouble is no run's fault: the error goes on to whoever started this worker.
+        The machine's trouble is no run's fault: the error goes on to what started this worker.
         """
         from benchmark.training.teacher import TeacherError
 

@@ -27,8 +27,8 @@ class Evicted(BaseException):
 def stop_signals(*numbers: signal.Signals, patience: float | None = None) -> Iterator[Stop]:
     """These signals ask for a stop at the next step boundary, where a checkpoint is written.
 
-    With `patience` in seconds, `Evicted` is raised in the block if it has not ended by then: whoever sent the signal
-    will kill the process soon, and the newest checkpoint has to do.
+    With `patience` in seconds, `Evicted` is raised in the block if it has not ended by then: a kill follows the
+    signal soon, and the newest checkpoint is gone on from.
     """
     stop = Stop()
 

@@ -15,6 +15,7 @@ THIN = 8
 
 
 def model_names() -> list[str]:
+    """Of all timm models, those of this suite included."""
     names: list[str] = timm.list_models()
     return names
 
@@ -30,7 +31,7 @@ def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int, 
 
     pretrained: load the architecture's weights, if it has any; False where others will be put in their place.
     Raises UsageError for a model or an option that timm does not have, for a network without feature maps, and for
-    weights that cannot be had or do not fit.
+    weights that are missing or do not fit.
     """
     if not is_model(architecture.model):
         raise unknown("model", architecture.model, model_names())

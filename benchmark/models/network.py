@@ -1,16 +1,48 @@
 """The feature tap: logits, embedding and maps of any timm model, in one pass and without hooks."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import nullcontext
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from benchmark.errors import UsageError
-from methods.base import Outputs, Shapes
+from methods.base import Outputs, Shapes, Tap
 
 STEM = re.compile(r"(stem|conv|bn|act|norm|features\.(conv|norm))\w*")
 """How timm names the module of a first map that comes before the first block."""
+
+
+ACTIVATIONS: dict[Any, Callable[[Tensor], Tensor]] = {
+    **dict.fromkeys((F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_), torch.relu),
+    F.silu: F.silu,
+    F.hardswish: F.hardswish,
+}
+"""Activations that end a stage, as networks call them, and what computes the same without overwriting its input."""
+
+
+class Activations(TorchFunctionMode):
+    """Within, no activation overwrites its input, and what each was applied to is remembered by its result."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._applied: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function not in ACTIVATIONS:
+            return function(*args, **(kwargs or {}))
+        result = ACTIVATIONS[function](args[0])
+        self._applied[id(result)] = (result, args[0])
+        return result
+
+    def before(self, result: Tensor) -> Tensor:
+        """What an activation made this of; the tensor itself if none did."""
+        known = self._applied.get(id(result))
+        return result if known is None else known[1]
 
 
 class Mean(nn.Module):
@@ -73,15 +105,17 @@ class Network(nn.Module):
             f"timm's {name}: its classifier does not read one vector per image, but several tokens or scales"
         )
 
-    def forward(self, images: Tensor) -> Outputs:
-        """Outputs of images [B, C, H, W].
+    def forward(self, images: Tensor, reads: Collection[Tap] = ()) -> Outputs:
+        """Outputs of images [B, C, H, W]; pre-activation maps only if `reads` names them.
 
         The embedding of a network with two tokens and two classifiers is both tokens, one behind the other.
         Maps are what the blocks give, before a normalisation that comes after the last one (transformers, mixers, wide
         residual networks); the embedding comes after it. Where the last features are not a [B, C, H, W] map (tokens,
         channels-last networks), the last map stands in for the input of pooling.
         """
-        last, maps = self.model.forward_intermediates(images, output_fmt="NCHW")  # type: ignore[operator]
+        activations = Activations() if "preacts" in reads else None
+        with activations or nullcontext():
+            last, maps = self.model.forward_intermediates(images, output_fmt="NCHW")  # type: ignore[operator]
         if not isinstance(last, Tensor):  # features at several scales
             raise self._untappable()
         if self._two_tokens:  # forward_head would give their mean, which neither classifier reads
@@ -91,7 +125,13 @@ class Network(nn.Module):
         if embedding.shape[2:] == (1, 1):
             embedding = embedding.flatten(1)
         is_map = last.dim() == 4 and not self._channels_last_maps
-        return Outputs(self.classifier(embedding), embedding, tuple(maps), last if is_map else maps[-1], self.stem)
+        pooled = last if is_map else maps[-1]
+        preacts = self._preacts(maps, activations.before) if activations else ()
+        return Outputs(self.classifier(embedding), embedding, tuple(maps), pooled, self.stem, preacts)
+
+    def _preacts(self, maps: list[Tensor], before: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+        own = getattr(self.model, "preactivations", None)
+        return tuple(own(maps) if own else map(before, maps))
 
     @torch.no_grad()
     def shapes(self, images: Tensor) -> Shapes:
@@ -110,7 +150,14 @@ class Network(nn.Module):
             maps=tuple((m.shape[1], m.shape[2], m.shape[3]) for m in outputs.maps),
             pooled_map=tuple(outputs.pooled_map.shape[1:]),
             stem=self.stem,
+            rectified=tuple(bool((m >= 0).all()) for m in outputs.maps),
+            averaged=_is_mean(outputs.embedding, outputs.pooled_map),
         )
+
+
+def _is_mean(embedding: Tensor, pooled_map: Tensor) -> bool:
+    mean = pooled_map.mean((2, 3))
+    return mean.shape == embedding.shape and torch.allclose(mean, embedding, rtol=1e-4, atol=1e-6)
 
 
 def _normalised_head(model: nn.Module) -> str | None:

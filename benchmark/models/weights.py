@@ -67,7 +67,7 @@ def timm_config(architecture: Architecture) -> Any:
 
 
 def timm_file(architecture: Architecture) -> Path:
-    """timm's pretrained weights of a model, from its cache or downloaded; UsageError if there are none to be had."""
+    """timm's pretrained weights of a model, from its cache or downloaded; UsageError if there are none."""
     known = timm_config(architecture)
     hub, helpers = known.hf_hub_id, timm.models._hub
     names = (known.hf_hub_filename,) if known.hf_hub_filename else HUB_FILES

@@ -113,7 +113,7 @@ def _teacher(grid: Grid, dataset: Dataset, name: str, born_again: bool, seed: in
     )
 
 
-def twins(runs: Sequence[Run]) -> dict[str, str]:
+def aliases(runs: Sequence[Run]) -> dict[str, str]:
     """Labels of runs that were there before under another label, and that one."""
     first: dict[str, str] = {}
     return {run.label: first[run.id] for run in runs if first.setdefault(run.id, run.label) != run.label}

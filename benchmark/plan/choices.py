@@ -62,7 +62,7 @@ def method_names(values: Sequence[str] | None, grid: Grid) -> tuple[str, ...]:
 def seed_list(texts: Sequence[str] | None) -> tuple[int, ...] | None:
     """`3` is the seeds 0, 1 and 2; several lists such as `0,3` and `7,` are joined.
 
-    Raises UsageError for anything else, and for more seeds than anybody trains: such a number is meant as a seed.
+    Raises UsageError for anything else, and for more than MOST_SEEDS: such a number is meant as a seed.
     """
     if texts is None:
         return None
@@ -101,7 +101,7 @@ def _scalar(text: str) -> Scalar:
     for kind in (int, float):
         try:
             number = kind(text)
-        except ValueError:
+            return number if math.isfinite(number) else text
+        except (ValueError, OverflowError):
             continue
-        return number if math.isfinite(number) else text
     return text

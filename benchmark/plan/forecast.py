@@ -38,7 +38,11 @@ def step_key(run: Run) -> str:
 
 @lru_cache
 def _reads(method: str) -> bool:
-    return bool(methods.reads(method))
+    """Of a method that is not installed any more, whatever: no run that can be planned is of its kind."""
+    try:
+        return bool(methods.reads(method))
+    except methods.MethodError:
+        return True
 
 
 def _shape(architecture: Architecture) -> list[object]:

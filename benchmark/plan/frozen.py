@@ -1,9 +1,11 @@
-"""The grid that a results folder was begun with: what may be added to it, and what may not change. Imports torch for
-the method registry, not timm."""
+"""The grid that a results folder was begun with: what may be added to it, and what may not change. No torch here: its
+methods need not be installed."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import tomli_w
 
-import methods
 from benchmark.errors import UsageError
 from benchmark.files import atomic
 from benchmark.records import Folder
@@ -24,19 +26,20 @@ def freeze(grid: Grid, folder: Folder, write: bool) -> None:
 
 def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:
     """Raise UsageError if a results folder was begun with another protocol: its tables would mix the two."""
-    for key in ("recipe", "teacher_recipe", "recipes", "teacher_seed"):
-        if getattr(grid, key) != getattr(frozen, key):
-            raise _other_grid(folder, _difference(key, getattr(frozen, key), getattr(grid, key)))
-    for part in {part for name in frozen.methods for part in methods.components(name.partition("@")[0])}:
-        before, now = frozen.options.get(part, {}), grid.options.get(part, {})
-        if before != now:
-            raise _other_grid(folder, f"options.{part} = {before} there, {now} now")
+    keys = ("recipe", "teacher_recipe", "recipes", "teacher_seed")
+    compared = [(key, getattr(frozen, key), getattr(grid, key)) for key in keys]
+    parts = {part for name in frozen.methods for part in name.partition("@")[0].split("+")}
+    compared += [(f"options.{part}", frozen.options.get(part, {}), grid.options.get(part, {})) for part in parts]
     used = {name.partition("@")[2] for name in grid.methods}
     for key in ("datasets", "architectures", "control"):
-        ours, theirs = (_by_name(getattr(g, key)) for g in (grid, frozen))
-        for name in sorted(ours.keys() & theirs.keys() & (used if key == "control" else ours.keys())):
-            if ours[name].identity() != theirs[name].identity():  # a data set may lie elsewhere now
-                raise _other_grid(folder, _difference(f"{key}.{name}", theirs[name], ours[name]))
+        before, now = (_named(getattr(each, key)) for each in (frozen, grid))
+        names = before.keys() & now.keys() & (used if key == "control" else now.keys())
+        compared += [(f"{key}.{name}", before[name], now[name]) for name in sorted(names)]
+    for name, before, now in compared:
+        if difference := _difference(name, before, now):
+            raise UsageError(
+                f"{folder.path} was begun with another protocol ({difference}): use another grid name or folder"
+            )
 
 
 def merge(frozen: Grid, grid: Grid) -> Grid:
@@ -45,28 +48,25 @@ def merge(frozen: Grid, grid: Grid) -> Grid:
     both = (frozen, grid)
     return grid.model_copy(
         update={
-            "datasets": tuple({d.name: d for g in both for d in g.datasets}.values()),
+            "datasets": tuple(_named(each for g in both for each in g.datasets).values()),
             "architectures": frozen.architectures | grid.architectures,
-            "pairs": tuple({pair.name: pair for g in both for pair in g.pairs}.values()),
+            "pairs": tuple(_named(each for g in both for each in g.pairs).values()),
             "methods": tuple(dict.fromkeys(name for g in both for name in g.methods)),
             "seeds": tuple(sorted({seed for g in both for seed in g.seeds})),
             "expected_accuracy": frozen.expected_accuracy | grid.expected_accuracy,
-            "control": tuple({control.name: control for g in (*both, frozen) for control in g.control}.values()),
+            "control": tuple(_named(each for g in (*both, frozen) for each in g.control).values()),
         }
     )
 
 
-def _by_name(values: object) -> dict[str, Value]:
-    return dict(values) if isinstance(values, dict) else {value.name: value for value in values}  # type: ignore
+def _named(values: Any) -> dict[str, Any]:
+    return dict(values) if isinstance(values, Mapping) else {value.name: value for value in values}
 
 
-def _difference(name: str, before: object, now: object) -> str:
-    if hasattr(before, "model_dump") and hasattr(now, "model_dump"):
-        old, new = before.model_dump(), now.model_dump()
-        key = next(key for key in old if old[key] != new[key])
-        return f"{name}.{key} = {old[key]!r} there, {new[key]!r} now"
-    return f"{name} = {before!r} there, {now!r} now"
-
-
-def _other_grid(folder: Folder, difference: str) -> UsageError:
-    return UsageError(f"{folder.path} was begun with another protocol ({difference}): use another grid name or folder")
+def _difference(name: str, before: Any, now: Any) -> str | None:
+    """The first field that differs, None if only what is no part of a run does, such as where a data set lies."""
+    if not isinstance(before, Value):
+        return None if before == now else f"{name} = {before!r} there, {now!r} now"
+    old, new = before.identity(), now.identity()
+    keys = (key for key in type(before).model_fields if old.get(key) != new.get(key))
+    return next((_difference(f"{name}.{key}", getattr(before, key), getattr(now, key)) for key in keys), None)

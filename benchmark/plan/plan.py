@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmark.plan.cells import cells, twins
+from benchmark.plan.cells import aliases, cells
 from benchmark.plan.forecast import forecasts, total
 from benchmark.plan.values import Cohort, Plan
 from benchmark.records import Folder, State
@@ -22,7 +22,7 @@ def make_plan(grid: Grid, folder: Folder, overrides: Options = {}) -> Plan:
         grouped.setdefault(run.cohort_key, []).append(run)
     cohorts = tuple(Cohort(tuple(members)) for members in grouped.values())
     teacher_states = {teacher.id: folder.teachers.state(teacher.id) for teacher in teachers}
-    plan = Plan(runs, states, teachers, teacher_states, cohorts, twins=twins(named))
+    plan = Plan(runs, states, teachers, teacher_states, cohorts, aliases=aliases(named))
     known = forecasts((*plan.missing_teachers, *plan.missing), folder)
     missing = (tuple(run for run in cohort.runs if states[run.id] == "missing") for cohort in cohorts)
     seconds = total((*((teacher,) for teacher in plan.missing_teachers), *filter(None, missing)), known)

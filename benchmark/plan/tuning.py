@@ -68,6 +68,7 @@ def choose(trials: Grid, records: Sequence[Record]) -> Options:
 
 
 def write_tuned(folder: Folder, chosen: Options) -> None:
+    """Keep the options that tuning chose, by method, for `with_tuned`."""
     with atomic(folder.path / FILE) as temporary:
         temporary.write_text(tomli_w.dumps(chosen), encoding="utf-8")
 

@@ -40,7 +40,7 @@ class Plan:
     recorded without their teacher and may now be completed by it.
 
     forecast_seconds: device time of what is missing, one cohort after another; None if unknown. forecast_basis: what it
-    was computed from. twins: labels of runs that are another label's, which stands for both.
+    was computed from. aliases: labels of runs that are another label's, and that one.
     """
 
     runs: tuple[Run, ...]
@@ -50,7 +50,7 @@ class Plan:
     cohorts: tuple[Cohort, ...]
     forecast_seconds: float | None = None
     forecast_basis: tuple[str, ...] = ()
-    twins: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def missing_teachers(self) -> tuple[Run, ...]:

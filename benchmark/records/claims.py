@@ -11,17 +11,15 @@ import errno
 import json
 import math
 import os
-import socket
 import threading
 import time
 import uuid
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from benchmark.files import FileError, made_folder, read_table, say_once
+from benchmark.records.process import identity, is_dead, slurm_job, was_this_job
 
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 300.0
@@ -49,17 +47,17 @@ class Claims:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
 
-    def __enter__(self) -> "Claims":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stop.set()
         self._thread.join()
         self.release(tuple(self._held))
 
     def take(self, path: Path) -> bool:
-        """Claim a run; False if a live worker has it, or one of whom that is not known yet."""
+        """Claim a run; False if another worker has it who lives, or may."""
         made_folder(path.parent)
         if self.is_stale(path):
             self._clear(path)
@@ -77,6 +75,7 @@ class Claims:
         return time.monotonic() - self._held.get(path, -math.inf) < STALE_SECONDS
 
     def release(self, paths: Iterable[Path]) -> None:
+        """Give up these claims, those that are still this worker's."""
         for path in paths:
             self._held.pop(path, None)
             if _holder(path) == self._me:
@@ -103,13 +102,13 @@ class Claims:
             beat = holder, path.lstat().st_mtime_ns
         except FileNotFoundError:
             return False
-        if _is_dead(holder):
+        if is_dead(holder):
             return True
         last, since = self._seen.get(path, (None, 0.0))
         if beat != last:
             since = time.monotonic()
             self._seen[path] = beat, since
-        soon = not holder or _was_this_job(holder)
+        soon = not holder or was_this_job(holder)
         seconds = SOON_STALE_SECONDS if soon else STALE_SECONDS
         if _age(path) > SOON_STALE_SECONDS:
             who = f"process {holder['pid']} on {holder['host']}" if holder else "nobody that it names"
@@ -123,19 +122,19 @@ class Claims:
 
     def clear_if_dead(self, path: Path) -> None:
         """Take a claim away whose holder is known to be gone."""
-        if _is_dead(_holder(path)):
+        if is_dead(_holder(path)):
             self._clear(path)
 
     def _clear(self, path: Path) -> None:
-        """Take a stale claim away. One worker at a time may, and looks again, lest it takes away the fresh claim that
-        has come in the stale one's place.
+        """Take a stale claim away. One worker at a time may, and looks again: a fresh claim may have come in the stale
+        one's place.
         """
         turn = path.with_name(f".{path.name}.turn")
         if self._made(turn):
             if self.is_stale(path):
                 _put_away(path)
             turn.unlink(missing_ok=True)
-        elif self.is_stale(turn):  # its worker died at it; whoever asks next may
+        elif self.is_stale(turn):  # its worker died meanwhile; the next one may
             _put_away(turn)
 
     def _made(self, path: Path) -> bool:
@@ -165,39 +164,6 @@ class Claims:
         return True
 
 
-@cache
-def _world() -> dict[str, str]:
-    """What tells where process ids mean the same: host, its boot, and the namespace of processes; empty where the
-    system has no such thing."""
-    return {"host": socket.gethostname(), "boot": _boot(), "namespace": _namespace()}
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-def _namespace() -> str:
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return ""
-
-
-def identity(pid: int) -> dict[str, str | int]:
-    """Who a process is: its id alone may be used again by another after a restart, and in another container."""
-    return {**_world(), "pid": pid, "started": _start_time(pid)}
-
-
-def slurm_job() -> dict[str, str]:
-    """Which SLURM job this process belongs to, and how often that was queued again; empty outside SLURM."""
-    if "SLURM_JOB_ID" not in os.environ:
-        return {}
-    return {"slurm_job": os.environ["SLURM_JOB_ID"], "restarts": os.environ.get("SLURM_RESTART_COUNT", "0")}
-
-
 def is_claimed(path: Path) -> bool:
     """Whether a run seems to be at a live worker's, by one look, which has to trust clocks: for what is shown, never
     for what is done."""
@@ -206,7 +172,7 @@ def is_claimed(path: Path) -> bool:
 
 def seems_left(path: Path) -> bool:
     """Whether a claim's holder is known to be gone, or its last beat is long ago if this host's clock is right."""
-    return _is_dead(_holder(path)) or _age(path) > STALE_SECONDS
+    return is_dead(_holder(path)) or _age(path) > STALE_SECONDS
 
 
 def _age(path: Path) -> float:
@@ -228,18 +194,6 @@ def _holder(path: Path) -> dict[str, Any]:
     return holder if known else {}
 
 
-def _was_this_job(holder: dict[str, Any]) -> bool:
-    now = slurm_job()
-    return bool(now) and holder.get("slurm_job") == now["slurm_job"] and holder.get("restarts") != now["restarts"]
-
-
-def _is_dead(holder: dict[str, Any]) -> bool:
-    """Whether a process is known to be gone, which can be told of this host's and this container's alone."""
-    if not holder or any(holder.get(key) != value for key, value in _world().items()):
-        return False
-    return bool(holder.get("started") != _start_time(holder["pid"]))
-
-
 def _put_away(path: Path) -> None:
     """Remove a claim; a folder that has its name gets another one."""
     try:
@@ -248,23 +202,3 @@ def _put_away(path: Path) -> None:
         if not path.is_dir():
             raise
         path.rename(path.with_name(f".{path.name}.{uuid.uuid4().hex}"))
-
-
-def _start_time(pid: int) -> str:
-    """When a process of this host started, in a form that never repeats; empty if there is none, or only what is left
-    of one that ended and that nobody waits for, as in a container without an init process.
-
-    Where /proc is missing (macOS), a live process is told from a dead one, but not from a later one of the same id.
-    """
-    try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if state in ("Z", "X") else fields[18]
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return "alive"

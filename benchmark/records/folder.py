@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from benchmark.errors import UsageError, one_line
+from benchmark.errors.text import cleaned
 from benchmark.files import FileError, inside, read_bytes, read_table, remove, write_json, write_rows
 from benchmark.records.record import Record, RecordError, cost_row, read_record, run_row
 from benchmark.spec import FROZEN, Run
@@ -176,7 +177,7 @@ class Folder:
         teacher_id = note.get("teacher_id")
         if isinstance(teacher_id, str) and self.stamp_of_teacher(teacher_id) != note.get("teacher"):
             return None
-        return str(note.get("error", f"unreadable failure note: {path} gives no error"))
+        return cleaned(str(note.get("error", f"unreadable failure note: {path} gives no error")))
 
     def forget_failure(self, run_id: str) -> None:
         """Raises FileError for a folder in the note's place."""

@@ -67,6 +67,7 @@ ENTRY = TypeAdapter(Entry)
 
 
 def log_name(path: Path, folder: Folder) -> str:
+    """A log as a path from where all results land."""
     return str(path.resolve().relative_to(folder.path.resolve().parent))
 
 

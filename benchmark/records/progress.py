@@ -1,18 +1,18 @@
-"""Progress, by way of files: workers write what they are at, whoever watches reads it. No torch here."""
+"""Progress, by way of files: workers write how far they are, watchers read it. No torch here."""
 
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.files import FileError, inside, read_bytes, remove, say_once, write_json
 from benchmark.records.claims import is_claimed
 from benchmark.records.folder import Folder
+from benchmark.records.record import Share
 from benchmark.spec import Run
-from benchmark.spec.value import Name
+from benchmark.spec.value import MOST, Count, Line, Name
 
 WRITE_SECONDS = 1.0
 
@@ -22,12 +22,12 @@ class _Entry(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    cohort: str
-    epoch: FiniteFloat
-    epochs: int
+    cohort: Line
+    epoch: Annotated[float, Field(ge=-MOST, le=MOST)]
+    epochs: Count
     run_ids: list[Name]
-    shares: dict[str, FiniteFloat] = {}
-    train_top1: dict[str, str] = {}
+    shares: dict[str, Share] = {}
+    train_top1: dict[Line, Line] = {}
 
 
 class Trained(Protocol):
@@ -50,12 +50,12 @@ class Reporter:
         self._run_ids = [run.id for run in runs]
         self._written = 0.0
 
-    def __enter__(self) -> "Reporter":
+    def __enter__(self) -> Self:
         self._clear()
         self._write(())
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         remove(self._path)
 
     def _clear(self) -> None:

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from benchmark.errors import UsageError, one_line
 from benchmark.files import FileError, read_bytes, read_table
 from benchmark.spec import LABELS_ONLY, Run, Value
-from benchmark.spec.value import MOST, Count, Size
+from benchmark.spec.value import MOST, Count, Label, Line, Size
 
 SCHEMA = 1
 """Raised when the shape of a record changes."""
@@ -48,7 +48,7 @@ class Result(Value):
 
     model_config = ConfigDict(strict=True)
 
-    reason: str | None = None
+    reason: Line | None = None
     diverged_epoch: Epoch | None = None
     top1: Share | None = None
     top5: Share | None = None
@@ -65,10 +65,10 @@ class Result(Value):
     train_loss: Annotated[float, Field(ge=-MOST_NATS, le=MOST_NATS)] | None = None
     test_images: Size | None = None
     test_duplicates: Count | None = None
-    data_sha256: str | None = None
-    weights_sha256: str | None = None
-    teacher_id: str | None = None
-    teacher_weights_sha256: str | None = None
+    data_sha256: Line | None = None
+    weights_sha256: Line | None = None
+    teacher_id: Line | None = None
+    teacher_weights_sha256: Line | None = None
     teacher_top1: Share | None = None
 
     @model_validator(mode="after")
@@ -108,18 +108,19 @@ class Cost(Value):
 
 
 class Provenance(Value):
-    """Where the numbers come from."""
+    """Where the numbers come from; `labels` is what methods that are not the suite's call themselves for people."""
 
-    finished: str
-    host: str
-    device: str
+    finished: Line
+    host: Line
+    device: Line
     threads: Size
     deterministic: bool
-    teacher_supply: str = "live"
-    code: str
-    versions: dict[str, str]
+    teacher_supply: Line = "live"
+    code: Line
+    versions: dict[Line, Line]
     resumed: Count = 0
-    job: str | None = None
+    job: Line | None = None
+    labels: dict[Line, Label] | None = None
 
 
 class Record(Value):

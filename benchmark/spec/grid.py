@@ -173,6 +173,7 @@ class Grid(Value):
         return _changed(recipe, control.recipe, f"control.{control.name}.recipe") if control else recipe
 
     def teacher_recipe_of(self, architecture: str) -> Recipe:
+        """How a teacher of this architecture is trained."""
         return _changed(self.teacher_recipe, self.recipes.get(architecture, {}), f"recipes.{architecture}")
 
     def control_named(self, name: str) -> Control:
@@ -201,6 +202,7 @@ def _changed(recipe: Recipe, fields: Fields, source: str) -> Recipe:
 
 
 def grid_names() -> list[str]:
+    """Of the grids that come with the suite, sorted."""
     return sorted(path.stem for path in GRIDS.glob("*.toml"))
 
 

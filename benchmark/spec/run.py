@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from benchmark.spec.value import Count, Name, Options, Scalar, Size, Value, digest
+from benchmark.spec.value import Count, Label, Name, Options, Scalar, Size, Value, Word, digest
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 
@@ -57,43 +57,19 @@ class Dataset(Value):
         return {name: value for name, value in super().identity().items() if name != "path"}
 
 
+WEIGHTS = """
+    pretrained pretrained_cfg pretrained_cfg_overlay pretrained_filter_fn pretrained_model_args pretrained_strict
+    checkpoint_path cache_dir
+"""
+INTERFACE = """
+    features_only feature_cfg feature_cls out_indices aux_logits scriptable exportable no_jit kwargs_filter
+    model_cls model_cfg model_name variant cfg device dtype
+"""
 TAKEN = {
     "num_classes": "the data set says how many classes there are",
     "in_chans": "the recipe's mean says how many channels there are",
-    **dict.fromkeys(
-        (
-            "pretrained",
-            "pretrained_cfg",
-            "pretrained_cfg_overlay",
-            "pretrained_filter_fn",
-            "pretrained_model_args",
-            "pretrained_strict",
-            "checkpoint_path",
-            "cache_dir",
-        ),
-        "weights = 'timm' or a file loads weights, so that their hash is in the run's id",
-    ),
-    **dict.fromkeys(
-        (
-            "features_only",
-            "feature_cfg",
-            "feature_cls",
-            "out_indices",
-            "aux_logits",
-            "scriptable",
-            "exportable",
-            "no_jit",
-            "kwargs_filter",
-            "model_cls",
-            "model_cfg",
-            "model_name",
-            "variant",
-            "cfg",
-            "device",
-            "dtype",
-        ),
-        "the suite decides how a network is built and called",
-    ),
+    **dict.fromkeys(WEIGHTS.split(), "weights = 'timm' or a file loads weights, so that their hash is in the run's id"),
+    **dict.fromkeys(INTERFACE.split(), "the suite decides how a network is built and called"),
 }
 """Arguments of timm's factories that no architecture may give, and who has the say instead: options shape a network,
 and reach neither its weights nor the number of its classes and channels nor the interface that the suite reads."""
@@ -112,7 +88,7 @@ class Architecture(Value):
     """
 
     name: Name
-    model: str
+    model: Word
     options: dict[str, Scalar | list[Scalar]] = {}
     stem: Literal["timm", "small"] = "timm"
     collapsed_map: Literal["refuse", "accept"] = "refuse"
@@ -229,16 +205,16 @@ class Run(Value):
 
     dataset: Dataset
     student: Architecture
-    method: str
+    method: Word
     options: Options = {}
-    revisions: dict[str, int] = {}
+    revisions: dict[Word, int] = {}
     recipe: Recipe
     seed: Count
     teacher: "Run | None" = None
     shuffled: bool = False
     protocol: int = PROTOCOL_REVISION
-    pair: str = ""
-    label: str = ""
+    pair: Label = ""
+    label: Label = ""
 
     @field_validator("dataset")
     @classmethod

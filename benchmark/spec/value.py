@@ -4,13 +4,15 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import UsageError, unknown
+from benchmark.errors.text import LONGEST_LABEL, cleaned
+from benchmark.files import FileError, read_bytes
 
 Scalar = bool | int | float | str
 Options = dict[str, dict[str, Scalar]]
@@ -23,7 +25,23 @@ MOST = 2**31 - 1
 """What a 32-bit integer holds: libraries count with it, and nothing here has as many."""
 Size = Annotated[int, Field(gt=0, le=MOST)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=LONGEST_LABEL)]
+Line = Annotated[str, AfterValidator(cleaned)]
+"""Text that is shown, and that anybody may have written; it changes no number."""
+Label = Annotated[str, AfterValidator(partial(cleaned, most=LONGEST_LABEL))]
+"""The same of what stands in tables, figures and legends as a name."""
+
+
+def _presentable(text: str) -> str:
+    if cleaned(text, LONGEST_LABEL) != text:
+        raise ValueError(
+            f"{cleaned(ascii(text), LONGEST_LABEL)} is no name: one line of at most {LONGEST_LABEL} visible characters"
+        )
+    return text
+
+
+Word = Annotated[str, AfterValidator(_presentable)]
+"""A name that a run's id hashes, and that is therefore refused where it would have to be changed to be shown."""
 
 
 class Value(BaseModel):
@@ -79,7 +97,9 @@ def derive_seed(*parts: Any) -> int:
 def read_toml(path: Path, what: str) -> dict[str, Any]:
     """A TOML file's values. Raises UsageError, which says what the file is, for one that is missing or not TOML."""
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
+    except FileError as error:
+        raise UsageError(f"{what} {error}") from None
     except OSError as error:
         raise UsageError(f"{what} {str(path)!r} cannot be read: {error.strerror}") from None
     return parse_toml(content, f"{what} {str(path)!r}")

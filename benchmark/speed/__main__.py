@@ -10,29 +10,27 @@ results/reference/speed/<pair>[-channels-last][-bfloat16]-<device>.json.
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmark.errors import USAGE, Parser, UsageError, number, run_command, threads, usage_errors
+from benchmark.cost.table import print_table
+from benchmark.errors import Parser, UsageError, number, refuse, run_command, threads, usage_errors
+from benchmark.errors.console import Terminal
 from benchmark.files import write_json
 from benchmark.records.measurements import device_slug
-from benchmark.spec import Run, load_grid
-
-BATCHES = 8
+from benchmark.spec import Grid, Run, load_grid
+from benchmark.spec.datasets import KNOWN
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        run(options, Console())
+        run(options, Terminal())
     except usage_errors() as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
+        return refuse(error)
     return 0
 
 
@@ -55,86 +53,67 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace, console: Console) -> None:
     if options.workers < 0:
         raise UsageError(f"--workers {options.workers} is below 0")
+    from benchmark.plan.cells import cells, select
+    from benchmark.plan.values import Selection
+
+    grid = load_grid(options.grid)
+    if "student" not in grid.methods:
+        raise UsageError(f"grid {grid.name!r} has no method 'student', which the others are compared with")
+    pair = options.pair or grid.pairs[0].name
+    runs = cells(select(grid, Selection(pairs=(pair,), seeds=grid.seeds[:1])))
+    found = measured(grid, runs, options)
+    device = device_slug(found["provenance"]["device"], found["provenance"]["threads"])
+    flags = {"channels-last": options.channels_last, "bf16": options.bfloat16}
+    path = options.output / f"{'-'.join([pair, *(name for name in flags if flags[name])])}-{device}.json"
+    write_json(path, {"pair": pair, **found})
+    show(found, [each.label for each in runs], console)
+    console.print(f"wrote {path}")
+
+
+def measured(grid: Grid, runs: Sequence[Run], options: argparse.Namespace) -> dict[str, Any]:
+    """Everything that the file holds but the pair's name."""
     import torch
 
     from benchmark.cost.clock import Clock
-    from benchmark.plan.cells import cells, select
-    from benchmark.plan.values import Selection
     from benchmark.speed import losses, measure
     from benchmark.training.provenance import provenance
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    grid = load_grid(options.grid)
-    if "student" not in grid.methods:
-        raise UsageError(f"grid {grid.name!r} has no method 'student', which the others are compared with")
-    pair = options.pair or grid.pairs[0].name
-    chosen = select(grid, Selection(pairs=(pair,), seeds=grid.seeds[:1]))
-    runs = cells(chosen)
-    material = material_for(runs, options)
-    load, clock = os.getloadavg()[0], Clock(torch.device("cpu"), alone=options.workers == 0)
-    found: dict[str, Any] = measure.loops(material, options.workers, options.rounds, clock)
-    found["ratios"] = measure.ratios([each.label for each in runs], found["seconds"])
-    found["peak_flops_per_second"] = measure.peak_flops(options.rounds, clock)
-    reached = found["cohort_flops"] / found["seconds"][f"cohort {len(runs)}"]
-    found["share_of_peak"] = reached / found["peak_flops_per_second"]
-    found["augmentation_images_per_second"] = measure.augmentation(material, options.rounds, clock)
-    found["loss_seconds"] = losses.measure(options.rounds, clock)
-    found["planning"] = measure.planning(grid, clock)
-    origin = provenance(torch.device("cpu"), True, resumed=0)
-    about = {
-        "pair": pair,
-        "rounds": options.rounds,
-        "clock": "processor" if clock.processor else "wall",
-        "workers": options.workers,
-        "recipe": material.recipe.model_dump(mode="json"),
-        "load_average": [load, os.getloadavg()[0]],
-        "processors": os.cpu_count(),
-        "provenance": origin.model_dump(mode="json"),
-    }
-    path = options.output / f"{slug(pair, options)}-{device_slug(origin.device, origin.threads)}.json"
-    write_json(path, {**about, **found})
-    show(found, [each.label for each in runs], console)
-    console.print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
-
-
-def material_for(runs: Sequence[Run], options: argparse.Namespace) -> Any:
-    """Noise of the data set's shape, and the recipe with the layout and precision asked for."""
-    import torch
-
-    from benchmark.data import Images
-    from benchmark.spec.datasets import KNOWN
-    from benchmark.speed.measure import Material
-
     precision = "bfloat16" if options.bfloat16 else "float32"
     changes = {"precision": precision, "teacher_precision": precision, "channels_last": options.channels_last}
-    recipe = runs[0].recipe.model_copy(update=changes)
     known = KNOWN.get(runs[0].dataset.name)
-    classes = known.classes if known else 10
-    count, size = BATCHES * recipe.batch_size, recipe.input_size
-    pixels = torch.randint(256, (count, size, size, recipe.channels), dtype=torch.uint8)
-    return Material(runs, Images(pixels, torch.arange(count) % classes), recipe, classes)
-
-
-def slug(pair: str, options: argparse.Namespace) -> str:
-    flags = {"channels-last": options.channels_last, "bf16": options.bfloat16}
-    return "-".join([pair, *(name for name, given in flags.items() if given)])
+    load, rounds, clock = os.getloadavg()[0], options.rounds, Clock(measure.CPU, alone=options.workers == 0)
+    cohort = measure.Cohort(runs, runs[0].recipe.model_copy(update=changes), known.classes if known else 10)
+    found = measure.loops(cohort, options.workers, rounds, clock)
+    peak = measure.peak_flops(rounds, clock)
+    return {
+        **found,
+        "ratios": measure.ratios([each.label for each in runs], found["seconds"]),
+        "peak_flops_per_second": peak,
+        "share_of_peak": found["cohort_flops"] / found["seconds"][f"cohort {len(runs)}"] / peak,
+        "augmentation_images_per_second": measure.augmentation(cohort, rounds, clock),
+        "loss_seconds": losses.measure(rounds, clock),
+        "planning": measure.planning(grid, clock),
+        "rounds": rounds,
+        "clock": "processor" if clock.processor else "wall",
+        "workers": options.workers,
+        "recipe": cohort.recipe.model_dump(mode="json"),
+        "load_average": [load, os.getloadavg()[0]],
+        "processors": os.cpu_count(),
+        "provenance": provenance(measure.CPU, True, resumed=0).model_dump(mode="json"),
+    }
 
 
 def show(found: dict[str, Any], labels: Sequence[str], console: Console) -> None:
     seconds, ratios = found["seconds"], found["ratios"]
-    table = Table(title="Milliseconds of a step", title_justify="left", box=None)
-    for head in ("method", "reference", "suite alone", "times as fast"):
-        table.add_column(head, justify="left" if head == "method" else "right")
-    for label in labels:
-        values = (1e3 * seconds[f"reference {label}"], 1e3 * seconds[f"suite {label}"], ratios[label])
-        table.add_row(label, *(f"{value:.4g}" for value in values))
-    whole = 1e3 * sum(seconds[f"reference {label}"] for label in labels)
-    values = (whole, 1e3 * seconds[f"cohort {len(labels)}"], ratios["grid"])
-    table.add_row("grid, as one cohort", *(f"{value:.4g}" for value in values))
-    console.print(table)
+    rows = [(label, seconds[f"reference {label}"], seconds[f"suite {label}"], ratios[label]) for label in labels]
+    whole = sum(reference for _, reference, _, _ in rows)
+    rows.append(("grid, as one cohort", whole, seconds[f"cohort {len(labels)}"], ratios["grid"]))
+    milliseconds = ((label, (1e3 * reference, 1e3 * suite, ratio)) for label, reference, suite, ratio in rows)
+    print_table("Milliseconds of a step", ("reference", "suite alone", "times as fast"), milliseconds, console)
     for line in notes(found):
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        console.print(line)
 
 
 def notes(found: dict[str, Any]) -> Iterator[str]:

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 import methods
-from benchmark.cost.clock import Clock
-from benchmark.speed.measure import interleaved
+from benchmark.cost.clock import Clock, interleaved
 from benchmark.speed.textbook import LOSSES
 from methods.base import Batch, Outputs, Shapes, Task
 

@@ -1,104 +1,86 @@
 """The parts of `benchmark.speed`: both loops, augmentation, the machine's peak, planning."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmark.cost.clock import Clock
-from benchmark.data import Images, TrainingSet
-from benchmark.models import create
+from benchmark.cost.clock import Clock, interleaved
+from benchmark.cost.isolated import IsolatedRun, noise, untrained
 from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import Grid, Recipe, Run
 from benchmark.speed.reference import Loop, Pictures
+from benchmark.training.count import flop_counter
 from benchmark.training.loop import configure_torch, step
-from benchmark.training.member import Member, build_task
+from benchmark.training.member import Member
 from benchmark.training.teacher import Frozen
 
+BATCHES = 8
+"""Of an epoch of noise: the reference's loader begins each anew."""
 
-def interleaved(works: dict[str, Callable[[], object]], rounds: int, clock: Clock) -> dict[str, float]:
-    """Median seconds of each piece of work, after one call that does not count; every round calls each in turn."""
-    for work in works.values():
-        work()
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(rounds):
-        for name, work in works.items():
-            seconds[name].append(clock.seconds(work)[0])
-    return {name: median(values) for name, values in seconds.items()}
-
-
-@dataclass(frozen=True)
-class Material:
-    """What both loops train on. recipe: the suite's, whose precision and layout may differ from the reference's."""
-
-    runs: Sequence[Run]
-    images: Images
-    recipe: Recipe
-    classes: int
-
-    def member(self, run: Run, recipe: Recipe, teacher: Frozen, data: TrainingSet) -> Member:
-        run = run.model_copy(update={"recipe": recipe})
-        network = create(run.student, recipe, self.classes, run.seed, pretrained=False)
-        member = Member(run, build_task(run, network, teacher.network, data), network, data.device, data.steps)
-        member.enter(0)
-        return member
-
-    def teacher(self, recipe: Recipe) -> Frozen:
-        run = self.runs[0].teacher
-        assert run is not None
-        return Frozen(create(run.student, recipe, self.classes, run.seed, pretrained=False), torch.device("cpu"))
+CPU = torch.device("cpu")
 
 
 class Cohort:
-    """The suite's lock-step over some runs."""
+    """The suite's lock-step over some runs, on noise of their images' shape and with untrained networks. recipe: the
+    suite's, whose precision and layout may differ from the reference's.
 
-    def __init__(self, material: Material) -> None:
-        configure_torch(material.recipe, torch.device("cpu"))
-        self.recipe = material.recipe
-        self.data = TrainingSet(material.images, self.recipe, torch.device("cpu"))
-        self.teacher = material.teacher(self.recipe)
-        self.members = [material.member(run, self.recipe, self.teacher, self.data) for run in material.runs]
+    Raises UsageError for a method that cannot serve the pair.
+    """
+
+    def __init__(self, runs: Sequence[Run], recipe: Recipe, classes: int) -> None:
+        configure_torch(recipe, CPU)
+        self.runs, self.recipe, self.classes = runs, recipe, classes
+        self.data = noise(recipe, classes, CPU, BATCHES)
+        self.teacher = self.teacher_by(recipe)
+        self.members = [self.member_by(recipe, run, self.teacher) for run in runs]
         self.views = self.data.views(0, 0)
         self._step = 0
 
+    def teacher_by(self, recipe: Recipe) -> Frozen:
+        """The runs' teacher, untrained, as a recipe sees images."""
+        run = self.runs[0].teacher
+        assert run is not None
+        return untrained(run.model_copy(update={"recipe": recipe}), self.data, self.classes)
+
+    def member_by(self, recipe: Recipe, run: Run, teacher: Frozen) -> Member:
+        """A run alone, untrained, by another recipe."""
+        return IsolatedRun(run.model_copy(update={"recipe": recipe}), self.data, self.classes, teacher).member
+
     def step(self, members: Sequence[Member]) -> None:
+        """One step of these members, on the next batch."""
         self._step = (self._step + 1) % self.data.steps
         step(members, self.teacher, self.data, self.views, 0, self._step)
 
 
-def loops(material: Material, workers: int, rounds: int, clock: Clock) -> dict[str, Any]:
+def loops(cohort: Cohort, workers: int, rounds: int, clock: Clock) -> dict[str, Any]:
     """Seconds of a step: of the reference loop and of the suite, each method alone, and of the suite's cohort."""
-    plain = material.recipe.model_copy(
+    plain = cohort.recipe.model_copy(
         update={"precision": "float32", "teacher_precision": "float32", "channels_last": False}
     )
-    data = TrainingSet(material.images, plain, torch.device("cpu"))
-    pictures = Pictures(material.images.pixels, material.images.labels, plain)  # type: ignore[arg-type]
+    pictures = Pictures(cohort.data.pixels, cohort.data.labels, plain)
     loader = DataLoader(
         pictures, plain.batch_size, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=workers > 0
     )
-    taught = material.teacher(plain)
-    cohort = Cohort(material)
+    taught = cohort.teacher_by(plain)
     works: dict[str, Callable[[], object]] = {}
-    for run, member in zip(material.runs, cohort.members, strict=True):
-        works[f"reference {run.label}"] = Loop(material.member(run, plain, taught, data), taught, loader).step
+    for run, member in zip(cohort.runs, cohort.members, strict=True):
+        works[f"reference {run.label}"] = Loop(cohort.member_by(plain, run, taught), taught, loader).step
         works[f"suite {run.label}"] = partial(cohort.step, [member])
     sizes = sorted({1, len(cohort.members) // 2, len(cohort.members)} - {0})
     works |= {f"cohort {size}": partial(cohort.step, cohort.members[-size:]) for size in sizes}
     images = cohort.data.training_batch(cohort.views, 0)[0]
-    works["suite teacher"] = lambda: cohort.teacher.outputs(images, cohort.recipe.teacher_precision)
+    works["suite teacher"] = partial(cohort.teacher.outputs, images, cohort.recipe.teacher_precision)
     pictured = next(iter(DataLoader(pictures, plain.batch_size)))[0]
-    works["reference teacher"] = lambda: taught.outputs(pictured, plain.teacher_precision)
+    works["reference teacher"] = partial(taught.outputs, pictured, plain.teacher_precision)
     seconds = interleaved(works, rounds, clock)
     slope, constant = np.polyfit(sizes, [seconds[f"cohort {size}"] for size in sizes], 1)
-    with FlopCounterMode(display=False) as flops:
+    with flop_counter() as flops:
         cohort.step(cohort.members)
     return {
         "seconds": seconds,
@@ -124,16 +106,14 @@ def ratios(labels: Sequence[str], seconds: dict[str, float]) -> dict[str, float]
 def peak_flops(rounds: int, clock: Clock, size: int = 1024) -> float:
     """FLOP/s of a float32 matrix product, the best of several rounds."""
     a, b = torch.randn(size, size), torch.randn(size, size)
-    return 2 * size**3 / min(clock.seconds(lambda: a @ b)[0] for _ in range(rounds + 1))
+    return 2 * size**3 / min(clock.seconds(lambda: a @ b) for _ in range(rounds + 1))
 
 
-def augmentation(material: Material, rounds: int, clock: Clock) -> dict[str, float]:
+def augmentation(cohort: Cohort, rounds: int, clock: Clock) -> dict[str, float]:
     """Images per second made training batches by one process: by torchvision's transforms of PIL, and by one gather."""
-    recipe = material.recipe
-    data = TrainingSet(material.images, recipe, torch.device("cpu"))
-    views = data.views(0, 0)
-    loader = DataLoader(Pictures(material.images.pixels, material.images.labels, recipe), recipe.batch_size)  # type: ignore[arg-type]
-    works = {"pil": lambda: next(iter(loader)), "gather": lambda: data.training_batch(views, 0)}
+    recipe, data = cohort.recipe, cohort.data
+    loader = DataLoader(Pictures(data.pixels, data.labels, recipe), recipe.batch_size)
+    works = {"pil": lambda: next(iter(loader)), "gather": lambda: data.training_batch(cohort.views, 0)}
     return {name: recipe.batch_size / seconds for name, seconds in interleaved(works, rounds, clock).items()}
 
 

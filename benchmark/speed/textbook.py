@@ -13,6 +13,7 @@ STAGES = 3
 
 
 def kd(student: Outputs, teacher: Outputs, temperature: float = 4.0) -> Tensor:
+    """Temperature squared times KL(teacher || student), the mean over a batch."""
     log_student = F.log_softmax(student.logits / temperature, dim=1)
     soft_teacher = F.softmax(teacher.logits / temperature, dim=1)
     return temperature**2 * F.kl_div(log_student, soft_teacher, reduction="batchmean")
@@ -28,6 +29,7 @@ def pairwise_distances(x: Tensor) -> Tensor:
 
 
 def rkd_distance(student: Outputs, teacher: Outputs) -> Tensor:
+    """Smooth L1 between distances over their means."""
     with torch.no_grad():
         target = pairwise_distances(teacher.embedding)
         target = target / target[target > 0].mean()
@@ -42,12 +44,14 @@ def angles(x: Tensor) -> Tensor:
 
 
 def rkd_angle(student: Outputs, teacher: Outputs) -> Tensor:
+    """Smooth L1 between the cosines of all triples."""
     with torch.no_grad():
         target = angles(teacher.embedding)
     return F.smooth_l1_loss(angles(student.embedding), target)
 
 
 def sp(student: Outputs, teacher: Outputs) -> Tensor:
+    """Squared difference of row-normalised Gram matrices [B, B] of the last maps, over B squared."""
     grams = []
     for outputs in (student, teacher):
         features = outputs.maps[-1].reshape(len(outputs.logits), -1)
@@ -56,6 +60,7 @@ def sp(student: Outputs, teacher: Outputs) -> Tensor:
 
 
 def gkd(student: Outputs, teacher: Outputs) -> Tensor:
+    """Squared difference of normalised adjacency matrices [B, B], the mean over stages."""
     terms = []
     for stage in range(STAGES):
         graphs = []

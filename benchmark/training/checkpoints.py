@@ -2,7 +2,7 @@
 
 A file is what torch.save writes, a zip archive, with the SHA-256 of all that comes before it as the archive's comment;
 nothing of a file is parsed unless that is right. Files from before there was a digest end with an archive that has no
-comment; of those, the archive's own checksums have to do.
+comment; of those, the archive's own checksums are compared.
 """
 
 import hashlib

@@ -20,7 +20,7 @@ from benchmark.spec import Grid, Recipe, Run
 from benchmark.training import checkpoints
 from benchmark.training.count import cost, teacher_cost
 from benchmark.training.evaluation import classification_measures, outputs_on, teacher_measures
-from benchmark.training.loop import Watch, configure_torch, train
+from benchmark.training.loop import Callbacks, configure_torch, train
 from benchmark.training.member import Member, build_student, build_task
 from benchmark.training.provenance import provenance
 from benchmark.training.teacher import Teacher, checked_teacher
@@ -69,7 +69,7 @@ def run_cohort(
     `alone` is for runs on labels alone whose teacher cannot serve: they are trained and recorded without it, and keep
     the checkpoint of their end, from which a later call completes the record.
 
-    Raises TeacherError if the teacher does not pass its gate, UsageError for data or networks that cannot be had.
+    Raises TeacherError if the teacher does not pass its gate, UsageError for unusable data or networks.
     """
     recipe = runs[0].recipe
     configure_torch(recipe, device)
@@ -87,7 +87,7 @@ def run_cohort(
         for member in (member for member in active if is_mine(member.run.id)):
             checkpoints.save(folder.checkpoints_path(member.run.id), member.state())
 
-    if not train(members, setup.teacher, setup.training, setup.validation, Watch(stop, save, report)):
+    if not train(members, setup.teacher, setup.training, setup.validation, Callbacks(stop, save, report)):
         return False
     if alone:
         save(members)
@@ -98,7 +98,7 @@ def run_cohort(
 
 def _setup(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir: Path | None, alone: bool) -> Setup:
     splits = data.load(grid.located(run.dataset), data_dir)
-    data.keep(run.dataset, splits, folder.path)
+    data.record_split(run.dataset, splits, folder.path)
     teacher = None
     if run.teacher is not None and not alone:
         expected = grid.expected_accuracy.get(run.dataset.name, {}).get(run.teacher.student.name)
@@ -114,7 +114,7 @@ def _member(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> Member | 
     network = build_student(run, setup.splits.classes, setup.device)
     task = build_task(run, network, setup.teacher.network if setup.teacher else None, setup.training)
     if reason := methods.unsupported(run.method, task, run.options):
-        origin = provenance(setup.device, run.recipe.deterministic, resumed=0)
+        origin = provenance(setup.device, run.recipe.deterministic, 0, run.method)
         result = Result(reason=reason, teacher_id=run.teacher.id if run.teacher else None)
         record = Record(run_id=run.id, status="not_applicable", run=run, result=result, cost=Cost(), provenance=origin)
         if is_mine(run.id):
@@ -181,7 +181,7 @@ def _record(member: Member, outputs: tuple[Tensor, Tensor] | None, setup: Setup,
         run=member.run,
         result=result,
         cost=cost(member, setup.teacher, setup.training, cohort_size),
-        provenance=provenance(setup.device, member.run.recipe.deterministic, member.resumed),
+        provenance=provenance(setup.device, member.run.recipe.deterministic, member.resumed, member.run.method),
     )
 
 

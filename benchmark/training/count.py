@@ -3,20 +3,48 @@
 import copy
 import resource
 import sys
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from benchmark.data import TrainingData
+from benchmark.data.resident import steps
 from benchmark.records import Cost
-from benchmark.training.loop import supply
+from benchmark.training.loop import second_view, supply
 from benchmark.training.member import Member
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Phase
 
 
+def flop_counter() -> FlopCounterMode:
+    """torch's FLOP counter, which takes the gradient of a grouped convolution's weight for that of groups = 1: here the
+    gradient of the images and that of the weight are as much work each as the convolution itself."""
+    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.convolution_backward: _convolution_backward})
+
+
+def _convolution_backward(
+    grad: list[int],
+    images: list[int],
+    weight: list[int],
+    bias: list[int] | None,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+    transposed: bool,
+    output_padding: list[int],
+    groups: int,
+    wanted: list[bool],
+    **_: Any,
+) -> int:
+    """FLOPs of aten::convolution_backward, by its arguments, shapes for tensors; wanted: gradients of images, weight,
+    bias."""
+    return conv_flop_count(images, weight, grad, transposed=transposed) * sum(wanted[:2])
+
+
 def parameter_count(*modules: nn.Module) -> int:
+    """Of several modules together."""
     return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 
@@ -30,7 +58,7 @@ def deployed_parameters(member: Member) -> int:
 
 def inference_macs(network: nn.Module, image: Tensor) -> int:
     """Multiply-accumulates of one image [1, C, H, W], by torch's FLOP counter (two FLOPs each)."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with flop_counter() as counter, torch.no_grad():
         network(image)
     return counter.get_total_flops() // 2
 
@@ -39,7 +67,7 @@ def deployed_macs(member: Member, image: Tensor) -> int:
     """As inference_macs, for the student as its method deploys it."""
     student = copy.deepcopy(member.network).eval()
     method = copy.deepcopy(member.method).eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with flop_counter() as counter, torch.no_grad():
         method.predict(student(image))
     replaced = member.network.classifier if member.method.deployed() else None
     unused = sum(p.numel() for p in replaced.parameters() if p.dim() > 1) if replaced else 0
@@ -56,22 +84,29 @@ def step_flops(member: Member, teacher: Frozen | None, data: TrainingData, phase
     twin.phase = twin.method.phases[member.method.phases.index(phase)] if phase else None
     views = data.views(member.run.seed, 0)
     images, labels, index = (part[:size] for part in data.training_batch(views, 0))
+    second = second_view([member], data, views, 0)
     progress = torch.zeros((), device=data.device)
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         supplied = supply([member], teacher, images)
-        twin.backward(images, Batch(labels, index, 0, progress, twin.generator), supplied)
+        batch = Batch(labels, index, 0, progress, twin.generator)
+        batch = twin.shown(batch, images, None if second is None else second[:size], teacher)
+        twin.backward(images, batch, supplied)
     return counter.get_total_flops()
 
 
-def training_flops(member: Member, teacher: Frozen | None, data: TrainingData) -> int:
-    """FLOPs of the whole training, phases and, where the method reads the teacher, the teacher's forward included."""
+def training_flops(member: Member, teacher: Frozen | None, data: TrainingData, images: int | None = None) -> int:
+    """FLOPs of the whole training, phases and, where the method reads the teacher, the teacher's forward included.
+
+    images: how many an epoch has, where `data` has as few as are counted on.
+    """
     recipe = member.run.recipe
-    whole, rest = divmod(len(data), recipe.batch_size)
+    images = len(data) if images is None else images
+    whole, rest = divmod(images, recipe.batch_size)
     total = 0
     for phase, epochs in [*((phase, phase.epochs) for phase in member.method.phases), (None, recipe.epochs)]:
         with torch.random.fork_rng(devices=()):
-            epoch = whole * step_flops(member, teacher, data, phase, min(recipe.batch_size, len(data)))
-            if data.steps > whole:
+            epoch = whole * step_flops(member, teacher, data, phase, min(recipe.batch_size, images))
+            if steps(images, recipe) > whole:
                 epoch += step_flops(member, teacher, data, phase, rest)
         total += epochs * epoch
     return total

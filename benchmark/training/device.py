@@ -9,9 +9,10 @@ import torch
 
 from benchmark.errors import UsageError
 from benchmark.spec import Recipe
-from methods.base import Outputs, Tap
+from methods.base import ASKED, OF_BATCH, Outputs, Tap
 
-TAPS: tuple[Tap, ...] = get_args(Tap)
+TAPS: tuple[Tap, ...] = tuple(tap for tap in get_args(Tap) if tap not in ASKED)
+"""What is always there."""
 
 TF32_CAPABILITY = (8, 0)
 """The first GPUs that compute in TF32: Ampere."""
@@ -20,11 +21,11 @@ TF32_CAPABILITY = (8, 0)
 def device_named(name: str) -> torch.device:
     """auto: a GPU where there is one. Raises UsageError for a GPU that is not there."""
     if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device 'cuda' is not to be had on this machine; valid here: auto, cpu")
+        raise UsageError("device 'cuda' is not available on this machine; valid here: auto, cpu")
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
-def settle_precision(recipe: Recipe, device: torch.device) -> None:
+def set_precision(recipe: Recipe, device: torch.device) -> None:
     """Have this process's convolutions, backward ones included, computed as the recipe's student wants them, and
     matrix products in float32 always: relations are differences of large numbers.
 
@@ -47,6 +48,7 @@ def check_precision(recipe: Recipe, device: torch.device) -> None:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """bfloat16 where torch's autocast has it; no autocast for any other precision."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
@@ -64,9 +66,10 @@ def inference_in(device: torch.device, precision: str) -> Iterator[None]:
 
 def in_float32(outputs: Outputs, reads: Collection[Tap] = TAPS) -> Outputs:
     """The outputs that are read in float32; the others stay as they are, since a conversion costs a copy."""
-    changed: dict[str, Any] = {tap: getattr(outputs, tap).float() for tap in reads if tap != "maps"}
-    if "maps" in reads:
-        changed["maps"] = tuple(m.float() for m in outputs.maps)
+    changed: dict[str, Any] = {}
+    for tap in set(reads) - OF_BATCH:
+        value = getattr(outputs, tap)
+        changed[tap] = tuple(m.float() for m in value) if isinstance(value, tuple) else value.float()
     return replace(outputs, **changed)
 
 

@@ -16,6 +16,7 @@ NEIGHBOURS = 10
 
 
 def batches(data: EvaluationData) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images [B, C, H, W] and labels [B] of a whole split, in order."""
     for start in range(0, len(data), BATCH):
         yield data.batch(start, start + BATCH)
 

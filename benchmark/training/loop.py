@@ -10,23 +10,23 @@ from torch import Tensor
 
 from benchmark.data import EvaluationData, TrainingData
 from benchmark.spec import Recipe
-from benchmark.training.device import settle_precision
+from benchmark.training.device import set_precision
 from benchmark.training.member import Member
 from benchmark.training.teacher import Frozen
-from methods.base import Batch, Outputs
+from methods.base import OF_BATCH, Batch, Outputs
 
 CHECKPOINT_SECONDS = 60.0
 
 
 def configure_torch(recipe: Recipe, device: torch.device) -> None:
     """Set torch's process-wide switches as a recipe wants them. Raises UsageError for a device that cannot."""
-    settle_precision(recipe, device)
+    set_precision(recipe, device)
     torch.use_deterministic_algorithms(recipe.deterministic or device.type == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
 
 
 @dataclass(frozen=True)
-class Watch:
+class Callbacks:
     """What the loop tells and asks the outside, at step boundaries and epoch edges."""
 
     stop: Callable[[], bool] = lambda: False
@@ -39,7 +39,7 @@ def train(
     teacher: Frozen | None,
     data: TrainingData,
     validation: EvaluationData,
-    watch: Watch,
+    callbacks: Callbacks,
 ) -> bool:
     """Train every member to the end of its recipe, or until it diverges; False if stopped before.
 
@@ -64,11 +64,11 @@ def train(
             if number == data.steps - 1:
                 for member in due:
                     member.close_epoch(epoch, validation)
-            watch.report(members)
-            stopping = watch.stop()
+            callbacks.report(members)
+            stopping = callbacks.stop()
             if stopping or time.monotonic() - saved > CHECKPOINT_SECONDS:
                 started = _charge(active, started)  # what a checkpoint leaves out is never counted
-                watch.save(active)
+                callbacks.save(active)
                 saved = time.monotonic()
             if stopping:
                 return False
@@ -87,15 +87,23 @@ def step(
     started = time.thread_time()
     supplied = supply(members, teacher, images)
     seconds = time.thread_time() - started
+    second = second_view(members, data, views, number)
     for member in members:
-        member.step(images, Batch(labels, index, epoch, progress, member.generator), supplied)
+        batch = Batch(labels, index, epoch, progress, member.generator)
+        member.step(images, member.shown(batch, images, second, teacher), supplied)
         member.teacher_seconds += seconds if member.reads else 0.0
 
 
 def supply(members: Sequence[Member], teacher: Frozen | None, images: Tensor) -> Outputs | None:
     """The teacher's outputs for images [B, C, H, W], as far as these members read them."""
-    reads = frozenset().union(*(member.reads for member in members))
+    reads = frozenset().union(*(member.reads for member in members)) - OF_BATCH
     return teacher.outputs(images, members[0].run.recipe.teacher_precision, reads) if teacher and reads else None
+
+
+def second_view(members: Sequence[Member], data: TrainingData, views: Any, number: int) -> Tensor | None:
+    """A batch's images cropped and flipped once more, [B, C, H, W], if any of these members reads them."""
+    wanted = any("second_view" in member.reads for member in members)
+    return data.second_view(views, number) if wanted else None
 
 
 def _charge(members: Sequence[Member], since: float) -> float:

@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,7 +16,8 @@ from benchmark.spec import Run, derive_seed
 from benchmark.training.device import autocast, in_float32, seed_generators
 from benchmark.training.evaluation import accuracy
 from benchmark.training.schedule import learning_rate
-from methods.base import Batch, Method, Outputs, Phase, Task
+from benchmark.training.teacher import Frozen
+from methods.base import OF_BATCH, Batch, Method, Outputs, Phase, Task
 from methods.objective import gradients, objective
 
 VALIDATION_EPOCHS = 5
@@ -70,14 +72,26 @@ class Member:
         trains = self.phase.trains if self.phase else "both"
         decay = self.phase.weight_decay if self.phase else None
         modules = {"student": (self.network,), "own": (self.method,), "both": (self.network, self.method)}[trains]
+        groups = [{"params": [p for module in modules for p in module.parameters() if p.requires_grad]}]
         return torch.optim.SGD(
-            [p for module in modules for p in module.parameters() if p.requires_grad],
+            groups if self.phase else self._main_groups(),
             lr=self.run.recipe.learning_rate,
             momentum=self.run.recipe.momentum,
             nesterov=self.run.recipe.nesterov,
             weight_decay=self.run.recipe.weight_decay if decay is None else decay,
             foreach=True,  # the bits of a loop over parameters; one kernel for many of them on a GPU
         )
+
+    def _main_groups(self) -> list[dict[str, Any]]:
+        """Parameters of the main schedule: one group, and more for own ones with a rate or decay of their own."""
+        groups: list[dict[str, Any]] = [{"params": [p for p in self.network.parameters() if p.requires_grad]}]
+        for rate, decay, parameters in self.method.own_groups():
+            if (rate, decay) == (1.0, None):
+                groups[0]["params"] += parameters
+            else:
+                own = {"params": parameters, "rate": rate}
+                groups.append(own if decay is None else own | {"weight_decay": decay})
+        return groups
 
     def step(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> None:
         """One optimiser step on images [B, C, H, W].
@@ -92,9 +106,11 @@ class Member:
             teacher = shuffled_outputs(teacher)
         loss, logits = self.backward(images, batch, teacher)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(self.next_step)
+            group["lr"] = self.learning_rate(self.next_step) * group.get("rate", 1.0)
         self.optimizer.step()
         self._bound_norms()
+        with torch.no_grad():
+            self.method.after_step(self.network, batch)
         correct = torch.zeros_like(batch.labels[0]) if logits is None else (logits.argmax(1) == batch.labels).sum()
         self._sums += torch.stack([loss * len(images), correct, torch.full_like(correct, len(images))])
         self.next_step += 1
@@ -108,6 +124,24 @@ class Member:
         if (largest := self.run.recipe.max_norm) is not None:
             for weight in self._hidden_weights:
                 weight.copy_(torch.renorm(weight, 2, 0, largest))
+
+    def shown(self, batch: Batch, images: Tensor, second_view: Tensor | None, teacher: Frozen | None) -> Batch:
+        """The batch with images and what networks make of more of them, if the method reads any."""
+        if not self.reads & OF_BATCH:
+            return batch
+
+        def taught(others: Tensor) -> Outputs:
+            assert teacher is not None
+            outputs = teacher.outputs(others, self.run.recipe.teacher_precision, self.reads)
+            return shuffled_outputs(outputs) if self.run.shuffled else outputs
+
+        return replace(
+            batch,
+            images=images if "images" in self.reads else None,
+            second_view=second_view if "second_view" in self.reads else None,
+            student=self._outputs,
+            teacher=taught if teacher else None,
+        )
 
     def backward(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> tuple[Tensor, Tensor | None]:
         """Put the gradients of the step's loss into the parameters; returns the loss, a scalar, and the logits [B, K],
@@ -127,13 +161,14 @@ class Member:
 
     def _outputs(self, images: Tensor) -> Outputs:
         with autocast(self.device, self.run.recipe.precision):
-            outputs = self.network(images)
+            outputs = self.network(images, self.reads)
         return in_float32(outputs, self.reads) if self.method.precision == "float32" else outputs
 
     def _method_precision(self) -> torch.autocast:
         return autocast(self.device, self.run.recipe.precision if self.method.precision == "autocast" else "float32")
 
     def learning_rate(self, step: int) -> float:
+        """The rate of a step, below 0 in phases."""
         phase = self.phase_at(step)
         if phase is None:
             return learning_rate(self.run.recipe, step, self.steps)
@@ -184,6 +219,7 @@ class Member:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave. Raises an error of torch's or Python's for a state that does not fit."""
         self.network.load_state_dict(state["network"])
         self.method.load_state_dict(state["method"])
         self.enter(state["next_step"])
@@ -209,6 +245,9 @@ def build_task(run: Run, network: Network, teacher: Network | None, data: Traini
         labels=data.labels,
         epochs=run.recipe.epochs,
         label_smoothing=run.recipe.label_smoothing,
+        batch_size=run.recipe.batch_size,
+        steps=data.steps,
+        initial=lambda: copy.deepcopy(network).eval().requires_grad_(False),
         classifier=copy.deepcopy(teacher.classifier) if teacher else None,
     )
 

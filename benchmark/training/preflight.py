@@ -10,18 +10,20 @@ from torch import nn
 import methods
 from benchmark.data import Splits, load
 from benchmark.data import check as check_images
-from benchmark.errors import Refusals, UsageError, unknown
-from benchmark.models import check, is_model, model_names
+from benchmark.data.resident import steps
+from benchmark.errors import Refusals, UsageError, one_line, unknown
+from benchmark.models import check, create, is_model, model_names
 from benchmark.spec import Architecture, Dataset, Grid, Recipe, Run
 from benchmark.training.device import check_precision, device_named
 from benchmark.training.teacher import IMAGE_FIELDS, other_images
 from methods.base import Shapes, Task
+from methods.check.places import raised_in
 
 
 def check_runs(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool) -> dict[str, str]:
     """Read every data set, downloading it if wanted, and build every network and every method of these runs once.
 
-    Returns, by run id, why a method cannot serve a pair. Raises UsageError for all that cannot be had, a line each.
+    Returns, by run id, why a method cannot serve a pair. Raises UsageError, a line for each that is unusable.
     """
     refusals = Refusals()
     sets = _check_data(runs, grid, data_dir, download, refusals)
@@ -41,10 +43,11 @@ def check_runs(runs: Sequence[Run], grid: Grid, data_dir: Path | None, download:
             shapes[key] = check(run.student, run.recipe, *key[1:3])
     reasons: dict[object, str | None] = {}
     for cell, run in distinct.items():
+        read = sets.get(run.dataset.name, UNREAD)
         student, teacher = _network(run, sets), _network(run.teacher, sets) if run.teacher else None
         if student in shapes and (teacher is None or teacher in shapes):
             with refusals.collected():
-                reasons[cell] = _check_method(run, shapes[student], shapes[teacher] if teacher else None)
+                reasons[cell] = _check_method(run, read, shapes[student], shapes[teacher] if teacher else None)
     refusals.tell()
     return {run.id: reason for run in runs if (reason := reasons[run.dataset.name, run.pair, run.label])}
 
@@ -71,21 +74,25 @@ class Read:
     classes: int
     labels: torch.Tensor
 
+    def shown(self, recipe: Recipe) -> torch.Tensor:
+        """The labels of the images that a recipe trains on."""
+        return self.labels[~torch.isin(self.labels, torch.tensor(recipe.without_classes))]
+
     def leaves_one(self, recipe: Recipe) -> bool:
         """Whether an epoch has a batch of one image."""
-        images = len(self.labels) - int(torch.isin(self.labels, torch.tensor(recipe.without_classes)).sum())
+        images = len(self.shown(recipe))
         kept = recipe.last_batch == "keep" or images < recipe.batch_size
         return recipe.epochs > 0 and (recipe.batch_size == 1 or (kept and images % recipe.batch_size == 1))
 
 
 UNREAD = Read(10, torch.zeros(0, dtype=torch.int64))
-"""Stands for a data set that cannot be had, so that the networks are tried nevertheless."""
+"""Stands for a data set that cannot be read, so that the networks are tried nevertheless."""
 
 
 def _check_data(
     runs: Sequence[Run], grid: Grid, data_dir: Path | None, download: bool, refusals: Refusals
 ) -> dict[str, Read]:
-    """What every data set holds that can be had."""
+    """What every data set holds that can be read, by name."""
     sets: dict[str, Read] = {}
     recipes: dict[Dataset, set[Recipe]] = {}
     for run in runs:
@@ -133,10 +140,21 @@ def check_device(name: str, runs: Sequence[Run]) -> torch.device:
     return device
 
 
-def _check_method(run: Run, student: Shapes, teacher: Shapes | None) -> str | None:
-    """Build the method, unless it cannot serve the pair: then say why."""
-    classifier = nn.Linear(teacher.embedding, teacher.classes) if teacher else None
-    task = Task(student, teacher, torch.zeros(2, dtype=torch.int64), run.recipe.epochs, classifier)
+def _check_method(run: Run, read: Read, student: Shapes, teacher: Shapes | None) -> str | None:
+    """Build the method, unless it cannot serve the pair: then say why. Its task is the run's own, but for the weights
+    of the teacher's classifier; of data that cannot be had, an image of each class stands for the labels."""
+    recipe, labels = run.recipe, read.shown(run.recipe) if len(read.labels) else torch.arange(read.classes)
+    task = Task(
+        student,
+        teacher,
+        labels,
+        recipe.epochs,
+        classifier=nn.Linear(teacher.embedding, teacher.classes) if teacher else None,
+        label_smoothing=recipe.label_smoothing,
+        batch_size=recipe.batch_size,
+        steps=steps(len(labels), recipe),
+        initial=lambda: create(run.student, recipe, read.classes, run.seed, pretrained=False).requires_grad_(False),
+    )
     try:
         reason = methods.unsupported(run.method, task, run.options)
         if reason is None:
@@ -144,3 +162,5 @@ def _check_method(run: Run, student: Shapes, teacher: Shapes | None) -> str | No
         return reason
     except ValueError as error:
         raise UsageError(f"method {run.label}: {error}") from None
+    except Exception as error:  # whatever an author's constructor raises, it would raise in every worker
+        raise UsageError(f"method {run.label}: {one_line(error)} (raised in {raised_in(error)})") from None

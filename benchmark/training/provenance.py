@@ -7,14 +7,16 @@ from pathlib import Path
 
 import torch
 
+import methods
 from benchmark.records import Provenance
-from benchmark.records.claims import slurm_job
 from benchmark.records.code import code_version
+from benchmark.records.process import slurm_job
 
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scikit-learn")
 
 
-def provenance(device: torch.device, deterministic: bool, resumed: int) -> Provenance:
+def provenance(device: torch.device, deterministic: bool, resumed: int, method: str | None = None) -> Provenance:
+    """Of what runs now; resumed: how often the run was gone on with; method: whose labels are noted."""
     job = slurm_job()
     return Provenance(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -26,6 +28,7 @@ def provenance(device: torch.device, deterministic: bool, resumed: int) -> Prove
         versions={"python": platform.python_version(), **{n: importlib.metadata.version(n) for n in LIBRARIES}},
         resumed=resumed,
         job=f"slurm {job['slurm_job']}" if job else None,
+        labels=(methods.labels(method) or None) if method else None,
     )
 
 

@@ -44,7 +44,7 @@ class Frozen:
     def outputs(self, images: Tensor, precision: Precision, reads: Collection[Tap] = TAPS) -> Outputs:
         """Outputs for images [B, C, H, W], computed at this precision; those that are read then in float32."""
         with inference_in(self.device, precision):
-            return in_float32(self.network(images), reads)
+            return in_float32(self.network(images, reads), reads)
 
 
 class Teacher(Frozen):

@@ -15,7 +15,8 @@ from typing import Literal
 
 import methods
 from methods.check import contract, fingerprint, numerics
-from methods.check.standins import PAIRS, CheckError, NotApplicableError, Subject, task
+from methods.check.places import raised_in
+from methods.check.standins import CheckError, NotApplicableError, Subject, candidates, task
 
 TEMPLATE = Path(__file__).parents[1] / "template.py.txt"
 
@@ -62,17 +63,19 @@ def check(name: str) -> list[Finding]:
     """Every check of a method or composition. Raises MethodError for an unknown name."""
     methods.components(name)
     findings = [_finding(what, partial(test, name)) for what, test in OF_NAME.items()]
-    reasons: dict[str, str | None] = {}
+    subjects: list[Subject] = []
 
     def served() -> str:
-        for pair in PAIRS:
-            reasons[pair.name] = methods.unsupported(name, task(pair))
-            if reasons[pair.name] is None:
+        seen = []
+        for pair in candidates(name):
+            reason = methods.unsupported(name, task(pair))
+            seen.append(f"{pair.name}: n/a, {reason}" if reason else pair.name)
+            if reason is None:
                 Subject(name, pair).build()
-        return "; ".join(f"{pair}: n/a, {reason}" if reason else pair for pair, reason in reasons.items())
+                subjects.append(Subject(name, pair))
+        return "; ".join(seen)
 
     findings.append(_finding("pairs", served))
-    subjects = [Subject(name, pair) for pair in PAIRS if reasons.get(pair.name, "not reached") is None]
     if findings[-1].outcome == "FAIL" or not subjects:
         return findings
     for what, test in ON_PAIR.items():
@@ -94,20 +97,9 @@ def _finding(what: str, *tests: Callable[[], str]) -> Finding:
         except NotApplicableError as reason:
             seen.append(Finding(what, "n/a", str(reason)))
         except Exception as error:  # whatever a method raises is a finding
-            place = _raised_in(error)
+            place = raised_in(error, test)
             return Finding(what, "FAIL", f"{type(error).__name__}: {error}".partition("\n")[0], f"raised in {place}")
     return next((finding for finding in seen if finding.outcome == "ok"), seen[0])
-
-
-def _raised_in(error: Exception) -> str:
-    """The innermost line of the traceback that is not torch's."""
-    trace, place = error.__traceback__, "an unknown place"
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        if "torch" not in Path(code.co_filename).parts:
-            place = f"{code.co_filename}:{trace.tb_lineno}, in {code.co_name}"
-        trace = trace.tb_next
-    return place
 
 
 def report(name: str) -> bool:

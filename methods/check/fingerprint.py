@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import methods
-from methods.check.standins import PAIRS, CheckError, NotApplicableError, Subject, networks, steps, task
+from methods.check.standins import CheckError, NotApplicableError, Subject, candidates, networks, steps, task
 
 FILE = Path(__file__).parents[1] / "fingerprints.json"
 TOLERANCE = 1e-4
@@ -20,7 +20,7 @@ TOLERANCE = 1e-4
 def fingerprint(name: str, dtype: torch.dtype = torch.float32) -> dict[str, list[float]]:
     """The losses on every pair of stand-ins that the method serves."""
     found = {}
-    for pair in PAIRS:
+    for pair in candidates(name):
         if methods.unsupported(name, task(pair)) is None:
             losses = steps(Subject(name, pair).build().to(dtype), pair, networks(pair)[0].to(dtype))
             found[pair.name] = [float(f"{value:.7g}") for value in losses]

@@ -1,5 +1,6 @@
 """Stand-ins for teacher, student, data and trainer, on which `methods.check` tries a method in milliseconds."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,35 +14,41 @@ from methods.objective import gradients, objective
 
 Loss = Callable[[Any, Outputs, Batch], Tensor]
 
-CLASSES, LATENT, IMAGES, BATCH, STEPS = 10, 8, 64, 12, 5
+CLASSES, IMAGES, BATCH, STEPS = 10, 64, 12, 5
+IMAGE = (2, 2, 2)
+LATENT = math.prod(IMAGE)
+"""Images [C, H, W] are drawn from a normal distribution; a second view has nothing in common with the first."""
 LEARNING_RATE = 0.05
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A student and a teacher of unequal widths; `rectified` maps are never negative."""
+    """A student and a teacher of unequal widths."""
 
     name: str
     student: Shapes
     teacher: Shapes
-    rectified: bool = True
 
 
 def _pyramid(*channels: int, size: int) -> Shapes:
     """A small convolutional network: a stem and four stages, each half as wide and high as the one before."""
     maps = [(c, size >> i, size >> i) for i, c in enumerate(channels)]
-    return Shapes(CLASSES, channels[-1], ((channels[0], size, size), *maps), maps[-1], stem=1)
+    stem = (channels[0], size, size)
+    return Shapes(CLASSES, channels[-1], (stem, *maps), maps[-1], stem=1, rectified=(True,) * (1 + len(maps)))
 
 
 def _isotropic(channels: int, blocks: int) -> Shapes:
     """A small transformer: all maps of one size."""
-    return Shapes(CLASSES, channels, ((channels, 4, 4),) * blocks, (channels, 4, 4))
+    shape = (channels, 4, 4)
+    return Shapes(CLASSES, channels, (shape,) * blocks, shape, rectified=(False,) * blocks)
 
 
 PAIRS = (
     Pair("convolutional", _pyramid(6, 8, 10, 12, size=16), _pyramid(8, 12, 16, 20, size=16)),
-    Pair("isotropic", _isotropic(12, blocks=6), _isotropic(20, blocks=8), rectified=False),
+    Pair("isotropic", _isotropic(12, blocks=6), _isotropic(20, blocks=8)),
 )
+EQUAL = Pair("equal widths", PAIRS[0].student, _pyramid(6, 8, 10, 12, size=32))
+"""For methods that need a teacher of the student's widths, and so serve none of the others."""
 NARROW = Pair("narrow", _pyramid(4, 4, 4, 4, size=8), _pyramid(5, 5, 5, 5, size=8))
 """So little per image that what grows with the square of the batch shows in small batches."""
 
@@ -52,60 +59,73 @@ def twins(pair: Pair) -> Pair:
 
 
 class Network(nn.Module):
-    """Outputs of given shapes: maps linear in a latent image [B, LATENT], the last one pooled and classified."""
+    """Outputs of given shapes: maps linear in an image [B, *IMAGE], the last one pooled and classified."""
 
-    def __init__(self, shapes: Shapes, seed: int, rectified: bool) -> None:
+    def __init__(self, shapes: Shapes, seed: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
 
         def draw(inputs: int, outputs: int) -> nn.Parameter:
             return nn.Parameter(torch.randn(inputs, outputs, generator=generator) / inputs**0.5)
 
-        self.shapes, self.rectified = shapes, rectified
+        self.shapes = shapes
         self.weights = nn.ParameterList(draw(LATENT, c * h * w) for c, h, w in shapes.maps)
         self.classifier = nn.Linear(shapes.embedding, shapes.classes)
         self.classifier.weight = draw(shapes.classes, shapes.embedding)
         self.classifier.bias = nn.Parameter(torch.zeros(shapes.classes))
 
     def forward(self, images: Tensor) -> Outputs:
-        flat = [images @ weight for weight in self.weights]
-        maps = tuple(
-            (x.relu() if self.rectified else x).unflatten(1, shape)
-            for x, shape in zip(flat, self.shapes.maps, strict=True)
-        )
+        flat = [images.flatten(1) @ weight for weight in self.weights]
+        preacts = tuple(x.unflatten(1, shape) for x, shape in zip(flat, self.shapes.maps, strict=True))
+        maps = tuple(x.relu() if r else x for x, r in zip(preacts, self.shapes.rectified, strict=True))
         embedding = maps[-1].mean((2, 3))
-        return Outputs(self.classifier(embedding), embedding, maps, maps[-1], self.shapes.stem)
+        return Outputs(self.classifier(embedding), embedding, maps, maps[-1], self.shapes.stem, preacts)
 
 
 def networks(pair: Pair) -> tuple[Network, Network]:
     """The student and the teacher, whose parameters are frozen; drawn without touching torch's global generator."""
     with torch.random.fork_rng(devices=()):
-        student, teacher = (Network(s, i, pair.rectified) for i, s in enumerate((pair.student, pair.teacher)))
+        student, teacher = (Network(s, i) for i, s in enumerate((pair.student, pair.teacher)))
     return student, teacher.requires_grad_(False)
 
 
 def task(pair: Pair) -> Task:
     return Task(
-        pair.student, pair.teacher, torch.arange(IMAGES) % CLASSES, epochs=5, classifier=networks(pair)[1].classifier
+        pair.student,
+        pair.teacher,
+        torch.arange(IMAGES) % CLASSES,
+        epochs=5,
+        classifier=networks(pair)[1].classifier,
+        batch_size=BATCH,
+        steps=IMAGES // BATCH,
+        initial=lambda: networks(pair)[0].requires_grad_(False),
     )
 
 
+def candidates(name: str) -> tuple[Pair, ...]:
+    """The pairs that a method is tried on, those that it cannot serve among them."""
+    usual = any(methods.unsupported(name, task(pair)) is None for pair in PAIRS)
+    return PAIRS if usual else (*PAIRS, EQUAL)
+
+
 def images(step: int, size: int = BATCH) -> Tensor:
-    """[B, LATENT]"""
-    return torch.randn(size, LATENT, generator=torch.Generator().manual_seed(1000 + step))
+    """[B, *IMAGE]"""
+    return torch.randn(size, *IMAGE, generator=torch.Generator().manual_seed(1000 + step))
 
 
 def batch(step: int = 0, size: int = BATCH, *, seed: int | None = None) -> Batch:
     """Some images of the training set in a step; `seed` is the generator's, by default the step's own."""
     index = torch.randperm(max(IMAGES, size), generator=torch.Generator().manual_seed(2000 + step))[:size] % IMAGES
     generator = torch.Generator().manual_seed(3000 + step if seed is None else seed)
-    return Batch(index % CLASSES, index, max(0, step), torch.tensor(max(0, step) / 5), generator)
+    epoch, progress = max(0, step), torch.tensor(max(0, step) / 5)
+    views = images(step, size), images(4000 + step, size)
+    return Batch(index % CLASSES, index, epoch, progress, generator, *views)
 
 
 def named(outputs: Outputs) -> dict[str, Tensor]:
     """Every tensor under its name."""
-    maps = {f"maps[{i}]": m for i, m in enumerate(outputs.maps)}
-    return {"logits": outputs.logits, "embedding": outputs.embedding, **maps, "pooled_map": outputs.pooled_map}
+    several = {f"{tap}[{i}]": m for tap in ("maps", "preacts") for i, m in enumerate(getattr(outputs, tap))}
+    return {"logits": outputs.logits, "embedding": outputs.embedding, **several, "pooled_map": outputs.pooled_map}
 
 
 def leaves(outputs: Outputs) -> Outputs:
@@ -137,6 +157,11 @@ class Subject:
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
             return methods.load(self.name, task(self.pair)).train()
+
+    def batch(self, step: int = 0, size: int = BATCH, *, seed: int | None = None) -> Batch:
+        """As `batch`, with both networks to show images to."""
+        student, teacher = networks(self.pair)
+        return replace(batch(step, size, seed=seed), student=student, teacher=teacher)
 
     def outputs(self, step: int = 0, size: int = BATCH) -> tuple[Outputs, Outputs]:
         """What student and teacher give for the images of a step; no gradient goes further back."""
@@ -170,12 +195,20 @@ def steps(method: Method, pair: Pair, student: Network, count: int = STEPS) -> l
     """
     dtype = student.classifier.weight.dtype
     teacher = networks(pair)[1].to(dtype)
+
+    def shown(step: int) -> Batch:
+        here = batch(step)
+        assert here.images is not None
+        assert here.second_view is not None
+        views: dict[str, Any] = {"images": here.images.to(dtype), "second_view": here.second_view.to(dtype)}
+        return replace(here, student=student, teacher=teacher, **views)
+
     learned = [*student.parameters(), *method.parameters()]
     values = []
     for phase in (*method.phases, None):
         for step in range(count):
             seen = images(step).to(dtype)
-            here = replace(batch(step), epoch=step - count) if phase else batch(step)
+            here = replace(shown(step), epoch=step - count) if phase else shown(step)
             for parameter in learned:
                 parameter.grad = None
             if phase is not None:
@@ -187,6 +220,8 @@ def steps(method: Method, pair: Pair, student: Network, count: int = STEPS) -> l
                 gradients(method, student, main, ruled, here)
             trained = {"own": method, "student": student}.get(phase.trains if phase else "both")
             _descend(trained.parameters() if trained else learned)
+            with torch.no_grad():
+                method.after_step(student, here)
             values.append(float(loss.detach()))
     return values
 

@@ -10,6 +10,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "tables": ("style", "runs", "statistics"),
     "figures": ("style", "runs", "statistics"),
     "verify": ("style", "runs", "statistics", "tables"),
+    "plan": ("style", "runs", "statistics", "tables"),
     "report": ("style", "runs", "statistics", "tables", "figures"),
     "__main__": ("style", "runs", "statistics", "tables", "figures", "report"),
 }

@@ -9,7 +9,7 @@ import pytest
 from situations import figure_named
 
 from analysis.figures.words import printable, shortened, text_width
-from analysis.style import KNOWN, display_name, listing_order, styles
+from analysis.style import GUESTS, KNOWN, LABELS, display_name, listing_order, styles
 
 
 def test_names_are_shortened_in_the_middle_and_never_too_wide() -> None:
@@ -43,15 +43,28 @@ def lightness_and_colour(colour: str, matrix: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("sight", ["usual", *SIMULATIONS])
-def test_colours_of_the_suites_methods_are_told_apart(sight: str) -> None:
+def test_colours_are_told_apart_on_white(sight: str) -> None:
     matrix = np.array(SIMULATIONS.get(sight, np.eye(3)))
-    seen = {name: lightness_and_colour(style.colour, matrix) for name, style in KNOWN.items() if name != "teacher"}
+    colours = [*(style.colour for name, style in KNOWN.items() if name != "teacher"), *(colour for colour, _ in GUESTS)]
+    seen = {colour: lightness_and_colour(colour, matrix) for colour in colours}
+    assert all(lightness[0] < 81 for lightness in seen.values())
     for (one, first), (other, second) in combinations(seen.items(), 2):
-        assert np.linalg.norm(first - second) > 8, (one, other)
+        assert np.linalg.norm(first - second) > 16, (one, other)
 
 
-def test_marks_alone_tell_the_suites_methods_apart() -> None:
-    assert len({style.marker for style in KNOWN.values()}) == len(KNOWN)
+def test_marks_alone_tell_methods_apart_in_grey_print() -> None:
+    assert len({*(style.marker for style in KNOWN.values()), *(marker for _, marker in GUESTS)}) == len(KNOWN) + 12
+
+
+def test_twelve_guests_have_colours_of_their_own() -> None:
+    look = styles([*KNOWN, *(f"method_{i}" for i in range(12))])
+    assert len({style.colour for style in look.values()}) == len({style.marker for style in look.values()}) == 23
+
+
+def test_a_guest_goes_by_what_it_calls_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LABELS, "crd", "CRD")
+    assert display_name("kd+crd[weight=2]@tuned") == "KD + CRD [weight=2] (tuned)"
+    assert styles(["crd"])["crd"].name == "CRD"
 
 
 @pytest.mark.parametrize("method", [name for name in KNOWN if name != "teacher"])

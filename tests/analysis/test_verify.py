@@ -4,11 +4,13 @@ import re
 from pathlib import Path
 
 import fake_results as fake
+import numpy as np
 import pytest
-from scipy import stats
 
 from analysis import verify
 from analysis.__main__ import main
+from analysis.statistics.basic import summarise
+from analysis.statistics.moderated import Moderation, together
 from analysis.verify import Expectation, Expected
 from benchmark.records import Record
 
@@ -51,8 +53,13 @@ def test_a_mean_within_its_spread_is_within_and_one_far_off_is_outside(
     code, text = verdicts(capsys, far, reference)
     assert code == verify.OUTSIDE
     assert "1 within, 1 outside" in text
-    welch = stats.ttest_ind((74.2, 75.3, 75.9), REFERENCE["kd"], equal_var=False).confidence_interval()
-    assert f"−9.87 ± {(welch.high - welch.low) / 2:.2f}" in text
+    # Both cells pool what both sides know of their variance, and lend each other.
+    sides = {"student": (80.5, 81.5, 81.9), "kd": (74.2, 75.3, 75.9)}
+    pooled = {name: (summarise(cell), summarise(REFERENCE[name])) for name, cell in sides.items()}
+    lent = Moderation.fit(part for two in pooled.values() if (part := together(*two)))
+    known = lent.agreement(*pooled["kd"])
+    assert known
+    assert re.search(rf"\| +−9\.87 \| +{known.half_width():.2f} \| +outside", text)
 
 
 def test_more_cells_allow_for_more_chance() -> None:
@@ -64,13 +71,14 @@ def test_more_cells_allow_for_more_chance() -> None:
         ]
         return Expected({(cell.dataset, cell.pair, cell.method): cell for cell in found})
 
+    # Each is alone in its pair, so that nothing is lent.
     for count, word in ((1, "outside"), (2, "within")):
         verdicts = verify.verify(cells(81.0, 1.0, 3, count), cells(84.2, None, None, count))
         assert [verdict.word for verdict in verdicts] == [word] * count
 
 
 def test_few_seeds_and_missing_cells_are_undecided(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    reference = grid(tmp_path / "reference", REFERENCE)
+    reference = grid(tmp_path / "reference", {"student": (81.0,), "kd": (85.0,)})
     folder = grid(tmp_path / "grid", {"kd": (80.0,)})
     code, text = verdicts(capsys, folder, reference)
     assert code == verify.UNDECIDED
@@ -85,10 +93,75 @@ def test_another_recipe_is_not_a_reproduction(tmp_path: Path, capsys: pytest.Cap
     assert "other setup (recipe)" in text
 
 
-def test_another_machines_teacher_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def taught(path: Path, values: dict[str, tuple[float, ...]], *weights: str) -> Path:
+    """Each seed under the teacher of its own seed, of these weights."""
+    found = [
+        fake.record(fake.run(m, s, teacher_seed=s), cell[s] / 100, teacher_weights_sha256=sha)
+        for m, cell in values.items()
+        for s, sha in enumerate(weights)
+    ]
+    return fake.write(path, *found)
+
+
+FAR = {"student": (80.0, 81.0, 82.0), "kd": (74.2, 75.3, 75.9)}
+
+
+def test_under_another_machines_teacher_a_difference_decides_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     reference = grid(tmp_path / "reference", REFERENCE)
-    folder = grid(tmp_path / "grid", {"kd": (84.1, 85.2, 86.3)}, teacher_weights_sha256="bb")
-    assert "within (under another teacher's weights)" in verdicts(capsys, folder, reference)[1]
+    near = grid(tmp_path / "near", {"kd": (84.1, 85.2, 86.3)}, teacher_weights_sha256="bb")
+    assert "within (under another teacher's weights)" in verdicts(capsys, near, reference)[1]
+    code, text = verdicts(capsys, grid(tmp_path / "far", FAR, teacher_weights_sha256="bb"), reference)
+    assert code == verify.UNDECIDED
+    assert "undecided (under another teacher's weights)" in text
+
+
+def test_several_teachers_on_both_sides_decide(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    several = taught(tmp_path / "reference", REFERENCE, "aa", "ab", "ac")
+    code, text = verdicts(capsys, taught(tmp_path / "far", FAR, "ba", "bb", "bc"), several)
+    assert code == verify.OUTSIDE
+    assert "1 within, 1 outside" in text
+
+
+def cell(mean: float, std: float | None, n: int | None, method: str = "kd", pair: str = "p") -> Expectation:
+    return Expectation(dataset="d", pair=pair, method=method, top1_percent=mean, std_percent=std, n=n)
+
+
+def sides(*cells: tuple[Expectation, Expectation]) -> tuple[Expected, Expected]:
+    found = [Expected({(c.dataset, c.pair, c.method): c for c in side}) for side in zip(*cells, strict=True)]
+    return found[0], found[1]
+
+
+def test_an_expectation_says_what_it_can() -> None:
+    """One run of ours beside a known spread, a published mean of unknown runs, and what nobody can judge."""
+    for ours, wanted, word in (
+        (cell(80.0, None, 1), cell(80.5, 1.0, 5), "within"),
+        (cell(80.0, None, 1), cell(95.0, 1.0, 5), "outside"),
+        (cell(80.0, 1.0, 3), cell(84.0, None, 1), "within"),
+        (cell(80.0, 1.0, 3), cell(84.0, None, None), "outside"),
+        (cell(80.0, None, 1), cell(84.0, None, 1), "too few seeds"),
+        (cell(80.0, 0.0, 3), cell(80.0, 0.0, 3), "within"),
+        (cell(80.0, 0.0, 3), cell(81.0, 0.0, 3), "too few seeds"),
+    ):
+        [found] = verify.verify(*sides((ours, wanted)))
+        assert found.word == word, (ours, wanted)
+
+
+@pytest.mark.parametrize(("n", "expected"), [(3, 3), (3, 10)])
+def test_a_sound_grid_is_called_so_nineteen_times_of_twenty(n: int, expected: int) -> None:
+    """Nine methods of variances that differ (5 degrees of freedom), as many draws as take a second."""
+    random = np.random.default_rng(9)
+    alarms = 0
+    for _ in range(300):
+        scale = np.sqrt(5 / random.chisquare(5, 9))
+        drawn = [random.normal(80, scale[:, None], (9, size)) for size in (n, expected)]
+        made = [
+            [cell(float(row.mean()), float(row.std(ddof=1)), len(row), str(i)) for i, row in enumerate(side)]
+            for side in drawn
+        ]
+        alarms += any(each.word == "outside" for each in verify.verify(*sides(*zip(*made, strict=True))))
+    assert alarms / 300 < 0.085
 
 
 @pytest.mark.parametrize("suffix", [".toml", ".csv"])
@@ -125,7 +198,7 @@ def test_the_main_table_of_a_colleague_serves_as_expectation(
     [
         ("[[cell]]\ndataset='d'\npair='p'\nmethod='kd'\ntop1_percent=101\n", "less than or equal to 100, got 101"),
         ("[[cell]]\ndataset='d'\npair='p'\nmethod='kd'\n", "top1_percent: Field required"),
-        ("[[cell]\n", "are not TOML"),
+        ("[[cell]\n", "is not TOML"),
         ("cell=[]", "at least one item"),
         ("[[cell]]\ndataset='d'\npair='p'\nmethod='kd'\ntop1_percent=nan\n", "finite"),
         ("[[cell]]\ndataset='d'\npair='p'\nmethod='k'\ntop1_percent=1\n" * 2, "listed twice"),

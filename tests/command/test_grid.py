@@ -125,6 +125,8 @@ def test_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("methods", "student: "),
         ("grids", "digits: "),
         ("models", "test_efficientnet"),
+        ("datasets", "cifar100: 100 classes, 50,000 training and 10,000 test images"),
+        ("controls", "grid 'digits' has no [[control]]"),
     ],
 )
 def test_lists(kind: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:

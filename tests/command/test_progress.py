@@ -10,10 +10,10 @@ from typing import Any
 
 import fake_results as fake
 import pytest
-from rich.console import Console
 
 from benchmark.command import display as displayed
 from benchmark.command.display import Display, clock
+from benchmark.errors.console import Terminal
 from benchmark.records import Folder, progress
 from benchmark.records.claims import Claims
 from benchmark.records.progress import Reporter
@@ -51,7 +51,7 @@ def report(reporter: Reporter, steps: int) -> None:
 
 
 def test_lines_for_a_pipe(tmp_path: Path, claims: Claims) -> None:
-    console = Console(file=io.StringIO(), width=40)
+    console = Terminal(io.StringIO(), 40)
     folder = Folder(tmp_path / "grid")
     fake.write(folder.path, fake.record(RUNS[2]))
     claims.take(folder.claim_path(RUNS[0].id))
@@ -77,7 +77,7 @@ def time_passes(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_time_left_is_told_from_steps_within_an_epoch(tmp_path: Path, claims: Claims, time_passes: list[float]) -> None:
     """Neither the wait before nor runs that no method can serve count as training."""
-    console = Console(file=io.StringIO(), width=80)
+    console = Terminal(io.StringIO(), 80)
     folder = Folder(tmp_path / "grid")
     claims.take(folder.claim_path(RUNS[0].id))
     with Display(folder, [run.id for run in RUNS], console) as display, Reporter(folder.path, RUNS) as reporter:
@@ -99,7 +99,7 @@ def test_time_left_is_told_from_steps_within_an_epoch(tmp_path: Path, claims: Cl
 
 def test_what_a_resumed_run_has_behind_it_is_no_pace(tmp_path: Path, claims: Claims, time_passes: list[float]) -> None:
     """A worker is at its first steps when another one, which goes on from a checkpoint, is first heard of."""
-    console = Console(file=io.StringIO(), width=80)
+    console = Terminal(io.StringIO(), 80)
     folder = Folder(tmp_path / "grid")
     for run in RUNS[:2]:
         claims.take(folder.claim_path(run.id))
@@ -125,7 +125,7 @@ def test_what_a_resumed_run_has_behind_it_is_no_pace(tmp_path: Path, claims: Cla
 def test_lines_get_rarer(tmp_path: Path, time_passes: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     """A log of ten hours is not ten thousand lines."""
     monkeypatch.setattr(displayed, "LINE_SECONDS", 15.0)
-    console = Console(file=io.StringIO())
+    console = Terminal(io.StringIO())
     display = Display(Folder(tmp_path), [RUNS[0].id], console)
     for _ in range(10 * 60 * 12):
         display.tick()
@@ -160,7 +160,7 @@ def test_a_panel_for_a_terminal(tmp_path: Path, claims: Claims) -> None:
     leader, follower = pty.openpty()
     with open(follower, "w") as terminal:
         folder = Folder(tmp_path / "grid")
-        console = Console(file=terminal, width=100, force_terminal=None, legacy_windows=False)
+        console = Terminal(terminal, 100)
         claims.take(folder.claim_path(RUNS[0].id))
         with Display(folder, [run.id for run in RUNS], console) as display, Reporter(folder.path, RUNS) as reporter:
             report(reporter, 144)
@@ -174,7 +174,7 @@ def test_a_panel_for_a_terminal(tmp_path: Path, claims: Claims) -> None:
 
 
 def test_a_teacher_is_named_by_its_architecture(tmp_path: Path, claims: Claims) -> None:
-    console = Console(file=io.StringIO(), width=200)
+    console = Terminal(io.StringIO(), 200)
     teacher = RUNS[0].teacher
     assert teacher
     labelled = teacher.model_copy(update={"label": "teacher"})
@@ -189,7 +189,7 @@ def test_files_that_are_half_there_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "progress").mkdir()
     (tmp_path / "progress" / "x.json").write_text("{")
     (tmp_path / "progress" / ".y.json").write_text("{}")
-    console = Console(file=io.StringIO())
+    console = Terminal(io.StringIO())
     Display(Folder(tmp_path), [RUNS[0].id], console).tick()
     assert "0/1 runs done" in console.file.getvalue()  # type: ignore[attr-defined]
 

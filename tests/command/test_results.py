@@ -4,9 +4,9 @@ import io
 from pathlib import Path
 
 import fake_results as fake
-from rich.console import Console
 
 from benchmark.command.terminal import print_results
+from benchmark.errors.console import Terminal
 from benchmark.records import Folder
 
 
@@ -15,7 +15,7 @@ def printed(folder: Folder, *runs: fake.Run, width: int = 200) -> list[str]:
     file = io.StringIO()
     records = {record.run_id: record for record in folder.records()[0]}
     states = {run.id: folder.state(run.id) for run in runs}
-    print_results(runs, records, states, Console(file=file, width=width, markup=False))
+    print_results(runs, records, states, Terminal(file, width))
     return [" ".join(line.strip("│┃").split()) for line in file.getvalue().splitlines() if line[0] in "│┃"]
 
 
@@ -43,3 +43,10 @@ def test_pairs_that_do_not_fit_the_terminal_go_below(tmp_path: Path) -> None:
     wide, narrow = (printed(folder, *runs, width=width) for width in (80, 50))
     assert wide[0] == f"top-1 % ┃ {heads[0]} ┃ {heads[1]}"
     assert [line for line in narrow if line.startswith("top-1")] == [f"top-1 % ┃ {head}" for head in heads]
+
+
+def test_lines_are_printed_as_they_are() -> None:
+    """A path may look like markup, a sign or a number, and be longer than the terminal is wide."""
+    file, line = io.StringIO(), f"results in /data/[red]x:100:/{'long/' * 20}"
+    Terminal(file, 40).print(line)
+    assert file.getvalue() == f"{line}\n"

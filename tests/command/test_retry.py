@@ -7,9 +7,9 @@ from typing import cast
 
 import fake_results as fake
 import pytest
-from rich.console import Console
 
 from benchmark.command.status import forget_failures
+from benchmark.errors.console import Terminal
 from benchmark.plan.values import Plan
 from benchmark.records import Folder, ledger
 from benchmark.records.ledger import Entry
@@ -35,7 +35,7 @@ def retried(folder: Folder) -> tuple[list[str], str]:
     """Which runs are planned again, and what is said."""
     states = {run_id: folder.state(run_id) for run_id in IDS}
     teachers = {TEACHER: folder.teachers.state(TEACHER)}
-    console = Console(file=io.StringIO(), width=40)
+    console = Terminal(io.StringIO(), 40)
     forget_failures(Plan(tuple(RUNS), states, (), teachers, ()), folder, console)
     open_ids = [run_id for run_id in IDS if folder.state(run_id) == "missing"]
     open_ids += [TEACHER] if folder.teachers.state(TEACHER) == "missing" else []

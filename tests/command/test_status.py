@@ -1,15 +1,13 @@
 """What --status says of runs that are queued, lost or failed. squeue and sacct are scripts here."""
 
-import io
 import os
 import shutil
 from pathlib import Path
 
 import fake_results as fake
 import pytest
-from rich.console import Console
 
-from benchmark.command.status import print_status, survey
+from benchmark.command.status import run_states, status_lines
 from benchmark.errors import UsageError
 from benchmark.records import Folder, code, ledger
 from benchmark.records.ledger import Entry
@@ -48,14 +46,12 @@ def scheduler(
 
 
 def status(folder: Folder) -> str:
-    console = Console(file=io.StringIO(), width=40)
-    print_status(folder, console)
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return "".join(f"{line}\n" for line in status_lines(folder))
 
 
 def test_queued(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler(tmp_path, monkeypatch, "8_1|PENDING|Dependency|")
-    assert survey(folder, folder.planned_ids()).standings == {
+    assert run_states(folder, folder.planned_ids()).states == {
         DONE: "done",
         FAILED: "failed",
         OPEN: "queued",
@@ -80,13 +76,13 @@ def test_lost_with_the_end_of_its_log(folder: Folder, tmp_path: Path, monkeypatc
 
 def test_of_an_array_that_never_started(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler(tmp_path, monkeypatch, "", ends="8_9|COMPLETED\n8_[0-4,7%2]|CANCELLED by 0")
-    assert survey(folder, folder.planned_ids()).left_by == {OPEN: "CANCELLED by 0"}
+    assert run_states(folder, folder.planned_ids()).left_by == {OPEN: "CANCELLED by 0"}
 
 
 def test_completed_without_a_record_is_failed(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler(tmp_path, monkeypatch, "", ends="8_1|COMPLETED")
-    found = survey(folder, folder.planned_ids())
-    assert (found.standings[OPEN], found.left_by) == ("failed", {OPEN: "COMPLETED"})
+    found = run_states(folder, folder.planned_ids())
+    assert (found.states[OPEN], found.left_by) == ("failed", {OPEN: "COMPLETED"})
     printed = status(folder)
     assert "1 done, 2 failed, 1 missing" in printed
     assert f"failed: job 8_1 COMPLETED without a record of 1 runs ({OPEN} ...)" in printed
@@ -99,7 +95,7 @@ def test_a_run_that_ends_while_the_queue_is_asked_for_is_done(
     fake.write(tmp_path / "later", fake.record(RUNS[2]))
     record = Folder(tmp_path / "later").record_path(OPEN)
     scheduler(tmp_path, monkeypatch, "", ends="8_1|COMPLETED", meanwhile=f"cp {record} {folder.record_path(OPEN)}")
-    assert survey(folder, folder.planned_ids()).standings[OPEN] == "done"
+    assert run_states(folder, folder.planned_ids()).states[OPEN] == "done"
 
 
 def test_at_home_nothing_is_lost(folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

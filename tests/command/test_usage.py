@@ -115,7 +115,7 @@ def test_options_of_several_methods_are_joined() -> None:
         (["--option", "kdd.temperature=1"], "unknown method 'kdd': did you mean kd"),
         (
             ["--option", "kd.temprature=1"],
-            "method 'kd' has no option 'temprature'; valid: ce, t_squared, temperature, weight",
+            "method 'kd' has no option 'temprature'; valid: ce, standardize, t_squared, temperature, weight",
         ),
         (["--option", "kd.temperature=hot"], "kd.temperature = 'hot' is not a float"),
         (["--option", "kd.temperature=nan"], "kd.temperature = 'nan'"),

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from benchmark.data import Images, Resident, TrainingSet, dataset_names, keep, load
+from benchmark.data import Images, Resident, TrainingSet, dataset_names, load, record_split
 from benchmark.data.resident import Padded
 from benchmark.errors import UsageError
 from benchmark.libraries import torchvision
@@ -169,7 +169,7 @@ def test_committed_records_saw_the_images_and_labels_that_are_read_today(name: s
 def test_the_split_is_kept_with_the_grid(tmp_path: Path) -> None:
     dataset = digits(train=200)
     splits = load(dataset)
-    keep(dataset, splits, tmp_path)
+    record_split(dataset, splits, tmp_path)
     (file,) = (tmp_path / "splits").iterdir()
     assert file.name.startswith("digits-")
     held = json.loads(file.read_text())
@@ -179,16 +179,16 @@ def test_the_split_is_kept_with_the_grid(tmp_path: Path) -> None:
         images = getattr(splits, name)
         assert np.array_equal(pixels[held["positions"][name]], images.pixels)
     before = file.stat().st_mtime_ns
-    keep(dataset, splits, tmp_path)
-    keep(digits(split_seed=1), load(digits(split_seed=1)), tmp_path)
+    record_split(dataset, splits, tmp_path)
+    record_split(digits(split_seed=1), load(digits(split_seed=1)), tmp_path)
     assert file.stat().st_mtime_ns == before
     assert len(list((tmp_path / "splits").iterdir())) == 2
 
 
 def test_a_folder_that_was_begun_with_other_images_takes_no_more(tmp_path: Path) -> None:
-    keep(digits(), load(digits()), tmp_path)
+    record_split(digits(), load(digits()), tmp_path)
     with pytest.raises(UsageError, match=r"'digits' is not the one that .* was begun with .* another name"):
-        keep(digits(), load(digits(split_seed=3)), tmp_path)
+        record_split(digits(), load(digits(split_seed=3)), tmp_path)
 
 
 def test_official_splits_are_not_written_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,8 @@ from PIL import Image
 from benchmark.data import Images, Resident, load
 from benchmark.data.cache import ENVIRONMENT
 from benchmark.data.decode import decode
-from benchmark.data.fit import fit
 from benchmark.data.images import Varied
+from benchmark.data.resize import resized
 from benchmark.data.source import Item
 from benchmark.errors import UsageError
 from benchmark.spec import Dataset, Recipe
@@ -152,7 +152,7 @@ def test_colour_in_a_grey_recipe_is_refused_even_among_grey(tmp_path: Path, monk
 def test_the_centre_is_cropped_as_pillow_and_torchvision_do(shape: tuple[int, int], crop_pct: float) -> None:
     """Shorter side to input_size / crop_pct, then the centre."""
     original = pictures.pixels(5, *shape)
-    (found,) = fit(torch.from_numpy(original)[None], recipe(28, crop_pct=crop_pct))
+    (found,) = resized(torch.from_numpy(original)[None], recipe(28, crop_pct=crop_pct))
     height, width = shape
     scale = round(28 / crop_pct) / min(shape)
     size = (round(width * scale), round(height * scale))
@@ -168,12 +168,12 @@ def test_one_array_and_single_images_are_fitted_alike() -> None:
     flat, shapes = pixels.numpy().reshape(-1), np.array([[10, 14, 3]] * 5)
     varied = Varied(flat, np.arange(5) * 420, shapes)
     for fields in ({}, {"crop_pct": 0.8}):
-        assert torch.equal(fit(pixels, recipe(8, **fields)), fit(varied, recipe(8, **fields)))
+        assert torch.equal(resized(pixels, recipe(8, **fields)), resized(varied, recipe(8, **fields)))
 
 
 def test_images_that_do_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     images = Images(torch.zeros(100, 8, 8, 1, dtype=torch.uint8), torch.zeros(100, dtype=torch.int64))
-    monkeypatch.setattr("benchmark.data.fit._free_memory", lambda device: 2**30)
+    monkeypatch.setattr("benchmark.data.resize._free_memory", lambda device: 2**30)
     with pytest.raises(UsageError, match=r"100 images .* need 1.5 GiB on cpu, where 1.0 are free:.*streamed"):
         Resident(images, recipe(4000, 1), CPU)
     Resident(images, recipe(8, 1), CPU)

@@ -13,7 +13,7 @@ import contract_methods
 import phased_methods
 import pytest
 import torch
-from broken_methods import BROKEN
+from broken_methods import BROKEN, FailsBackwards, OverwritesItsGradient
 
 import methods
 from methods.base import REGISTRY, Entry, Method, register
@@ -27,6 +27,10 @@ SOUND: dict[str, type[Method]] = {
     "two_stage": phased_methods.TwoStage,
     "halved": phased_methods.Halved,
     "noise": contract_methods.Noise,
+    "two_views": contract_methods.TwoViews,
+    "mean_teacher": contract_methods.MeanTeacher,
+    "own_noise": contract_methods.OwnNoise,
+    "preacts": contract_methods.PreActivations,
 }
 """Methods that stretch the contract without breaking it."""
 
@@ -65,10 +69,26 @@ def test_a_broken_method_fails_one_check_which_names_the_remedy(broken: type[Met
     assert re.search(remedy, failed.remedy)
 
 
+@pytest.mark.parametrize("method", [FailsBackwards, OverwritesItsGradient])
+def test_an_error_of_the_backward_pass_names_the_authors_line(method: type[Method]) -> None:
+    """torch raises it where no line of the author's is left."""
+    with registered(method) as tried:
+        failed = next(finding for finding in check(tried) if finding.outcome == "FAIL")
+    assert failed.check == "gradient"
+    assert re.search(r"raised in the gradient of .*broken_methods\.py:\d+, in forward$", failed.remedy)
+
+
 def test_a_method_that_serves_no_pair_is_not_tried() -> None:
     with registered(contract_methods.NeverSupported) as tried:
         served = {finding.check: finding for finding in check(tried)}["pairs"]
-    assert served.seen == "convolutional: n/a, widths 12 and 20 differ; isotropic: n/a, widths 12 and 20 differ"
+    reasons = {"convolutional": "12 and 20", "isotropic": "12 and 20", "equal widths": "12 and 12"}
+    assert served.seen == "; ".join(f"{pair}: n/a, widths {widths} differ" for pair, widths in reasons.items())
+
+
+def test_a_method_of_equal_widths_alone_is_tried_on_such_a_pair() -> None:
+    findings = {finding.check: finding for finding in check("fsp")}
+    assert findings["pairs"].seen.endswith("; equal widths")
+    assert {"gradient", "student = teacher", "memory"} <= findings.keys()
 
 
 def test_terms_that_cannot_be_composed_fail_as_a_pair() -> None:

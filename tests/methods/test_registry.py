@@ -162,6 +162,13 @@ def test_options_have_the_type_of_their_default() -> None:
         ("sp", {"stages": 0}),
         ("fitnet", {"stage": 0}),
         ("fitnet", {"stage": 4}),
+        ("cc", {"pairs": "some"}),
+        ("dist", {"temperature": 0.0}),
+        ("cka", {"classes": -1.0}),
+        ("itrd", {"alpha": 0.0}),
+        ("fsp", {"epochs": -1}),
+        ("at", {"power": 0.5}),
+        ("dkd", {"warmup": -1.0}),
     ],
 )
 def test_options_out_of_range_are_refused(name: str, options: dict[str, Scalar]) -> None:
@@ -241,6 +248,12 @@ def test_unequal_widths_and_sizes_are_supported(name: str) -> None:
         ("fitnet", shapes(8, 4), shapes(32, 8, 4), "2 stages, 3 are needed"),
         ("gkd", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages"),
         ("gkd", shapes(8, 4, 2), shapes(8), "teacher: .*1 stages"),
+        ("dist", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
+        ("dkd", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
+        ("cka", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
+        ("at", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages"),
+        ("fsp", shapes(4), shapes(4), "no flow"),
+        ("fsp", SHAPES, shapes(8, 4, 2), "map 1 of the student has 6 channels, map 1 of the teacher 4"),
         ("kd+gkd+fitnet", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages.*; .*2 stages"),
     ],
 )

@@ -6,10 +6,11 @@ from typing import Any
 
 import fake_results as fake
 import pytest
+import tomli_w
 
 from benchmark.errors import UsageError
 from benchmark.plan.cells import cells, check_options, select
-from benchmark.plan.frozen import check_frozen, merge
+from benchmark.plan.frozen import check_frozen, freeze, merge
 from benchmark.plan.plan import make_plan
 from benchmark.plan.values import Plan, Selection
 from benchmark.records import Cost, Folder, Record, Result
@@ -98,6 +99,22 @@ def test_only_what_is_missing_is_planned(folder: Folder) -> None:
     assert again.count() == {"done": 32, "missing": 1, "corrupt": 1, "diverged": 1, "failed": 1}
 
 
+def test_records_of_a_method_that_is_not_installed_do_not_stand_in_the_way(folder: Folder) -> None:
+    """The rest is planned and forecast; the grid keeps the name."""
+    plan = make_plan(grid(), folder)
+    finish(folder, plan, seconds=3.0)
+    student, *_ = (run for run in plan.runs if run.method == "kd")
+    strange = {"method": "guest+kd", "label": "guest+kd", "options": {"guest": {"weight": 2.0}}}
+    fake.write(folder.path, record(student.model_copy(update=strange), 3.0))
+    folder.record_path(student.id).unlink()
+    folder.path.joinpath("grid.toml").write_text(tomli_w.dumps(grid(methods=(*METHODS, "guest+kd")).as_toml()))
+    freeze(grid(), folder, write=True)
+    assert load_grid(str(folder.path / "grid.toml")).methods == (*METHODS, "guest+kd")
+    again = make_plan(grid(), folder)
+    assert [run for cohort in again.cohorts for run in cohort.runs] == [student]
+    assert again.forecast_seconds
+
+
 def test_a_teacher_is_trained_only_if_a_missing_run_needs_it(folder: Folder) -> None:
     plan = make_plan(grid(), folder)
     finish(folder, plan)
@@ -168,7 +185,11 @@ def test_a_grid_has_usual_options_of_its_own() -> None:
     ("usual", "overrides", "complaint"),
     [
         ({}, {"gkd": {"power": 2}}, "--option names 'gkd', which is not among this run's methods: kd, sp, student"),
-        ({}, {"kd": {"temp": 2}}, "method 'kd' has no option 'temp'; valid: ce, t_squared, temperature, weight"),
+        (
+            {},
+            {"kd": {"temp": 2}},
+            "method 'kd' has no option 'temp'; valid: ce, standardize, t_squared, temperature, weight",
+        ),
         ({}, {"kd": {"temperature": "hot"}}, "kd.temperature = 'hot' is not a float"),
         ({"kdd": {"temperature": 2}}, {}, "unknown method 'kdd': did you mean kd"),
         ({"kd": {"temp": 2}}, {}, "method 'kd' has no option 'temp'"),
@@ -190,6 +211,7 @@ def test_options_of_methods_that_are_not_chosen_now_may_stand_in_the_grid() -> N
         ({"teacher_recipe": fake.RECIPE.model_copy(update={"flip": True})}, "teacher_recipe.flip = False there, True"),
         ({"teacher_seed": "paired"}, "teacher_seed = 0 there, 'paired' now"),
         ({"datasets": [Dataset(name="digits", train=9)]}, "datasets.digits.train = None there, 9 now"),
+        ({"datasets": [Dataset(name="digits", path="x", test=9)]}, "datasets.digits.test = None there, 9 now"),
         (
             {"architectures": {**grid().architectures, "l": Architecture(name="l", model="x")}},
             "architectures.l.model = 'model_l' there, 'x' now",
@@ -330,7 +352,7 @@ def test_the_same_run_under_two_names_is_one(folder: Folder) -> None:
     same = Control(name="tuned", methods=("sp",), options={"sp": {"weight": 3000.0}})
     plan = make_plan(grid(methods=("student", "sp", "sp@tuned"), control=(same,)), folder)
     assert [run.label for run in plan.runs] == ["student", "sp"] * 12
-    assert plan.twins == {"sp@tuned": "sp"}
+    assert plan.aliases == {"sp@tuned": "sp"}
 
 
 def test_planning_hashes_each_run_once(monkeypatch: pytest.MonkeyPatch, folder: Folder) -> None:

@@ -14,8 +14,9 @@ import pytest
 from full_disk import files_end_at
 
 from benchmark.errors import UsageError
-from benchmark.records import claims
-from benchmark.records.claims import STALE_SECONDS, Claims, identity, is_claimed
+from benchmark.records import claims, process
+from benchmark.records.claims import STALE_SECONDS, Claims, is_claimed
+from benchmark.records.process import identity
 
 ROOT = Path(__file__).parents[2]
 RACERS = 8
@@ -244,6 +245,15 @@ def test_of_a_dead_process_that_nobody_waited_for_is_stale(tmp_path: Path, holde
     holder.kill()
     os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # dead, and left as a zombie
     assert Claims().is_stale(path)
+
+
+def test_of_a_process_that_the_system_hides_is_not_dead(
+    tmp_path: Path, holder: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another user's, where /proc is mounted with hidepid."""
+    path = write_claim(tmp_path / "run.json", **identity(holder.pid))
+    monkeypatch.setattr(process, "_start_time", lambda pid: process.ALIVE)
+    assert not Claims().is_stale(path)
 
 
 def test_of_a_process_whose_id_is_used_again_is_stale(tmp_path: Path) -> None:

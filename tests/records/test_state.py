@@ -16,9 +16,9 @@ from damage import DAMAGES
 from benchmark.errors import COMPLETE, FAILED, USAGE, UsageError
 from benchmark.files import FileError, write_json
 from benchmark.records import Folder, RecordError, ledger, read_record
-from benchmark.records.claims import identity
+from benchmark.records.cleanup import SAFE_SECONDS, clean_up
 from benchmark.records.ledger import Entry
-from benchmark.records.sweep import SAFE_SECONDS, sweep
+from benchmark.records.process import identity
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
@@ -351,7 +351,7 @@ def littered(tmp_path: Path) -> tuple[Folder, list[Path], list[Path]]:
 def test_the_next_command_sweeps_what_kills_left(littered: tuple[Folder, list[Path], list[Path]]) -> None:
     folder, gone, kept = littered
     others = files(folder.path).keys() - set(gone) - set(kept)
-    sweep(folder)
+    clean_up(folder)
     assert [path for path in gone if path.exists()] == []
     assert [path for path in kept if not path.exists()] == []
     assert files(folder.path).keys() == others | set(kept)
@@ -366,5 +366,5 @@ def test_nothing_of_another_folder_is_swept(littered: tuple[Folder, list[Path], 
     shutil.rmtree(folder.path / "checkpoints")
     (folder.path / "checkpoints").symlink_to(elsewhere)
     with pytest.raises(FileError, match="leads out"):
-        sweep(folder)
+        clean_up(folder)
     assert files(elsewhere) == before

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import methods
-from benchmark.cost.measure import IsolatedRun, noise, untrained
+from benchmark.cost.isolated import IsolatedRun, noise, untrained
 from benchmark.speed import textbook
 from benchmark.speed.__main__ import main
 from benchmark.speed.losses import growth

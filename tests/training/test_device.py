@@ -76,7 +76,7 @@ def test_a_device_without_tf32_is_named(field: str, gpu: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "fields", "said"),
     [
-        (("--device", "cuda"), {}, "device 'cuda' is not to be had on this machine; valid here: auto, cpu"),
+        (("--device", "cuda"), {}, "device 'cuda' is not available on this machine; valid here: auto, cpu"),
         ((), {"recipe__precision": "tf32"}, "precision 'tf32' needs a GPU"),
         ((), {"teacher_recipe__precision": "tf32"}, "precision 'tf32' needs a GPU"),
     ],

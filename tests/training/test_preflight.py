@@ -14,6 +14,7 @@ from benchmark.training.preflight import check_runs
 
 COLLAPSED = tiny.RESNET.model_copy(update={"collapsed_map": "accept"})
 """Has a last map of one pixel on digits."""
+TEACHER = tiny.TEACHER.student.model_copy(update={"collapsed_map": "accept"})
 
 
 def check(*runs: Run) -> dict[str, str]:
@@ -62,6 +63,16 @@ def test_a_command_prints_a_line_for_every_refusal(tmp_path: Path, capsys: pytes
     assert len(lines) == 12
     for i, line in enumerate(lines):
         assert f"own.toml: architectures.net{i}.options: num_classes is not an option of" in line
+
+
+@pytest.mark.usefixtures("test_methods")
+def test_methods_are_built_with_the_labels_that_they_will_see() -> None:
+    """Those of the recipe's training images; what a constructor raises names the author's line."""
+    runs = [tiny.run("complains"), tiny.run("complains", without_classes=(3,))]
+    for run, seen in zip(runs, ("10 classes in 100 images", r"9 classes in \d+ images"), strict=True):
+        accepted = run.teacher.model_copy(update={"student": TEACHER}) if run.teacher else None
+        with pytest.raises(UsageError, match=f"method complains: KeyError: .*{seen}.*raised in .*contract_methods.py:"):
+            check(run.model_copy(update={"student": COLLAPSED, "teacher": accepted}))
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import tiny
 from benchmark.launch.job import Job
 from benchmark.plan.plan import make_plan
 from benchmark.records import Folder, Record
+from benchmark.records.cleanup import clean_up
 from benchmark.records.record import OF_TEACHER
-from benchmark.records.sweep import sweep
 from benchmark.spec import Run
 from benchmark.training.member import Member
 
@@ -178,7 +178,7 @@ def test_it_is_planned_once_the_teacher_may_serve(results: Path, folder: Folder,
     assert job(results, run)()
     plan = make_plan(grid, folder)
     assert (plan.states[run.id], plan.cohorts, plan.to_complete) == ("done", (), 0)
-    sweep(folder)  # takes neither the note nor the checkpoint for something left behind
+    clean_up(folder)  # takes neither the note nor the checkpoint for something left behind
     mend(results, taught)
     plan = make_plan(grid, folder)
     assert (plan.states[run.id], plan.missing, plan.to_complete) == ("done", (), 1)
@@ -189,5 +189,5 @@ def test_it_is_planned_once_the_teacher_may_serve(results: Path, folder: Folder,
     mend(results, taught)
     assert job(results, run)()
     assert make_plan(grid, folder).cohorts == ()
-    sweep(folder)
+    clean_up(folder)
     assert not list((folder.path / "checkpoints").iterdir())

@@ -38,7 +38,7 @@ class SlurmJob:
             try:
                 self.job.run_until_stopped(stop)
             except Evicted:
-                log.warning("no step boundary came in time; the newest checkpoints have to do")
+                log.warning("no step boundary came in time; the newest checkpoints are gone on from")
         if stop.asked == signal.SIGUSR2 or (stop.asked and _is_preempted()):
             if time.monotonic() - started >= self.warning and self.progress() == before:
                 self._give_up(time.monotonic() - started)

@@ -86,7 +86,7 @@ def _may_be(name: str | None, other: str | None) -> bool:
 
 
 def queue(job_ids: Iterable[str]) -> dict[str, Queued]:
-    """Those of these numbers (`12`, `12_0` in an array) that wait or run, whosever they are. Raises UsageError if SLURM
+    """Those of these numbers (`12`, `12_0` in an array) that wait or run, of any user. Raises UsageError if SLURM
     does not answer.
     """
     wanted = set(job_ids)
@@ -153,7 +153,7 @@ def _accounting(*what: str) -> list[list[str]]:
     return [line.split("|") for line in answer.stdout.splitlines()] if answer.returncode == 0 else []
 
 
-def _ask(*command: str) -> "subprocess.CompletedProcess[str]":
+def _ask(*command: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
     except FileNotFoundError:

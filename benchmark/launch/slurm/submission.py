@@ -128,7 +128,7 @@ class Submission:
         job = replace(whole, patient=self.profile.workers > 1)
         return SlurmJob(job, warning=max(0, limit - _notice(self.profile.minutes) - EARLY_SECONDS))
 
-    def _entry(self, job: "submitit.Job[Any]", bundle: Bundle, code: Path) -> ledger.Entry:
+    def _entry(self, job: submitit.Job[Any], bundle: Bundle, code: Path) -> ledger.Entry:
         return ledger.Entry(
             job_id=job.job_id,
             executor="slurm",
@@ -149,7 +149,7 @@ def submitting(folder: Folder) -> Iterator[None]:
     path = folder.teachers.claim_path("submission")
     with Claims() as claims:
         while not claims.take(path):
-            if seems_left(path):  # by whom is not known; a sign of life would show
+            if seems_left(path):  # its holder may live; a sign of life would show
                 time.sleep(LOOK_SECONDS)
                 continue
             raise UsageError(

@@ -52,9 +52,10 @@ class HiddenLayerVgg(SmallImageNetwork):
     def forward_maps(self, images: Tensor) -> Iterator[Tensor]:
         x = images
         for i in range(len(WIDTHS)):
-            for convolution in self.get_submodule(f"block{i}").children():
+            *convolutions, last = self.get_submodule(f"block{i}").children()
+            for convolution in convolutions:
                 x = F.relu(convolution(x))
-            x = F.max_pool2d(x, 2)
+            x = F.relu(F.max_pool2d(last(x), 2))  # as well pooled after it, but then the map would be no ReLU's
             yield x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:

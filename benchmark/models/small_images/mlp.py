@@ -44,8 +44,10 @@ class MultilayerPerceptron(SmallImageNetwork):
     def forward_maps(self, images: Tensor) -> Iterator[Tensor]:
         x = F.dropout(images.flatten(1), self.input_drop_rate, self.training)
         for i, layer in enumerate(self.hidden):
-            x = F.relu(layer(F.dropout(x, self.drop_rate, self.training) if i else x))
-            yield x[:, :, None, None]
+            x = layer(F.dropout(x, self.drop_rate, self.training) if i else x)
+            hidden = F.relu(x[:, :, None, None])
+            yield hidden
+            x = hidden.flatten(1)
 
 
 known = {"input_size": (1, SIZE, SIZE), "fixed_input_size": True, "num_classes": 10}

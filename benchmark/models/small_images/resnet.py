@@ -62,7 +62,7 @@ class SmallResNet(SmallImageNetwork):
 class GraphDistillationWideResNet(SmallResNet):
     """Depth 6n + 4 with n blocks a stage, `width` x 16, 32 and 64 channels after a stem of 16.
 
-    Its authors' class is called PreActWideResNet; its blocks are post-activation ones all the same.
+    Its authors' class is called PreActWideResNet; its blocks are post-activation ones nevertheless.
     """
 
     def __init__(self, depth: int = 28, width: float = 1, **others: Any) -> None:

@@ -51,7 +51,8 @@ class V1Block(nn.Module):
 
 
 class V2Block(nn.Module):
-    """One half of the channels passes through three convolutions, the other stays; then both are shuffled."""
+    """One half of the channels passes through three convolutions, the other stays; then both are shuffled. The last
+    ReLU, which leaves the half that stays as it is, comes behind all that."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -63,9 +64,8 @@ class V2Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         kept, changed = x.chunk(2, 1)
-        changed = F.relu(self.project(self.filter(F.relu(self.expand(changed)))))
-        shuffled: Tensor = self.shuffle(torch.cat([kept, changed], 1))
-        return shuffled
+        changed = self.project(self.filter(F.relu(self.expand(changed))))
+        return F.relu(self.shuffle(torch.cat([kept, changed], 1)))
 
 
 class V2DownBlock(nn.Module):
@@ -82,10 +82,9 @@ class V2DownBlock(nn.Module):
         self.shuffle = nn.ChannelShuffle(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        left = F.relu(self.left_project(self.left_filter(x)))
-        right = F.relu(self.project(self.filter(F.relu(self.expand(x)))))
-        shuffled: Tensor = self.shuffle(torch.cat([left, right], 1))
-        return shuffled
+        left = self.left_project(self.left_filter(x))
+        right = self.project(self.filter(F.relu(self.expand(x))))
+        return F.relu(self.shuffle(torch.cat([left, right], 1)))
 
 
 class _ShuffleNet(SmallImageNetwork):

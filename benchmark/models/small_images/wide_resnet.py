@@ -5,7 +5,7 @@ normalisation and ReLU, and so may be negative; both come before pooling, and so
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -63,8 +63,20 @@ class WideResNet(SmallImageNetwork):
             x = self.get_submodule(f"block{stage}")(x)
             yield x
 
+    def preactivations(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """The stages' sums as the next block, or the end, normalises them before its ReLU, and the stem's map as it is
+        (RepDistiller's `preact`). Running statistics do not change."""
+        norms = [self.get_submodule(name) for name in ("block2.layer.0.bn1", "block3.layer.0.bn1", "bn1")]
+        return [maps[0], *(_normalised(m, norm) for m, norm in zip(maps[1:], norms, strict=True))]
+
     def forward_final(self, last: Tensor) -> Tensor:
         return F.relu(self.bn1(last))
+
+
+def _normalised(x: Tensor, norm: nn.Module) -> Tensor:
+    assert isinstance(norm, nn.BatchNorm2d)
+    statistics = (None, None) if norm.training else (norm.running_mean, norm.running_var)
+    return F.batch_norm(x, *statistics, norm.weight, norm.bias, norm.training, eps=norm.eps)
 
 
 register("cifar_wrn", WideResNet)

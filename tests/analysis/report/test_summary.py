@@ -1,39 +1,56 @@
 """What the summary claims."""
 
+import re
 from pathlib import Path
 
-import pytest
+import fake_results as fake
 from graded import evidence_of, graded
 
 from analysis.report.summary import summary
 
 
-def test_the_summary_names_what_is_established_and_what_is_not(tmp_path: Path) -> None:
+def test_the_summary_tells_better_worse_and_equivalent_apart(tmp_path: Path) -> None:
     text = summary(evidence_of(tmp_path, *graded({"kd": 1.0, "sp": 0.0, "gkd": -2.0})))
-    assert "- **KD beats the student alone** by +1.00 points" in text
-    assert "- **GKD is worse than the student alone**: −2.00 points" in text
-    assert "- Not established: SP, 0.00 points" in text
-    assert "KD beats GKD by 3.00 points" in text
-    assert "wins 10 of 10 paired runs on 2 pairs" in text
+    assert re.search(r"- \*\*KD beats the student alone on these 2 pairs\*\*: \+1\.00 \[\+0\.8\d, \+1\.1\d\]\.", text)
+    assert "- GKD is worse than it on these 2 pairs: −2.00 [" in text
+    assert "- SP is equivalent to it on these 2 pairs: 0.00 [" in text
+    assert "Of 6 cells, 2 better, 2 worse and 2 equivalent." in text
+    assert "- KD beats SP by 1.00 and GKD by 3.00" in text
+    assert "3 of 3 differences between two methods are established." in text
 
 
-def test_the_summary_says_when_nothing_could_have_been_established(tmp_path: Path) -> None:
-    text = summary(evidence_of(tmp_path, *graded({"kd": 9.0, "sp": 9.0}, seeds=2)))
-    assert "beats the student alone**" not in text
-    assert "the smallest p that the test can give is 0.125, after correction 0.250" in text
-    assert "4 seeds a pair would be the least that could" in text
+def test_what_is_open_comes_with_its_interval(tmp_path: Path) -> None:
+    wide = [
+        fake.record(fake.run(m, s), 0.8 + 0.02 * s * (m == "kd") + s / 100) for m in ("student", "kd") for s in range(3)
+    ]
+    text = summary(evidence_of(tmp_path, *wide))
+    assert re.search(r"- KD is open on this pair: \+2\.00 \[−", text)
+    assert re.search(r"resnet_l → resnet_s: open KD \+2\.00 \[−\d\.\d\d, \+\d\.\d\d\]", text)
 
 
-@pytest.mark.parametrize(
-    ("seeds", "said"),
-    [
-        (3, "With 6 paired runs at most and 2 methods tested at once, the smallest p that the test can give is 0.031, "
-            "after correction 0.062: nothing could have been established, whatever the gain. 4 seeds a pair"),
-        (5, "With 5 paired runs and 2 methods tested at once, the smallest p that the test can give is 0.062, "
-            "after correction 0.125: no gain of SP could have been established, whatever the gain. 7 seeds a pair"),
-    ],
-)  # fmt: skip
-def test_a_method_with_a_hole_does_not_speak_for_the_others(seeds: int, said: str, tmp_path: Path) -> None:
-    records = graded({"kd": 9.0, "sp": 9.0}, seeds=seeds)
+def test_untested_is_no_verdict(tmp_path: Path) -> None:
+    text = summary(evidence_of(tmp_path, *graded({"kd": 9.0}, seeds=1)))
+    assert "- KD has too few runs for a test on these 2 pairs: +9.00." in text
+    assert "none can be tested" in text
+
+
+def test_a_mean_over_fewer_pairs_says_so(tmp_path: Path) -> None:
+    records = graded({"kd": 9.0, "sp": 5.0})
     kept = [each for each in records if each.run.method != "sp" or each.run.pair == records[0].run.pair]
-    assert said in summary(evidence_of(tmp_path, *kept))
+    assert re.search(r"\+9\.00 \[.*\]; \+5\.00 \[.*\] \(1 pair\)", summary(evidence_of(tmp_path, *kept)))
+
+
+def test_three_pairs_say_how_gains_differ_from_pair_to_pair(tmp_path: Path) -> None:
+    pairs = (*fake.PAIRS, ("vit_l", "resnet_s"))
+    records = [each for i, pair in enumerate(pairs) for each in graded({"kd": 1.0 + i, "sp": 1.0 - i}, pairs=(pair,))]
+    text = summary(evidence_of(tmp_path, *records))
+    assert "On other pairs gains may differ: no interval over pairs leaves out 0." in text
+    # KD less SP is 0, 2 and 4 points: an interaction of standard deviation 1.4.
+    assert "a method's gain differs from pair to pair by 1.4 points (SD)" in text
+
+
+def test_no_sentence_stands_twice(tmp_path: Path) -> None:
+    text = summary(evidence_of(tmp_path, *graded({"kd": 1.0, "sp": 0.0, "gkd": -2.0})))
+    prose = [line for line in text.splitlines() if not line.startswith("- ")]
+    sentences = [each for line in prose for each in re.split(r"(?<=[.:]) ", line) if each]
+    assert len(sentences) == len(set(sentences))

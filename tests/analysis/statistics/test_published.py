@@ -3,15 +3,15 @@
 import csv
 from math import sqrt
 from pathlib import Path
-from statistics import fmean, stdev
 
 import fake_results as fake
 import pytest
-from scipy.stats import t, ttest_ind_from_stats
+from scipy.stats import t
 
 from analysis.runs.load import load
+from analysis.statistics.basic import Sample, holm, summarise
 from analysis.statistics.evidence import collect_evidence
-from analysis.statistics.paired import holm
+from analysis.statistics.moderated import Moderation, Part
 from analysis.statistics.published import FILE, METHODS, read
 from analysis.style import KNOWN
 from analysis.tables.latex import latex
@@ -68,7 +68,10 @@ def test_cells_find_their_published_numbers_under_any_spelling(tmp_path: Path) -
     assert values == {"teacher": 79.42, "student": 72.50, "kd": 73.33, "rkd_da": 71.90}
     assert found["kd"].difference == pytest.approx(73.5 - 73.33)
     # How many runs RepDistiller's numbers are of is not said: two of these, of standard deviation 0.707, against one.
-    assert found["kd"].half_width == pytest.approx(12.706 * 0.7071 * sqrt(3 / 2), rel=1e-3)
+    pair = Moderation.fit([Part.of(summarise([73.0, 74.0]))] * 5)
+    known = pair.agreement(summarise([73.0, 74.0]), Sample(1, 73.33, None))
+    assert known
+    assert found["kd"].half_width == pytest.approx(known.half_width())
     assert [found[name].verdict for name in ("teacher", "kd")] == ["too few seeds", "within"]
     table = published_table(evidence.matches)
     assert "Of 4, 3 within, 1 too few seeds." in table.caption
@@ -94,11 +97,13 @@ def test_the_first_experiment_stands_beside_its_published_errors(tmp_path: Path)
         {"teacher": 99.33, "student": 98.54, "kd": 99.26, "kd@without_3": 97.94}
     )
     assert {row["published_n"] for row in rows.values()} == {1}
-    # One published run is taken to spread like these: the t-test of three values against one.
-    for method, counts in HINTON.items():
-        ours, row = [100 - errors / 100 for errors in counts], rows[method]
-        half = t.ppf(0.975, 2) * stdev(ours) * sqrt(1 / 3 + 1)
-        assert row["half_width_points"] == pytest.approx(half)
+    # One published run is taken to spread like these, whose cells lend each other what they know.
+    ours = {method: summarise([100 - errors / 100 for errors in counts]) for method, counts in HINTON.items()}
+    lent = Moderation.fit(map(Part.of, ours.values()))
+    for method, sample in ours.items():
+        known = lent.agreement(sample, Sample(1, float(rows[method]["published_percent"]), None))
+        assert known
+        assert rows[method]["half_width_points"] == pytest.approx(known.half_width())
     assert [rows[name]["verdict"] for name in ("teacher", *HINTON)] == ["too few seeds", "within", "within", "outside"]
 
 
@@ -114,11 +119,10 @@ def test_both_spreads_count_where_both_are_known(tmp_path: Path) -> None:
     matches = collect_evidence(load([fake.write(tmp_path / "grid", *records)]).runs, read()).matches
     found = {match.cell.method: match for match in matches}
     assert [found[name].verdict for name in ("teacher", "gkd", "rkd_d")] == ["too few seeds", "within", "outside"]
-    tests = [
-        ttest_ind_from_stats(fmean(values), stdev(values), 3, mean, std, 10, equal_var=False).pvalue
-        for values, (mean, std) in zip(accuracies.values(), ((90.29, 0.21), (89.92, 0.17)), strict=True)
-    ]
-    assert (found["gkd"].p, found["rkd_d"].p) == pytest.approx(holm(tests))
+    lent = Moderation.fit(Part.of(summarise(values)) for values in accuracies.values())
+    sides = zip(accuracies.values(), ((90.29, 0.21), (89.92, 0.17)), strict=True)
+    tests = [lent.agreement(summarise(values), Sample(10, *theirs)) for values, theirs in sides]
+    assert (found["gkd"].p, found["rkd_d"].p) == pytest.approx(holm([test.p for test in tests if test]))
 
 
 def test_one_run_is_judged_by_the_published_spread(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Tables, macros, summary and paper: what they say of known numbers, and that a real LaTeX sets them."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import fake_results as fake
@@ -15,31 +16,58 @@ from analysis.tables.main import main_table
 from analysis.tables.markdown import markdown
 
 
-def test_best_second_and_significance_are_marked(tmp_path: Path) -> None:
+def test_the_best_and_significance_are_marked(tmp_path: Path) -> None:
     evidence = evidence_of(tmp_path, *graded({"kd": 1.0, "sp": 2.0, "gkd": -3.0}))
     table = main_table(evidence)
     text = markdown(table)
-    assert re.search(r"\| SP +\| +\*\*82\.20 ± 0\.19\*\*\\\* \|", text)
-    assert re.search(r"\| KD +\| +<u>81\.20 ± 0\.19</u>\\\* \|", text)
+    assert re.search(r"\| SP +\| +\*\*<u>82\.20 ± 0\.19</u>\*\*\\\* \|", text)
+    assert re.search(r"\| KD +\| +81\.20 ± 0\.19\\\* \|", text)
     assert re.search(r"\| GKD +\| +77\.20 ± 0\.19† \|", text)
     [line] = lines_of(text, "| SP")
-    # Ranked first on both pairs; 2 points ahead, all ten runs of either method's sign.
+    # Ranked first on both pairs; 2 points ahead.
     assert line.split("|")[-3:-1][0].strip() == "1.0"
-    assert line.split("|")[-2].strip() == r"+2.00 ± 0.02\*"
-    assert "Holm's correction for 6 cells." in table.caption
-    assert "Rank: average over 2 pairs." in table.caption
+    assert re.fullmatch(r"\+2\.00 \[\+1\.8\d, \+2\.1\d\]\\\*", line.split("|")[-2].strip())
+    assert "Holm-adjusted over 6 cells, P < 0.05" in table.caption
+    assert ("", "Rank: over 2 pairs") in table.notes
     text = latex(table)
-    assert r"\textbf{82.20}\,{\scriptsize$\pm$\,0.19}\rlap{\textsuperscript{*}}" in text
-    assert r"\underline{81.20}" in text
+    assert r"\textbf{\underline{82.20}}\,{\scriptsize$\pm$\,0.19}\rlap{\textsuperscript{*}}" in text
     assert r"77.20\,{\scriptsize$\pm$\,0.19}\rlap{\textsuperscript{$\dagger$}}" in text
 
 
-def test_three_seeds_may_mark_a_cell_but_not_a_method(tmp_path: Path) -> None:
+def test_who_is_not_told_apart_from_the_best_is_bold_too(tmp_path: Path) -> None:
+    text = markdown(main_table(evidence_of(tmp_path, *graded({"kd": 2.05, "sp": 2.0, "gkd": -3.0}))))
+    assert "**<u>82.25 ± " in lines_of(text, "| KD")[0]
+    assert "**82.20 ± " in lines_of(text, "| SP")[0]
+    assert "**" not in lines_of(text, "| GKD")[0]
+
+
+def test_three_seeds_mark_a_cell_and_its_mean_gain_alike(tmp_path: Path) -> None:
     evidence = evidence_of(tmp_path, *graded({"kd": 5.0}, seeds=3, pairs=fake.PAIRS[:1]))
     [line] = lines_of(markdown(main_table(evidence)), "| KD")
     cell, gain = line.split("|")[2:4]
     assert cell.strip().endswith(r"\*")
-    assert not gain.strip().endswith(r"\*")
+    assert gain.strip().endswith(r"\*")
+
+
+def test_equivalence_has_a_mark_of_its_own(tmp_path: Path) -> None:
+    table = main_table(evidence_of(tmp_path, *graded({"kd": 0.0, "sp": 3.0})))
+    assert lines_of(markdown(table), "| KD")[0].count("=") == 3
+    assert "* better than the student alone, = equivalent within 0.5 points (moderated t-test" in table.caption
+
+
+def test_captions_stay_short(tmp_path: Path) -> None:
+    evidence = evidence_of(tmp_path, *graded({"kd": 1.0, "sp": 0.0, "gkd": -3.0}))
+    longest = replace(evidence, looks=3)
+    for table in (main_table(evidence), main_table(longest), gain_table(evidence), gain_table(longest)):
+        assert len(table.caption.split()) < 60, table.caption
+
+
+def test_seeds_stand_under_the_heading_and_at_cells_with_fewer(tmp_path: Path) -> None:
+    records = graded({"kd": 1.0, "sp": 2.0})
+    kept = [each for each in records if each.run.label != "sp" or each.run.seed < 3]
+    table = main_table(evidence_of(tmp_path, *kept))
+    assert [column.lines[-1] for column in table.columns[:2]] == ["n = 5", "n = 5"]
+    assert "3 of 5 seeds: seeds 3 and 4 missing" in markdown(table)
 
 
 def test_a_control_trained_otherwise_is_noted_and_never_best(tmp_path: Path) -> None:
@@ -49,7 +77,7 @@ def test_a_control_trained_otherwise_is_noted_and_never_best(tmp_path: Path) -> 
     [line] = lines_of(text, "| Student alone (longer)")
     assert "**" not in line
     assert "- [a] differs from the student alone in recipe and is not ranked" in text
-    assert "**81.10 ± 0.12**" in text
+    assert "**<u>81.10 ± 0.12</u>**" in text
 
 
 def test_a_shuffled_teacher_is_another_teacher(tmp_path: Path) -> None:
@@ -79,7 +107,7 @@ def test_a_mean_gain_over_fewer_pairs_says_so(tmp_path: Path) -> None:
     records = [*graded({"kd": 1.0}), *graded({"sp": 1.0}, pairs=fake.PAIRS[:1])]
     text = markdown(main_table(evidence_of(tmp_path, *records)))
     assert "over 1 of 2 pairs" in text
-    assert "a complete table after leaving out, emptiest first, with so many holes: SP (1)" in text
+    assert "- Rank: over 2 pairs, SP left out (1 hole)" in text
 
 
 def test_a_method_of_other_options_on_another_data_set_is_said_to_be(tmp_path: Path) -> None:
@@ -94,11 +122,11 @@ def test_a_method_of_other_options_on_another_data_set_is_said_to_be(tmp_path: P
     ]
     evidence = evidence_of(tmp_path, *records)
     assert evidence.several_options == ["kd"]
-    assert "Not with the same options on all pairs: KD." in main_table(evidence).caption
-    assert "on all pairs: KD.\n" in summary(evidence)
+    assert ("", "Options differ between pairs for KD") in main_table(evidence).notes
+    assert "differ between pairs for KD." in summary(evidence)
     alike = evidence_of(tmp_path / "alike", *(each for each in records if each.run.dataset.name == "digits"))
     assert not alike.several_options
-    assert "same options" not in main_table(alike).caption + summary(alike)
+    assert "differ between pairs for" not in markdown(main_table(alike)) + summary(alike)
 
 
 def test_seeds_that_diverged_are_not_averaged_away(tmp_path: Path) -> None:
@@ -127,7 +155,7 @@ def test_states_of_cells_are_told_apart(tmp_path: Path) -> None:
     path = fake.write(tmp_path / "grid", *records, planned=(fake.run("gkd", 0),))
     text = markdown(main_table(collect_evidence(load([path]).runs)))
     assert {"diverged", "n/a", "missing"} <= {word for row in text.splitlines() for word in re.findall(r"[\w/]+", row)}
-    assert "Cells without a result say why and are left out of every mean, test and rank." in text
+    assert "- Cells without a result enter no mean, test or rank" in text
 
 
 def test_a_control_under_another_teacher_leaves_the_pairs_own_teacher_alone(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from command_line import contents, write_grid
+from guides import clone, follow
 from slurm_places import MEMORY, ROOT, Place, own, restarts, run_home, said, shown, start, wait_until
 
 from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, USAGE
@@ -483,3 +484,7 @@ def test_sbatch_lists_its_options() -> None:
         "wrap",
     }
     assert len(found) > 80
+
+
+def test_the_guide_can_be_followed(tmp_path: Path) -> None:
+    follow("submit_to_a_cluster", clone(tmp_path))

@@ -1,0 +1,67 @@
+"""Means, intervals and corrections: against published worked examples and other implementations."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from analysis.statistics.basic import Interval, holm, pareto, spearman, summarise, t_interval
+
+SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+"""Student's own example (1908): extra hours of sleep under one drug minus those under another."""
+
+
+def test_students_t() -> None:
+    interval = t_interval(SLEEP)
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((0.7001142, 2.4598858), abs=1e-6)
+    another = t_interval(SLEEP, of_another=True)
+    assert another is not None
+    assert another.high - another.low == pytest.approx((interval.high - interval.low) * 11**0.5)
+
+
+def test_an_interval_needs_values_that_vary() -> None:
+    assert t_interval([1.0]) is t_interval([1.0, 2.0], least=3) is t_interval([2.0, 2.0, 2.0]) is None
+
+
+def test_holms_correction() -> None:
+    assert holm([0.01, 0.04, None, 0.03, 0.005]) == pytest.approx([0.03, 0.06, None, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([0.01, 0.04], looks=3) == pytest.approx([0.06, 0.12])
+
+
+@given(st.lists(st.floats(1e-9, 1.0), min_size=1, max_size=60))
+def test_holm_is_statsmodels(values: list[float]) -> None:
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    assert holm(values) == pytest.approx(multitest.multipletests(values, method="holm")[1])
+
+
+def test_the_pareto_front() -> None:
+    points = [(1.0, 90.0), (2.0, 92.0), (2.0, 91.0), (3.0, 92.0), (4.0, 95.0), (1.0, 90.0)]
+    assert pareto(points) == [True, True, False, False, True, True]
+
+
+def test_summary_is_the_sample_standard_deviation() -> None:
+    summary = summarise([90.0, 91.0, 95.0])
+    assert (summary.n, summary.mean) == (3, 92.0)
+    assert summary.std == pytest.approx(7**0.5)
+    assert (summarise([5.0]).std, summarise([]).mean) == (None, None)
+
+
+def test_values_that_agree_up_to_rounding_do_not_vary() -> None:
+    noisy = [100 * (0.84 - 0.80), 100 * (0.85 - 0.81), 100 * (0.86 - 0.82)]
+    assert len(set(noisy)) > 1
+    assert summarise(noisy).std == 0
+
+
+def test_spearman_is_scipys_and_needs_three_points() -> None:
+    random = np.random.default_rng(0)
+    first, second = random.normal(size=(2, 9)).tolist()
+    assert spearman(first, second) == pytest.approx(stats.spearmanr(first, second).statistic)
+    assert spearman(first[:2], second[:2]) is spearman([1.0] * 9, second) is None
+
+
+def test_within_is_inside_both_ends() -> None:
+    assert Interval(-0.4, 0.4).within(0.5)
+    assert not Interval(-0.6, 0.4).within(0.5)
