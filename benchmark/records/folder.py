@@ -41,7 +41,7 @@ class Folder:
         return (self.path / FROZEN).exists()
 
     def check_place(self) -> None:
-        """Raise UsageError if a grid's folder is no longer where it was begun; nothing is to be made in its old place."""
+        """Raise UsageError if a grid's folder is gone from where it was begun, lest a second one is made there."""
         if not self.is_there():
             raise UsageError(
                 f"results folder {self.path} is gone, renamed or removed while its runs were trained: give it its name "
