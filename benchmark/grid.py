@@ -204,6 +204,7 @@ def train(
     launched = launch(plan, folder, settings, executor)
     with Display(folder, [run.id for run in plan.runs], console) as display:
         launched.wait(display.tick)
+    folder.check_place()
     for complaint in launched.complaints():
         console.print(complaint)
     return True

@@ -1,19 +1,23 @@
-"""Kills of every kind at random instants, until a grid is finished: no number changes, nothing is made twice or left.
+"""Kills of every kind at random instants, until a grid is finished, again and again: no number changes, nothing is made
+twice or left.
 
-Only when asked for: `--torture-minutes 1`, or `--torture-minutes 30 --torture-seed 7` for longer and other draws.
+Only when asked for: `--torture-minutes 1`, or `--torture-minutes 30 --torture-seed 7` for longer and other draws. What
+is drawn depends on the seed alone; where in the work an instant falls depends on the machine as well.
 """
 
 import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
+import tortured
 from command_line import contents, write_grid
 
 from benchmark.errors import COMPLETE
@@ -21,53 +25,118 @@ from benchmark.records.cleanup import SAFE_SECONDS
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TARGETS = ("parent", "workers", "all")
-ARRANGEMENTS = (("inline",), ("local",), ("inline", "local"), ("local", "local"))
-LATEST = 12.0
-"""Seconds from a command's start to its signal, at most: a start takes a few."""
+ARRANGEMENTS = (("inline",), ("inline",), ("local",), ("inline", "inline"), ("inline", "local"), ("local", "local"))
+RUNS = 4
+LATEST = {"inline": 10.0, "local": 40.0}
+"""When a signal comes at the latest, as a multiple of what a command takes that finds nothing to do: most of the work
+is done by then. Local workers have torch to import."""
+LONGEST = 300.0
+"""Seconds that an undisturbed command may take; what takes longer hangs."""
 
-COMMAND = """
-import sys
-from benchmark.grid import main
-from benchmark.training import loop
-loop.CHECKPOINT_SECONDS = 0.05
-sys.exit(main())
-"""
-"""The command, whose own process writes a checkpoint nearly every step."""
-
-pytestmark = pytest.mark.usefixtures("surroundings", "shipped_signals")
+pytestmark = [
+    pytest.mark.usefixtures("surroundings", "shipped_signals"),
+    pytest.mark.skipif(sys.platform != "linux", reason="finds processes by /proc"),
+]
 
 
-def start(home: Path, results: str, executor: str) -> "subprocess.Popen[bytes]":
-    where = ["--grid", home / "grid.toml", "--results-dir", home / results, "--executor", executor, "--threads", "1"]
-    command = [sys.executable, "-c", COMMAND, *map(str, where)]
-    with (home / "log").open("ab") as log:
-        return subprocess.Popen(command, start_new_session=True, stdout=log, stderr=log)
+class Torture:
+    """A grid, what it comes to undisturbed, and results that commands are killed at."""
 
+    def __init__(self, home: Path, seed: int) -> None:
+        self.home, self.results, self.undisturbed = home, home / "results", home / "undisturbed"
+        self.draw = random.Random(seed)
+        self.mark = f"{home}"
+        self.server = tortured.server(self.mark)
+        self.commands: list[ForkServerProcess] = []
+        self.kills: Counter[str] = Counter()
+        self.finished = 0
+        write_grid(home / "grid.toml", name="grid", recipe__epochs=8, teacher_recipe__epochs=4, seeds=[0, 1])
+        self.complete(self.undisturbed)  # what the others' results are held against
+        self.wanted = kept(self.undisturbed, records=False)
+        started = time.monotonic()
+        self.complete(self.undisturbed)  # there is nothing to do, but the server is running
+        self.least = time.monotonic() - started
 
-def hit(process: "subprocess.Popen[bytes]", target: str, number: signal.Signals, results: Path) -> None:
-    """Send a signal to a command, to those who hold claims, or to all that it started."""
-    with suppress(ProcessLookupError):
+    def start(self, results: Path, executor: str) -> ForkServerProcess:
+        where = ("--grid", self.home / "grid.toml", "--results-dir", results, "--executor", executor)
+        return tortured.start(self.server, self.home / "log", *where)
+
+    def complete(self, results: Path) -> None:
+        process = self.start(results, "inline")
+        process.join(LONGEST)
+        assert process.exitcode == COMPLETE, (self.home / "log").read_text()[-5000:]
+
+    def round(self) -> None:
+        """One or two commands, a signal to each; half of the time what is left of them then works on into the next."""
+        executors = self.draw.choice(ARRANGEMENTS)
+        before = kept(self.results)
+        commands = [self.start(self.results, executor) for executor in executors]
+        self.commands += commands
+        time.sleep(self.draw.random() * max(LATEST[executor] for executor in executors) * self.least)
+        for command in commands:
+            self.hit(command, self.draw.choice(TARGETS), self.draw.choice(SIGNALS))
+        if self.draw.random() < 0.5:
+            self.stop()
+        else:
+            commands[0].join(timeout=self.draw.uniform(0, 2))
+        now = kept(self.results)
+        assert {name: now.get(name) for name in before} == before, "a record was made twice, or lost"
+
+    def hit(self, command: ForkServerProcess, target: str, number: signal.Signals) -> None:
+        """Send a signal to a command, to those who hold claims, or to all that it started."""
+        assert command.pid is not None
+        victims = tortured.members(command.pid, self.mark)
         if target == "parent":
-            os.kill(process.pid, number)
-        elif target == "all":
-            os.killpg(process.pid, number)
-        for claim in results.glob("*/claims/[!.]*.json") if target == "workers" else ():
+            victims = [pid for pid in victims if pid == command.pid]
+        elif target == "workers":
+            victims = [pid for pid in victims if pid in self.claimants()]
+        for pid in victims:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+        if victims:
+            self.kills[f"{target} {number.name}"] += 1
+
+    def claimants(self) -> set[int]:
+        found = set()
+        for claim in self.results.glob("*/claims/[!.]*.json"):
             with suppress(OSError, ValueError):
-                os.kill(json.loads(claim.read_text())["pid"], number)
+                found.add(json.loads(claim.read_text())["pid"])
+        return found
+
+    def stop(self) -> None:
+        """Kill whatever still works, also on behalf of commands that are gone."""
+        for command in self.commands:
+            self.hit(command, "all", signal.SIGKILL)
+            command.kill()
+            command.join()
+        self.commands.clear()
+
+    def is_finished(self) -> bool:
+        return len(list((self.results / "grid" / "records").glob("[!.]*.json"))) == RUNS
+
+    def compare(self) -> None:
+        """Finish, hold what is there against what nobody disturbed, and begin anew."""
+        self.stop()
+        self.complete(self.results)
+        for path in self.results.rglob(".*"):
+            with suppress(FileNotFoundError):
+                os.utime(path, (time.time() - 2 * SAFE_SECONDS,) * 2)
+        self.complete(self.results)
+        for name in ("grid", "teachers"):
+            assert contents(self.results / name) == contents(self.undisturbed / name)
+        assert kept(self.results, records=False) == self.wanted
+        assert left_over(self.results) == []
+        self.finished += 1
+        self.results.rename(self.home / f"finished{self.finished}")
 
 
-def kept(results: Path) -> dict[str, bytes]:
-    """What may never change once it is there: records, curves and weights."""
+def kept(results: Path, records: bool = True) -> dict[str, bytes]:
+    """What may never change once it is there: records, which say when they were made, or curves and weights."""
     found = {}
-    for part in ("records", "curves", "weights"):
+    for part in ("records",) if records else ("curves", "weights"):
         for path in results.glob(f"*/{part}/[!.]*"):
             found[str(path.relative_to(results))] = path.read_bytes()
     return found
-
-
-def assert_unchanged(before: dict[str, bytes], now: dict[str, bytes]) -> None:
-    changed = [name for name in before if "records/" in name and now.get(name) != before[name]]
-    assert not changed, f"made twice, or lost: {changed}"
 
 
 def left_over(results: Path) -> list[str]:
@@ -82,55 +151,18 @@ def test_any_kill_at_any_instant(pytestconfig: pytest.Config, tmp_path: Path) ->
     seconds, seed = 60 * pytestconfig.getoption("torture_minutes"), pytestconfig.getoption("torture_seed")
     if not seconds:
         pytest.skip("asked for by --torture-minutes")
-    draw = random.Random(seed)
-    write_grid(tmp_path / "grid.toml", name="grid", recipe__epochs=40, teacher_recipe__epochs=10, seeds=[0, 1])
-    assert start(tmp_path, "undisturbed", "inline").wait() == COMPLETE, (tmp_path / "log").read_text()
-    results, before, kills = tmp_path / "results", dict[str, bytes](), 0
-    started: list[subprocess.Popen[bytes]] = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        commands = [start(tmp_path, "results", executor) for executor in draw.choice(ARRANGEMENTS)]
-        started += commands
-        time.sleep(draw.uniform(0, LATEST))
-        for command in commands:
-            hit(command, draw.choice(TARGETS), draw.choice(SIGNALS), results)
-            kills += 1
-        if draw.random() < 0.5:  # else they meet the next ones
-            for command in commands:
-                hit(command, "all", signal.SIGKILL, results)
-        for command in commands:
-            with suppress(subprocess.TimeoutExpired):
-                command.wait(timeout=draw.uniform(0, 2))
-        now = kept(results)
-        assert_unchanged(before, now)
-        before = now
-        if len(contents(results / "grid")) == 4:
-            stop(started, results)
-            compare(tmp_path, results)
-            results.rename(tmp_path / f"finished{kills}")  # and from the start
-            before = {}
-    stop(started, results)
-    compare(tmp_path, results)
-    print(f"{kills} kills in {seconds:.0f} s, seed {seed}")
-
-
-def stop(commands: "list[subprocess.Popen[bytes]]", results: Path) -> None:
-    """Kill whatever still works, also on behalf of commands that are gone."""
-    for command in commands:
-        hit(command, "all", signal.SIGKILL, results)
-        command.wait()
-    commands.clear()
-
-
-def compare(home: Path, results: Path) -> None:
-    """Finish, and hold what is there against what nobody disturbed."""
-    assert start(home, "results", "inline").wait(timeout=600) == COMPLETE, (home / "log").read_text()[-5000:]
-    for path in results.rglob(".*"):
-        with suppress(FileNotFoundError):
-            os.utime(path, (time.time() - 2 * SAFE_SECONDS,) * 2)
-    assert start(home, "results", "inline").wait(timeout=600) == COMPLETE
-    for name in ("grid", "teachers"):
-        assert contents(results / name) == contents(home / "undisturbed" / name)
-    theirs = {name: data for name, data in kept(home / "undisturbed").items() if "records/" not in name}
-    assert {name: data for name, data in kept(results).items() if "records/" not in name} == theirs
-    assert left_over(results) == []
+    started = time.monotonic()
+    torture = Torture(tmp_path, seed)
+    last = 2 * (time.monotonic() - started)  # what the end takes, at most
+    try:
+        while time.monotonic() - started + last < seconds or not torture.kills:
+            torture.round()
+            if torture.is_finished():
+                torture.compare()
+        if torture.results.exists():
+            torture.compare()
+    finally:
+        torture.stop()
+    told = ", ".join(f"{count} {kind}" for kind, count in sorted(torture.kills.items()))
+    spent = time.monotonic() - started
+    print(f"\n{torture.kills.total()} kills in {spent:.0f} s, {torture.finished} grids, seed {seed}: {told}")

@@ -19,7 +19,7 @@ from benchmark.launch.signals import Stop, stop_signals
 from benchmark.plan.values import Cohort
 from benchmark.records import Folder
 from benchmark.records.claims import STALE_SECONDS, Claims
-from benchmark.spec import LABELS_ONLY, Grid, load_grid
+from benchmark.spec import FROZEN, LABELS_ONLY, Grid, load_grid
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Job:
         if self.gpu is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = self.gpu  # submitit's local executor takes indices alone
         _set_threads(self.threads)
-        grid = load_grid(str(Path(self.grid_folder) / "grid.toml"))
+        grid = load_grid(str(Path(self.grid_folder) / FROZEN))
         waiting, idle_since = list(self.work), time.monotonic()
         with Claims() as claims:
             while waiting and not stop.now(self.deadline):
@@ -88,7 +88,8 @@ class Job:
 
     def _attempt(self, work: Work, grid: Grid, claims: Claims, stop: Stop) -> Outcome:
         """Train what of a cohort has neither record nor failure, if nobody else has claimed it."""
-        folder = Folder(Path(work.folder))
+        folder, home = Folder(Path(work.folder)), Folder(Path(self.grid_folder))
+        home.check_place()
         open_ids = _open(folder, work.run_ids)
         if not open_ids:
             return "finished"
@@ -104,7 +105,7 @@ class Job:
                 work,
                 folder,
                 grid,
-                stop=lambda: stop.now(self.deadline) or not claims.hold(paths),
+                stop=lambda: stop.now(self.deadline) or not claims.hold(paths) or not home.is_there(),
                 is_mine=lambda run_id: claims.refresh(folder.claim_path(run_id)),
             )
             done = cohort.train_or_fail(mine)

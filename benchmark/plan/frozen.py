@@ -9,12 +9,12 @@ import tomli_w
 from benchmark.errors import UsageError
 from benchmark.files import atomic
 from benchmark.records import Folder
-from benchmark.spec import Grid, Value, load_grid
+from benchmark.spec import FROZEN, Grid, Value, load_grid
 
 
 def freeze(grid: Grid, folder: Folder, write: bool) -> None:
     """Hold the grid against the one the folder was begun with, and keep the two together in its grid.toml."""
-    path = folder.path / "grid.toml"
+    path = folder.path / FROZEN
     if path.exists():
         frozen = load_grid(str(path))
         check_frozen(grid, frozen, folder)

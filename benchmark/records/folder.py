@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from benchmark.errors import one_line
+from benchmark.errors import UsageError, one_line
 from benchmark.errors.text import cleaned
 from benchmark.files import FileError, inside, read_bytes, read_table, remove, write_json, write_rows
 from benchmark.records.record import Record, RecordError, cost_row, read_record, run_row
-from benchmark.spec import Run
+from benchmark.spec import FROZEN, Run
 from benchmark.spec.value import first_complaint
 
 TEACHERS = "teachers"
@@ -36,6 +36,18 @@ class Folder:
     @property
     def teachers(self) -> "Folder":
         return Folder(self.path.parent / TEACHERS)
+
+    def is_there(self) -> bool:
+        """Whether a grid's folder is still where it was begun."""
+        return (self.path / FROZEN).exists()
+
+    def check_place(self) -> None:
+        """Raise UsageError if a grid's folder is gone from where it was begun, lest a second one is made there."""
+        if not self.is_there():
+            raise UsageError(
+                f"results folder {self.path} is gone, renamed or removed while its runs were trained: give it its name "
+                "back and run the same command again to go on"
+            )
 
     def part(self, name: str) -> Path:
         """A folder or file of this one. Raises FileError for a link that leads out of it."""

@@ -66,7 +66,7 @@ class Reporter:
 
     def report(self, members: Sequence[Trained]) -> None:
         """Called after every step; most of the time it does nothing."""
-        if time.monotonic() - self._written > WRITE_SECONDS:
+        if time.monotonic() - self._written > WRITE_SECONDS and self._path.parent.is_dir():  # not moved away
             self._write(members)
 
     def _write(self, members: Sequence[Trained]) -> None:

@@ -1,6 +1,6 @@
 """What is run: validated, frozen, hashed. No torch here."""
 
-from benchmark.spec.grid import GRIDS, TUNED, Control, Grid, Range, Tuning, grid_names, load_grid
+from benchmark.spec.grid import FROZEN, GRIDS, TUNED, Control, Grid, Range, Tuning, grid_names, load_grid
 from benchmark.spec.run import (
     LABELS_ONLY,
     PROTOCOL_REVISION,
@@ -15,6 +15,7 @@ from benchmark.spec.run import (
 from benchmark.spec.value import Options, Scalar, Value, derive_seed, digest, parse
 
 __all__ = [
+    "FROZEN",
     "GRIDS",
     "LABELS_ONLY",
     "PROTOCOL_REVISION",

@@ -1,12 +1,13 @@
 """A grid, as a TOML file states it: which runs, what they are compared with, how options are tuned. No torch here."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from benchmark.errors import MOST_THREADS, unknown
+from benchmark.errors import MOST_THREADS, UsageError, unknown
 from benchmark.spec.run import Architecture, Dataset, Pair, Recipe
 from benchmark.spec.value import Count, Fields, Name, Options, Scalar, Value, parse, read_toml
 
@@ -71,6 +72,9 @@ class Tuning(Value):
                     raise ValueError(f"{name} names a trial twice")
         return self
 
+
+FROZEN = "grid.toml"
+"""What the grid that a results folder was begun with is kept as."""
 
 RESERVED = ("teachers", "reference")
 """Names of the folders in `results` that are not a grid's."""
@@ -205,14 +209,22 @@ def grid_names() -> list[str]:
 def load_grid(name_or_file: str) -> Grid:
     """A grid by its name in `benchmark/grids`, or from a TOML file.
 
-    Raises UsageError for a file that is missing, not TOML, or has a wrong key or value.
+    Raises UsageError for a file that is missing, not TOML, or has a wrong key or value, and for that of a results
+    folder which goes by another name now: its runs would be made again in a folder of the old one.
     """
     path = Path(name_or_file)
     if path.suffix != ".toml":
         path = GRIDS / f"{name_or_file}.toml"
         if not path.exists():
             raise unknown("grid", name_or_file, [*grid_names(), "FILE.toml"])
-    return parse(Grid, {"name": path.stem, **read_toml(path, "grid file")}, source=str(path))
+    grid = parse(Grid, {"name": path.stem, **read_toml(path, "grid file")}, source=str(path))
+    home = path.absolute().parent
+    if path.name == FROZEN and grid.name != home.name and (home / "records").is_dir():
+        raise UsageError(
+            f"{path} is of grid {grid.name!r}, but its results folder is called {home.name!r} now: call it "
+            f"{grid.name!r} again, or write name = {json.dumps(home.name)} into that file to go on under the new name"
+        )
+    return grid
 
 
 def _models(pairs: Any) -> list[str]:

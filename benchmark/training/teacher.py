@@ -5,10 +5,12 @@ from collections.abc import Collection
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import Tensor
 
 from benchmark.data import Splits, evaluation_data
+from benchmark.errors import machine_trouble
+from benchmark.files import read_bytes
 from benchmark.models import Network, create
 from benchmark.models.weights import weights_sha256
 from benchmark.records import Folder, Record, RecordError
@@ -56,10 +58,12 @@ class Teacher(Frozen):
         super().__init__(create(run.student, run.recipe, classes, run.seed, pretrained=False), device)
         path = folder.weights_path(record.run_id)
         try:
-            self.network.model.load_state_dict(load_file(path, device=str(device)))
+            self.network.model.load_state_dict(load(read_bytes(path)))
         except FileNotFoundError:
             raise TeacherError(f"teacher {record.run_id} has a record but no weights at {path}; {AGAIN}") from None
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+            if machine_trouble(error):
+                raise
             why = " ".join(str(error).split())
             raise TeacherError(f"weights of teacher {record.run_id} at {path} cannot be used: {why}; {AGAIN}") from None
 

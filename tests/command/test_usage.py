@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 from command_line import METHODS, cli, files, one_line, runs, write_grid
 from full_disk import files_end_at
 
@@ -222,3 +223,22 @@ def test_selections_of_one_grid_add_up_in_its_folder() -> None:
     assert (frozen.methods, frozen.seeds) == (("student", "kd"), (0, 1))
     labels = {run["label"] for run in runs(Path("results/tiny"))}
     assert labels == {"student", "kd[temperature=2]"}
+
+
+def test_a_results_folder_under_another_name_is_refused_until_its_grid_has_that_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_grid(tmp_path / "one.toml")
+    grid = load_grid(str(tmp_path / "one.toml"))
+    frozen = tmp_path / "results" / "two" / "grid.toml"
+    (frozen.parent / "records").mkdir(parents=True)
+    frozen.write_text(tomli_w.dumps(grid.as_toml()))
+    write_grid(tmp_path / "two.toml")
+    for given in (frozen, tmp_path / "two.toml"):
+        assert cli("--grid", given, "--dry-run") == USAGE
+        said = one_line(capsys.readouterr().err)
+        assert "is of grid 'one', but its results folder is called 'two' now: call it 'one' again" in said
+    frozen.write_text(tomli_w.dumps({**grid.as_toml(), "name": "two"}))
+    for given in (frozen, tmp_path / "two.toml"):
+        assert cli("--grid", given, "--dry-run") == COMPLETE
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == ["two"]

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from command_line import METHODS, cli, contents, one_line, write_grid
 
-from benchmark.errors import COMPLETE, INCOMPLETE, INTERRUPTED
+from benchmark.errors import COMPLETE, INCOMPLETE, INTERRUPTED, USAGE
 from benchmark.launch import job
 
 ESCAPE = "\x1b"
@@ -177,3 +177,18 @@ def test_stopped_runs_end_with_the_same_numbers(
     assert contents(begun / "long") == contents(undisturbed / "results" / "long")
     provenance = [json.loads(path.read_text())["provenance"] for path in (begun / "long" / "records").iterdir()]
     assert [entry["resumed"] for entry in provenance] == [1, 1]
+
+
+@pytest.mark.parametrize("executor", ["inline", "local"])
+def test_a_results_folder_that_is_renamed_meanwhile_ends_the_command_and_no_second_one_is_made(
+    executor: str, undisturbed: Path, begun: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    grid, folder = undisturbed / "long.toml", begun / "long"
+    with during_training(folder, lambda: folder.rename(begun / "away")):
+        assert cli("--grid", grid, "--results-dir", begun, executor=executor) == USAGE
+    errors = capsys.readouterr().err.splitlines()
+    assert f"error: results folder {folder} is gone, renamed or removed" in errors[-1]
+    assert not folder.exists()
+    (begun / "away").rename(folder)
+    assert cli("--grid", grid, "--results-dir", begun) == COMPLETE
+    assert contents(folder) == contents(undisturbed / "results" / "long")

@@ -1,5 +1,6 @@
 """The teacher: unchanged by its use, and checked before any student starts."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,11 @@ def truncate(results: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
 
 
+def a_pipe(results: Path) -> None:
+    weights_path(results).unlink()
+    os.mkfifo(weights_path(results))
+
+
 FAILURES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "never trained": (remove_record, "has no record: it was not trained"),
     "failed": (fail, "has no record: OutOfMemoryError: 3 GiB wanted"),
@@ -178,6 +184,7 @@ FAILURES: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda results: weights_path(results).write_bytes(b"\xff" * 5000),
         "weights of teacher .* cannot be used",
     ),
+    "a pipe for weights": (a_pipe, "weights of teacher .* cannot be used: .* not a regular file"),
     "empty weights": (lambda results: weights_path(results).write_bytes(b""), "weights of teacher .* cannot be used"),
     "another accuracy": (
         lambda results: tiny.change_record(results, top1=0.9),
