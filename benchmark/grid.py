@@ -115,6 +115,7 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
     grid = pinned(wanted(grid, options))
     plan = plan_missing(grid, folder, options, console)
     executor = cluster.choose_executor(options.executor)
+    cluster.check_unused(executor, options, console)
     not_applicable = check(plan, grid, executor, options)
     data_dir = str(options.data_dir.resolve()) if options.data_dir else None
     settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline)

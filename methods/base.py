@@ -11,8 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Scalar = bool | int | float | str
-Tap = Literal["logits", "embedding", "maps", "pooled_map", "preacts"]
-ASKED: tuple[Tap, ...] = ("preacts",)
+Tap = Literal["logits", "embedding", "maps", "pooled_map", "preacts", "images", "second_view"]
+OF_BATCH: frozenset[Tap] = frozenset({"images", "second_view"})
+"""What comes with the batch; the others are of a network's outputs."""
+ASKED: frozenset[Tap] = OF_BATCH | {"preacts"}
 """What costs something, and so is there only where a method names it."""
 
 
@@ -100,7 +102,8 @@ class Task:
 
     labels: [N], the training labels, by position in the training set. teacher and classifier (the teacher's, frozen)
     are None where there is no teacher, that is when a teacher itself is trained. label_smoothing: the recipe's, in
-    [0, 1). batch_size: images of a step; steps: of an epoch.
+    [0, 1). batch_size: images of a step; steps: of an epoch. initial: makes a frozen copy of the student as it starts,
+    which gives `Outputs` of images [B, C, H, W]: a mean teacher, say, which the hook after a step moves.
     """
 
     student: Shapes
@@ -111,6 +114,7 @@ class Task:
     label_smoothing: float = 0.0
     batch_size: int = 1
     steps: int = 1
+    initial: Callable[[], nn.Module] | None = None
 
     def map_pairs(self, count: int = 3) -> list[tuple[int, int]]:
         """Which map of the student goes with which of the teacher, front to back: all after the stem where both
@@ -149,13 +153,21 @@ class Task:
 class Batch:
     """labels: [B]; index: [B], positions in the training set; epoch: from 0 in the main schedule, below 0 in phases;
     progress: [], share of the main schedule done, in [0, 1), on the device; generator: the method's own, on the CPU,
-    seeded anew for every step."""
+    seeded anew for every step.
+
+    Where they are read: images: [B, C, H, W], as the networks see them; second_view: [B, C, H, W], the same images
+    cropped and flipped once more, a function of seed, epoch and step like the first; student, teacher: give the
+    networks' outputs of more images, these or changed ones, the teacher's without gradient."""
 
     labels: Tensor
     index: Tensor
     epoch: int
     progress: Tensor
     generator: torch.Generator
+    images: Tensor | None = None
+    second_view: Tensor | None = None
+    student: Callable[[Tensor], Outputs] | None = None
+    teacher: Callable[[Tensor], Outputs] | None = None
 
     def draws(self, count: int) -> Tensor:
         """[B, count], whole numbers in [0, 2^62), on the device: of each image its own, which depend on the generator's

@@ -164,7 +164,7 @@ class Counts(Method):
 class PreActivations(Method):
     """As AB (AAAI 2019): maps before their last activation; whether they were that for both networks so far."""
 
-    reads: ClassVar[frozenset[Tap]] = frozenset({"preacts"})
+    reads: ClassVar[frozenset[Tap]] = frozenset({"maps", "preacts"})
 
     def __init__(self, task: Task) -> None:
         super().__init__(task)
@@ -175,6 +175,54 @@ class PreActivations(Method):
             same = [torch.equal(p.relu(), m) for p, m in zip(network.preacts, network.maps, strict=True)]
             self.rectified *= float(all(same) and len(same) == len(network.maps) > 0)
         return sum((m.square().mean() for m in student.preacts), start=student.logits.new_zeros(()))
+
+
+class TwoViews(Method):
+    """As MLKD (CVPR 2023): logits of a second view as well, through both networks; and, as SSKD (ECCV 2020), of images
+    that are turned."""
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"logits", "images", "second_view"})
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        assert batch.images is not None
+        assert batch.second_view is not None
+        assert batch.student
+        assert batch.teacher
+        loss = F.mse_loss(student.logits, teacher.logits.detach())
+        for images in (batch.second_view, batch.images.rot90(1, (2, 3))):
+            loss = loss + F.mse_loss(batch.student(images).logits, batch.teacher(images).logits.detach())
+        return loss
+
+
+class MeanTeacher(Method):
+    """As mean teachers (NIPS 2017, arXiv:1703.01780): the student's moving mean, shown another view, teaches it."""
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"second_view"})
+
+    def __init__(self, task: Task, *, momentum: float = 0.75) -> None:
+        super().__init__(task)
+        assert task.initial is not None
+        self.momentum, self.mean = momentum, task.initial()
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            target = self.mean.eval()(batch.second_view).logits
+        return F.mse_loss(student.logits, target)
+
+    def after_step(self, student: nn.Module, batch: Batch) -> None:
+        for mean, value in zip(self.mean.state_dict().values(), student.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - self.momentum)
+
+
+class OwnNoise(Method):
+    """As dropout of the teacher's logits (Nowhere 2000), for every image its own: the batch's order changes nothing."""
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"logits"})
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        kept = batch.draws(teacher.logits.shape[1]) < 2**61
+        return F.mse_loss(student.logits, teacher.logits.detach() * kept)
 
 
 class Complains(Method):
@@ -195,6 +243,9 @@ METHODS: dict[str, type[Method]] = {
     "crash": Crash,
     "bad_gradient": BadLastGradient,
     "complains": Complains,
+    "two_views": TwoViews,
+    "mean_teacher": MeanTeacher,
+    "own_noise": OwnNoise,
     "hasty": Hasty,
     "counts": Counts,
     "preacts": PreActivations,

@@ -16,7 +16,7 @@ from benchmark.errors import UsageError
 from benchmark.models import create
 from benchmark.spec import Recipe, Run
 from benchmark.training.count import flop_counter
-from benchmark.training.loop import step, supply
+from benchmark.training.loop import second_view, step, supply
 from benchmark.training.member import Member, build_task
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
@@ -51,9 +51,10 @@ class IsolatedRun:
 
     def batch(self, step: int) -> tuple[Tensor, Batch]:
         """Images [B, C, H, W] of noise, and what else a method is told of them."""
-        images, labels, index = self.data.training_batch(self.data.views(self.run.seed, 0), step % self.data.steps)
-        progress = torch.zeros((), device=self.data.device)
-        return images, Batch(labels, index, 0, progress, self.member.generator)
+        data, views, place = self.data, self.data.views(self.run.seed, 0), step % self.data.steps
+        images, labels, index = data.training_batch(views, place)
+        batch = Batch(labels, index, 0, torch.zeros((), device=data.device), self.member.generator)
+        return images, self.member.shown(batch, images, second_view([self.member], data, views, place), self.teacher)
 
     def count(self) -> tuple[int, int]:
         """FLOPs and most bytes of a step of the main schedule, the teacher's forward included; warms the step up."""

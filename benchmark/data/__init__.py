@@ -61,6 +61,8 @@ class TrainingData(EvaluationData, Protocol):
     def training_batch(self, views: Any, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Augmented, normalised images [B, C, H, W], labels [B] and positions in the training set [B]."""
 
+    def second_view(self, views: Any, step: int) -> Tensor: ...
+
 
 def evaluation_data(images: Images, recipe: Recipe, device: torch.device) -> EvaluationData:
     """Raises UsageError if the images do not fit the recipe or the device."""

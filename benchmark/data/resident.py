@@ -1,6 +1,8 @@
 """Images that stay on the device as uint8, and training batches that are a pure function of (seed, epoch, step)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -83,12 +85,13 @@ class Resident(Normalised):
 @dataclass(frozen=True)
 class Views:
     """One epoch's order and augmentation, for every position in it: index [N], rows and columns of the crop's corner
-    [N], flip [N]."""
+    [N], flip [N]; second: makes the augmentation of a second view of the same images."""
 
     index: Tensor
     top: Tensor
     left: Tensor
     flip: Tensor
+    second: Callable[[], tuple[Tensor, Tensor, Tensor]]
 
 
 class TrainingSet(Resident):
@@ -105,18 +108,32 @@ class TrainingSet(Resident):
     def views(self, seed: int, epoch: int) -> Views:
         """What the batches of an epoch show, drawn on the CPU and therefore the same on every device."""
         generator = torch.Generator().manual_seed(derive_seed("views", seed, epoch))
+        index = torch.randperm(len(self), generator=generator).to(self.device)
+        others = torch.Generator().manual_seed(derive_seed("second views", seed, epoch))
+        return Views(index, *self._crops(generator), second=cache(partial(self._crops, others)))
+
+    def _crops(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows and columns of the crops' corners, and flips, [N] each."""
         count, shifts = len(self), 2 * self.recipe.crop_padding + 1
-        index = torch.randperm(count, generator=generator)
         top, left = torch.randint(shifts, (2, count), generator=generator)
         flip = torch.randint(2, (count,), generator=generator) * self.recipe.flip
-        return Views(*(drawn.to(self.device) for drawn in (index, top, left, flip)))
+        return top.to(self.device), left.to(self.device), flip.to(self.device)
 
     def training_batch(self, views: Views, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Images [B, C, H, W], labels [B] and positions in the training set [B]. Padded before they are normalised."""
-        part = slice(step * self.recipe.batch_size, (step + 1) * self.recipe.batch_size)
+        part = self._part(step)
         index = views.index[part]
         shown = self._padded.crops(index, views.top[part], views.left[part], views.flip[part])
         return self.normalise(shown), self.labels[index], index
+
+    def second_view(self, views: Views, step: int) -> Tensor:
+        """The images of a batch, [B, C, H, W], cropped and flipped once more."""
+        part = self._part(step)
+        top, left, flip = (drawn[part] for drawn in views.second())
+        return self.normalise(self._padded.crops(views.index[part], top, left, flip))
+
+    def _part(self, step: int) -> slice:
+        return slice(step * self.recipe.batch_size, (step + 1) * self.recipe.batch_size)
 
 
 def steps(images: int, recipe: Recipe) -> int:

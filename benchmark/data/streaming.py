@@ -45,10 +45,11 @@ class Streamed(Normalised):
 
 @dataclass(frozen=True, eq=False)
 class StreamedViews:
-    """One epoch's order, and what each place's crop and flip are drawn from; both [N], on the CPU."""
+    """One epoch's order, and what each place's crop and flip are drawn from, in the first view and in the second; all
+    [N], on the CPU."""
 
     index: Tensor
-    seeds: Tensor
+    seeds: tuple[Tensor, Tensor]
 
 
 class StreamedTrainingSet(Streamed):
@@ -62,33 +63,42 @@ class StreamedTrainingSet(Streamed):
         super().__init__(images, recipe, device)
         self.steps = steps(len(self), recipe)
         self._augmented = _Augmented(self.encoded, recipe)
-        self._ahead: Iterator[Tensor] = iter(())
-        self._next: tuple[StreamedViews | None, int] = (None, 0)
+        self._ahead: list[Iterator[Tensor]] = [iter(()), iter(())]
+        self._next: list[tuple[StreamedViews | None, int]] = [(None, 0)] * 2
 
     def views(self, seed: int, epoch: int) -> StreamedViews:
         """What the batches of an epoch show."""
         generator = torch.Generator().manual_seed(derive_seed("views", seed, epoch))
         index = torch.randperm(len(self), generator=generator)
-        return StreamedViews(index, torch.randint(2**63 - 1, (len(self),), generator=generator))
+        others = torch.Generator().manual_seed(derive_seed("second views", seed, epoch))
+        first, second = (torch.randint(2**63 - 1, (len(self),), generator=each) for each in (generator, others))
+        return StreamedViews(index, (first, second))
 
     def training_batch(self, views: StreamedViews, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Images [B, C, H, W], labels [B] and positions in the training set [B]."""
-        if self._next != (views, step):
-            self._ahead = self._from(views, step)
-        shown = next(self._ahead).to(self.device, non_blocking=True)
-        self._next = views, step + 1
         index = views.index[self._part(step)].to(self.device)
-        return self.normalise(shown.permute(0, 2, 3, 1)), self.labels[index], index
+        return self._view(0, views, step), self.labels[index], index
+
+    def second_view(self, views: StreamedViews, step: int) -> Tensor:
+        """The images of a batch, [B, C, H, W], cropped and flipped once more."""
+        return self._view(1, views, step)
+
+    def _view(self, which: int, views: StreamedViews, step: int) -> Tensor:
+        if self._next[which] != (views, step):
+            self._ahead[which] = self._from(views.index, views.seeds[which], step)
+        shown = next(self._ahead[which]).to(self.device, non_blocking=True)
+        self._next[which] = views, step + 1
+        return self.normalise(shown.permute(0, 2, 3, 1))
 
     def _part(self, step: int) -> slice:
         return slice(step * self.recipe.batch_size, (step + 1) * self.recipe.batch_size)
 
-    def _from(self, views: StreamedViews, first: int) -> Iterator[Tensor]:
+    def _from(self, index: Tensor, seeds: Tensor, first: int) -> Iterator[Tensor]:
         """uint8 [B, C, H, W] of a step and those after it."""
         parts = (self._part(step) for step in range(first, self.steps))
         loader = torch.utils.data.DataLoader(
             self._augmented,
-            batch_sampler=(list(zip(views.index[p].tolist(), views.seeds[p].tolist(), strict=True)) for p in parts),
+            batch_sampler=(list(zip(index[p].tolist(), seeds[p].tolist(), strict=True)) for p in parts),
             num_workers=torch.get_num_threads() - 1,
             collate_fn=_collate,
             pin_memory=self.device.type == "cuda",

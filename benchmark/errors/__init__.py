@@ -24,8 +24,11 @@ EXIT_CODES = (
 
 STOPPED = "stopped; run the same command again to go on"
 
-LISTED = ("grid", "method", "model", "dataset", "control")
-"""What the command line lists."""
+LISTED = {
+    **{kind: f"--list {kind}s" for kind in ("grid", "method", "model", "dataset", "control")},
+    "sbatch option": "sbatch --help",
+}
+"""What lists all names of a kind."""
 
 MANY = 60
 """More valid names than this (timm's models) are not listed in a message."""
@@ -111,7 +114,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     valid = sorted(valid)
     near = get_close_matches(name, valid, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    shown = f", see --list {kind}s" if kind in LISTED else ""
+    shown = f", see {LISTED[kind]}" if kind in LISTED else ""
     listed = ", ".join(valid) if len(valid) <= MANY else f"{len(valid)} names{shown}"
     return UsageError(f"unknown {kind} {name!r}: {hint}valid: {listed or 'none'}")
 
@@ -156,7 +159,8 @@ def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
 
     What the output's encoding lacks is written as an escape, and so is what others' text would steer the terminal
     with. The reader of the output may stop at any line (`| head`): that is no error of the work. An interrupt is one
-    line, whatever error a library makes of it.
+    line, whatever error a library makes of it. A file or folder that the system refuses, as its name is too long, say,
+    is wrong usage.
     """
     asked: list[int] = []
 
@@ -181,9 +185,13 @@ def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
             raise  # rich makes an exit of a broken pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries once more when it ends
         code = COMPLETE
-    except BaseException:
-        if not asked:
+    except BaseException as error:
+        if asked:
+            print(STOPPED, file=sys.stderr)
+            code = INTERRUPTED
+        elif isinstance(error, OSError) and error.filename is not None:
+            print(f"error: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+            code = USAGE
+        else:
             raise
-        print(STOPPED, file=sys.stderr)
-        code = INTERRUPTED
     sys.exit(code)

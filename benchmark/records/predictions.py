@@ -6,7 +6,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, one_line
 from benchmark.files import FileError, atomic, read_bytes
 
 
@@ -25,8 +25,14 @@ def load_predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
         logits, labels = tensors["logits"].astype(np.float32), tensors["labels"]
     except FileError:
         raise
-    except (OSError, SafetensorError, KeyError) as error:
-        raise UsageError(f"predictions {path} cannot be read: {error}") from None
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise UsageError(f"predictions {path} cannot be read: {one_line(error)}") from None
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise UsageError(f"predictions {path}: logits {logits.shape} and labels {labels.shape} do not belong together")
+    if not np.isfinite(logits).all() or labels.dtype.kind not in "iu" or not _within(labels, logits.shape[1]):
+        raise UsageError(f"predictions {path}: logits that are not finite, or labels that are no classes")
     return logits, labels
+
+
+def _within(labels: np.ndarray, classes: int) -> bool:
+    return bool(labels.size and labels.min() >= 0 and labels.max() < classes)

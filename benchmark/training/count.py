@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 from benchmark.data import TrainingData
 from benchmark.data.resident import steps
 from benchmark.records import Cost
-from benchmark.training.loop import supply
+from benchmark.training.loop import second_view, supply
 from benchmark.training.member import Member
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Phase
@@ -84,10 +84,13 @@ def step_flops(member: Member, teacher: Frozen | None, data: TrainingData, phase
     twin.phase = twin.method.phases[member.method.phases.index(phase)] if phase else None
     views = data.views(member.run.seed, 0)
     images, labels, index = (part[:size] for part in data.training_batch(views, 0))
+    second = second_view([member], data, views, 0)
     progress = torch.zeros((), device=data.device)
     with flop_counter() as counter:
         supplied = supply([member], teacher, images)
-        twin.backward(images, Batch(labels, index, 0, progress, twin.generator), supplied)
+        batch = Batch(labels, index, 0, progress, twin.generator)
+        batch = twin.shown(batch, images, None if second is None else second[:size], teacher)
+        twin.backward(images, batch, supplied)
     return counter.get_total_flops()
 
 

@@ -9,7 +9,7 @@ import torch
 
 from benchmark.errors import UsageError
 from benchmark.spec import Recipe
-from methods.base import ASKED, Outputs, Tap
+from methods.base import ASKED, OF_BATCH, Outputs, Tap
 
 TAPS: tuple[Tap, ...] = tuple(tap for tap in get_args(Tap) if tap not in ASKED)
 """What is always there."""
@@ -67,7 +67,7 @@ def inference_in(device: torch.device, precision: str) -> Iterator[None]:
 def in_float32(outputs: Outputs, reads: Collection[Tap] = TAPS) -> Outputs:
     """The outputs that are read in float32; the others stay as they are, since a conversion costs a copy."""
     changed: dict[str, Any] = {}
-    for tap in reads:
+    for tap in set(reads) - OF_BATCH:
         value = getattr(outputs, tap)
         changed[tap] = tuple(m.float() for m in value) if isinstance(value, tuple) else value.float()
     return replace(outputs, **changed)

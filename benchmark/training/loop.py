@@ -13,7 +13,7 @@ from benchmark.spec import Recipe
 from benchmark.training.device import set_precision
 from benchmark.training.member import Member
 from benchmark.training.teacher import Frozen
-from methods.base import Batch, Outputs
+from methods.base import OF_BATCH, Batch, Outputs
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -87,15 +87,23 @@ def step(
     started = time.thread_time()
     supplied = supply(members, teacher, images)
     seconds = time.thread_time() - started
+    second = second_view(members, data, views, number)
     for member in members:
-        member.step(images, Batch(labels, index, epoch, progress, member.generator), supplied)
+        batch = Batch(labels, index, epoch, progress, member.generator)
+        member.step(images, member.shown(batch, images, second, teacher), supplied)
         member.teacher_seconds += seconds if member.reads else 0.0
 
 
 def supply(members: Sequence[Member], teacher: Frozen | None, images: Tensor) -> Outputs | None:
     """The teacher's outputs for images [B, C, H, W], as far as these members read them."""
-    reads = frozenset().union(*(member.reads for member in members))
+    reads = frozenset().union(*(member.reads for member in members)) - OF_BATCH
     return teacher.outputs(images, members[0].run.recipe.teacher_precision, reads) if teacher and reads else None
+
+
+def second_view(members: Sequence[Member], data: TrainingData, views: Any, number: int) -> Tensor | None:
+    """A batch's images cropped and flipped once more, [B, C, H, W], if any of these members reads them."""
+    wanted = any("second_view" in member.reads for member in members)
+    return data.second_view(views, number) if wanted else None
 
 
 def _charge(members: Sequence[Member], since: float) -> float:

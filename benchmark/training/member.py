@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,7 +16,8 @@ from benchmark.spec import Run, derive_seed
 from benchmark.training.device import autocast, in_float32, seed_generators
 from benchmark.training.evaluation import accuracy
 from benchmark.training.schedule import learning_rate
-from methods.base import Batch, Method, Outputs, Phase, Task
+from benchmark.training.teacher import Frozen
+from methods.base import OF_BATCH, Batch, Method, Outputs, Phase, Task
 from methods.objective import gradients, objective
 
 VALIDATION_EPOCHS = 5
@@ -123,6 +125,24 @@ class Member:
             for weight in self._hidden_weights:
                 weight.copy_(torch.renorm(weight, 2, 0, largest))
 
+    def shown(self, batch: Batch, images: Tensor, second_view: Tensor | None, teacher: Frozen | None) -> Batch:
+        """The batch with images and what networks make of more of them, if the method reads any."""
+        if not self.reads & OF_BATCH:
+            return batch
+
+        def taught(others: Tensor) -> Outputs:
+            assert teacher is not None
+            outputs = teacher.outputs(others, self.run.recipe.teacher_precision, self.reads)
+            return shuffled_outputs(outputs) if self.run.shuffled else outputs
+
+        return replace(
+            batch,
+            images=images if "images" in self.reads else None,
+            second_view=second_view if "second_view" in self.reads else None,
+            student=self._outputs,
+            teacher=taught if teacher else None,
+        )
+
     def backward(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> tuple[Tensor, Tensor | None]:
         """Put the gradients of the step's loss into the parameters; returns the loss, a scalar, and the logits [B, K],
         None in a phase that does not run the student, both detached.
@@ -227,6 +247,7 @@ def build_task(run: Run, network: Network, teacher: Network | None, data: Traini
         label_smoothing=run.recipe.label_smoothing,
         batch_size=run.recipe.batch_size,
         steps=data.steps,
+        initial=lambda: copy.deepcopy(network).eval().requires_grad_(False),
         classifier=copy.deepcopy(teacher.classifier) if teacher else None,
     )
 

@@ -12,7 +12,7 @@ from benchmark.data import Splits, load
 from benchmark.data import check as check_images
 from benchmark.data.resident import steps
 from benchmark.errors import Refusals, UsageError, one_line, unknown
-from benchmark.models import check, is_model, model_names
+from benchmark.models import check, create, is_model, model_names
 from benchmark.spec import Architecture, Dataset, Grid, Recipe, Run
 from benchmark.training.device import check_precision, device_named
 from benchmark.training.teacher import IMAGE_FIELDS, other_images
@@ -153,6 +153,7 @@ def _check_method(run: Run, read: Read, student: Shapes, teacher: Shapes | None)
         label_smoothing=recipe.label_smoothing,
         batch_size=recipe.batch_size,
         steps=steps(len(labels), recipe),
+        initial=lambda: create(run.student, recipe, read.classes, run.seed, pretrained=False).requires_grad_(False),
     )
     try:
         reason = methods.unsupported(run.method, task, run.options)

@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 
 import methods
-from methods.base import Method, Outputs
+from methods.base import OF_BATCH, Batch, Method, Outputs
 from methods.check.standins import (
     BATCH,
     CLASSES,
     CheckError,
     NotApplicableError,
     Subject,
-    batch,
     leaves,
     losses,
     named,
@@ -79,7 +78,7 @@ def scalar(subject: Subject) -> str:
     method, (student, teacher) = subject.build(), subject.outputs()
     seen = []
     for label, loss in losses(method):
-        value = loss(leaves(student), teacher, batch())
+        value = loss(leaves(student), teacher, subject.batch())
         if not isinstance(value, Tensor) or value.dim() != 0:
             shape = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             raise CheckError(f"the loss{where(label)} is {shape}, not a scalar", "reduce it: .mean() or .sum()")
@@ -102,14 +101,24 @@ class _Watched(Outputs):
         return object.__getattribute__(self, field)
 
 
+class _WatchedBatch(Batch):
+    """A batch that knows whether its images were looked at."""
+
+    def __getattribute__(self, field: str) -> Any:
+        if field in OF_BATCH:
+            object.__getattribute__(self, "__dict__").setdefault("looked_at", set()).add(field)
+        return object.__getattribute__(self, field)
+
+
 def reads(subject: Subject) -> str:
     """What is declared is what is used. The student's own logits are always there."""
     method, declared = subject.build(), methods.reads(subject.name)
     used, needed = set[str](), set[str]()
     for _, loss in losses(method, partial(total, method)):
         student, teacher = (_Watched(**vars(outputs)) for outputs in subject.outputs())
-        loss(student, teacher, batch())
+        loss(student, teacher, here := _WatchedBatch(**vars(subject.batch())))
         seen, taught = (vars(outputs).get("looked_at", set()) for outputs in (student, teacher))
+        seen |= vars(here).get("looked_at", set())
         used |= seen | taught
         needed |= taught | (seen - {"logits"})
     if undeclared := sorted(needed - declared):
@@ -133,7 +142,7 @@ def gradient(subject: Subject) -> str:
         for label, loss in losses(method, partial(total, method)):
             student, teacher = (leaves(outputs) for outputs in subject.outputs(step))
             method.zero_grad()
-            value = loss(student, teacher, batch(step))
+            value = loss(student, teacher, subject.batch(step))
             if not value.requires_grad:
                 raise CheckError(f"the loss{where(label)} has no gradient", "do not detach the student's outputs")
             value.backward()
@@ -143,7 +152,7 @@ def gradient(subject: Subject) -> str:
                     raise CheckError(f"a gradient reaches teacher.{name}{where(label)}", remedy)
             waiting -= {name for name, p in method.named_parameters() if p.grad is not None and p.grad.any()}
             if label == "main":
-                term = method(student := leaves(student), teacher, batch(step))
+                term = method(student := leaves(student), teacher, subject.batch(step))
                 if term.requires_grad:
                     term.backward()
             to_student |= {name for name, x in named(student).items() if x.grad is not None and x.grad.any()}
@@ -162,11 +171,11 @@ def gradient(subject: Subject) -> str:
 def gradient_rule(subject: Subject) -> str:
     """Finite and of the parameter's shape, even where one of the two gradients is zero."""
     method = subject.build()
-    if type(method).combine is Method.combine or objective(method, *subject.outputs(), batch())[1] is None:
+    if type(method).combine is Method.combine or objective(method, *subject.outputs(), subject.batch())[1] is None:
         raise NotApplicableError("gradients are summed")
     some, zero = torch.linspace(-1, 1, 12).view(3, 4), torch.zeros(3, 4)
     for main, term in ((some, some.flip(1)), (zero, some), (some, zero), (zero, zero)):
-        combined = method.combine(main, term, batch())
+        combined = method.combine(main, term, subject.batch())
         if combined.shape != main.shape or not torch.isfinite(combined).all():
             what = (
                 "two" if main.any() and term.any() else "a zero and another" if main.any() or term.any() else "two zero"
@@ -184,7 +193,7 @@ def determinism(subject: Subject) -> str:
     def values(seed: int) -> list[Tensor]:
         method, (student, teacher) = subject.build(), subject.outputs()
         with _global_generators(seed):
-            return [loss(student, teacher, batch()) for _, loss in losses(method)]
+            return [loss(student, teacher, subject.batch()) for _, loss in losses(method)]
 
     for one, two in zip(values(0), values(1), strict=True):
         if not torch.equal(one, two):
@@ -222,11 +231,11 @@ def inputs_untouched(subject: Subject) -> str:
     method = subject.build()
     for label, loss in losses(method, partial(total, method)):
         student, teacher = (leaves(outputs).map(lambda x: x * 1) for outputs in subject.outputs())
-        here = batch()
+        here = subject.batch()
         given = {
             **{f"student.{name}": x for name, x in named(student).items()},
             **{f"teacher.{name}": x for name, x in named(teacher).items()},
-            **{f"batch.{name}": getattr(here, name) for name in ("labels", "index", "progress")},
+            **{f"batch.{name}": getattr(here, name) for name in ("labels", "index", "progress", *sorted(OF_BATCH))},
         }
         before = {name: x.detach().clone() for name, x in given.items()}
         loss(student, teacher, here)
@@ -258,7 +267,7 @@ def state(subject: Subject) -> str:
         raise CheckError(f"the state cannot be reloaded: {error}".replace("\n\t", " "), remedy) from None
     both = zip(losses(method)[::-1], losses(other)[::-1], strict=True)  # a run that goes on after its phases
     for (label, went_on), (_, reloaded) in both:
-        one, two = (loss(*subject.outputs(9), batch(9)) for loss in (went_on, reloaded))
+        one, two = (loss(*subject.outputs(9), subject.batch(9)) for loss in (went_on, reloaded))
         if not torch.equal(one, two):
             seen = f"the loss{where(label)} is {one:.6g}, but {two:.6g} after a reload"
             if moved := _other_modes(method, other):

@@ -17,7 +17,6 @@ from methods.check.standins import (
     CheckError,
     NotApplicableError,
     Subject,
-    batch,
     leaves,
     losses,
     named,
@@ -46,8 +45,9 @@ def student_is_teacher(subject: Subject) -> str:
     if reason := methods.unsupported(subject.name, task(teacher.pair)):
         raise NotApplicableError(reason)
     outputs = teacher.outputs()[1]
-    value = teacher.build()(outputs, outputs, batch()).abs()
-    usual = subject.build()(*subject.outputs(), batch()).abs()
+    here = teacher.batch()
+    value = teacher.build()(outputs, outputs, replace(here, student=here.teacher)).abs()
+    usual = subject.build()(*subject.outputs(), subject.batch()).abs()
     vanishes = bool(value <= 1e-4 * usual)
     if not all(method.vanishes_at_teacher for method in methods.classes(subject.name)):
         hint = ", though it holds: vanishes_at_teacher = True would claim it" if vanishes and usual > 0 else ""
@@ -62,13 +62,14 @@ def permutation(subject: Subject) -> str:
     """The order of the batch does not matter; for losses that draw random numbers, on average."""
     student, teacher = subject.outputs()
     order = torch.randperm(BATCH, generator=torch.Generator().manual_seed(7))
-    here = batch()
+    here = subject.batch()
     seen = "same loss in any order"
     for label, _ in losses(subject.build()):
 
         def value(permuted: bool, seed: int, label: str = label) -> tuple[Tensor, bool]:
             rows = order if permuted else torch.arange(BATCH)
-            fresh = replace(batch(seed=seed), labels=here.labels[rows], index=here.index[rows])
+            moved = {name: getattr(here, name)[rows] for name in ("labels", "index", "images", "second_view")}
+            fresh = replace(subject.batch(seed=seed), **moved)
             before = fresh.generator.get_state()
             loss = dict(losses(subject.build()))[label]
             given = loss(student.map(lambda x: x[rows]), teacher.map(lambda x: x[rows]), fresh)
@@ -118,7 +119,7 @@ def _tried(subject: Subject, student: Outputs, teacher: Outputs) -> dict[str, tu
     tried = {}
     for label, loss in losses(method, partial(total, method)):
         method.zero_grad()
-        value = loss(inputs := leaves(student), teacher, batch(size=size))
+        value = loss(inputs := leaves(student), teacher, subject.batch(size=size))
         value.backward()
         gradients = [x.grad for x in named(inputs).values() if x.grad is not None]
         finite = all(
@@ -158,9 +159,9 @@ def rounding(subject: Subject) -> str:
     rounded = [outputs.map(lambda x: x.bfloat16() if half else x.bfloat16().float()) for outputs in exact]
     most = 0.0
     for (label, loss), (_, again) in zip(losses(method), losses(other), strict=True):
-        one = loss(exact[0], exact[1], batch()).detach()
+        one = loss(exact[0], exact[1], subject.batch()).detach()
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            two = again(rounded[0], rounded[1], batch()).detach()
+            two = again(rounded[0], rounded[1], subject.batch()).detach()
         change = float((two - one).abs() / one.abs().clamp_min(1e-12))
         if not change < ROUNDED:
             remedy = "subtract the batch's mean before differences, avoid large factors, exponents and powers"
@@ -178,7 +179,7 @@ def memory(subject: Subject) -> str:
     sizes, peaks = (128, 256), []
     for size in sizes:
         method = narrow.build()
-        (student, teacher), here = narrow.outputs(size=size), batch(size=size)
+        (student, teacher), here = narrow.outputs(size=size), narrow.batch(size=size)
         student = leaves(student)
         peaks.append(0)
         for _, loss in losses(method):

@@ -1,5 +1,6 @@
 """Stand-ins for teacher, student, data and trainer, on which `methods.check` tries a method in milliseconds."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,10 @@ from methods.objective import gradients, objective
 
 Loss = Callable[[Any, Outputs, Batch], Tensor]
 
-CLASSES, LATENT, IMAGES, BATCH, STEPS = 10, 8, 64, 12, 5
+CLASSES, IMAGES, BATCH, STEPS = 10, 64, 12, 5
+IMAGE = (2, 2, 2)
+LATENT = math.prod(IMAGE)
+"""Images [C, H, W] are drawn from a normal distribution; a second view has nothing in common with the first."""
 LEARNING_RATE = 0.05
 
 
@@ -55,7 +59,7 @@ def twins(pair: Pair) -> Pair:
 
 
 class Network(nn.Module):
-    """Outputs of given shapes: maps linear in a latent image [B, LATENT], the last one pooled and classified."""
+    """Outputs of given shapes: maps linear in an image [B, *IMAGE], the last one pooled and classified."""
 
     def __init__(self, shapes: Shapes, seed: int) -> None:
         super().__init__()
@@ -71,7 +75,7 @@ class Network(nn.Module):
         self.classifier.bias = nn.Parameter(torch.zeros(shapes.classes))
 
     def forward(self, images: Tensor) -> Outputs:
-        flat = [images @ weight for weight in self.weights]
+        flat = [images.flatten(1) @ weight for weight in self.weights]
         preacts = tuple(x.unflatten(1, shape) for x, shape in zip(flat, self.shapes.maps, strict=True))
         maps = tuple(x.relu() if r else x for x, r in zip(preacts, self.shapes.rectified, strict=True))
         embedding = maps[-1].mean((2, 3))
@@ -94,6 +98,7 @@ def task(pair: Pair) -> Task:
         classifier=networks(pair)[1].classifier,
         batch_size=BATCH,
         steps=IMAGES // BATCH,
+        initial=lambda: networks(pair)[0].requires_grad_(False),
     )
 
 
@@ -104,15 +109,17 @@ def candidates(name: str) -> tuple[Pair, ...]:
 
 
 def images(step: int, size: int = BATCH) -> Tensor:
-    """[B, LATENT]"""
-    return torch.randn(size, LATENT, generator=torch.Generator().manual_seed(1000 + step))
+    """[B, *IMAGE]"""
+    return torch.randn(size, *IMAGE, generator=torch.Generator().manual_seed(1000 + step))
 
 
 def batch(step: int = 0, size: int = BATCH, *, seed: int | None = None) -> Batch:
     """Some images of the training set in a step; `seed` is the generator's, by default the step's own."""
     index = torch.randperm(max(IMAGES, size), generator=torch.Generator().manual_seed(2000 + step))[:size] % IMAGES
     generator = torch.Generator().manual_seed(3000 + step if seed is None else seed)
-    return Batch(index % CLASSES, index, max(0, step), torch.tensor(max(0, step) / 5), generator)
+    epoch, progress = max(0, step), torch.tensor(max(0, step) / 5)
+    views = images(step, size), images(4000 + step, size)
+    return Batch(index % CLASSES, index, epoch, progress, generator, *views)
 
 
 def named(outputs: Outputs) -> dict[str, Tensor]:
@@ -151,6 +158,11 @@ class Subject:
             torch.manual_seed(seed)
             return methods.load(self.name, task(self.pair)).train()
 
+    def batch(self, step: int = 0, size: int = BATCH, *, seed: int | None = None) -> Batch:
+        """As `batch`, with both networks to show images to."""
+        student, teacher = networks(self.pair)
+        return replace(batch(step, size, seed=seed), student=student, teacher=teacher)
+
     def outputs(self, step: int = 0, size: int = BATCH) -> tuple[Outputs, Outputs]:
         """What student and teacher give for the images of a step; no gradient goes further back."""
         student, teacher = networks(self.pair)
@@ -183,12 +195,20 @@ def steps(method: Method, pair: Pair, student: Network, count: int = STEPS) -> l
     """
     dtype = student.classifier.weight.dtype
     teacher = networks(pair)[1].to(dtype)
+
+    def shown(step: int) -> Batch:
+        here = batch(step)
+        assert here.images is not None
+        assert here.second_view is not None
+        views: dict[str, Any] = {"images": here.images.to(dtype), "second_view": here.second_view.to(dtype)}
+        return replace(here, student=student, teacher=teacher, **views)
+
     learned = [*student.parameters(), *method.parameters()]
     values = []
     for phase in (*method.phases, None):
         for step in range(count):
             seen = images(step).to(dtype)
-            here = replace(batch(step), epoch=step - count) if phase else batch(step)
+            here = replace(shown(step), epoch=step - count) if phase else shown(step)
             for parameter in learned:
                 parameter.grad = None
             if phase is not None:

@@ -185,7 +185,7 @@ def test_many_records_that_cannot_be_used_are_still_one_short_line(
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"), [("pairs = [{t", "cannot be read"), ('pairs = [{teacher = "a"}]', "a pair has no 'student'")]
+    ("text", "complaint"), [("pairs = [{t", "is not TOML"), ('pairs = [{teacher = "a"}]', "a pair has no 'student'")]
 )
 def test_a_grid_file_that_cannot_be_used_is_named(
     text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

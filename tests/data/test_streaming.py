@@ -30,6 +30,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "cache"))
 
 
+def test_a_second_view_is_of_the_same_images_and_moves_no_first_view(birds: Path) -> None:
+    first = epoch(training(birds), seed=1, number=3)
+    batches = training(birds)
+    views = batches.views(1, 3)
+    for step in (0, 1, 2):
+        second = batches.second_view(views, step)
+        assert same([batches.training_batch(views, step)], [first[step]])
+        assert second.shape == first[step][0].shape
+        assert not torch.equal(second, first[step][0])
+        assert torch.equal(training(birds).second_view(batches.views(1, 3), step), second)
+
+
 @pytest.fixture
 def birds(tmp_path: Path) -> Path:
     """A data folder with a set of ten training and four test images, of 20 x 30 pixels and one of 18 x 18."""

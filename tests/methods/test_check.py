@@ -27,6 +27,10 @@ SOUND: dict[str, type[Method]] = {
     "two_stage": phased_methods.TwoStage,
     "halved": phased_methods.Halved,
     "noise": contract_methods.Noise,
+    "two_views": contract_methods.TwoViews,
+    "mean_teacher": contract_methods.MeanTeacher,
+    "own_noise": contract_methods.OwnNoise,
+    "preacts": contract_methods.PreActivations,
 }
 """Methods that stretch the contract without breaking it."""
 

@@ -223,6 +223,42 @@ def test_a_hook_follows_every_step(results: Path) -> None:
     assert int(composed.method.parts["counts"].steps) == int(member.method.steps)
 
 
+def test_a_second_view_is_a_function_of_seed_epoch_and_step(results: Path) -> None:
+    """Of the same images, cropped and flipped otherwise; the first view is what it always was."""
+    data = TrainingSet(load(tiny.DATA).train, tiny.RECIPE, tiny.CPU)
+    views = data.views(0, 1)
+    second = data.second_view(views, 2)
+    assert torch.equal(data.second_view(data.views(0, 1), 2), second)
+    assert second.shape == data.training_batch(views, 2)[0].shape
+    assert not torch.equal(second, data.training_batch(views, 2)[0])
+    assert not torch.equal(second, data.second_view(data.views(1, 1), 2))
+    flat = {tuple(pixels.flatten().sort().values.tolist()) for pixels in data.normalise(data.pixels[views.index[80:]])}
+    assert sum(tuple(pixels.flatten().sort().values.tolist()) in flat for pixels in second) > 0  # uncropped ones
+
+
+@pytest.mark.parametrize("method", ["two_views", "mean_teacher", "own_noise"])
+def test_images_and_copies_do_not_depend_on_company_or_interruption(results: Path, method: str) -> None:
+    run, student = tiny.run(method), tiny.run("student")
+    assert tiny.train(results / "alone", run)
+    assert tiny.train(results / "company", tiny.run("kd"), run, student)
+    assert not tiny.train(results / "parts", run, stop=tiny.stop_after(4))
+    assert tiny.train(results / "parts", run)
+    alone = tiny.bits(results / "alone", run)
+    assert tiny.bits(results / "company", run) == tiny.bits(results / "parts", run) == alone
+    assert tiny.record(results / "alone", run).cost.training_flops
+
+
+def test_a_mean_teacher_is_the_moving_mean_of_the_student(results: Path) -> None:
+    member = tiny.trained_members(results / "grid", tiny.run("mean_teacher"))[0]
+    first = build_student(tiny.run("mean_teacher"), 10, tiny.CPU)
+    mean, last = member.method.mean.classifier.weight, member.network.classifier.weight
+    assert not torch.equal(mean, last)
+    assert 0 < (mean - last).norm() < (first.classifier.weight - last).norm()
+    assert not any(
+        id(p) in {id(q) for g in member.optimizer.param_groups for q in g["params"]} for p in member.method.parameters()
+    )
+
+
 @pytest.mark.parametrize("company", [(), ("kd",)])
 def test_preactivations_are_there_where_they_are_read(results: Path, company: tuple[str, ...]) -> None:
     members = tiny.trained_members(results / "grid", tiny.run("preacts"), *map(tiny.run, company))
