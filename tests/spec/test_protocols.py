@@ -20,8 +20,8 @@ from benchmark.training.schedule import learning_rate
 
 NINE = ("student", "kd", "fitnet", "rkd_d", "rkd_a", "rkd_da", "sp", "gkd", "mhgd")
 PROTOCOLS = ("cifar100", "cifar100_fast", "cifar10_gkd", "cifar100_mhgd")
-FEWER = ("cifar10_gkd_published_teacher",)
-"""Grids whose source compares some methods only."""
+FEWER = ("cifar10_gkd_published_teacher", "relational")
+"""Grids whose source, or whose question, is of some methods only."""
 REAL = os.environ.get("RELATIONAL_DISTILLATION_DATA")
 
 
@@ -50,6 +50,8 @@ def test_the_crd_protocol() -> None:
     runs = cells(grid)
     assert Counter(run.pair for run in runs if run.label in NINE) == {pair.name: 27 for pair in grid.pairs}
     assert len(grid.pairs) == 13
+    table = ("kd", "fitnet", "at", "sp", "cc", "vid", "rkd_da", "pkt", "ab", "ft", "fsp", "nst", "crd")
+    assert {"student", *table, "rkd_d", "rkd_a", "gkd", "mhgd"} == {run.label for run in runs if "@" not in run.label}
     recipe = grid.recipe
     assert (recipe.epochs, recipe.batch_size, recipe.last_batch, recipe.weight_decay) == (240, 64, "keep", 5e-4)
     rates = [round(learning_rate(recipe, epoch), 9) for epoch in (0, 149, 150, 179, 180, 209, 210, 239)]
