@@ -168,8 +168,10 @@ def _name_open(options: argparse.Namespace) -> None:
     from benchmark.files import atomic
 
     delta = options.delta or DELTA
-    evidence = collect_evidence(_runs(options.folder), delta=delta, looks=len(LOOKS))
-    cells, pairs = open_pairs(evidence, options.to)
+    runs = _runs(options.folder)
+    cells, found = open_pairs(collect_evidence(runs, delta=delta, looks=len(LOOKS)), options.to)
+    names = dict(zip(runs.dataset, runs.dataset_name, strict=True))
+    pairs = [(names[dataset], pair) for dataset, pair in found]
     text = seeds_file(options.folder, options.to, cells, pairs, delta)
     try:
         with atomic(options.out) as temporary:
@@ -211,7 +213,8 @@ def _grid_name(folder: Path) -> str:
     from benchmark.spec.value import read_toml
 
     file = folder / "grid.toml"
-    return str(read_toml(file, "grid").get("name", folder.resolve().name)) if file.is_file() else folder.resolve().name
+    known = read_toml(file, "grid") if file.is_file() else {}
+    return str(known.get("name", folder.resolve().name))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from benchmark.errors import (
     FAILED,
     INCOMPLETE,
     INTERRUPTED,
+    STOPPED,
     USAGE,
     UsageError,
     machine_trouble,
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {trouble}; fewer workers or a smaller batch may fit", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        print("stopped; run the same command again to go on", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         return INTERRUPTED
 
 
@@ -110,35 +111,12 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
 
 def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> int:
     """Plan, check, launch, watch."""
-    from benchmark.plan.cells import check_options
-    from benchmark.plan.frozen import freeze
-    from benchmark.plan.plan import make_plan, only
-
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid, overrides = pinned(wanted(grid, options)), method_options(options.option)
-    check_options(grid, overrides)
-    freeze(grid, folder, write=False)
-    if not options.dry_run:
-        clean_up(folder)
-        clean_up(folder.teachers)
-    plan = make_plan(grid, folder, overrides)
-    for label, other in plan.aliases.items():
-        console.print(f"{label} is {other}: the same runs, trained once and tabled by that name")
-    if options.retry == "failed" and not options.dry_run:
-        forget_failures(plan, folder, console)
-        plan = make_plan(grid, folder, overrides)
-    if options.retry == "lost":
-        plan = only(plan, left_undone(plan, folder))
+    grid = pinned(wanted(grid, options))
+    plan = plan_missing(grid, folder, options, console)
     executor = cluster.choose_executor(options.executor)
-    not_applicable: dict[str, str] = {}
-    if plan.cohorts:
-        from benchmark.training.preflight import check_device, check_runs
-
-        wanted_runs = [run for cohort in plan.cohorts for run in cohort.runs]
-        if executor != "slurm":
-            check_device(options.device, wanted_runs)
-        download = not (options.offline or options.dry_run)
-        not_applicable = check_runs(wanted_runs, grid, options.data_dir, download)
+    cluster.check_unused(executor, options, console)
+    not_applicable = check(plan, grid, executor, options)
     data_dir = str(options.data_dir.resolve()) if options.data_dir else None
     settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline)
     if options.dry_run or options.prepare:
@@ -153,6 +131,39 @@ def execute(grid: Grid, folder: Folder, options: argparse.Namespace, console: Co
         if not train(plan, folder, settings, executor, options, console):
             return INCOMPLETE
     return conclude(plan, folder, console)
+
+
+def plan_missing(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> Plan:
+    """The grid minus what is finished, and what --retry adds or leaves; what kills left behind is removed first."""
+    from benchmark.plan.cells import check_options
+    from benchmark.plan.frozen import freeze
+    from benchmark.plan.plan import make_plan, only
+
+    overrides = method_options(options.option)
+    check_options(grid, overrides)
+    freeze(grid, folder, write=False)
+    if not options.dry_run:
+        clean_up(folder)
+        clean_up(folder.teachers)
+    plan = make_plan(grid, folder, overrides)
+    for label, other in plan.aliases.items():
+        console.print(f"{label} is {other}: the same runs, trained once and tabled by that name")
+    if options.retry == "failed" and not options.dry_run:
+        forget_failures(plan, folder, console)
+        plan = make_plan(grid, folder, overrides)
+    return only(plan, left_undone(plan, folder)) if options.retry == "lost" else plan
+
+
+def check(plan: Plan, grid: Grid, executor: Executor, options: argparse.Namespace) -> dict[str, str]:
+    """Refuse what would fail, before compute is spent. Returns, by run id, why a method cannot serve a pair."""
+    missing = [run for cohort in plan.cohorts for run in cohort.runs]
+    if not missing:
+        return {}
+    from benchmark.training.preflight import check_device, check_runs
+
+    if executor != "slurm":
+        check_device(options.device, missing)
+    return check_runs(missing, grid, options.data_dir, download=not (options.offline or options.dry_run))
 
 
 def keep_plan(plan: Plan, grid: Grid, folder: Folder) -> None:

@@ -99,8 +99,8 @@ def label(name: str, options: Mapping[str, Mapping[str, Scalar]], base: Mapping[
 
 
 def summary(name: str) -> str:
-    """The first line of a method's docstring."""
-    return (inspect.getdoc(entry(name).method) or "").partition("\n")[0]
+    """The first paragraph of a method's docstring, on one line."""
+    return " ".join((inspect.getdoc(entry(name).method) or "").partition("\n\n")[0].split())
 
 
 def classes(name: str) -> list[type[Method]]:

@@ -27,6 +27,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run what takes a minute or more")
     parser.addoption("--torture-minutes", type=float, default=0.0, help="how long commands are killed at random")
     parser.addoption("--torture-seed", type=int, default=0, help="what the instants and kinds of kills are drawn by")
+    parser.addoption("--fuzz-minutes", type=float, default=0.0, help="how long commands get files changed at random")
+    parser.addoption("--fuzz-seed", type=int, default=0, help="what those changes are drawn by")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

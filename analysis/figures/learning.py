@@ -1,6 +1,5 @@
 """Learning curves: each method's before the control's and all the others'."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
@@ -28,6 +27,7 @@ from analysis.figures.canvas import (
 )
 from analysis.runs.load import plain
 from analysis.style import CONTROL, Style, listing_order
+from benchmark.files import parse_rows, read_bytes
 from benchmark.records import Folder
 
 MEASURES = {
@@ -90,10 +90,8 @@ def read(runs: pd.DataFrame, folders: Sequence[Path]) -> pd.DataFrame:
 def _epochs(path: Path) -> list[dict[str, float]]:
     """The epochs of a curve with the measures that are known; of a file that is not a curve, none."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [
-                {name: float(row.get(name) or "nan") for name in ("epoch", *MEASURES)} for row in csv.DictReader(file)
-            ]
+        rows = parse_rows(read_bytes(path), str(path))
+        return [{name: float(row.get(name) or "nan") for name in ("epoch", *MEASURES)} for row in rows]
     except (OSError, ValueError):
         return []
 

@@ -14,6 +14,7 @@ from analysis.runs.revisions import Revisions
 from analysis.runs.shared import cell_and_seed, pairs_of, repeated
 from analysis.style import LABELS
 from benchmark.errors import UsageError
+from benchmark.files import read_table
 from benchmark.records import Folder, Record, key_columns
 from benchmark.spec import Run, digest
 
@@ -188,6 +189,8 @@ def _planned(folder: Folder, recorded: set[str]) -> Planned:
             continue
         if run.teacher:
             found.holes.append((run, {**key_columns(run, run_id), **_why_absent(folder, run_id)}))
+    if not folder.planned_ids():
+        found.holes.extend(_not_valid(folder, recorded))
     return found
 
 
@@ -197,6 +200,17 @@ def _why_absent(folder: Folder, run_id: str) -> Row:
     if folder.record_path(run_id).exists():
         return {"status": "failed", "reason": "its record is not valid"}
     return {"status": "missing", "reason": None}
+
+
+def _not_valid(folder: Folder, recorded: set[str]) -> Iterator[tuple[Run, Row]]:
+    """Holes where records are not valid, as far as they still say which run they are of."""
+    for run_id in sorted(set(folder.known_ids()) - recorded):
+        try:
+            run = Run.model_validate(read_table(folder.record_path(run_id)).get("run"))
+            if run.teacher and run.id == run_id:
+                yield run, {**key_columns(run, run_id), **_why_absent(folder, run_id)}
+        except (OSError, ValueError, RecursionError):
+            continue
 
 
 def _product_holes(rows: list[Row]) -> Iterator[Row]:

@@ -1,13 +1,13 @@
 """Merging records that several machines made for one grid: what agrees is copied, what contradicts is named."""
 
-import shutil
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis.style import count
 from benchmark.errors import UsageError
-from benchmark.files import atomic
+from benchmark.files import atomic, read_bytes
 from benchmark.records import Folder, Record
 
 
@@ -64,9 +64,7 @@ def _take(record: Record, source: Folder, target: Folder, known: dict[str, Witne
     path = source.record_path(record.run_id)
     if conflict := _agree(record, path, known):
         merged.conflicts.append(conflict)
-    elif target.record_path(record.run_id).exists() and (
-        record.lacks_teacher or not target.lacks_teacher(record.run_id)
-    ):
+    elif target.record_path(record.run_id).exists() and record.lacks_teacher >= target.lacks_teacher(record.run_id):
         merged.known += 1
     else:
         target.record_path(record.run_id).unlink(missing_ok=True)  # one that still lacked its teacher
@@ -111,7 +109,8 @@ def _copy_plan(source: Folder, target: Folder) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """A file that is there, to where there is none yet."""
-    if source.exists() and not target.exists():
+    """A file that is there, to where there is none yet. Raises FileError for a device or a pipe, which has no end."""
+    if os.path.lexists(source) and not os.path.lexists(target):
+        content = read_bytes(source)
         with atomic(target) as temporary:
-            shutil.copyfile(source, temporary)
+            temporary.write_bytes(content)

@@ -1,6 +1,5 @@
 """Runs that several pairs of a grid have in common: a born-again student knows nothing of the pair's own teacher."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from benchmark.errors import UsageError
-from benchmark.spec import Pair
+from benchmark.spec import Pair, parse
+from benchmark.spec.value import read_toml
 
 
 def pairs_of(folders: Sequence[Path]) -> list[Pair]:
@@ -20,13 +20,14 @@ def pairs_of(folders: Sequence[Path]) -> list[Pair]:
 
 
 def _pairs(file: Path) -> list[Pair]:
+    listed = read_toml(file, "grid file").get("pairs", [])
     try:
-        listed = tomllib.loads(file.read_text(encoding="utf-8")).get("pairs", [])
-        return [Pair(teacher=pair["teacher"], student=pair["student"]) for pair in listed]
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"{file} cannot be read: {error}") from None
+        pairs = [{name: pair[name] for name in ("teacher", "student")} for pair in listed]
+    except TypeError as error:
+        raise UsageError(f"{file}: pairs are no tables: {error}") from None
     except KeyError as error:
         raise UsageError(f"{file}: a pair has no {error}") from None
+    return [parse(Pair, pair, f"{file}: pairs") for pair in pairs]
 
 
 def repeated(rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair]) -> list[dict[str, Any]]:

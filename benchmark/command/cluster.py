@@ -48,6 +48,16 @@ def submission(plan: Plan, folder: Folder, settings: Settings, options: argparse
     return prepare(plan, folder, settings, profile, options.profile)
 
 
+def check_unused(executor: Executor, options: argparse.Namespace, console: Console) -> None:
+    """Where nothing is submitted, say so of what was given for that. Raises UsageError for a profile or an option that
+    could not be used anywhere."""
+    from benchmark.launch.slurm.profile import load_profile
+
+    if executor != "slurm" and (options.profile or options.slurm):
+        load_profile(options.profile, options.slurm)
+        console.print(f"--profile and --slurm are for jobs of SLURM; the executor is {executor}, which takes neither")
+
+
 def show(wanted: "Submission", console: Console) -> None:
     """The jobs that would be submitted, and what sbatch would be told."""
     for array, lines in wanted.sbatch():

@@ -6,12 +6,15 @@ import contextlib
 import errno
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from traceback import extract_tb
+from types import FrameType
 from typing import Any, NoReturn, TextIO, cast
 
+import benchmark
 from benchmark.errors.text import Visible
 
 COMPLETE, FAILED, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -19,8 +22,13 @@ EXIT_CODES = (
     "exit codes: 0 every run has a record; 1 some failed; 2 wrong usage; 3 stopped or submitted; 130 interrupted"
 )
 
-LISTED = ("grid", "method", "model", "dataset", "control")
-"""What the command line lists."""
+STOPPED = "stopped; run the same command again to go on"
+
+LISTED = {
+    **{kind: f"--list {kind}s" for kind in ("grid", "method", "model", "dataset", "control")},
+    "sbatch option": "sbatch --help",
+}
+"""What lists all names of a kind."""
 
 MANY = 60
 """More valid names than this (timm's models) are not listed in a message."""
@@ -106,7 +114,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     valid = sorted(valid)
     near = get_close_matches(name, valid, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    shown = f", see --list {kind}s" if kind in LISTED else ""
+    shown = f", see {LISTED[kind]}" if kind in LISTED else ""
     listed = ", ".join(valid) if len(valid) <= MANY else f"{len(valid)} names{shown}"
     return UsageError(f"unknown {kind} {name!r}: {hint}valid: {listed or 'none'}")
 
@@ -150,8 +158,21 @@ def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
     """Run a command and exit with its code.
 
     What the output's encoding lacks is written as an escape, and so is what others' text would steer the terminal
-    with. The reader of the output may stop at any line (`| head`): that is no error of the work.
+    with. The reader of the output may stop at any line (`| head`): that is no error of the work. An interrupt is one
+    line, whatever error a library makes of it. A file or folder that the system refuses, as its name is too long, say,
+    is wrong usage.
     """
+    asked: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) in (
+        signal.default_int_handler,
+        benchmark.end_quietly,
+    ):  # else it is to be ignored
+        signal.signal(signal.SIGINT, interrupt)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # replaced by something that is no text file
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -164,4 +185,13 @@ def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
             raise  # rich makes an exit of a broken pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries once more when it ends
         code = COMPLETE
+    except BaseException as error:
+        if asked:
+            print(STOPPED, file=sys.stderr)
+            code = INTERRUPTED
+        elif isinstance(error, OSError) and error.filename is not None:
+            print(f"error: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+            code = USAGE
+        else:
+            raise
     sys.exit(code)

@@ -101,7 +101,7 @@ def _scalar(text: str) -> Scalar:
     for kind in (int, float):
         try:
             number = kind(text)
-        except ValueError:
+            return number if math.isfinite(number) else text
+        except (ValueError, OverflowError):
             continue
-        return number if math.isfinite(number) else text
     return text

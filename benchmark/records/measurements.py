@@ -3,19 +3,22 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from benchmark.errors import UsageError
 from benchmark.files import read_table, write_json
 from benchmark.records.folder import Folder
-from benchmark.records.record import Provenance
+from benchmark.records.record import Provenance, Seconds
 from benchmark.spec import Value
-from benchmark.spec.value import Label, Line
+from benchmark.spec.value import Count, Label, Line, Size
 
 SCHEMA = 1
 """Raised when the shape of these files changes."""
+
+
+Amount = Annotated[float, Field(ge=0, le=1e30)]
 
 
 class Measurement(Value):
@@ -30,21 +33,21 @@ class Measurement(Value):
     student: Label
     method: Label
     kind: Line
-    batch_size: int
-    step_seconds: float
-    teacher_seconds: float
-    images_per_second: float
-    phase_epochs: int
-    phase_step_seconds: float
-    step_flops: int
-    step_joules: float | None = None
-    memory_bytes: int
-    parameters: int
-    macs: int
-    latency_seconds: float
-    inference_batch_size: int
-    inference_images_per_second: float
-    rounds: int
+    batch_size: Size
+    step_seconds: Seconds
+    teacher_seconds: Seconds
+    images_per_second: Amount
+    phase_epochs: Count
+    phase_step_seconds: Seconds
+    step_flops: Annotated[Count, Field(gt=0)]
+    step_joules: Amount | None = None
+    memory_bytes: Count
+    parameters: Count
+    macs: Count
+    latency_seconds: Seconds
+    inference_batch_size: Size
+    inference_images_per_second: Amount
+    rounds: Count
     busy: float | None
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
-from benchmark.errors import UsageError
-from benchmark.files import atomic
+from benchmark.errors import UsageError, one_line
+from benchmark.files import FileError, atomic, read_bytes
 
 
 def save_predictions(path: Path, logits: np.ndarray, labels: np.ndarray) -> None:
@@ -21,10 +21,18 @@ def save_predictions(path: Path, logits: np.ndarray, labels: np.ndarray) -> None
 def load_predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Logits float32 [N, K] and labels [N]. Raises UsageError for a file that does not hold them."""
     try:
-        tensors = load_file(path)
+        tensors = load(read_bytes(path))
         logits, labels = tensors["logits"].astype(np.float32), tensors["labels"]
-    except (OSError, SafetensorError, KeyError) as error:
-        raise UsageError(f"predictions {path} cannot be read: {error}") from None
+    except FileError:
+        raise
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise UsageError(f"predictions {path} cannot be read: {one_line(error)}") from None
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise UsageError(f"predictions {path}: logits {logits.shape} and labels {labels.shape} do not belong together")
+    if not np.isfinite(logits).all() or labels.dtype.kind not in "iu" or not _within(labels, logits.shape[1]):
+        raise UsageError(f"predictions {path}: logits that are not finite, or labels that are no classes")
     return logits, labels
+
+
+def _within(labels: np.ndarray, classes: int) -> bool:
+    return bool(labels.size and labels.min() >= 0 and labels.max() < classes)

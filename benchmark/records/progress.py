@@ -3,15 +3,16 @@
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Annotated, Any, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.files import FileError, inside, read_bytes, remove, say_once, write_json
 from benchmark.records.claims import is_claimed
 from benchmark.records.folder import Folder
+from benchmark.records.record import Share
 from benchmark.spec import Run
-from benchmark.spec.value import Line, Name
+from benchmark.spec.value import MOST, Count, Line, Name
 
 WRITE_SECONDS = 1.0
 
@@ -22,10 +23,10 @@ class _Entry(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
     cohort: Line
-    epoch: FiniteFloat
-    epochs: int
+    epoch: Annotated[float, Field(ge=-MOST, le=MOST)]
+    epochs: Count
     run_ids: list[Name]
-    shares: dict[str, FiniteFloat] = {}
+    shares: dict[str, Share] = {}
     train_top1: dict[Line, Line] = {}
 
 

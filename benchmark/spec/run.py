@@ -57,43 +57,19 @@ class Dataset(Value):
         return {name: value for name, value in super().identity().items() if name != "path"}
 
 
+WEIGHTS = """
+    pretrained pretrained_cfg pretrained_cfg_overlay pretrained_filter_fn pretrained_model_args pretrained_strict
+    checkpoint_path cache_dir
+"""
+INTERFACE = """
+    features_only feature_cfg feature_cls out_indices aux_logits scriptable exportable no_jit kwargs_filter
+    model_cls model_cfg model_name variant cfg device dtype
+"""
 TAKEN = {
     "num_classes": "the data set says how many classes there are",
     "in_chans": "the recipe's mean says how many channels there are",
-    **dict.fromkeys(
-        (
-            "pretrained",
-            "pretrained_cfg",
-            "pretrained_cfg_overlay",
-            "pretrained_filter_fn",
-            "pretrained_model_args",
-            "pretrained_strict",
-            "checkpoint_path",
-            "cache_dir",
-        ),
-        "weights = 'timm' or a file loads weights, so that their hash is in the run's id",
-    ),
-    **dict.fromkeys(
-        (
-            "features_only",
-            "feature_cfg",
-            "feature_cls",
-            "out_indices",
-            "aux_logits",
-            "scriptable",
-            "exportable",
-            "no_jit",
-            "kwargs_filter",
-            "model_cls",
-            "model_cfg",
-            "model_name",
-            "variant",
-            "cfg",
-            "device",
-            "dtype",
-        ),
-        "the suite decides how a network is built and called",
-    ),
+    **dict.fromkeys(WEIGHTS.split(), "weights = 'timm' or a file loads weights, so that their hash is in the run's id"),
+    **dict.fromkeys(INTERFACE.split(), "the suite decides how a network is built and called"),
 }
 """Arguments of timm's factories that no architecture may give, and who has the say instead: options shape a network,
 and reach neither its weights nor the number of its classes and channels nor the interface that the suite reads."""

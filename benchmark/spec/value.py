@@ -25,7 +25,7 @@ MOST = 2**31 - 1
 """What a 32-bit integer holds: libraries count with it, and nothing here has as many."""
 Size = Annotated[int, Field(gt=0, le=MOST)]
 Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=LONGEST_LABEL)]
 Line = Annotated[str, AfterValidator(cleaned)]
 """Text that is shown, and that anybody may have written; it changes no number."""
 Label = Annotated[str, AfterValidator(partial(cleaned, most=LONGEST_LABEL))]

@@ -143,5 +143,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the reader of the output may stop at any line
+    for number in (signal.SIGPIPE, signal.SIGINT):  # whoever reads the output may stop at any line, or altogether
+        signal.signal(number, signal.SIG_DFL)
     sys.exit(main())

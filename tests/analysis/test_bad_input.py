@@ -185,7 +185,7 @@ def test_many_records_that_cannot_be_used_are_still_one_short_line(
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"), [("pairs = [{t", "cannot be read"), ('pairs = [{teacher = "a"}]', "a pair has no 'student'")]
+    ("text", "complaint"), [("pairs = [{t", "is not TOML"), ('pairs = [{teacher = "a"}]', "a pair has no 'student'")]
 )
 def test_a_grid_file_that_cannot_be_used_is_named(
     text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -197,3 +197,13 @@ def test_a_grid_file_that_cannot_be_used_is_named(
     assert f"{folder / 'grid.toml'}" in message
     assert complaint in message
     assert message.count("\n") == 1
+
+
+def test_a_record_that_is_not_valid_is_a_hole_where_nothing_says_what_was_planned(tmp_path: Path) -> None:
+    records = [fake.record(fake.run(method)) for method in ("student", "kd", "sp")]
+    folder = Folder(fake.write(tmp_path / "g", *records))
+    path = folder.record_path(records[2].run_id)
+    path.write_text(path.read_text().replace('"top1": 0.', '"top1": 7.'))
+    runs = load([folder.path]).runs.set_index("method")
+    assert dict(runs.status) == {"kd": "done", "sp": "failed", "student": "done"}
+    assert runs.reason["sp"] == "its record is not valid"

@@ -106,3 +106,37 @@ def test_a_configured_cluster_that_does_not_answer_is_no_laptop(
         with pytest.raises(UsageError, match="Unable to contact slurm controller; to train on this machine: local"):
             choose_executor(wanted)
     assert choose_executor("local") == "local"
+
+
+INTERRUPTIONS = {
+    "rich": "",  # before the command has begun
+    "torch": "",
+    "timm": "",
+    "torch, which makes another error of it": """
+try:
+    time.sleep(9)
+except KeyboardInterrupt:
+    raise ImportError("numpy C-extensions failed") from None
+""",
+}
+
+
+@pytest.mark.usefixtures("shipped_signals")
+@pytest.mark.parametrize("library", INTERRUPTIONS)
+def test_an_interrupt_while_libraries_are_imported_is_one_line(library: str, tmp_path: Path) -> None:
+    """Stand-ins for libraries send the signal themselves, so that it comes at that very moment."""
+    fake = tmp_path / "fakes" / f"{library.partition(',')[0]}.py"
+    fake.parent.mkdir()
+    fake.write_text(f"""
+import os, signal, threading, time
+threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+{INTERRUPTIONS[library] or "time.sleep(9)"}
+""")
+    path = os.pathsep.join([str(fake.parent), os.environ["PYTHONPATH"]])
+    command = [sys.executable, "-m", "benchmark.grid", "--grid", "smoke", "--executor", "inline"]
+    ended = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert one_line(ended.stderr).startswith("stopped")
+    assert sorted(tmp_path.iterdir()) == [fake.parent]

@@ -1,5 +1,6 @@
 """Classes left out of the transfer set: of the student's training images alone."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,9 @@ def test_damaged_predictions_are_named(tmp_path: Path) -> None:
             load_predictions(path)
     with pytest.raises(ValueError, match=r"missing\.safetensors cannot be read"):
         load_predictions(tmp_path / "missing.safetensors")
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    with pytest.raises(ValueError, match=r"pipe\.safetensors cannot be read: not a regular file"):
+        load_predictions(tmp_path / "pipe.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import tiny
-from benchmark.records.cleanup import clean_up
 
 from benchmark.launch.job import Job
 from benchmark.plan.plan import make_plan
 from benchmark.records import Folder, Record
+from benchmark.records.cleanup import clean_up
 from benchmark.records.record import OF_TEACHER
 from benchmark.spec import Run
 from benchmark.training.member import Member

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import UsageError, unknown
+from benchmark.files import say_once
 from benchmark.launch.slurm.scheduler import sbatch_options
 from benchmark.records.code import ROOT
 from benchmark.spec import Value, parse
@@ -58,6 +59,8 @@ def load_profile(name_or_file: str | None, settings: Sequence[str] = (), changes
     known = sbatch_options() if raw or settings else frozenset()
     sbatch = _joined([(_checked(key, source, known), value) for key, value in raw.items()], source)
     sbatch |= _joined([_setting(text, known) for text in settings], "--slurm")
+    if sbatch and not known:
+        say_once(f"not checked, since no sbatch lists its options here: {', '.join(sorted(sbatch))}")
     for key in DEFAULTS.keys() - sbatch.keys():
         if key != "mem" or not {"mem-per-cpu", "mem-per-gpu"} & sbatch.keys():
             sbatch[key] = DEFAULTS[key]
