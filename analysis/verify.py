@@ -192,8 +192,8 @@ def verify(ours: Expected, wanted: Expected) -> list[Verdict]:
     from analysis.statistics.basic import ALPHA, holm
 
     found = {place: _compared(ours, wanted, place) for place in wanted.cells}
-    tests = _tests(ours, wanted, [place for place, verdict in found.items() if verdict.word in ("within", UNJUDGED)])
-    judged = [place for place, verdict in found.items() if verdict.word == UNJUDGED and place in tests]
+    tests = _tests(ours, wanted, {place: found[place].word for place in found if found[place].word in (SAME, UNJUDGED)})
+    judged = [place for place in tests if found[place].word == UNJUDGED]
     adjusted = holm([tests[place].p for place in judged])
     for place, p in zip(judged, adjusted, strict=True):
         verdict = found[place]
@@ -202,8 +202,8 @@ def verify(ours: Expected, wanted: Expected) -> list[Verdict]:
     return list(found.values())
 
 
-UNJUDGED = "too few seeds"
-"""What a verdict is until a test gives another."""
+SAME, UNJUDGED = "within", "too few seeds"
+"""What records alone decide, and what a verdict is until a test gives another."""
 
 
 def _compared(ours: Expected, wanted: Expected, place: Place) -> Verdict:
@@ -218,7 +218,7 @@ def _compared(ours: Expected, wanted: Expected, place: Place) -> Verdict:
     if differing := _other_setup(members, others):
         return replace(found, word="other setup", note=differing)
     if _identical(members, others):
-        return replace(found, resolution=0.0, word="within", note="identical runs")
+        return replace(found, resolution=0.0, word=SAME, note="identical runs")
     return replace(found, note=_other_teacher(members, others))
 
 
@@ -230,15 +230,19 @@ def _other_teacher(members: "pd.DataFrame", others: "pd.DataFrame") -> str:
     return "under another teacher's weights"
 
 
-def _tests(ours: Expected, wanted: Expected, places: Sequence[Place]) -> "Mapping[Place, Estimate]":
-    """The difference of each cell's means, where there is a spread to judge it by."""
+def _tests(ours: Expected, wanted: Expected, words: Mapping[Place, str]) -> "Mapping[Place, Estimate]":
+    """The difference of each cell's means, where there is a spread to judge it by. Cells of the same runs lend what
+    these know, once.
+    """
+    from analysis.statistics.basic import Sample
     from analysis.statistics.moderated import Moderation, together
 
     found: dict[Place, Estimate] = {}
-    for pair in dict.fromkeys(place[:2] for place in places):
+    for pair in dict.fromkeys(place[:2] for place in words):
         sides = {
-            place: (_sample(ours.cells[place]), _sample(wanted.cells[place])) for place in places if place[:2] == pair
+            place: (_sample(ours.cells[place]), _sample(wanted.cells[place])) for place in words if place[:2] == pair
         }
+        sides |= {place: (two[1], Sample(0, two[1].mean, None)) for place, two in sides.items() if words[place] == SAME}
         moderation = Moderation.fit(part for two in sides.values() if (part := together(*two)))
         found |= {place: tested for place, two in sides.items() if (tested := moderation.agreement(*two))}
     return found

@@ -9,7 +9,7 @@ from analysis.statistics.cells import pair_title as plain_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison, Tested
 from analysis.statistics.ranks import LEAST_DATASETS
-from analysis.style import TEACHER, count, p_value, signed
+from analysis.style import TEACHER, count, listing_order, p_value, signed
 from analysis.style import display_name as plain_name
 from analysis.tables.markdown import escape
 from analysis.tables.table import bracketed
@@ -47,9 +47,10 @@ def _extent(evidence: Evidence) -> str:
     one = any(cell.n == 1 for cell in evidence.cells if cell.method == TEACHER)
     sentences = [
         f"{count(done, 'usable run')} of {asked}: {count(methods, 'method')} on {count(pairs, 'pair')} of "
-        f"{count(datasets, 'data set')}. Gains are percentage points of test top-1 accuracy after the last epoch, in "
-        "brackets their 95 % intervals.",
+        f"{count(datasets, 'data set')}. Gains are {evidence.metric.points} of "
+        f"{evidence.metric.noun} after the last epoch, in brackets their 95 % intervals.",
         "One teacher run per pair: intervals do not include variation between teachers." if one else "",
+        f"{evidence.remark}." if evidence.remark else "",
         f"Options or revision differ between pairs for {varied}." if varied else "",
     ]
     return " ".join(filter(None, sentences))
@@ -126,7 +127,8 @@ def _cells(evidence: Evidence) -> list[str]:
     for place, members in groupby(gains, key=lambda gain: (gain.dataset, gain.pair)):
         own = sorted(members, key=lambda gain: -gain.gain)
         listed = [f"{verdict} {named}" for verdict in VERDICTS if (named := _gains(own, verdict))]
-        best = [display_name(cell.method) for cell in evidence.cells if (*place, cell.method) in evidence.best]
+        of_best = {method for *pair, method in evidence.best if (*pair,) == place}
+        best = [display_name(method) for method in sorted(of_best, key=listing_order)]
         listed += [f"not told apart from the best {', '.join(best)}"] if best else []
         lines.append(f"- {titles[place]}: {'; '.join(listed)}.")
     return [f"Of {count(len(gains), 'cell')}, {_listed(counts)}.", "\n".join(lines)]
@@ -179,7 +181,7 @@ def _rules(evidence: Evidence) -> str:
     return (
         "The unit of replication is a run: one seed of one method on one pair. *Better* and *worse* are established: "
         "t-tests with variances moderated within a pair, p < 0.05 after Holm's correction for all cells, all methods "
-        f"or all two of them{looks}. *Equivalent*: the 90 % interval lies within ±{evidence.delta:g} points. *Open*: "
+        f"or each two of them{looks}. *Equivalent*: the 90 % interval lies within ±{evidence.delta:g} points. *Open*: "
         "neither is shown, which is no sign of no effect. Intervals hold for one gain at a time, so that one may leave "
         "out 0 where nothing is established. All of it is about these pairs and teachers, but for intervals over pairs."
     )

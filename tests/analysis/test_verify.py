@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import fake_results as fake
-import numpy as np
 import pytest
 
 from analysis import verify
@@ -146,22 +145,6 @@ def test_an_expectation_says_what_it_can() -> None:
     ):
         [found] = verify.verify(*sides((ours, wanted)))
         assert found.word == word, (ours, wanted)
-
-
-@pytest.mark.parametrize(("n", "expected"), [(3, 3), (3, 10)])
-def test_a_sound_grid_is_called_so_nineteen_times_of_twenty(n: int, expected: int) -> None:
-    """Nine methods of variances that differ (5 degrees of freedom), as many draws as take a second."""
-    random = np.random.default_rng(9)
-    alarms = 0
-    for _ in range(300):
-        scale = np.sqrt(5 / random.chisquare(5, 9))
-        drawn = [random.normal(80, scale[:, None], (9, size)) for size in (n, expected)]
-        made = [
-            [cell(float(row.mean()), float(row.std(ddof=1)), len(row), str(i)) for i, row in enumerate(side)]
-            for side in drawn
-        ]
-        alarms += any(each.word == "outside" for each in verify.verify(*sides(*zip(*made, strict=True))))
-    assert alarms / 300 < 0.085
 
 
 @pytest.mark.parametrize("suffix", [".toml", ".csv"])

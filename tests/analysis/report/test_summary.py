@@ -16,6 +16,7 @@ def test_the_summary_tells_better_worse_and_equivalent_apart(tmp_path: Path) -> 
     assert "- SP is equivalent to it on these 2 pairs: 0.00 [" in text
     assert "Of 6 cells, 2 better, 2 worse and 2 equivalent." in text
     assert "- KD beats SP by 1.00 and GKD by 3.00" in text
+    assert text.count("; not told apart from the best KD.\n") == 2  # of each pair
     assert "3 of 3 differences between two methods are established." in text
 
 
