@@ -46,8 +46,7 @@ def bridge(student: tuple[int, int, int], teacher: tuple[int, int, int]) -> nn.M
 
 @register("ab")
 class ActivationBoundaries(Method):
-    """Knowledge transfer via distillation of activation boundaries formed by hidden neurons (Heo et al., AAAI 2019,
-    arXiv:1811.03233).
+    """Knowledge transfer via distillation of activation boundaries (Heo et al., AAAI 2019, arXiv:1811.03233).
 
         phase: 3 / 1000 / B * sum_maps 2^(i - n) * sum [ t > 0 ? relu(m - s)^2 : relu(m + s)^2 ],   s = R(P_S), t = P_T
 

@@ -54,8 +54,7 @@ def factor_loss(student: Tensor, teacher: Tensor, factors: str = "attention") ->
 
 @register("ft")
 class FactorTransfer(Method):
-    """Paraphrasing complex network: network compression via factor transfer (Kim, Park & Kwak, NeurIPS 2018,
-    arXiv:1802.04977).
+    """Network compression via factor transfer (Kim, Park & Kwak, NeurIPS 2018, arXiv:1802.04977).
 
         phase:         mean (D(E(F_T)) - F_T)^2
         main schedule: weight * mean | q(L(F_S)) - q(E(F_T)) |,   q(f) = unit(mean over channels of f^2)

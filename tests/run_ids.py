@@ -15,13 +15,19 @@ from benchmark.spec import Grid, Run, grid_names, load_grid
 COMMITTED = Path(__file__).with_suffix(".json")
 
 
+LATER = {"cifar100": ("at", "cc", "vid", "pkt", "ab", "ft", "fsp", "nst", "crd")}
+"""Methods that joined a grid when its ids were held already: held beside them, so that those are seen to stay."""
+
+
 def run_ids(name: str) -> dict[str, dict[str, int | str]]:
     """How many runs a grid has and the hash of their sorted ids: of students under all methods and controls, of their
-    teachers, and of the trials of its tuning."""
+    teachers, of the trials of its tuning, and of students under the methods that came later."""
     grid = load_grid(name)
-    students = every_run(grid)
+    every, late = every_run(grid), LATER.get(name, ())
+    students, later = ([run for run in every if (run.method in late) == came] for came in (False, True))
     trials = every_run(trial_grid(grid)) if grid.tuning else ()
-    parts = {"students": students, "teachers": [run.teacher for run in students if run.teacher], "trials": trials}
+    teachers = [run.teacher for run in every if run.teacher]
+    parts = {"students": students, "teachers": teachers, "trials": trials, "later": later}
     return {part: _hashed({run.id for run in runs}) for part, runs in parts.items() if runs}
 
 

@@ -62,11 +62,11 @@ class Loop:
 
     def step(self) -> float:
         images, labels, index = self._next()
-        outputs = self.network(images)
+        outputs = self.network(images, self.reads)
         loss = self.method.ce_weight * F.cross_entropy(outputs.logits, labels)
         if self.reads:
             with torch.no_grad():
-                taught = self.teacher(images)
+                taught = self.teacher(images, self.reads)
             if self.name in LOSSES:
                 loss = loss + LOSSES[self.name](outputs, taught)
             else:

@@ -226,6 +226,44 @@ def test_batch_normalisation_of_a_single_value_uses_running_statistics() -> None
 # What the trainer does with them.
 
 
+def normalised(x: Tensor) -> Tensor:
+    """Each channel of [B, C, H, W] by its own mean and deviation, in a loop."""
+    return torch.stack([(c - c.mean()) / (c.var(unbiased=False) + 1e-5).sqrt() for c in x.unbind(1)], 1)
+
+
+def test_simkd_is_its_formula() -> None:
+    method = methods.load("simkd", task(), {"simkd": {"factor": 3, "weight": 2.0}}).double()
+    student, teacher = network(STUDENT, 6, 0), network(TEACHER, 6, 50)
+    x = student.pooled_map
+    for i, padding in ((0, 0), (3, 1), (6, 0)):
+        x = normalised(F.conv2d(x, method.projector[i].weight, padding=padding)).clamp(min=0)
+    target = torch.stack(
+        [
+            m[:, 2 * y : 2 * y + 2, 2 * z : 2 * z + 2].mean((1, 2))
+            for m in teacher.pooled_map
+            for y in (0, 1)
+            for z in (0, 1)
+        ]
+    )
+    target = target.view(6, 2, 2, -1).permute(0, 3, 1, 2).detach()
+    expected = 2 * (x - target).square().mean()
+    torch.testing.assert_close(method(student, teacher, batch_of(torch.arange(6) % CLASSES)), expected)
+    logits = x.mean((2, 3)) @ method.classifier.weight.T + method.classifier.bias
+    torch.testing.assert_close(method.predict(student), logits)
+    assert method.deployed() == (method.projector, method.classifier)
+
+
+def test_srrl_is_its_formula() -> None:
+    method = methods.load("srrl", task(), {"srrl": {"weight": 2.0, "kd": 0.0}}).double()
+    student, teacher = network(STUDENT, 6, 0), network(TEACHER, 6, 50)
+    lifted = student.embedding @ method.connector[0].weight[:, :, 0, 0].T
+    lifted = normalised(lifted[:, :, None, None])[:, :, 0, 0].clamp(min=0)
+    regressed = lifted @ method.classifier.weight.T + method.classifier.bias
+    expected = 2 * ((lifted - teacher.embedding) ** 2).mean() + 2 * ((regressed - teacher.logits) ** 2).mean()
+    torch.testing.assert_close(method(student, teacher, batch_of(torch.arange(6) % CLASSES)), expected.detach())
+    assert methods.resolve("kd+srrl")["srrl"]["kd"] == 0.0
+
+
 def test_simkd_sees_a_batch_once() -> None:
     """Prediction and term pass it twice; the statistics move by the first."""
     method = methods.load("simkd", task()).double()

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,25 @@ def test_names_of_one_class_differ_in_their_defaults(name: str, distance: float,
         ("sp", {"weight": 3000.0, "stages": 1}),
         ("gkd", {"weight": 25.0, "stages": 3, "neighbours": 0, "power": 1, "edges": "all"}),
         ("mhgd", {"weight": 1.0, "stages": 3, "heads": 8, "epochs": 40, "rule": "clip"}),
+        ("irg", {"weight": 1.0, "vertices": 0.1, "edges": 5.0, "transformation": 5.0, "form": "zoo"}),
+        ("crd", {"weight": 0.8, "negatives": 16384, "temperature": 0.07, "momentum": 0.5}),
+        ("rrd", {"weight": 1.0, "queue": 16384, "tau_s": 0.1, "tau_t": 0.02}),
+        (
+            "hkd",
+            {
+                "weight": 3.0,
+                "negatives": 16384,
+                "neighbours": 8,
+                "temperature": 0.07,
+                "momentum": 0.9,
+                "smoothing": 0.75,
+            },
+        ),
+        ("ft", {"weight": 200.0, "share": 0.5, "epochs": 30, "learning_rate": 0.01, "factors": "attention"}),
+        ("ab", {"weight": 0.0, "margin": 1.0, "epochs": 30}),
+        ("reviewkd", {"weight": 5.0, "warmup": 20.0}),
+        ("simkd", {"weight": 1.0, "factor": 2}),
+        ("srrl", {"weight": 1.0, "kd": 1.0, "temperature": 4.0}),
     ],
 )
 def test_published_defaults(name: str, options: dict[str, Scalar]) -> None:
@@ -254,6 +274,12 @@ def test_unequal_widths_and_sizes_are_supported(name: str) -> None:
         ("at", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages"),
         ("fsp", shapes(4), shapes(4), "no flow"),
         ("fsp", SHAPES, shapes(8, 4, 2), "map 1 of the student has 6 channels, map 1 of the teacher 4"),
+        ("irg", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
+        ("irg", shapes(8), shapes(8, 4), "1 stages, 2 are needed"),
+        ("reviewkd", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages"),
+        ("srrl", shapes(8), shapes(8, classes=7), "7 classes"),
+        ("simkd", shapes(8), replace(shapes(8), averaged=False), "does not read the mean"),
+        ("ab", shapes(8, 2, 1), shapes(32, 8, 4), "nothing maps 8x8 to 32x32"),
         ("kd+gkd+fitnet", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages.*; .*2 stages"),
     ],
 )
@@ -261,6 +287,20 @@ def test_unsupported_pairs_have_a_reason(name: str, student: Shapes, teacher: Sh
     given = methods.unsupported(name, task(student, teacher))
     assert given is not None
     assert re.search(reason, given)
+
+
+@pytest.mark.parametrize("name", ["crd", "hkd"])
+def test_contrasts_need_images_of_two_classes(name: str) -> None:
+    alike = replace(task(), labels=torch.full((6,), 3))
+    assert methods.unsupported(name, alike) == "all training images are of one class: there are no negatives"
+    assert methods.unsupported(name, task()) is None
+
+
+def test_graphs_of_instances_without_logits_serve_unequal_classes() -> None:
+    pair = task(shapes(8, 4, 2), shapes(8, 4, 2, classes=7))
+    assert methods.unsupported("irg", pair, {"irg": {"vertices": 0.0}}) is None
+    assert methods.reads("irg", {"irg": {"vertices": 0.0}}) == {"embedding", "maps"}
+    assert methods.reads("irg", {"irg": {"form": "caffe"}}) == {"embedding"}
 
 
 def test_variants_of_fewer_or_more_stages_ask_for_as_many() -> None:

@@ -236,9 +236,20 @@ def test_a_second_view_is_a_function_of_seed_epoch_and_step(results: Path) -> No
     assert sum(tuple(pixels.flatten().sort().values.tolist()) in flat for pixels in second) > 0  # uncropped ones
 
 
-@pytest.mark.parametrize("method", ["two_views", "mean_teacher", "own_noise"])
-def test_images_and_copies_do_not_depend_on_company_or_interruption(results: Path, method: str) -> None:
-    run, student = tiny.run(method), tiny.run("student")
+FEW: dict[str, dict[str, dict[str, int]]] = {
+    "crd": {"crd": {"negatives": 16}},
+    "hkd": {"hkd": {"negatives": 16}},
+    "rrd": {"rrd": {"queue": 64}},
+    "ft+reviewkd": {"ft": {"epochs": 1}},
+    "simkd": {},
+    "srrl+irg": {},
+}
+"""Methods that learn or remember, as small as may be."""
+
+
+@pytest.mark.parametrize("method", ["two_views", "mean_teacher", "own_noise", *FEW])
+def test_what_is_learnt_and_remembered_does_not_depend_on_company_or_interruption(results: Path, method: str) -> None:
+    run, student = tiny.run(method, options=FEW.get(method, {})), tiny.run("student")
     assert tiny.train(results / "alone", run)
     assert tiny.train(results / "company", tiny.run("kd"), run, student)
     assert not tiny.train(results / "parts", run, stop=tiny.stop_after(4))
