@@ -1,16 +1,22 @@
 """`python -m analysis results/<grid>`: figures, tables and statements of results folders, from their records alone."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.errors import Parser, UsageError, run_command
+from benchmark.errors import Parser, UsageError, run_command, unknown
 from benchmark.records import Folder
 
 if TYPE_CHECKING:
     from analysis.runs.load import Results
+    from analysis.statistics.selection import Selection
+
+SELECTED = "selection"
+"""Below the first folder, what is written of a part of its results, so that it does not replace the whole."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,11 +46,15 @@ def _parser() -> argparse.ArgumentParser:
         help="a results folder, such as results/digits; several are analysed together",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where everything goes (by default into the first folder)"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help=f"where everything goes (by default into the first folder; of a selection, into {SELECTED}/ there)",
     )
     parser.add_argument(
         "--merge",
         nargs="+",
+        action="extend",
         type=Path,
         default=[],
         metavar="DIR",
@@ -72,6 +82,16 @@ def _parser() -> argparse.ArgumentParser:
         help="how many times verdicts are looked at as seeds are added (analysis.plan --open: 3); each look tests at "
         "its share of 0.05",
     )
+    add = parser.add_argument_group("what is shown; tests stay corrected for everything there is").add_argument
+    for option, letter, what in (
+        ("--methods", "M", "these methods, as the tables' CSV files call them; the student alone and teachers stay"),
+        ("--pairs", "P", "these pairs, as TEACHER_STUDENT"),
+        ("--datasets", "D", "these data sets"),
+    ):
+        add(option, nargs="+", action="extend", metavar=letter, help=f"{what}; by comma or space")
+    add("--metric", default="top1", help="instead of test accuracy: top5, nll, ece, agreement, kl_teacher, cka, ...")
+    add("--figure1", action="store_true", help="also a figure over two columns for a paper's first page")
+    add("--table1", action="store_true", help="also a table of one line a method for a paper's first page")
     return parser
 
 
@@ -91,18 +111,20 @@ def _analyse(options: argparse.Namespace) -> int:
     from analysis.report.writing import write_all
     from analysis.runs.load import load
     from analysis.runs.merge import merge
-    from analysis.statistics.evidence import collect_evidence
     from analysis.statistics.published import FILE, read
+    from analysis.statistics.selection import select
     from analysis.tables.main import main_table
     from analysis.tables.markdown import markdown
 
+    selection = _selection(options)
     merged = merge(target, options.merge) if options.merge else None
     results = load(options.folders, include_stale=options.include_stale)
-    evidence = collect_evidence(
-        results.runs, read() if FILE.exists() else None, delta=options.delta, looks=options.looks
-    )
+    published = read() if FILE.exists() else None
+    shown, evidence = select(results.runs, selection, published, delta=options.delta, looks=options.looks)
     problems = [*(merged.conflicts if merged else ()), *results.problems, *_derive_csv(results)]
-    written, notes = write_all(results, evidence, options.out or target)
+    results = replace(results, runs=shown)
+    out = options.out or (target if selection.whole else target / SELECTED)
+    written, notes = write_all(results, evidence, out, figure1=options.figure1, table1=options.table1)
     if not any(path.suffix == ".pdf" for path in written):
         problems.append("no run has finished, so that there is nothing to draw")
     print(markdown(main_table(evidence)))
@@ -112,6 +134,26 @@ def _analyse(options: argparse.Namespace) -> int:
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
     return 1 if merged and merged.conflicts else 0
+
+
+def _selection(options: argparse.Namespace) -> "Selection":
+    from analysis.runs.metrics import METRICS
+    from analysis.statistics.selection import Selection
+
+    if options.metric not in METRICS:
+        raise unknown("metric", options.metric, METRICS)
+    named = {name: _names(f"--{name}", getattr(options, name)) for name in ("methods", "pairs", "datasets")}
+    return Selection(**named, metric=METRICS[options.metric])
+
+
+def _names(option: str, values: Sequence[str] | None) -> tuple[str, ...] | None:
+    """By comma or space, each once; a comma between a method's options parts nothing."""
+    if values is None:
+        return None
+    found = dict.fromkeys(name for value in values for name in re.split(r"[,\s]+(?![^\[]*\])", value) if name)
+    if not found:
+        raise UsageError(f"{option} {' '.join(values)!r} names nothing")
+    return tuple(found)
 
 
 def _derive_csv(results: "Results") -> list[str]:

@@ -46,7 +46,7 @@ from benchmark.training import checkpoints
 SECONDS = 120
 """Nothing here takes a hundredth of that on a quiet machine, if it ends."""
 
-SHORT = 12
+SHORT = 30
 """Draws of each kind in the short form."""
 
 ROOT = Path(__file__).parent.parent
@@ -320,7 +320,7 @@ def saved_states(draw: random.Random, place: Place) -> None:
     whole = newest.read_bytes()
     mutation.file(draw, newest)
     with in_time():
-        found = checkpoints.newest(folder, "run", torch.device("cpu"))
+        found = next(checkpoints.newest_first(folder, "run", torch.device("cpu")), None)
     assert found is not None, "the older checkpoint is whole"
     same = newest.is_file() and newest.stat().st_size == len(whole) and newest.read_bytes() == whole
     assert found["next_step"] == (2 if same else 1), "a changed file was gone on from"
@@ -353,7 +353,7 @@ def _small() -> Iterator[None]:
 @pytest.fixture
 def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands that stop short of what takes long and is tested elsewhere: networks, measurements, figures."""
-    monkeypatch.setattr("benchmark.training.preflight.check_runs", lambda *_: {})
+    monkeypatch.setattr("benchmark.training.preflight.check_runs", lambda *_, **__: {})
     monkeypatch.setattr("benchmark.cost.__main__.measure", lambda *_: None)
     monkeypatch.setattr("benchmark.speed.__main__.run", lambda options, _: load_grid(options.grid))
     monkeypatch.setattr("analysis.figures.draw_figures", lambda *_: ([], []))

@@ -2,29 +2,33 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 os.environ["MPLBACKEND"] = "agg"  # files alone are drawn: a notebook's backend, or a screen's, must not be looked for
 
-from analysis.figures import budget, gains, learning, published, ranks, relation
+from analysis.figures import budget, first, gains, learning, published, ranks, relation
 from analysis.figures.canvas import Drawing, NotDrawnError, settings
 from analysis.runs.load import Results
+from analysis.runs.metrics import renamed
 from analysis.statistics.evidence import Evidence
 from analysis.style import styles
 
 __all__ = ["Drawing", "NotDrawnError", "draw_figures"]
 
 
-def draw_figures(results: Results, evidence: Evidence) -> tuple[list[Drawing], list[str]]:
-    """Every figure that the results allow, and for each of the others why it is not drawn. `evidence` is theirs."""
-    runs, folders = results.runs, list(results.records)
+def draw_figures(results: Results, evidence: Evidence, *, figure1: bool = False) -> tuple[list[Drawing], list[str]]:
+    """Every figure that the results allow, and for each of the others why it is not drawn. `evidence` is theirs;
+    `figure1`: also the one for a paper's first page, as the first.
+    """
     look = styles(cell.method for cell in evidence.cells)
     kinds: dict[str, Callable[[], list[Drawing]]] = {
-        "accuracy versus budget": lambda: budget.drawings(runs, evidence.cells, look),
+        **({"overview": lambda: first.drawings(evidence, look)} if figure1 else {}),
+        "accuracy versus budget": lambda: budget.drawings(evidence, look),
         "gains": lambda: gains.drawings(evidence, look),
-        "ranks": lambda: ranks.drawings(evidence.ranking, look),
-        "learning curves": lambda: learning.drawings(runs, folders, look),
-        "relation versus gain": lambda: relation.drawings(evidence.run_gains, look),
-        "published versus reproduced": lambda: published.drawings(evidence.matches, look),
+        "ranks": lambda: ranks.drawings(evidence, look),
+        "learning curves": lambda: learning.drawings(results.runs, list(results.records), look),
+        "relation versus gain": lambda: relation.drawings(evidence, look),
+        "published versus reproduced": lambda: published.drawings(evidence, look),
     }
     drawn: list[Drawing] = []
     notes: list[str] = []
@@ -34,4 +38,7 @@ def draw_figures(results: Results, evidence: Evidence) -> tuple[list[Drawing], l
                 drawn += make()
             except NotDrawnError as reason:
                 notes.append(f"figure of {kind} not drawn: {reason}")
-    return drawn, notes
+    metric = evidence.metric
+    return [
+        replace(each, data={end: renamed(rows, metric) for end, rows in each.data.items()}) for each in drawn
+    ], notes

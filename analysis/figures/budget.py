@@ -3,64 +3,86 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from analysis.figures import canvas
-from analysis.figures.budget_axis import BUDGETS
-from analysis.figures.budget_panels import Row, draw
+from analysis.figures.budget_axis import BUDGETS, Budget, Row, distinct
+from analysis.figures.budget_panels import draw
 from analysis.figures.canvas import Drawing, NotDrawnError
-from analysis.runs.alike import CELL
-from analysis.statistics.basic import ends, t_interval
+from analysis.runs.metrics import Metric
+from analysis.statistics.basic import Interval
 from analysis.statistics.cells import Cell
+from analysis.statistics.evidence import Evidence
 from analysis.style import CONTROL, TEACHER, Style, base_method, display_name
 
+NAMES = {"accuracy_vs_budget": "Accuracy versus budget", "budget_appendix": "Accuracy versus further budgets"}
+"""Stems and titles of the two figures of a data set."""
 
-def drawings(runs: pd.DataFrame, cells: Sequence[Cell], look: Mapping[str, Style]) -> list[Drawing]:
-    """A figure for each data set. Raises NotDrawnError if no student has finished."""
-    rows = data(runs, cells)
+
+def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
+    """For each data set a figure of the budgets that say something of their own, and one of those that order all
+    students as one of them does, for an appendix. Raises NotDrawnError if no student has finished.
+    """
+    rows = data(evidence)
     datasets = sorted({row["dataset"] for row in rows if row["method"] != TEACHER})
     if not datasets:
         raise NotDrawnError("no run has finished")
     made = []
     for dataset in datasets:
         members = [row for row in rows if row["dataset"] == dataset]
-        if not any(row.get(budget.column) for row in members for budget in BUDGETS if row["method"] != TEACHER):
-            continue
-        made.append(
-            Drawing(
-                canvas.stem("accuracy_vs_budget", dataset, datasets),
-                f"Accuracy versus budget on {dataset}",
-                _caption(members, dataset),
-                _alt(members, dataset),
-                {"": members},
-                draw(members, look),
-            )
-        )
+        students = [row for row in members if row["method"] != TEACHER]
+        for (name, title), budgets in zip(NAMES.items(), distinct(students), strict=True):
+            if budgets:
+                stem = canvas.stem(name, dataset, datasets)
+                shown = with_fronts(members, budgets, evidence)
+                figure = draw(shown, budgets, look, evidence.metric)
+                caption, alt = (
+                    _caption(shown, dataset, budgets, evidence.metric),
+                    _alt(shown, dataset, budgets, evidence.metric),
+                )
+                made.append(Drawing(stem, f"{title} on {dataset}", caption, alt, {"": shown}, figure))
     if not made:
         raise NotDrawnError("no run says what it cost")
     return made
 
 
-def data(runs: pd.DataFrame, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def data(evidence: Evidence) -> list[dict[str, Any]]:
     """A row for each cell with a result: which it is, `n` of `seeds`, `state`, mean accuracy with its sample standard
-    deviation and its interval (Student's t over seeds), the mean of each of BUDGETS, None where it is not known, and
-    the device that latency, memory, energy and, in data sets of which all was measured, device time were measured on.
+    deviation and its interval (moderated t), the mean of each of BUDGETS, None where it is not known, and the device
+    that latency, memory, energy and, in data sets of which all was measured, device time were measured on.
     """
-    done = runs[runs.pooled]
-    packed = {cell.dataset for cell in cells if cell.n and cell.method != TEACHER and cell.alone_seconds is None}
-    groups = {key: rows for key, rows in done.groupby(CELL)}
+    cells = [cell for cell in evidence.cells if cell.n]
+    packed = {cell.dataset for cell in cells if cell.method != TEACHER and cell.alone_seconds is None}
     rows = []
     for cell in cells:
-        if not cell.n:
-            continue
-        group = groups.get((cell.dataset, cell.pair, cell.method), done.iloc[:0])
-        low, high = ends(t_interval([100 * float(value) for value in group.top1]))
+        mean = evidence.accuracy((cell.dataset, cell.pair, cell.method))
+        low, high = displayed(mean.interval() if mean else None, evidence.metric)
         row = cell.row("seeds", "n", "state", "top1_percent", "std_percent")
         row |= {"low": low, "high": high}
         row |= {each.column: getattr(cell, each.column) for each in BUDGETS if each.column != "device_seconds"}
         row["device_seconds"] = _packed_seconds(cell) if cell.dataset in packed else cell.alone_seconds
         rows.append(row | {"measured_on": cell.measured_on, "packed": cell.dataset in packed})
     return rows
+
+
+def displayed(interval: Interval | None, metric: Metric) -> tuple[float | None, float | None]:
+    """Its ends as they are read; of a share, not beyond what a share can be."""
+    if interval is None:
+        return None, None
+    low, high = sorted((metric.sign * interval.low, metric.sign * interval.high))
+    return (max(low, 0.0), min(high, 100.0)) if metric.share else (low, high)
+
+
+def with_fronts(rows: Sequence[Row], budgets: Sequence[Budget], evidence: Evidence) -> list[dict[str, Any]]:
+    """The rows of a data set, each with how probable it is, by budget, that no other of its cost or less (within 2 %)
+    is more accurate: `front_` before the column's name, None for teachers and where the cost is not known.
+    """
+    found: list[dict[str, Any]] = [{**row, **{f"front_{each.column}": None for each in budgets}} for row in rows]
+    for budget in budgets:
+        known = [row for row in found if row["method"] != TEACHER and row[budget.column]]
+        places = [(row["dataset"], row["pair"], row["method"]) for row in known]
+        shares = evidence.on_front(places, [row[budget.column] for row in known])
+        for row, share in zip(known, shares, strict=True):
+            row[f"front_{budget.column}"] = share
+    return found
 
 
 def _packed_seconds(cell: Cell) -> float | None:
@@ -71,48 +93,47 @@ def _packed_seconds(cell: Cell) -> float | None:
     return None if cell.teacher_seconds is None else cell.student_seconds + cell.teacher_seconds
 
 
-def _caption(rows: Sequence[Row], dataset: str) -> str:
+def _caption(rows: Sequence[Row], dataset: str, budgets: Sequence[Budget], metric: Metric) -> str:
     students = [row for row in rows if row["method"] != TEACHER]
     seeds = sorted({row["n"] for row in students})
-    over = f"{seeds[0]} seeds" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
-    spread = (
-        f"means over {over}, bars their 95 % intervals (Student's t)"
-        if seeds[-1] > 1
-        else "one seed, so that no spread is known"
-    )
-    partial = sum(row["state"] != "done" for row in students)
-    holes = f" Half-filled marks ({partial}) lack some seeds, for reasons the main table gives." if partial else ""
+    over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    spread = f"means over {over} seeds, bars 95 % intervals (moderated t)" if seeds[-1] > 1 else "one seed"
+    trained = " Thin lines lead from the student alone to the methods of its pair." if _training(budgets) else ""
+    partial = " Ringed: some seeds have no result." if any(row["state"] != "done" for row in students) else ""
     return (
-        f"Test top-1 accuracy after the last epoch versus budget on {dataset}: {spread}. "
-        "Methods of a pair that share a budget stand side by side around it; marks that would lie over each other give "
-        "way sideways, and a thin line joins a pair. The stepped line is the Pareto front of the means; teachers are "
-        f"dashed. Training costs are those of a run made alone, the teacher's own training left out."
-        f"{_sources(students)}{holes}"
+        f"{metric.title} on {dataset} versus budget: {spread}. Marks are filled by the probability that none of the "
+        f"same cost (within 2 %) or less is better; the stepped line is the front of the means.{trained}"
+        f"{_sources(students, budgets)}{partial}"
     )
 
 
-def _sources(students: Sequence[Row]) -> str:
-    """Which device was measured, and which budgets nobody knows."""
+def _training(budgets: Sequence[Budget]) -> bool:
+    return any(not budget.deployment for budget in budgets)
+
+
+def _sources(students: Sequence[Row], budgets: Sequence[Budget]) -> str:
+    """What was measured, and on which device."""
+    columns = {budget.column for budget in budgets}
     devices = sorted({row["measured_on"] for row in students if row["measured_on"]})
     packed = any(row["packed"] for row in students)
-    metered = any(row["energy_joules"] for row in students)
-    what = ["latency", "memory", *([] if packed else ["device time"]), *(["energy"] if metered else [])]
-    named = f"{', '.join(what[:-1])} and {what[-1]}".capitalize()
-    measured = f" {named} were measured on {', '.join(devices)}." if devices else ""
-    if packed and any(row["device_seconds"] for row in students):
-        measured += " Device time is that of runs that trained together."
-    unknown = [budget.label.lower() for budget in BUDGETS if not any(row[budget.column] for row in students)]
-    if not unknown:
-        return measured
-    return f"{measured} Not measured here: {', '.join(unknown)}."
+    measured = {"latency_seconds": "latency", "memory_bytes": "memory", "energy_joules": "energy"}
+    measured |= {} if packed else {"device_seconds": "device time"}
+    what = [name for column, name in measured.items() if column in columns]
+    text = f" {_enumerated(what).capitalize()}: measured alone on {', '.join(devices)}." if devices and what else ""
+    together = packed and "device_seconds" in columns
+    return text + (" Device time is that of runs that trained together." if together else "")
 
 
-def _alt(rows: Sequence[Row], dataset: str) -> str:
+def _enumerated(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _alt(rows: Sequence[Row], dataset: str, budgets: Sequence[Budget], metric: Metric) -> str:
     students = [row for row in rows if row["method"] != TEACHER]
-    best = max(students, key=lambda row: row["top1_percent"])
-    shown = [budget.label for budget in BUDGETS if any(row[budget.column] for row in students)]
+    best = (max if metric.sign > 0 else min)(students, key=lambda row: row["top1_percent"])
     return (
-        f"Panels of test accuracy on {dataset} against {', '.join(shown)}, for {len({r['method'] for r in students})} "
-        f"methods on {len({r['pair'] for r in students})} pairs. The most accurate student is {best['student']} "
-        f"taught by {best['teacher']} with {display_name(best['method'])}: {best['top1_percent']:.2f} %."
+        f"Panels of {metric.name} on {dataset} against {', '.join(budget.label for budget in budgets)}, for "
+        f"{len({row['method'] for row in students})} methods on {len({row['pair'] for row in students})} pairs. The "
+        f"best student is {best['student']} taught by {best['teacher']} with "
+        f"{display_name(best['method'])}: {best['top1_percent']:.2f} {metric.unit}."
     )

@@ -2,143 +2,270 @@
 
 from collections.abc import Mapping, Sequence
 from math import ceil, log10
-from statistics import median
+from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
-from analysis.figures.budget_axis import BUDGETS, Budget, set_axes
-from analysis.figures.budget_places import SLOT, Row, Spot, beside, name_below, name_starts, pair_names, swarmed
-from analysis.figures.canvas import DASHED, DOTTED, GREY, INK, LIGHT, SMALL, TALLEST, TWO_COLUMNS
-from analysis.figures.layout import apart
-from analysis.statistics.basic import pareto
+from analysis.figures.budget_axis import ALIKE, Budget, Row, set_axis, set_ticks
+from analysis.figures.canvas import DASHED, GREY, INK, LIGHT, ONE_COLUMN, SMALL, TINY, TWO_COLUMNS
+from analysis.figures.layout import Box, apart, clearest, lanes
+from analysis.runs.metrics import TOP1, Metric
 from analysis.style import CONTROL, TEACHER, Style, listing_order
-
-MOST_NARROW = 15
-"""Marks that stand beside each other in a third of the sheet."""
 
 CROWD = 60
 """More marks than this in a panel are drawn smaller."""
 
-LEAST_MARGIN = 0.01
-"""On either side of the logarithms of budgets, so that budgets that hardly differ do not look as if they did."""
+HIGH, UNDER = 1.75, 0.42
+"""Inches of a panel, and of a budget's axis and label."""
 
-LEFT, GUTTER, UNDER = 0.52, 0.14, 0.42
-"""Inches for the accuracy axis, between panels, and for a budget's axis and label."""
-PANEL_HEIGHT, NAME_HEIGHT = 1.9, 0.17
+MOST_NAMED = 3
+"""Budgets of a panel whose marks are named beside them."""
+
+NAME = 0.095
+"""Inches from one such name to the next."""
 
 
-def draw(rows: Sequence[Row], look: Mapping[str, Style]) -> Figure:
-    """A panel for each budget that any student's row has. Rows are of one data set: the columns of BUDGETS, `method`,
-    `pair`, `teacher`, `student`, `top1_percent`, `low` and `high` (the ends of its interval, or None) and `state`;
-    those of teachers draw their lines only.
+def draw(rows: Sequence[Row], budgets: Sequence[Budget], look: Mapping[str, Style], metric: Metric = TOP1) -> Figure:
+    """A panel for each budget. Rows are of one data set: the columns of BUDGETS, `method`, `pair`, `teacher`,
+    `student`, `top1_percent`, `low` and `high` (the ends of its interval, or None), `state`, and `front_` before a
+    budget's column: how probable it is that no cheaper one is better. Those of teachers draw their lines only.
     """
     students = [row for row in rows if row["method"] != TEACHER]
-    budgets = [budget for budget in BUDGETS if any(row.get(budget.column) for row in students)]
     teachers = sorted({(row["top1_percent"], row["teacher"]) for row in rows if row["method"] == TEACHER})
-    across = _columns(len(budgets), len(students))
-    right = max((words.text_width(_teacher_name(*teacher), SMALL) + 0.1 for teacher in teachers), default=0.1)
-    width = (TWO_COLUMNS - LEFT - right - GUTTER * (across - 1)) / across
-    names, key = pair_names(students, width)
-    legend = words.legend_lines([*_legend(rows, look), *key], TWO_COLUMNS - 0.1)
+    across = min(len(budgets), 3 if len(budgets) in (3, 5, 6) and len(students) <= CROWD else 2)
     lines = ceil(len(budgets) / across)
-    tallest = (TALLEST - 0.14 - len(legend) * words.LINE) / lines - UNDER
-    height = min(PANEL_HEIGHT * (1.25 if len(students) > CROWD else 1.0), tallest)
-    under = 0.08 + lines * (height + UNDER)
-    figure = canvas.sheet(TWO_COLUMNS, under + len(legend) * words.LINE + 0.06)
-    low, high = _accuracy_range(rows)
-    for i, budget in enumerate(budgets):
-        column, line = i % across, i // across
-        axes = canvas.panel(figure, LEFT + column * (width + GUTTER), 0.08 + line * (height + UNDER), width, height)
-        axes.set_ylim(low - (high - low) * NAME_HEIGHT / (height - NAME_HEIGHT), high)
-        _draw_panel(axes, students, budget, look, names)
-        _draw_teachers(axes, teachers, named=column == across - 1 or i == len(budgets) - 1)
-        axes.tick_params(labelleft=column == 0)
-        if column == 0:
-            axes.set_ylabel("Test top-1 (%)")
-    words.draw_legend(figure, legend, 0.08, under)
+    names = pair_names(students)
+    handles = [*_legend(rows, look), *(words.line(text, linestyle="none") for text in _key(names, students))]
+    sheet = TWO_COLUMNS if across > 1 else ONE_COLUMN
+    figure = canvas.sheet(sheet, lines * (HIGH + UNDER) + words.legend_height(handles, sheet))
+    panels = figure.subplots(lines, across, sharey=True, squeeze=False)
+    for axes in panels.flat[len(budgets) :]:
+        axes.set_axis_off()
+    panels[0, 0].set_ylim(*_accuracy_range(rows))
+    width = (sheet - 1.1) / across
+    drawn = []
+    for i, (axes, budget) in enumerate(zip(panels.flat, budgets, strict=False)):
+        drawn.append(_draw_panel(axes, students, budget, look, width))
+        _draw_front(axes, students, drawn[-1], metric.sign)
+        _draw_teachers(axes, teachers, named=i % across == across - 1)
+        if i % across == 0:
+            axes.set_ylabel(metric.axis)
+            axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    words.legend(figure, handles)
+    canvas.lay_out(figure)
+    for axes, budget, places in zip(panels.flat, budgets, drawn, strict=False):
+        if budget.deployment:
+            _name_students(axes, students, places)
+            _name_methods(axes, students, places, look)
+        else:
+            _name_pairs(axes, students, places, names)
     return figure
 
 
-def _columns(panels: int, marks: int) -> int:
-    """Panels side by side: two where the marks need width, else up to three, as evenly filled as can be."""
-    return min(panels, 2 if marks > MOST_NARROW or panels == 4 else 3)
-
-
 def _accuracy_range(rows: Sequence[Row]) -> tuple[float, float]:
+    """Of all panels, with room for names along the bottom."""
     ends = [row[end] for row in rows for end in ("top1_percent", "low", "high") if row.get(end) is not None]
-    margin = 0.05 * (max(ends) - min(ends)) or 1.0
-    return min(ends) - margin, max(ends) + margin
+    height = max(ends) - min(ends) or 2.0
+    return min(ends) - 0.18 * height, max(ends) + 0.05 * height
 
 
 def _draw_panel(
-    axes: Axes, rows: Sequence[Row], budget: Budget, look: Mapping[str, Style], names: Mapping[str, str]
+    axes: Axes, rows: Sequence[Row], budget: Budget, look: Mapping[str, Style], width: float
+) -> dict[int, float]:
+    """Returns where on the axis each row is, by its number; rows without this budget are nowhere."""
+    known = {i: float(row[budget.column]) for i, row in enumerate(rows) if row.get(budget.column)}
+    divisor, label, text = budget.axis(list(known.values()))
+    places = {i: value / divisor for i, value in known.items()}
+    set_axis(axes, list(places.values()), label, text, width)
+    if budget.deployment and len(_clusters(places)) <= MOST_NAMED:
+        _make_room(axes, rows, places, look, width)
+        set_ticks(axes, text, width)
+    elif not budget.deployment:
+        _draw_spokes(axes, rows, places)
+    _draw_marks(axes, rows, places, budget, look)
+    return places
+
+
+def _draw_spokes(axes: Axes, rows: Sequence[Row], places: Mapping[int, float]) -> None:
+    """From the student alone to each method of its pair: what it costs more, and what it gains."""
+    for i in places:
+        start = next((j for j in places if _pair(rows[j]) == _pair(rows[i]) and rows[j]["method"] == CONTROL), i)
+        ends = [rows[start]["top1_percent"], rows[i]["top1_percent"]]
+        axes.plot([places[start], places[i]], ends, color=LIGHT, linewidth=0.4, zorder=1)
+
+
+def _pair(row: Row) -> str:
+    return str(row["pair"])
+
+
+def _draw_front(axes: Axes, rows: Sequence[Row], places: Mapping[int, float], sign: int) -> None:
+    """Through the means that no other of the same budget, within 2 %, or a lower one beats."""
+    found = {i: sign * float(rows[i]["top1_percent"]) for i in places}
+    best = [i for i in places if all(places[j] > ALIKE * places[i] or found[j] <= found[i] for j in places)]
+    best.sort(key=lambda i: (places[i], found[i]))
+    x = [*(places[i] for i in best), axes.get_xlim()[1]]
+    y = [sign * found[i] for i in [*best, best[-1]]]
+    axes.step(x, y, where="post", color=INK, linewidth=0.8, zorder=2)
+
+
+def _draw_marks(
+    axes: Axes, rows: Sequence[Row], places: Mapping[int, float], budget: Budget, look: Mapping[str, Style]
 ) -> None:
-    known = [row for row in rows if row.get(budget.column)]
-    values = [log10(row[budget.column]) for row in known]
-    margin = max(0.09 * (max(values) - min(values)), LEAST_MARGIN)
-    axes.set_xlim(min(values) - margin, max(values) + margin)
-    marks = 3.6 if len(known) > CROWD else 4.8
-    side_by_side = budget.deployment and len(known) * SLOT < 0.85 * canvas.size(axes)[0]
-    spots = beside(axes, known, values) if side_by_side else swarmed(axes, known, values, (marks + 0.5) / 72)
-    pairs = [[spot for spot in spots if spot.row["pair"] == pair] for pair in names]
-    for members in filter(None, pairs):
-        (_draw_band if side_by_side else _draw_stem if budget.deployment else _draw_thread)(axes, members)
-    front = _draw_front(axes, spots)
-    _draw_spots(axes, spots, look, marks)
-    if budget.deployment:
-        name_below(axes, spots, names)
-    else:
-        name_starts(axes, spots, names, front, crowded=len(spots) > CROWD)
-    set_axes(axes, values, budget)
+    """Filled as far as they are on the front; those likelier to be lie above the others."""
+    points = 3.4 if len(places) > CROWD else 4.8
+    for i in sorted(places, key=lambda i: rows[i][f"front_{budget.column}"] or 0.0):
+        row, style = rows[i], look[rows[i]["method"]]
+        if row.get("low") is not None and not budget.deployment:
+            axes.vlines(places[i], row["low"], row["high"], colors=GREY, linewidth=0.6, zorder=1.5)
+        face = _faded(style.colour, row[f"front_{budget.column}"])
+        form: dict[str, Any] = {"markersize": points, "markeredgecolor": style.colour, "markeredgewidth": 0.8}
+        axes.plot(
+            places[i], row["top1_percent"], style.marker, markerfacecolor=face, color=style.colour, zorder=3, **form
+        )
+        if row["state"] != "done":
+            ring: dict[str, Any] = {"markersize": points + 3.5, "markeredgecolor": GREY, "markeredgewidth": 0.5}
+            axes.plot(places[i], row["top1_percent"], "o", markerfacecolor="none", zorder=2.5, **ring)
 
 
-def _draw_band(axes: Axes, spots: Sequence[Spot]) -> None:
-    """Behind the marks of a pair, and its control's accuracy through them."""
-    unit = np.ptp(axes.get_xlim()) / canvas.size(axes)[0]
-    first, last = spots[0].place - 0.6 * SLOT * unit, spots[-1].place + 0.6 * SLOT * unit
-    axes.axvspan(first, last, color=canvas.BAND, linewidth=0, zorder=0)
-    for spot in spots:
-        if spot.row["method"] == CONTROL:
-            axes.plot([first, last], [spot.accuracy] * 2, color=INK, linewidth=0.7, linestyle=DOTTED)
+def _faded(colour: str, share: float | None) -> tuple[float, ...]:
+    """White for none of it."""
+    kept = 1.0 if share is None else share
+    return tuple(1 - kept * (1 - part) for part in to_rgb(colour))
 
 
-def _draw_stem(axes: Axes, spots: Sequence[Spot]) -> None:
-    """An upright line at a pair's budget, from its worst to its best."""
-    accuracies = [spot.accuracy for spot in spots]
-    axes.vlines(
-        median(s.budget for s in spots), min(accuracies), max(accuracies), colors=LIGHT, linewidth=0.5, zorder=1
+def _clusters(places: Mapping[int, float]) -> list[list[int]]:
+    """Rows of one budget within 2 %, the smallest budget first."""
+    found: list[list[int]] = []
+    for i in sorted(places, key=lambda i: (places[i], i)):
+        if found and places[i] <= ALIKE * places[found[-1][0]]:
+            found[-1].append(i)
+        else:
+            found.append([i])
+    return found
+
+
+BESIDE = 0.28
+"""Inches from a mark to its name."""
+PLATE: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.3}
+"""Behind a name, which a line may cross."""
+
+
+def _named_width(rows: Sequence[Row], places: Mapping[int, float], look: Mapping[str, Style]) -> float:
+    return BESIDE + max(words.text_width(words.printable(look[rows[i]["method"]].name), TINY) for i in places) + 0.05
+
+
+def _make_room(
+    axes: Axes, rows: Sequence[Row], places: Mapping[int, float], look: Mapping[str, Style], width: float
+) -> None:
+    """To the right of the last marks for their names."""
+    share = min(0.6, 1.15 * _named_width(rows, places, look) / width)
+    low, _ = axes.get_xlim()
+    axes.set_xlim(low, low * 10 ** (log10(max(places.values()) / low) / (1 - share)))
+
+
+def _name_methods(axes: Axes, rows: Sequence[Row], places: Mapping[int, float], look: Mapping[str, Style]) -> None:
+    """Beside marks that share a budget, each with a line to its mark, where the panel has room for all of them."""
+    clusters = _clusters(places)
+    width, height = canvas.size(axes)
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    unit = log10(right / left) / width
+    starts = [places[members[0]] for members in clusters]
+    roomy = all(
+        log10(b / a) / unit > _named_width(rows, places, look)
+        for a, b in zip(starts, [*starts[1:], right], strict=True)
     )
+    if len(clusters) > MOST_NAMED or not roomy or max(map(len, clusters)) * NAME > height - 0.25:
+        return
+    step = NAME * (high - low) / height
+    for members, start in zip(clusters, starts, strict=True):
+        order = sorted(members, key=lambda i: rows[i]["top1_percent"])
+        wanted = [float(rows[i]["top1_percent"]) for i in order]
+        put = apart(wanted, [step] * (len(order) - 1), low + 1.8 * step, high - step / 2)
+        at = start * 10 ** (BESIDE * unit)
+        for i, y in zip(order, put, strict=True):
+            style = look[rows[i]["method"]]
+            line: dict[str, Any] = {"color": style.colour, "linewidth": 0.4, "zorder": 1}
+            axes.plot([places[i], at / 10 ** (0.03 * unit)], [rows[i]["top1_percent"], y], **line)
+            name = words.printable(style.name)
+            axes.text(at, y, name, fontsize=TINY, va="center_baseline", bbox=PLATE)
 
 
-def _draw_thread(axes: Axes, spots: Sequence[Spot]) -> None:
-    """A thin line through the marks of a pair, in the order of their budgets."""
-    order = sorted(spots, key=lambda spot: (spot.place, spot.accuracy))
-    axes.plot([spot.place for spot in order], [spot.accuracy for spot in order], color=LIGHT, linewidth=0.5, zorder=1)
+def _name_students(axes: Axes, rows: Sequence[Row], places: Mapping[int, float]) -> None:
+    """Along the bottom, below their marks, above each other where they would meet; a third line has no room."""
+    width, height = canvas.size(axes)
+    left, right = map(log10, axes.get_xlim())
+    unit = (right - left) / width
+    names, spans = [], []
+    for members in _clusters(places):
+        name = words.printable(" / ".join(dict.fromkeys(str(rows[i]["student"]) for i in members)))
+        names.append(words.shortened(name, 0.9 * width, SMALL))
+        half = (words.text_width(names[-1], SMALL) / 2 + 0.03) * unit
+        middle = min(max(log10(places[members[0]]), left + half), right - half)
+        spans.append((middle - half, middle + half))
+    order = sorted(range(len(names)), key=lambda i: spans[i])
+    found = lanes([spans[i][0] for i in order], [spans[i][1] for i in order])
+    for i, lane in zip(order, found, strict=True):
+        if lane < 2:
+            at = 10 ** (sum(spans[i]) / 2), (0.01 + 0.11 * lane) / height
+            axes.text(*at, names[i], fontsize=SMALL, ha="center", va="bottom", transform=axes.get_xaxis_transform())
 
 
-def _draw_front(axes: Axes, spots: Sequence[Spot]) -> list[Spot]:
-    """Through the marks, which it returns, that no other beats at the same budget or a lower one."""
-    kept = pareto([(spot.budget, spot.accuracy) for spot in spots])
-    best = sorted((spot for spot, keep in zip(spots, kept, strict=True) if keep), key=lambda spot: spot.budget)
-    x = [spot.place for spot in best] + [axes.get_xlim()[1]]
-    axes.step(
-        x, [*(spot.accuracy for spot in best), best[-1].accuracy], where="post", color=INK, linewidth=0.8, zorder=2
-    )
-    return best
+def pair_names(rows: Sequence[Row]) -> dict[str, str]:
+    """Pairs by their students, with the teachers where several have the same student; more than four by numbers."""
+    order = sorted(rows, key=lambda row: (row.get("parameters") or 0, row["pair"]))
+    students = {_pair(row): (row["student"], row["teacher"]) for row in order}
+    if len(students) > 4:
+        return {pair: str(number) for number, pair in enumerate(students, start=1)}
+    shared = [student for student, _ in students.values()]
+    return {
+        pair: words.printable(f"{student} ← {teacher}" if shared.count(student) > 1 else student)
+        for pair, (student, teacher) in students.items()
+    }
 
 
-def _draw_spots(axes: Axes, spots: Sequence[Spot], look: Mapping[str, Style], points: float) -> None:
-    places = [spot.place for spot in spots]
-    ends = [spot.low for spot in spots], [spot.high for spot in spots]
-    axes.vlines(places, *ends, colors=GREY, linewidth=0.7, zorder=1.5)
-    for form, complete in ((canvas.MARK, True), (canvas.INCOMPLETE, False)):
-        members = [spot for spot in spots if (spot.row["state"] == "done") == complete]
-        marks = [(spot.place, spot.accuracy, look[spot.row["method"]]) for spot in members]
-        canvas.draw_marks(axes, marks, {**form, "markersize": points})
+def _key(names: Mapping[str, str], rows: Sequence[Row]) -> list[str]:
+    """What numbers mean."""
+    titles = {_pair(row): words.printable(f"{row['teacher']} → {row['student']}") for row in rows}
+    return [f"{name}: {titles[pair]}" for pair, name in names.items() if name.isdecimal() and name != titles[pair]]
+
+
+def _name_pairs(axes: Axes, rows: Sequence[Row], places: Mapping[int, float], names: Mapping[str, str]) -> None:
+    """Each beside its cheapest mark, the control as a rule, where it lies over no other and covers as little as can be;
+    where every place is another's, it is left out.
+    """
+    width, height = canvas.size(axes)
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    spots = {
+        i: (log10(x / left) / log10(right / left) * width, (rows[i]["top1_percent"] - low) / (high - low) * height)
+        for i, x in places.items()
+    }
+    marks = [Box(x - 0.035, y - 0.035, x + 0.035, y + 0.035) for x, y in spots.values()]
+    taken: list[Box] = []
+    for pair, name in names.items():
+        members = [i for i in places if _pair(rows[i]) == pair]
+        if not members:
+            continue
+        x, y = spots[min(members, key=lambda i: (places[i], rows[i]["top1_percent"]))]
+        half = words.text_width(name, TINY) / 2 + 0.01
+        middle = min(max(x, half), width - half)
+        centres = [(middle, y - 0.12), (middle, y + 0.12), (x + half + 0.06, y), (x - half - 0.06, y)]
+        boxes = [Box(a - half, b - 0.05, a + half, b + 0.05) for a, b in centres]
+        free = [box for box in boxes if not any(box.overlap(other) for other in taken) and _inside(box, width, height)]
+        if not free:
+            continue
+        box = clearest(free, marks)
+        taken.append(box)
+        at = (box.left + box.right) / 2 / width, (box.bottom + box.top) / 2 / height
+        axes.text(*at, name, fontsize=TINY, ha="center", va="center_baseline", transform=axes.transAxes)
+
+
+def _inside(box: Box, width: float, height: float) -> bool:
+    return box.left >= 0 and box.right <= width and box.bottom >= 0 and box.top <= height
 
 
 def _teacher_name(accuracy: float, name: str) -> str:
@@ -152,7 +279,7 @@ def _draw_teachers(axes: Axes, teachers: Sequence[tuple[float, str]], *, named: 
     if not named:
         return
     low, high = axes.get_ylim()
-    step = 0.11 * (high - low) / canvas.size(axes)[1]
+    step = 0.115 * (high - low) / HIGH
     places = apart([accuracy for accuracy, _ in teachers], [step] * (len(teachers) - 1), high=high)
     beside = axes.get_yaxis_transform()
     for place, teacher in zip(places, teachers, strict=True):
@@ -162,9 +289,12 @@ def _draw_teachers(axes: Axes, teachers: Sequence[tuple[float, str]], *, named: 
 def _legend(rows: Sequence[Row], look: Mapping[str, Style]) -> list[Line2D]:
     methods = sorted({row["method"] for row in rows} - {TEACHER}, key=listing_order)
     handles = [words.mark(look[method]) for method in methods]
-    handles.append(words.line("Pareto front", color=INK))
+    handles.append(words.line("Front of the means", color=INK))
+    half: dict[str, Any] = {"color": GREY, "marker": "o", "markersize": 4.8, "linestyle": "none"}
+    handles.append(Line2D([], [], label="Fill: P(on the front)", markerfacecolor="#BBBBBB", **half))
     if any(row["method"] == TEACHER for row in rows):
         handles.append(words.line("Teacher", linestyle=DASHED))
     if any(row["state"] != "done" for row in rows):
-        handles.append(Line2D([], [], color=GREY, marker="o", label="Incomplete (see table)", **canvas.INCOMPLETE))
+        ring: dict[str, Any] = {**half, "markersize": 8.0, "markeredgewidth": 0.5}
+        handles.append(Line2D([], [], label="Lacks seeds", markerfacecolor="none", **ring))
     return handles

@@ -1,6 +1,6 @@
 """The sheet that figures are drawn on: a paper's widths, its type and line weights, and files that repeat byte by byte.
 
-Lengths are in inches, from the left and from the top.
+Lengths are in inches.
 """
 
 import re
@@ -38,8 +38,6 @@ DOTTED = (0, (1, 1.5))
 MARK: dict[str, Any] = {"markersize": 4.8, "markeredgecolor": "black", "markeredgewidth": 0.4, "linestyle": "none"}
 SMALL_MARK: dict[str, Any] = {**MARK, "markersize": 3.4}
 """Where there are many."""
-INCOMPLETE: dict[str, Any] = {**MARK, "fillstyle": "bottom", "markerfacecoloralt": "white"}
-"""Half filled: some of the cell's seeds have no result."""
 
 SETTINGS: dict[Any, Any] = {
     "font.family": FONT,
@@ -54,7 +52,15 @@ SETTINGS: dict[Any, Any] = {
     "ytick.color": INK,
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
-    "legend.fontsize": TEXT,
+    "legend.fontsize": SMALL,
+    "legend.frameon": False,
+    "legend.handletextpad": 0.4,
+    "legend.columnspacing": 1.2,
+    "legend.labelspacing": 0.3,
+    "legend.handlelength": 1.4,
+    "legend.borderpad": 0.2,
+    "figure.constrained_layout.h_pad": 0.03,
+    "figure.constrained_layout.w_pad": 0.03,
     "axes.linewidth": 0.6,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
@@ -142,17 +148,16 @@ def stem(name: str, dataset: str, datasets: Iterable[str]) -> str:
 
 
 def sheet(width: float, height: float) -> Figure:
-    """An empty figure that can measure its texts."""
-    figure = Figure(figsize=(width, height))
+    """An empty figure that can measure its texts, and makes room for all of them by itself."""
+    figure = Figure(figsize=(width, min(height, TALLEST)), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def panel(figure: Figure, left: float, top: float, width: float, height: float, **options: Any) -> Axes:
-    """Axes at a place of a figure."""
-    sheet_width, sheet_height = figure.get_size_inches()
-    place = (left / sheet_width, 1 - (top + height) / sheet_height, width / sheet_width, height / sheet_height)
-    return figure.add_axes(place, **options)
+def lay_out(figure: Figure) -> None:
+    """Find the places of all panels and keep them, so that names can be put where there is room."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
 
 
 def draw_marks(axes: Axes, marks: Iterable[tuple[float, float, Style]], form: Mapping[str, Any] = MARK) -> None:
@@ -165,6 +170,6 @@ def draw_marks(axes: Axes, marks: Iterable[tuple[float, float, Style]], form: Ma
 
 
 def size(axes: Axes) -> tuple[float, float]:
-    """Width and height of axes."""
+    """Width and height of axes, once they are laid out."""
     box = axes.get_window_extent()
     return float(box.width / axes.figure.dpi), float(box.height / axes.figure.dpi)

@@ -1,12 +1,10 @@
-"""Gain over the student alone: by method and pair, and how the runs' gains are distributed."""
+"""Gain over the student alone: by method and pair, and the mean over pairs beside what it is a mean of."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from math import sqrt
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -14,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
-from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import GREY, INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.runs.load import plain
 from analysis.statistics.basic import ends
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain, Comparison
-from analysis.style import BETTER, WORSE, Style
+from analysis.style import BETTER, WORSE, Style, count
 
 Column = tuple[str, str]
 """Data set and pair."""
@@ -31,10 +29,10 @@ MOST_PAIRS = 36
 """Columns that a page holds."""
 WIDEST, WITH_NUMBERS = 0.72, 0.26
 """Inches: a pair's column at most, and at least if it is to hold numbers."""
-LEAST_SPREAD = 1.7
-"""Inches for the distribution."""
-BESIDE = 0.12
-"""Inches between the heat map, the mean over pairs and the distribution."""
+LEAST_SPREAD = 1.9
+"""Inches for the means and what they are of."""
+LANE, MEAN = 0.072, 0.13
+"""Inches of a row: for each lane of pairs' numbers, and for the mean below them."""
 
 
 def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
@@ -43,7 +41,7 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     figure = draw(evidence, look)
     data = {"": [*map(_row, cells), *map(_row, comparisons)], "_runs": plain(evidence.run_gains)}
     title = "Gain over the student alone"
-    return [Drawing("gains", title, _caption(cells, comparisons), _alt(comparisons, look), data, figure)]
+    return [Drawing("gains", title, _caption(evidence), _alt(comparisons, look), data, figure)]
 
 
 def _row(found: CellGain | Comparison) -> dict[str, Any]:
@@ -64,134 +62,171 @@ def _row(found: CellGain | Comparison) -> dict[str, Any]:
     }
 
 
-def _caption(cells: Sequence[CellGain], comparisons: Sequence[Comparison]) -> str:
-    seeds = sorted({cell.n for cell in cells})
-    over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+def _caption(evidence: Evidence) -> str:
+    comparisons = evidence.over_alone
+    several = any(each.pairs > 1 for each in comparisons)
     unlike = sorted({each.differs for each in comparisons if each.differs})
     differs = f" Not trained alike in {', '.join(unlike)}: see the data." if unlike else ""
+    right = "numbers are the pairs, each counting alike" if several else "dots are runs"
+    like = "; thin: for pairs like these" if any(each.elsewhere for each in comparisons) else ""
     return (
-        "Gain in test accuracy over the student alone of the same pair, in percentage points. Left: means over "
-        f"{over} runs; bold with {BETTER} (better) or {WORSE} (worse) where established (moderated t-test, "
-        f"Holm-adjusted over {len(cells)} cells, P < 0.05); hatched where there is no result. Next: over all pairs. "
-        f"Right: a dot for each run, and the mean with its 95 % interval for these pairs.{differs}"
+        f"{evidence.metric.gain_title}. Left: bold with {BETTER} (better) or {WORSE} (worse) where "
+        f"established (moderated t-test, Holm-adjusted over {count(evidence.tested, 'cell')}, P < 0.05); hatched: no "
+        f"result. Right: {right}; marks are means with 95 % intervals for these pairs{like}.{differs}"
     )
 
 
 def _alt(comparisons: Sequence[Comparison], look: Mapping[str, Style]) -> str:
     order = sorted(comparisons, key=lambda each: -each.gain)
     listed = ", ".join(f"{look[each.method].name} {_signed(each.gain)}" for each in order)
-    return (
-        f"Heat map of gains by method and pair, and their distributions. Mean gains over all pairs in points: {listed}."
-    )
+    return f"Heat map of gains by method and pair, and their means. Mean gains over all pairs in points: {listed}."
 
 
 def draw(evidence: Evidence, look: Mapping[str, Style]) -> Figure:
-    """A row for each method, a column for each pair, one for all pairs together, and beside them a dot for each
-    run. Gains are percentage points. Raises NotDrawnError without gains, and where pairs or methods are more than
-    a page holds.
+    """A row for each method; a column for each pair, one for all pairs together, and beside them the mean over pairs
+    among the pairs' numbers, or, of a single pair, among its runs. Gains are percentage points. Raises NotDrawnError
+    without gains, and where pairs are more than a page holds.
     """
-    found, comparisons, gains = evidence.gains, evidence.over_alone, evidence.run_gains
+    found, comparisons = evidence.gains, evidence.over_alone
     if not found:
         raise NotDrawnError("no run has a finished student alone of the same pair to be compared with")
-    columns = list(dict.fromkeys((str(d), str(p)) for d, p in zip(gains.dataset, gains.pair, strict=True)))
+    columns = list(dict.fromkeys((dataset, pair) for dataset, pair, _ in found))
     if len(columns) > MOST_PAIRS:
         raise NotDrawnError(f"{len(columns)} pairs; a page holds {MOST_PAIRS}")
-    methods = [comparison.method for comparison in comparisons]
-    names = [words.shortened(words.printable(look[method].name), 1.5) for method in methods]
-    left = max(map(words.text_width, names)) + 0.1
-    room = TWO_COLUMNS - left - LEAST_SPREAD - 2 * BESIDE - 0.05
     together = len(columns) > 1
+    names = [words.shortened(words.printable(look[each.method].name), 1.5) for each in comparisons]
+    room = TWO_COLUMNS - max(map(words.text_width, names)) - LEAST_SPREAD - 0.4
     cell = min(WIDEST, room / (len(columns) + together))
-    headings = _headings(gains, columns)
+    headings = [*_headings(evidence, columns), *(["All\npairs"] if together else [])]
     upright = max(words.text_width(text, TINY) for text in headings) <= cell - 0.04
-    datasets = len({dataset for dataset, _ in columns}) > 1
-    top = 0.2 if datasets else 0.08
-    row = min(0.24, 8.0 / len(methods))
-    if row < 0.1:
-        raise NotDrawnError(f"{len(methods)} methods are more than a page holds")
-    height = row * len(methods)
-    under = 0.32 if upright else max(words.text_width(text, TINY) for text in headings) + 0.08
-    figure = canvas.sheet(TWO_COLUMNS, top + height + max(under, 0.42))
-    most = max(abs(each.gain) for each in found.values()) or 1.0
-    heat = canvas.panel(figure, left, top, cell * len(columns), height)
-    rows = [[found.get((*column, method)) for column in columns] for method in methods]
-    _draw_cells(heat, rows, headings, most, 0 if upright else 90)
-    heat.set_yticks([y + 0.5 for y in range(len(methods))], names)
-    if datasets:
-        _name_datasets(heat, columns)
+    under = 0.3 if upright else max(words.text_width(text, TINY) for text in headings) + 0.1
+    row = (3 if len(columns) <= 8 else 4) * LANE + MEAN
+    figure = canvas.sheet(TWO_COLUMNS, row * len(comparisons) + max(under, 0.45) + 0.3)
+    widths = [cell * len(headings), TWO_COLUMNS - cell * len(headings) - max(map(words.text_width, names)) - 0.4]
+    heat, spread = figure.subplots(1, 2, sharey=True, width_ratios=widths)
+    rows = [
+        [*(found.get((*column, each.method)) for column in columns), *([each] if together else [])]
+        for each in comparisons
+    ]
+    _draw_heat(heat, rows, headings, names, 0 if upright else 90, numbers=cell >= WITH_NUMBERS)
     if together:
-        overall = canvas.panel(figure, left + cell * len(columns) + BESIDE / 2, top, cell, height)
-        _draw_cells(overall, [[each] for each in comparisons], ["All\npairs"], most, 0 if upright else 90)
-    start = left + cell * (len(columns) + together) + (1 + together / 2) * BESIDE
-    spread = canvas.panel(figure, start, top, TWO_COLUMNS - start - 0.06, height)
-    _draw_spread(spread, comparisons, gains, look)
+        heat.axvline(len(columns), color="white", linewidth=5)
+    _draw_means(spread, comparisons, look)
+    spread.set_xlabel(evidence.metric.gain_title.replace(" (", "\n("), fontsize=SMALL)
+    _set_limits(spread, evidence)
+    canvas.lay_out(figure)
+    heat.set_title("")
+    spread.set_title("")
+    _name_datasets(heat, columns, len(headings))
+    _draw_pairs(spread, evidence, columns) if together else _draw_runs(spread, evidence, look)
     return figure
 
 
-Cells = Sequence[Sequence[CellGain | Comparison | None]]
-"""Rows of a heat map, None where there is no gain."""
+def _headings(evidence: Evidence, columns: Sequence[Column]) -> list[str]:
+    """With a number each, where there are several."""
+    names = {(cell.dataset, cell.pair): (cell.teacher, cell.student) for cell in evidence.cells}
+    texts = []
+    for i, column in enumerate(columns, start=1):
+        teacher, student = (words.shortened(words.printable(name), 0.9, TINY) for name in names[column])
+        texts.append(f"{f'{i}: ' if len(columns) > 1 else ''}{teacher}\n→ {student}")
+    return texts
 
 
-def _draw_cells(axes: Axes, rows: Cells, headings: Sequence[str], most: float, rotation: int) -> None:
-    """Cells coloured by their gain, which goes to `most` either way, hatched where there is none; headings below."""
+def _draw_heat(
+    axes: Axes,
+    rows: Sequence[Sequence[CellGain | Comparison | None]],
+    headings: Sequence[str],
+    names: Sequence[str],
+    rotation: int,
+    *,
+    numbers: bool,
+) -> None:
+    """Cells coloured by their gain, hatched where there is none; headings below."""
     values = np.array([[each.gain if each else np.nan for each in row] for row in rows])
+    most = float(np.nanmax(np.abs(values))) or 1.0
     look = {"fontsize": TINY, "color": "black", "va": "center_baseline"}
     colours = {"cmap": GAINING, "vmin": -most, "vmax": most, "linewidths": 0.8, "linecolor": "white", "cbar": False}
-    sns.heatmap(values, annot=True, annot_kws=look, ax=axes, yticklabels=False, **colours)
+    sns.heatmap(values, annot=True, annot_kws=look, ax=axes, **colours)
     axes.patch.set(facecolor="#EFEFEF", edgecolor=LIGHT, hatch="////")
-    numbers = canvas.size(axes)[0] / len(headings) >= WITH_NUMBERS
     for text, each in zip(axes.texts, [each for row in rows for each in row if each], strict=True):
         shown = _signed(each.gain) if numbers else "−" if each.gain < 0 else ""
         text.set_text(shown + each.mark)
         text.set_fontweight("bold" if each.established else "normal")
     axes.set_xticks([x + 0.5 for x in range(len(headings))], headings, fontsize=TINY, rotation=rotation)
+    axes.set_yticks([y + 0.5 for y in range(len(names))], names, fontsize=canvas.TEXT, rotation=0)
     axes.tick_params(length=0)
-
-
-def _headings(gains: pd.DataFrame, columns: Sequence[Column]) -> list[str]:
-    known = gains.drop_duplicates(["dataset", "pair"]).set_index(["dataset", "pair"])
-    texts = [(str(known.loc[column, "teacher"]), str(known.loc[column, "student"])) for column in columns]
-    return [
-        f"{words.shortened(words.printable(teacher), 0.9, TINY)}\n→ {words.shortened(student, 0.9, TINY)}"
-        for teacher, student in texts
-    ]
+    axes.set_title(" ", fontsize=SMALL, pad=5)  # room for the data sets' names
 
 
 def _signed(gain: float) -> str:
     return "0.0" if abs(gain) < 0.05 else f"{gain:+.1f}".replace("-", "−")
 
 
-def _name_datasets(axes: Axes, columns: Sequence[Column]) -> None:
+def _name_datasets(axes: Axes, columns: Sequence[Column], places: int) -> None:
     """Above its pairs, with a rule under the name."""
     start = 0
+    high = axes.get_xaxis_transform()
+    width, height = canvas.size(axes)
     for dataset, members in groupby(columns, key=lambda column: column[0]):
         end = start + len(list(members))
-        high = axes.get_xaxis_transform()
-        axes.plot([start + 0.08, end - 0.08], [1.02, 1.02], color=INK, linewidth=0.5, transform=high, clip_on=False)
-        room = (end - start) * canvas.size(axes)[0] / len(columns)
-        name = words.shortened(dataset, room, SMALL)
-        axes.text((start + end) / 2, 1.03, name, ha="center", va="bottom", fontsize=SMALL, transform=high)
+        rule = 1 + 0.02 / height
+        axes.plot([start + 0.08, end - 0.08], [rule] * 2, color=INK, linewidth=0.5, transform=high, clip_on=False)
+        name = words.shortened(words.printable(dataset), (end - start) * width / places, SMALL)
+        above = 1 + 0.04 / height
+        axes.text((start + end) / 2, above, name, ha="center", va="bottom", fontsize=SMALL, transform=high)
         start = end
 
 
-def _draw_spread(axes: Axes, comparisons: Sequence[Comparison], gains: pd.DataFrame, look: Mapping[str, Style]) -> None:
-    """A dot for each run's gain, and the mean over pairs with its interval."""
-    width, height = canvas.size(axes)
-    methods = [each.method for each in comparisons]
-    # Dots of a method that all lay together would fill a square as high as its row.
-    size = min(2.4, max(1.0, 54 * height / len(methods) / sqrt(gains.method.value_counts().max())))
-    rows, colours = gains.method.map(methods.index), [look[method].colour for method in methods]
-    form = {"size": size, "linewidth": 0, "alpha": 0.75, "warn_thresh": 1, "legend": False, "zorder": 2}
-    sns.swarmplot(x=gains.gain, y=rows, hue=rows, palette=colours, orient="h", ax=axes, **form)
+def _draw_means(axes: Axes, comparisons: Sequence[Comparison], look: Mapping[str, Style]) -> None:
+    """Of each method, low in its row: the mean with its interval for these pairs, and thin for pairs like these."""
     axes.axvline(0, color=INK, linewidth=0.6, zorder=1)
-    for y, each in enumerate(comparisons):
-        style = look[each.method]
+    for i, each in enumerate(comparisons):
+        style, y = look[each.method], i + 0.76
+        if each.elsewhere:
+            axes.hlines(y, each.elsewhere.low, each.elsewhere.high, colors=GREY, linewidth=0.5, zorder=2)
         if each.interval:
-            axes.hlines(y, each.interval.low, each.interval.high, colors=INK, linewidth=1.1, zorder=3)
+            axes.hlines(y, each.interval.low, each.interval.high, colors=INK, linewidth=1.4, zorder=3)
         axes.plot(each.gain, y, color=style.colour, marker=style.marker, zorder=4, **canvas.MARK)
-        axes.axhline(y + 0.5, color=canvas.GRID, linewidth=0.4, zorder=0)
-    axes.set(ylim=(len(methods) - 0.5, -0.5), yticks=[], ylabel="")
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.axhline(i + 1, color=canvas.GRID, linewidth=0.4, zorder=0)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.spines["left"].set_visible(False)
-    label = "Gain over the student alone (points)"
-    axes.set_xlabel(label if words.text_width(label) <= width else label.replace(" (", "\n("))
+    axes.tick_params(left=False, labelleft=False)
+    axes.set_title(" ", fontsize=SMALL, pad=5)
+
+
+def _set_limits(axes: Axes, evidence: Evidence) -> None:
+    """Around all gains and the intervals for these pairs; those for pairs like these may go on beyond the edge."""
+    shown = [*evidence.gains.values(), *evidence.over_alone]
+    values = [0.0, *(each.gain for each in shown)]
+    values += [end for each in evidence.over_alone for end in ends(each.interval) if end is not None]
+    if len({(each.dataset, each.pair) for each in evidence.gains.values()}) == 1:
+        values += list(evidence.run_gains.gain)
+    margin = 0.06 * (max(values) - min(values)) or 0.5
+    axes.set_xlim(min(values) - margin, max(values) + margin)
+
+
+def _draw_pairs(axes: Axes, evidence: Evidence, columns: Sequence[Column]) -> None:
+    """Each pair's number at its gain, those that would meet in other lanes."""
+    width, height = canvas.size(axes)
+    rows = len(evidence.over_alone)
+    unit = float(np.ptp(axes.get_xlim())) / width
+    lanes = round((height / rows - MEAN) / LANE)
+    for i, each in enumerate(evidence.over_alone):
+        cells = [(evidence.gains.get((*column, each.method)), str(number)) for number, column in enumerate(columns, 1)]
+        placed = sorted((cell.gain, text) for cell, text in cells if cell)
+        ends_at = [-np.inf] * lanes
+        for gain, text in placed:
+            half = (words.text_width(text, TINY) / 2 + 0.018) * unit
+            # A lane in which it meets no other; where there is none, it lies over the one that ends first.
+            lane = next((k for k in range(lanes) if ends_at[k] <= gain - half), int(np.argmin(ends_at)))
+            ends_at[lane] = gain + half
+            y = i + (LANE * (lanes - lane - 0.45)) / (height / rows)
+            axes.text(gain, y, text, fontsize=TINY, color=INK, ha="center", va="center_baseline", zorder=3)
+
+
+def _draw_runs(axes: Axes, evidence: Evidence, look: Mapping[str, Style]) -> None:
+    """Of a single pair: a dot for each run."""
+    for i, each in enumerate(evidence.over_alone):
+        gains = evidence.run_gains.gain[evidence.run_gains.method == each.method]
+        colour = look[each.method].colour
+        axes.plot(gains, [i + 0.35] * len(gains), "o", color=colour, markersize=2.6, alpha=0.6, markeredgewidth=0)

@@ -18,24 +18,6 @@ def apart(values: Sequence[float], gaps: Sequence[float], low: float = -np.inf, 
     return [float(place) for place in np.clip(flat, low, max(low, high - steps[-1])) + steps]
 
 
-def swarm(across: Sequence[float], up: Sequence[float], width: float) -> list[float]:
-    """Where marks go sideways so that none of them overlap: each as near to its own place as those before it let it.
-
-    Marks are round, `width` across, and their heights `up` stay as they are.
-    """
-    x, y = np.array(across, dtype=float), np.array(up, dtype=float)
-    placed = np.full(len(x), np.nan)
-    for i in np.lexsort((y, x)):
-        near = np.flatnonzero(~np.isnan(placed) & (np.abs(y - y[i]) < width))
-        reach = np.sqrt(width**2 - (y[near] - y[i]) ** 2)
-        candidates = np.concatenate([[x[i]], placed[near] - reach, placed[near] + reach])
-        for candidate in candidates[np.argsort(np.abs(candidates - x[i]), kind="stable")]:
-            if np.all(np.abs(placed[near] - candidate) >= reach - 1e-9):
-                placed[i] = candidate
-                break
-    return [float(place) for place in placed]
-
-
 def lanes(starts: Sequence[float], ends: Sequence[float], gap: float = 0.0) -> list[int]:
     """For intervals in ascending order of their starts: the first of as few lanes as keep them apart."""
     taken: list[float] = []

@@ -38,8 +38,11 @@ MEASURES = {
 
 MOST_ACROSS = 12
 """Panels side by side."""
-LEFT, RIGHT, HEAD, FOOT = 0.62, 0.05, 0.4, 0.31
-SPACE = 0.06
+WIDE, HIGH = 1.6, 1.1
+"""Inches of a panel at most."""
+LEAST_HIGH = 0.4
+AROUND = 0.75
+"""Inches of titles, epochs and legend."""
 FAINT = "#CFCFCF"
 FROM = 0.3
 """The share of all epochs that is cut from the accuracy axis (not from the curves), so that the steep beginning leaves
@@ -127,36 +130,32 @@ def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
     methods = sorted(set(bands.method), key=listing_order)
     shown = [method for method in methods if method != CONTROL] or methods
     pairs = list(dict.fromkeys(bands.pair))
-    across = min(len(shown), MOST_ACROSS if len(pairs) > 1 else 4)
+    across = min(len(shown), MOST_ACROSS)
     lines = ceil(len(shown) / across)
-    sheet = ONE_COLUMN if len(shown) == 1 else TWO_COLUMNS
-    width = min(1.65, (TWO_COLUMNS - LEFT - RIGHT - SPACE * (across - 1)) / across)
-    names = 0.13 if lines > 1 else 0.0
-    height = min(0.85 * width + 0.15, 1.25, (TALLEST - HEAD - FOOT) / (len(pairs) * lines) - SPACE - names)
-    if height < 0.3:
+    high = min(HIGH, 0.85 * TWO_COLUMNS / across + 0.15, (TALLEST - AROUND) / (len(pairs) * lines))
+    if high < LEAST_HIGH:
         raise NotDrawnError(f"{len(pairs)} pairs and {len(shown)} methods are more than a page holds")
-    legend = words.legend_lines([words.note(f"{MEASURES[measure]}:"), *_legend(bands)], sheet - 0.1)
-    head = HEAD + (len(legend) - 1) * words.LINE
-    total = head + len(pairs) * lines * (height + SPACE + names) + FOOT
-    figure = canvas.sheet(sheet, total)
+    figure = canvas.sheet(ONE_COLUMN if len(shown) == 1 else TWO_COLUMNS, high * len(pairs) * lines + AROUND)
+    # Panels of few methods would be stretched over the sheet: empty ones keep their places.
+    places = across if len(shown) == 1 else max(across, int(TWO_COLUMNS / WIDE))
+    panels = figure.subplots(len(pairs) * lines, places, sharex=True, sharey="row", squeeze=False)
     for block, pair in enumerate(pairs):
         rows = bands[bands.pair == pair]
         limits, others = _limits(rows), _joined(rows)
-        for i, method in enumerate(shown):
-            line, column = block * lines + i // across, i % across
-            top = head + line * (height + SPACE + names)
-            axes = canvas.panel(figure, LEFT + column * (width + SPACE), top, width, height)
-            lowest = line == len(pairs) * lines - 1 or (block == len(pairs) - 1 and i + across >= len(shown))
-            _draw_panel(axes, rows, method, look, limits, others)
-            axes.tick_params(labelleft=column == 0, labelbottom=lowest)
-            if line == 0 or lines > 1:
-                name = words.shortened(words.printable(look[method].name), width, SMALL)
-                axes.set_title(name, fontsize=SMALL, pad=2.5)
-            if column == 0 and i == 0:
-                axes.set_ylabel(_pair_name(rows, height * lines), fontsize=TINY)
-    middle = (LEFT + across * (width + SPACE) / 2) / sheet
-    figure.text(middle, 0.04 / total, "Epoch", ha="center", va="bottom", fontsize=SMALL)
-    words.draw_legend(figure, legend, 0.04, 0.02)
+        for i, axes in enumerate(panels[block * lines : (block + 1) * lines, :across].flat):
+            if i >= len(shown):
+                axes.set_axis_off()
+                continue
+            _draw_panel(axes, rows, shown[i], look, limits, others)
+            if block == 0 or lines > 1:
+                room = TWO_COLUMNS / places - 0.15
+                axes.set_title(words.shortened(words.printable(look[shown[i]].name), room, SMALL), fontsize=SMALL)
+        panels[block * lines, 0].set_ylabel(_pair_name(rows, high * lines), fontsize=TINY)
+    for axes in panels[:, across:].flat:
+        axes.set_axis_off()
+    panels[-1, across // 2].set_xlabel("Epoch", fontsize=TINY)
+    figure.supylabel(MEASURES[measure], fontsize=SMALL)
+    words.legend(figure, _legend(bands))
     return figure
 
 
@@ -220,8 +219,8 @@ def _draw_panel(
         axes.text(0.5, 0.5, "no curve", ha="center", va="center", fontsize=TINY, color=GREY, transform=axes.transAxes)
     axes.set(xlim=(float(rows.epoch.min()), last), ylim=(low, high))
     # At the ends numbers would meet the neighbours'.
-    axes.xaxis.set_major_locator(MaxNLocator(3 if canvas.size(axes)[0] > 0.7 else 2, integer=True, prune="both"))
-    axes.yaxis.set_major_locator(MaxNLocator(max(2, int(canvas.size(axes)[1] / 0.25)), steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, prune="both"))
+    axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
     axes.grid(axis="y", color=canvas.GRID, linewidth=0.4)
     axes.tick_params(labelsize=TINY)
 

@@ -1,6 +1,7 @@
-"""Published accuracy against reproduced."""
+"""Published gains against reproduced ones."""
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from statistics import median
 from typing import Any
 
@@ -10,136 +11,112 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
-from analysis.figures.canvas import DASHED, GREY, INK, LIGHT, ONE_COLUMN, TINY, TWO_COLUMNS, Drawing, NotDrawnError
-from analysis.figures.layout import Box, clearest
-from analysis.statistics.published import Match, account
-from analysis.style import Style, listing_order
+from analysis.figures.canvas import DASHED, GREY, LIGHT, ONE_COLUMN, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.statistics.basic import ends
+from analysis.statistics.evidence import Evidence, Place
+from analysis.statistics.gains import CellGain
+from analysis.statistics.published import Match
+from analysis.style import CONTROL, Style, listing_order
 
 Row = Mapping[str, Any]
 
-LEFT, RIGHT, TOP, UNDER, GUTTER = 0.48, 0.1, 0.2, 0.38, 0.5
-MOST_NAMED = 12
-FAR = 1.0
-"""Percentage points from the line at which a mark's pair is named."""
+LEAST_SHARE = 1 / 20
+"""Of the published epochs: gains of a shorter training are another question."""
+
+SIDE, AROUND = 2.0, 0.6
+"""Inches of a panel, and of its title and label."""
 CROWD = 40
 """More marks than this are drawn smaller."""
 
 
-def drawings(matches: Sequence[Match], look: Mapping[str, Style]) -> list[Drawing]:
-    """One figure for all data sets. Raises NotDrawnError without matches."""
-    rows = [_row(match) for match in matches]
+def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
+    """One figure for all data sets. Raises NotDrawnError without matches that may be compared."""
+    rows = [row for match in evidence.matches if (row := _row(match, evidence.gains))]
+    if not rows:
+        raise NotDrawnError(_why(evidence.matches))
     figure = draw(rows, look)
-    named = any(_names_tell([row for row in rows if row["dataset"] == dataset]) for dataset in _datasets(rows))
     gaps = sorted(float(row["reproduced"] - row["published"]) for row in rows)
     caption = (
-        f"Published against reproduced test top-1 accuracy in {len(rows)} cells, with the standard deviations over "
-        "seeds that each side reports; dashed where they are equal. "
-        f"{account(matches)}{' Pairs of marks far off are named where there is room.' if named else ''}"
+        f"Published and reproduced gains over the student alone in {len(rows)} cells (percentage points), trained for "
+        f"{_shares(rows)} of the published epochs. Bars: 95 % intervals over seeds of the reproduced gain; the "
+        "published one's own error is not known. Dashed: equal."
     )
     alt = (
-        f"Scatter of reproduced against published accuracy, {len(rows)} cells. Reproduced less published is between "
+        f"Scatter of reproduced against published gains, {len(rows)} cells. Reproduced less published is between "
         f"{gaps[0]:+.2f} and {gaps[-1]:+.2f} points, median {median(gaps):+.2f}."
     )
     data = {"": [dict(row) for row in rows]}
-    return [Drawing("published_vs_reproduced", "Published and reproduced", caption, alt, data, figure)]
+    return [Drawing("published_vs_reproduced", "Published and reproduced gains", caption, alt, data, figure)]
 
 
-def _row(match: Match) -> dict[str, Any]:
+def _row(match: Match, gains: Mapping[Place, CellGain]) -> dict[str, Any] | None:
+    """None where there are not two gains, or ours was trained for too small a share of the published epochs."""
+    cell, published = match.cell, match.published
+    if cell.method == CONTROL or match.published_gain is None or match.reproduced_gain is None:
+        return None
+    if not cell.epochs or not published.epochs or cell.epochs < LEAST_SHARE * published.epochs:
+        return None
+    low, high = ends(gains[cell.dataset, cell.pair, cell.method].interval)
     return {
-        **match.cell.row("n"),
-        "paper": match.published.paper,
-        "source": match.published.source,
-        "published": match.published.value,
-        "published_std": match.published.std,
-        "reproduced": match.cell.top1_percent,
-        "reproduced_std": match.cell.std_percent,
+        **cell.row("n"),
+        "paper": published.paper,
+        "source": published.source,
+        "published": match.published_gain,
+        "reproduced": match.reproduced_gain,
+        "low": low,
+        "high": high,
+        "epochs_share": cell.epochs / published.epochs,
     }
 
 
+def _why(matches: Sequence[Match]) -> str:
+    if not matches:
+        return "no published number is of a data set, pair and method that was run here"
+    return f"no published gain over the student alone is of a cell trained for {LEAST_SHARE:.0%} of its epochs or more"
+
+
+def _shares(rows: Sequence[Row]) -> str:
+    """`5 %`, or `5 to 100 %`."""
+    shares = sorted({f"{100 * row['epochs_share']:.3g}" for row in rows}, key=float)
+    return f"{shares[0]} %" if len(shares) == 1 else f"{shares[0]} to {shares[-1]} %"
+
+
 def draw(rows: Sequence[Row], look: Mapping[str, Style]) -> Figure:
-    """A square panel for each data set. Rows have `dataset`, `teacher`, `student`, `method`, `published` and
-    `reproduced` (percent), `published_std` and `reproduced_std` (or None). Raises NotDrawnError without rows.
+    """A square panel for each data set. Rows have `dataset`, `method`, `published` and `reproduced` (percentage
+    points), `low` and `high` (or None) and `epochs_share`.
     """
-    if not rows:
-        raise NotDrawnError("no published number is of a data set, pair and method that was run here")
-    datasets = _datasets(rows)
+    datasets = list(dict.fromkeys(str(row["dataset"]) for row in rows))
     across = min(len(datasets), 3)
+    lines = ceil(len(datasets) / across)
     sheet = ONE_COLUMN if across == 1 else TWO_COLUMNS
-    side = min(2.65, (sheet - LEFT - RIGHT - (across - 1) * GUTTER) / across)
     methods = sorted({str(row["method"]) for row in rows}, key=listing_order)
     handles = [*(words.mark(look[method]) for method in methods), words.line("Equal", linestyle=DASHED)]
-    legend = words.legend_lines(handles, sheet - 0.1)
-    lines = -(-len(datasets) // across)
-    under = lines * (TOP + side + UNDER)
-    figure = canvas.sheet(sheet, under + len(legend) * words.LINE + 0.06)
-    for i, dataset in enumerate(datasets):
-        top = TOP + i // across * (TOP + side + UNDER)
-        axes = canvas.panel(figure, LEFT + i % across * (side + GUTTER), top, side, side)
-        _draw_panel(axes, [row for row in rows if row["dataset"] == dataset], look)
-        axes.set_title(words.shortened(dataset, side), pad=3)
-        axes.set_xlabel("Published top-1 (%)")
-        if i % across == 0:
-            axes.set_ylabel("Reproduced top-1 (%)")
-    words.draw_legend(figure, legend, 0.06, under)
+    figure = canvas.sheet(sheet, lines * (SIDE + AROUND) + words.legend_height(handles, sheet))
+    panels = figure.subplots(lines, across, squeeze=False)
+    for axes, dataset in zip(panels.flat, datasets, strict=False):
+        members = [row for row in rows if row["dataset"] == dataset]
+        _draw_panel(axes, members, look)
+        name = words.shortened(words.printable(dataset), SIDE, SMALL)
+        axes.set_title(f"{name}\n{_shares(members)} of the published epochs", fontsize=SMALL)
+        axes.set_xlabel("Published gain (points)", fontsize=SMALL)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("Reproduced gain (points)", fontsize=SMALL)
+    for axes in panels.flat[len(datasets) :]:
+        axes.set_axis_off()
+    words.legend(figure, handles)
     return figure
 
 
-def _datasets(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(str(row["dataset"]) for row in rows))
-
-
 def _draw_panel(axes: Axes, rows: Sequence[Row], look: Mapping[str, Style]) -> None:
-    ends = [
-        row[name] + sign * (row[f"{name}_std"] or 0.0)
-        for row in rows
-        for name in ("published", "reproduced")
-        for sign in (-1, 1)
-    ]
-    margin = 0.06 * (max(ends) - min(ends)) or 1.0
-    low, high = min(ends) - margin, max(ends) + margin
-    axes.set(xlim=(low, high), ylim=(low, high))
-    axes.plot([low, high], [low, high], color=GREY, linewidth=0.7, linestyle=DASHED, zorder=1)
-    x, y = [row["published"] for row in rows], [row["reproduced"] for row in rows]
-    across, up = [row["published_std"] or 0.0 for row in rows], [row["reproduced_std"] or 0.0 for row in rows]
-    axes.hlines(y, np.subtract(x, across), np.add(x, across), colors=LIGHT, linewidth=0.7, zorder=1.5)
-    axes.vlines(x, np.subtract(y, up), np.add(y, up), colors=LIGHT, linewidth=0.7, zorder=1.5)
-    styles = [look[str(row["method"])] for row in rows]
-    form = canvas.MARK if len(rows) <= CROWD else canvas.SMALL_MARK
-    canvas.draw_marks(axes, zip(x, y, styles, strict=True), form)
+    values = [row[name] for row in rows for name in ("published", "reproduced", "low", "high") if row[name] is not None]
+    margin = 0.06 * float(np.ptp(values)) or 1.0
+    low, high = min(values) - margin, max(values) + margin
+    axes.set(xlim=(low, high), ylim=(low, high), box_aspect=1)
+    axes.axline((0, 0), slope=1, color=GREY, linewidth=0.7, linestyle=DASHED, zorder=1)
+    for row in rows:
+        if row["low"] is not None:
+            axes.vlines(row["published"], row["low"], row["high"], colors=LIGHT, linewidth=0.7, zorder=1.5)
+    marks = ((row["published"], row["reproduced"], look[str(row["method"])]) for row in rows)
+    canvas.draw_marks(axes, marks, canvas.MARK if len(rows) <= CROWD else canvas.SMALL_MARK)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    if _names_tell(rows):
-        _name_far(axes, rows)
-
-
-def _names_tell(rows: Sequence[Row]) -> bool:
-    """Whether marks of a panel are far off, and of several pairs."""
-    return len({row["pair"] for row in rows}) > 1 and any(
-        abs(row["reproduced"] - row["published"]) > FAR for row in rows
-    )
-
-
-def _name_far(axes: Axes, rows: Sequence[Row]) -> None:
-    """The pairs of marks far from the line, where there is room for their names."""
-    side = canvas.size(axes)[0]
-    low, high = axes.get_xlim()
-    scale = side / (high - low)
-    spots = [((row["published"] - low) * scale, (row["reproduced"] - low) * scale) for row in rows]
-    taken = [Box(x - 0.04, y - 0.04, x + 0.04, y + 0.04) for x, y in spots]
-    taken += [Box(t / 40 * side, t / 40 * side, (t + 1) / 40 * side, (t + 1) / 40 * side) for t in range(40)]
-    taken += [Box(-9, -9, 0, 9), Box(side, -9, 9, 9), Box(-9, -9, 9, 0), Box(-9, side, 9, 9)]
-    order = sorted(range(len(rows)), key=lambda i: -abs(rows[i]["reproduced"] - rows[i]["published"]))
-    for i in order[:MOST_NAMED]:
-        row, (x, y) = rows[i], spots[i]
-        if abs(row["reproduced"] - row["published"]) <= FAR:
-            break
-        name = words.shortened(words.printable(f"{row['teacher']} → {row['student']}"), 1.3, TINY)
-        wide = words.text_width(name, TINY)
-        centres = [(x + sign * (wide / 2 + 0.06), y + rise) for rise in (0.0, 0.08, -0.08) for sign in (1, -1)]
-        centres += [(x, y + rise) for rise in (0.1, -0.1)]
-        box = clearest([Box(a - wide / 2, b - 0.045, a + wide / 2, b + 0.045) for a, b in centres], taken)
-        if any(box.overlap(other) for other in taken):
-            continue
-        taken.append(box)
-        middle = ((box.left + box.right) / 2 / side, (box.bottom + box.top) / 2 / side)
-        axes.text(*middle, name, fontsize=TINY, color=INK, ha="center", va="center_baseline", transform=axes.transAxes)
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))

@@ -1,6 +1,6 @@
-"""Relation transferred versus accuracy gained: does handing over geometry help?"""
+"""Relation transferred versus accuracy gained, among the methods of a pair: do they go together?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -8,69 +8,94 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
-from analysis.figures.canvas import LIGHT, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import LIGHT, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.runs.alike import CELL
 from analysis.runs.load import plain
-from analysis.statistics.basic import spearman
+from analysis.runs.metrics import TOP1
+from analysis.statistics.association import Association, within
+from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import RELATIONS
-from analysis.style import Style, listing_order
+from analysis.style import Style, count, listing_order, p_value
 
-LEFT, RIGHT, GUTTER, TOP, UNDER = 0.5, 0.14, 0.3, 0.22, 0.46
-MOST_CROSSED = 40
-"""Cells that are drawn with their spreads; those of more would hide each other."""
+HEIGHT, AROUND = 1.35, 0.62
+"""Inches of a data set's panels, and of labels and titles."""
+MOST_DATASETS = 5
+CROWD = 40
+"""More cells than this in a panel are drawn smaller."""
 
 
-def drawings(gains: pd.DataFrame, look: Mapping[str, Style]) -> list[Drawing]:
-    """One figure for all data sets, of `run_gains`. Raises NotDrawnError as `draw` does."""
-    table = cells(gains)
+def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
+    """One figure for all data sets, from the gains of runs. Raises NotDrawnError as `draw` does."""
+    if evidence.metric is not TOP1:
+        raise NotDrawnError("relations are drawn against test accuracy")
+    table = cells(evidence.run_gains)
     figure = draw(table, look)
-    found = {name: _correlation(table, name) for name in RELATIONS if name in table}
-    words = ", ".join(f"{RELATIONS[name]} {rho:.2f}" for name, rho in found.items() if rho is not None)
+    found = {name: association(table, name) for name in RELATIONS if name in table}
+    said = ", ".join(f"{RELATIONS[name]} {_said(each)}" for name, each in found.items() if each)
+    pairs = len(table[CELL[:2]].drop_duplicates())
     caption = (
-        "Relation to the teacher's geometry against accuracy, both as gains over the mean of the student alone of "
-        f"the same pair; a mark for each of {len(table)} cells (method and pair), the mean over its seeds, with "
-        f"standard deviations where up to {MOST_CROSSED} cells leave room. Relations compare the embeddings of test "
-        "images: correlation of distances and of angles, CKA, overlap of nearest neighbours. ρ is Spearman's rank "
-        "correlation over cells, which are not independent: those of a pair share a control, of a method its loss."
+        "Similarity to the teacher's geometry and accuracy, both as gains over the student alone, less their mean over "
+        f"the methods of the pair: {count(len(table), 'cell')} of {count(pairs, 'pair')}, means over seeds. ρ: "
+        "Spearman's rank correlation within pairs, over those of the data set. It is an association, no effect: a more "
+        f"accurate student is closer to its teacher by its labels alone. Over all pairs, by permutation within them: "
+        f"{said or 'too few methods'}."
     )
-    alt = f"Scatter of accuracy gain against relation gained. Rank correlations: {words or 'none could be computed'}."
+    alt = f"Scatter of accuracy gain against relation gained within pairs. Rank correlations: {said or 'none'}."
     data = {"": plain(table)}
     return [Drawing("relation_vs_gain", "Relation transferred and accuracy gained", caption, alt, data, figure)]
 
 
+def _said(found: Association) -> str:
+    """`0.70 (P < 0.001)`."""
+    p = p_value(found.p)
+    return f"{found.rho:.2f} (P {p if p.startswith('<') else f'= {p}'})".replace("-", "−")
+
+
 def cells(gains: pd.DataFrame) -> pd.DataFrame:
-    """From `run_gains`: a row for each cell with `n`, and mean and sample standard deviation (`_std`) over its runs of
-    `gain` and of each relation that was measured.
+    """A row for each cell with `n`, and the means over its runs of `gain` and of each relation that was measured, each
+    also less the mean over the methods of its pair (`_within`).
     """
     measured = [name for name in RELATIONS if gains[name].notna().any()]
     grouped = gains.groupby([*CELL, "teacher", "student"], sort=False)
-    means = grouped[["gain", *measured]].mean()
-    stds = grouped[["gain", *measured]].std().add_suffix("_std")
-    return pd.concat([grouped.size().rename("n"), means, stds], axis=1).reset_index()
+    table = pd.concat([grouped.size().rename("n"), grouped[["gain", *measured]].mean()], axis=1).reset_index()
+    of_pair = table.groupby(CELL[:2])[["gain", *measured]]
+    return table.join((table[["gain", *measured]] - of_pair.transform("mean")).add_suffix("_within"))
+
+
+def association(table: pd.DataFrame, name: str) -> Association | None:
+    """Of a relation with gain, within the pairs of rows of `cells`."""
+    known = table[table[name].notna()]
+    return within([(list(rows[name]), list(rows.gain)) for _, rows in known.groupby(CELL[:2])])
 
 
 def draw(table: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
-    """A panel for each relation measured, a mark for each row of `cells`, with Spearman's rank correlation over them.
-    Raises NotDrawnError where nothing was measured.
+    """A row of panels for each data set, a panel for each relation, a mark for each row of `cells`. Raises
+    NotDrawnError where nothing was measured, and where no pair has two methods.
     """
     measured = [name for name in RELATIONS if name in table]
     if table.empty or not measured:
         raise NotDrawnError("no run has measured its relations beside a student alone of the same pair")
-    methods = sorted(set(table.method), key=listing_order)
-    legend = words.legend_lines([words.mark(look[method]) for method in methods], TWO_COLUMNS - 0.1)
-    width = (TWO_COLUMNS - LEFT - RIGHT - GUTTER * 3) / 4
-    figure = canvas.sheet(TWO_COLUMNS, TOP + width + UNDER + len(legend) * words.LINE + 0.06)
-    for i, name in enumerate(measured):
-        axes = canvas.panel(figure, LEFT + i * (width + GUTTER), TOP, width, width)
-        _draw_panel(axes, table, name, look)
-        axes.tick_params(labelleft=i == 0)
-        if i == 0:
-            axes.set_ylabel("Accuracy gain (points)")
-    middle = (LEFT + (len(measured) * (width + GUTTER) - GUTTER) / 2) / TWO_COLUMNS
-    y = 1 - (TOP + width + 0.3) / figure.get_figheight()
-    label = "Relation gained: similarity to the teacher's geometry, less the student's alone"
-    figure.text(middle, y, label, ha="center", va="center")
-    words.draw_legend(figure, legend, 0.08, TOP + width + UNDER)
+    if table.groupby(CELL[:2]).size().max() < 2:
+        raise NotDrawnError("no pair has two methods to compare with each other")
+    datasets = list(dict.fromkeys(table.dataset))
+    if len(datasets) > MOST_DATASETS:
+        raise NotDrawnError(f"{len(datasets)} data sets; a page holds {MOST_DATASETS}")
+    handles = [words.mark(look[method]) for method in sorted(set(table.method), key=listing_order)]
+    height = HEIGHT * len(datasets) + AROUND + words.legend_height(handles, TWO_COLUMNS)
+    figure = canvas.sheet(TWO_COLUMNS, height)
+    panels = figure.subplots(len(datasets), len(measured), sharey="row", squeeze=False)
+    for row, dataset in zip(panels, datasets, strict=True):
+        members = table[table.dataset == dataset]
+        for axes, name in zip(row, measured, strict=True):
+            _draw_panel(axes, members, name, look)
+        row[0].set_ylabel(words.shortened(words.printable(dataset), HEIGHT, SMALL), fontsize=SMALL)
+    for axes, name in zip(panels[0], measured, strict=True):
+        title = RELATIONS[name][:1].upper() + RELATIONS[name][1:]
+        axes.set_title("\n".join([title, axes.get_title()]).strip(), fontsize=SMALL)
+    for axes in panels[-1]:
+        axes.set_xlabel("Relation gain within pairs", fontsize=SMALL)
+    figure.supylabel("Accuracy gain within pairs", fontsize=SMALL)
+    words.legend(figure, handles)
     return figure
 
 
@@ -78,23 +103,11 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, name: str, look: Mapping[str, S
     known = table[table[name].notna()]
     axes.axhline(0, color=LIGHT, linewidth=0.6, zorder=0)
     axes.axvline(0, color=LIGHT, linewidth=0.6, zorder=0)
-    x, y = known[name], known.gain
-    crossed = len(known) <= MOST_CROSSED
-    if crossed:
-        across, up = known[f"{name}_std"].fillna(0.0), known.gain_std.fillna(0.0)
-        axes.hlines(y, x - across, x + across, colors=LIGHT, linewidth=0.6, zorder=1)
-        axes.vlines(x, y - up, y + up, colors=LIGHT, linewidth=0.6, zorder=1)
-    styles = [look[method] for method in known.method]
-    canvas.draw_marks(axes, zip(x, y, styles, strict=True), canvas.MARK if crossed else canvas.SMALL_MARK)
+    styles: Sequence[Style] = [look[method] for method in known.method]
+    form = canvas.MARK if len(known) <= CROWD else canvas.SMALL_MARK
+    canvas.draw_marks(axes, zip(known[f"{name}_within"], known.gain_within, styles, strict=True), form)
     axes.margins(0.08)
     axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    rho = _correlation(table, name)
-    text = "" if rho is None else f"   ρ = {rho:.2f}".replace("-", "−")
-    title = RELATIONS[name][:1].upper() + RELATIONS[name][1:]
-    axes.set_title(f"{title}{text}", pad=3, loc="left")
-
-
-def _correlation(table: pd.DataFrame, name: str) -> float | None:
-    known = table[table[name].notna()]
-    return spearman([float(x) for x in known[name]], [float(y) for y in known.gain])
+    if found := association(known, name):
+        axes.set_title(f"ρ = {found.rho:.2f}".replace("-", "−"), fontsize=SMALL)

@@ -1,18 +1,17 @@
-"""Words and legends of figures: how wide they are, how they are broken and shortened, and where their lines go.
+"""Words and legends of figures: how wide they are, how they are shortened, how many stand side by side.
 
 Lengths are in inches.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
 
-from analysis.figures.canvas import FONT, GREY, INK, MARK, TEXT
+from analysis.figures.canvas import FONT, GREY, MARK, SMALL, TEXT
 from analysis.style import Style
 
 
@@ -62,60 +61,17 @@ def line(label: str, **look: Any) -> Line2D:
     return Line2D([], [], label=label, **{"color": GREY, "linewidth": 0.8, **look})
 
 
-def note(text: str) -> Line2D:
-    """Words in a legend that stand for themselves."""
-    return Line2D([], [], linestyle="none", label=text)
+def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """Below all panels, in as many columns as the sheet is wide."""
+    columns = _columns(handles, figure.get_figwidth())
+    figure.legend(handles=handles, loc="outside lower left", ncols=columns)
 
 
-GAP, LINE = 0.17, 0.15
-"""Between the entries of a legend, and from one of its lines to the next."""
+def legend_height(handles: Sequence[Line2D], width: float) -> float:
+    """What `legend` takes of a sheet of that width."""
+    return 0.08 + 0.145 * -(-len(handles) // _columns(handles, width))
 
 
-def _sample(handle: Line2D) -> float:
-    """Width of the line or mark before an entry's label."""
-    if handle.get_linestyle() != "None":
-        return 0.26
-    return 0.0 if handle.get_marker() == "None" else 0.14
-
-
-def legend_lines(handles: Sequence[Line2D], width: float) -> list[list[Line2D]]:
-    """Entries as text flows: line by line."""
-    lines: list[list[Line2D]] = []
-    used = width
-    for handle in handles:
-        wide = _sample(handle) + text_width(str(handle.get_label()))
-        if not lines or used + wide > width:
-            lines.append([])
-            used = 0.0
-        lines[-1].append(handle)
-        used += wide + GAP
-    return lines
-
-
-def draw_legend(figure: Figure, lines: Iterable[Sequence[Line2D]], left: float, top: float) -> None:
-    """The lines of a legend below each other, beginning at a place."""
-    width, height = figure.get_size_inches()
-    for i, handles in enumerate(lines):
-        x, y = left, 1 - (top + (i + 0.5) * LINE) / height
-        for handle in handles:
-            sample, label = _sample(handle), str(handle.get_label())
-            if sample:
-                shown = Line2D([], [], transform=figure.transFigure)
-                shown.update_from(handle)
-                ends = [x, x + 0.2] if sample > 0.2 else [x + 0.05]
-                shown.set_data([end / width for end in ends], [y] * len(ends))
-                figure.add_artist(shown)
-            figure.add_artist(Text((x + sample) / width, y, label, va="center_baseline", fontsize=TEXT, color=INK))
-            x += sample + text_width(label) + GAP
-
-
-def wrapped(text: str, width: float, points: float = TEXT) -> list[str]:
-    """Words in lines no wider than `width`."""
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and text_width(longer, points) > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
+def _columns(handles: Sequence[Line2D], width: float) -> int:
+    widest = max(text_width(str(handle.get_label()), SMALL) for handle in handles)
+    return min(len(handles), max(1, int((width - 0.1) / (widest + 0.36))))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.runs.metrics import TOP1
 from analysis.statistics.basic import Interval
 from analysis.statistics.cells import pair_title
 from analysis.statistics.evidence import Evidence
@@ -53,7 +54,8 @@ def _accuracies(evidence: Evidence) -> Iterator[Number]:
         where = f"{display_name(cell.method)} on {pair_title(cell)}"
         place = (cell.dataset, cell.pair, cell.method)
         if cell.top1_percent is not None:
-            yield Number(("accuracy", *place), f"{where}: mean test top-1 accuracy, %", f"{cell.top1_percent:.2f}")
+            word = "accuracy" if evidence.metric is TOP1 else "value"
+            yield Number((word, *place), f"{where}: mean, {evidence.metric.title}", f"{cell.top1_percent:.2f}")
         if cell.std_percent is not None:
             yield Number(
                 ("deviation", *place), f"{where}: its standard deviation over seeds", f"{cell.std_percent:.2f}"
@@ -133,13 +135,11 @@ def macros(names: dict[str, Number]) -> str:
     """A LaTeX file of \\newcommand lines, each with a comment that says what it is."""
     lines = ["% Numbers of this results folder; made by `python -m analysis`, not to be edited."]
     for name, number in names.items():
-        lines.append(
-            f"\\newcommand{{\\{name}}}{{\\ensuremath{{{_mathematics(number.text)}}}}}{comment(number.meaning)}"
-        )
+        lines.append(f"\\newcommand{{\\{name}}}{{\\ensuremath{{{mathematics(number.text)}}}}}{comment(number.meaning)}")
     return "\n".join([*lines, ""])
 
 
-def _mathematics(text: str) -> str:
+def mathematics(text: str) -> str:
     return escape(text).replace("$", "").replace(r"\textless{}", "<")
 
 

@@ -97,7 +97,8 @@ def _against_alone(evidence: Evidence, cite: Mapping[tuple[str, ...], str]) -> s
     ordered = sorted(evidence.over_alone, key=lambda each: -each.gain)
     items = [f"\\item {escape(display_name(each.method))}: {_sentence(each, cite)}" for each in ordered]
     introduction = (
-        "Mean gain over all pairs in percentage points, with its 95\\,\\% interval for these pairs and teachers:"
+        f"Mean gain over all pairs in {escape(evidence.metric.points)}, with its 95\\,\\% interval for these pairs and "
+        "teachers:"
     )
     return "\n".join([introduction, "\\begin{itemize}", *items, "\\end{itemize}"])
 

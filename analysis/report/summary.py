@@ -47,9 +47,10 @@ def _extent(evidence: Evidence) -> str:
     one = any(cell.n == 1 for cell in evidence.cells if cell.method == TEACHER)
     sentences = [
         f"{count(done, 'usable run')} of {asked}: {count(methods, 'method')} on {count(pairs, 'pair')} of "
-        f"{count(datasets, 'data set')}. Gains are percentage points of test top-1 accuracy after the last epoch, in "
-        "brackets their 95 % intervals.",
+        f"{count(datasets, 'data set')}. Gains are {evidence.metric.points} of "
+        f"{evidence.metric.noun} after the last epoch, in brackets their 95 % intervals.",
         "One teacher run per pair: intervals do not include variation between teachers." if one else "",
+        f"{evidence.remark}." if evidence.remark else "",
         f"Options or revision differ between pairs for {varied}." if varied else "",
     ]
     return " ".join(filter(None, sentences))

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 
 from analysis.report import numbers
 from analysis.report.paper import Illustration, paper
+from analysis.report.short import short_names
 from analysis.report.summary import summary
 from analysis.runs.load import Results
+from analysis.runs.metrics import TOP1, Metric, renamed
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.left_out import left_out
 from analysis.tables.budget import budget_table
 from analysis.tables.errors import errors_table, left_out_table
+from analysis.tables.first import first_table
 from analysis.tables.gains import comparison_row, gain_table
 from analysis.tables.latex import latex
 from analysis.tables.main import main_table
@@ -23,34 +26,39 @@ if TYPE_CHECKING:
     from analysis.figures import Drawing
 
 
-def write_all(results: Results, evidence: Evidence, out: Path) -> tuple[list[Path], list[str]]:
+def write_all(
+    results: Results, evidence: Evidence, out: Path, *, figure1: bool = False, table1: bool = False
+) -> tuple[list[Path], list[str]]:
     """Write everything below `out`; returns the paths in the order of writing, and why what could not be drawn was not.
 
-    `evidence` is what `collect_evidence` makes of the results.
+    `evidence` is what `collect_evidence` makes of the results; `figure1`, `table1`: also those for a first page.
     """
     # Drawing libraries take most of a second to import: whoever writes a single table need not wait for them.
     from analysis.figures import draw_figures
     from analysis.report.page import page
 
-    tables = [main_table(evidence), budget_table(evidence)]
-    if errors := errors_table(evidence):
+    tables = [*([first_table(evidence)] if table1 else []), main_table(evidence), budget_table(evidence)]
+    if evidence.metric is TOP1 and (errors := errors_table(evidence)):
         tables.append(errors)
     lacking, problems = left_out(results.records)
-    if lacking:
+    shown = {(cell.dataset, cell.pair, cell.method) for cell in evidence.cells}
+    lacking = [each for each in lacking if (each.dataset, each.pair, each.method) in shown]
+    if lacking and evidence.metric is TOP1:
         tables.append(left_out_table(lacking))
     if evidence.over_alone:
         tables.append(gain_table(evidence))
     if evidence.matches:
         tables.append(published_table(evidence.matches))
-    written = [path for table in tables for path in write_table(table, out / "tables")]
+    written = [path for table in tables for path in write_table(table, out / "tables", evidence.metric)]
     named = numbers.named(numbers.numbers(evidence))
-    written.append(write_text(out / "tables" / "numbers.tex", numbers.macros(named)))
+    text = numbers.macros(named) + short_names(named.values(), evidence.cells)
+    written.append(write_text(out / "tables" / "numbers.tex", text))
     written.append(out / "tables" / "numbers.csv")
     write_rows(written[-1], numbers.rows(named))
     if evidence.between:
         written.append(out / "tables" / "comparisons.csv")
         write_rows(written[-1], [comparison_row(each) for each in evidence.between])
-    figures, notes = draw_figures(results, evidence)
+    figures, notes = draw_figures(results, evidence, figure1=figure1)
     notes += problems
     written += [path for figure in figures for path in figure.write(out / "figures")]
     illustrations = [_illustration(figure) for figure in figures]
@@ -67,14 +75,14 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
-def write_table(table: Table, folder: Path) -> list[Path]:
+def write_table(table: Table, folder: Path, metric: Metric = TOP1) -> list[Path]:
     """A table as .md, .tex and .csv; returns their paths."""
     paths = [
         write_text(folder / f"{table.name}.md", markdown(table)),
         write_text(folder / f"{table.name}.tex", latex(table)),
         folder / f"{table.name}.csv",
     ]
-    write_rows(paths[-1], table.data)
+    write_rows(paths[-1], renamed(table.data, metric))
     return paths
 
 

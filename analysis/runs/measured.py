@@ -56,12 +56,7 @@ def _best_first(rows: pd.DataFrame, trained: Counter[str]) -> list[tuple[str, in
 def _measured(folders: Sequence[Path]) -> pd.DataFrame:
     """A row for each cell and device; of several folders the first counts."""
     rows = [
-        {
-            **each.model_dump(include={*CELL, *COLUMNS}),
-            "dataset_name": each.dataset,
-            **_rates(each),
-            **_origin(measured),
-        }
+        {**each.model_dump(include={*CELL, *COLUMNS}), **_rates(each), **_origin(measured, each)}
         for path in folders
         for measured in read_all(Folder(path))
         for each in measured.measurements
@@ -76,5 +71,6 @@ def _rates(measurement: Measurement) -> dict[str, float]:
     return {total: math.nan if step is None else step / measurement.step_flops for total, step in steps.items()}
 
 
-def _origin(measured: Measured) -> dict[str, str]:
-    return {ORIGIN: measured.origin, "device": measured.provenance.device}
+def _origin(measured: Measured, measurement: Measurement) -> dict[str, str]:
+    device = measured.provenance.device
+    return {"dataset_name": measurement.dataset, ORIGIN: measured.origin, "device": device}

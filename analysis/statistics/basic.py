@@ -9,7 +9,7 @@ from math import sqrt
 from statistics import fmean
 
 import numpy as np
-from scipy.stats import spearmanr, t
+from scipy.stats import t
 
 LEVEL = 0.95
 ALPHA = 0.05
@@ -76,19 +76,3 @@ def holm(values: Sequence[float | None], looks: int = 1) -> list[float | None]:
         running = max(running, min(1.0, looks * p * (len(tested) - rank)))
         adjusted[i] = running
     return adjusted
-
-
-def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Rank correlation; None below three points or where one side does not vary."""
-    if len(first) < 3 or len(set(first)) < 2 or len(set(second)) < 2:
-        return None
-    return float(spearmanr(first, second).statistic)
-
-
-def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
-    """Which (budget, accuracy) no other point beats by less of the one and no less of the other."""
-
-    def beaten(budget: float, accuracy: float) -> bool:
-        return any(b <= budget and a >= accuracy and (b, a) != (budget, accuracy) for b, a in points)
-
-    return [not beaten(*point) for point in points]

@@ -6,6 +6,7 @@ from statistics import fmean
 
 import pandas as pd
 
+from analysis.runs.metrics import TOP1, Metric
 from analysis.statistics import moderated
 from analysis.statistics.basic import Sample
 from analysis.statistics.cells import Cell, pool, with_several_options
@@ -37,7 +38,9 @@ class Evidence:
     cells that are not told apart from the best of their pair; `highest` those of the highest mean, as printed; `spread`
     how far gains differ between methods and pairs; `several_options` methods that have not the same ones on all pairs;
     `matches` published numbers beside these. `delta` is the margin of equivalence in percentage points; tests share
-    ALPHA among so many `looks`.
+    ALPHA among so many `looks`. `tested` cells were tested together, of which a selection may show fewer, as `remark`
+    then says. Where the `metric` is better low, everything but the cells' means has its sign turned: gains are what is
+    better.
     """
 
     cells: Sequence[Cell]
@@ -55,6 +58,9 @@ class Evidence:
     devices: Sequence[str]
     delta: float = DELTA
     looks: int = 1
+    tested: int = 0
+    metric: Metric = TOP1
+    remark: str = ""
 
     def accuracy(self, place: Place) -> Estimate | None:
         """A cell's mean in percent, with the moderated variance of its error; None for one run and for teachers."""
@@ -100,6 +106,7 @@ def collect_evidence(
         devices=sorted(set(runs.device.dropna())),
         delta=delta,
         looks=looks,
+        tested=sum(gain.p_holm is not None for gain in gains.values()),
     )
 
 

@@ -36,12 +36,12 @@ def _fields(each: Comparison, evidence: Evidence, pairs: int, notes: Footnotes) 
 
 
 def _caption(evidence: Evidence) -> str:
-    tests = sum(each.p_holm is not None for each in evidence.over_alone)
+    tests = max((each.tests for each in evidence.over_alone), default=0)
     shown = marks({each.verdict for each in evidence.over_alone}, evidence, than="")
     like = any(each.elsewhere for each in evidence.over_alone)
     return (
-        "Gain over the student alone (percentage points), each pair counting alike, 95 % CI over seeds for these pairs "
-        f"and teachers.{' Pairs like these: t over the means of pairs.' if like else ''} Better on: pairs of positive "
+        f"{evidence.metric.gain_title}, each pair counting alike, 95 % CI over seeds for these pairs and teachers."
+        f"{' Pairs like these: t over the means of pairs.' if like else ''} Better on: pairs of positive "
         f"gain. P: moderated t-test, {adjusted(tests, 'method', evidence)}{f': {shown}' if shown else ''}."
     )
 

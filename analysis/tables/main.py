@@ -134,7 +134,7 @@ def _caption(evidence: Evidence) -> str:
         *(["Bold: not told apart from the best"] if evidence.best else []),
         *(["underlined: highest"] if evidence.highest else []),
     ]
-    sentences = [f"Test top-1 accuracy (%) after the last epoch, {over}."]
+    sentences = [f"{evidence.metric.title} after the last epoch, {over}."]
     sentences += [f"{'; '.join(leaders)}.".capitalize()] if leaders else []
     return " ".join([*sentences, *_tests(evidence)])
 
@@ -143,7 +143,7 @@ def _tests(evidence: Evidence) -> Iterator[str]:
     """What the marks and the mean gain mean."""
     tested = [gain for gain in evidence.gains.values() if gain.p_holm is not None]
     if tested:
-        test = f"moderated t-test, {adjusted(len(tested), 'cell', evidence)}"
+        test = f"moderated t-test, {adjusted(evidence.tested, 'cell', evidence)}"
         shown = marks({gain.verdict for gain in (*tested, *evidence.over_alone)}, evidence)
         yield f"{shown} ({test})." if shown else f"No cell differs from the student alone ({test})."
     if evidence.over_alone:
@@ -169,6 +169,8 @@ def adjusted(tests: int, noun: str, evidence: Evidence) -> str:
 
 def _remarks(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """Notes of the whole table."""
+    if evidence.remark:
+        yield "", evidence.remark
     if evidence.ranking:
         left_out = [
             f"{display_name(name)} left out ({count(holes, 'hole')})"

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from benchmark.data.cache import Decoded, cache_dir, decoded
-from benchmark.data.find import OWN, find, names
+from benchmark.data.find import OWN, find
 from benchmark.data.images import Encoded, Images
 from benchmark.data.resident import Resident, TrainingSet, Views
 from benchmark.data.resize import check
@@ -28,14 +28,11 @@ __all__ = [
     "TrainingSet",
     "Views",
     "check",
-    "dataset_names",
     "evaluation_data",
     "load",
     "record_split",
     "training_data",
 ]
-
-dataset_names = names
 
 
 class EvaluationData(Protocol):

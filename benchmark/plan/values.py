@@ -1,6 +1,5 @@
 """What planning comes to, as plain values. No torch here."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -67,6 +66,3 @@ class Plan:
     def to_complete(self) -> int:
         """How many runs lack nothing but what is to be said of their teacher."""
         return sum(len(cohort.runs) for cohort in self.cohorts) - len(self.missing)
-
-    def count(self) -> Counter[State]:
-        return Counter(self.states.values())

@@ -16,6 +16,7 @@ from benchmark.errors.text import cleaned
 from benchmark.files import FileError, inside, read_bytes, read_table, remove, write_json, write_rows
 from benchmark.records.record import Record, RecordError, cost_row, read_record, run_row
 from benchmark.spec import Run
+from benchmark.spec.value import first_complaint
 
 TEACHERS = "teachers"
 """Name of the results folder that all grids share for their teachers."""
@@ -126,7 +127,7 @@ class Folder:
         except FileError:
             raise
         except (ValueError, RecursionError) as error:
-            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else one_line(error)
+            why = first_complaint(error) if isinstance(error, ValidationError) else one_line(error)
             raise FileError(f"{path} is no plan of a run: {why}; run the same command again to have it made") from None
         return run
 

@@ -18,7 +18,7 @@ from pydantic.dataclasses import dataclass
 from benchmark.errors import UsageError
 from benchmark.files import open_regular, read_bytes, say_once
 from benchmark.records.folder import Folder
-from benchmark.spec.value import Name
+from benchmark.spec.value import Name, first_complaint
 
 NAME = "jobs.jsonl"
 LOGS = "logs"
@@ -99,9 +99,7 @@ def entries(folder: Folder) -> list[Entry]:
             if line.strip():
                 found.append(ENTRY.validate_json(line))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            say_once(f"passed over: line {number} of {folder.path / NAME}: {where} {first['msg']}")
+            say_once(f"passed over: line {number} of {folder.path / NAME}: {first_complaint(error)}")
     return found
 
 

@@ -12,7 +12,7 @@ from benchmark.files import read_table, write_json
 from benchmark.records.folder import Folder
 from benchmark.records.record import Provenance, Seconds
 from benchmark.spec import Value
-from benchmark.spec.value import Count, Label, Line, Size
+from benchmark.spec.value import Count, Label, Line, Size, first_complaint
 
 SCHEMA = 1
 """Raised when the shape of these files changes."""
@@ -102,8 +102,7 @@ def read(path: Path) -> Measured:
             raise UsageError(f"{path} has schema version {raw.get('schema_version')!r}; this suite reads {SCHEMA}")
         return Measured.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise UsageError(f"{path}: {first_complaint(error)}") from None
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 

@@ -12,7 +12,7 @@ from benchmark.records.claims import is_claimed
 from benchmark.records.folder import Folder
 from benchmark.records.record import Share
 from benchmark.spec import Run
-from benchmark.spec.value import MOST, Count, Line, Name
+from benchmark.spec.value import MOST, Count, Line, Name, first_complaint
 
 WRITE_SECONDS = 1.0
 
@@ -114,8 +114,7 @@ def _entries(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         except FileError as error:
             say_once(f"passed over: {error}")
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            say_once(f"passed over: {path}: {'.'.join(map(str, first['loc']))} {first['msg']}")
+            say_once(f"passed over: {path}: {first_complaint(error)}")
 
 
 def _goes_on(member: Trained) -> bool:

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from benchmark.errors import UsageError, one_line
 from benchmark.files import FileError, read_bytes, read_table
 from benchmark.spec import LABELS_ONLY, Run, Value
-from benchmark.spec.value import MOST, Count, Label, Line, Size
+from benchmark.spec.value import MOST, Count, Label, Line, Size, first_complaint
 
 SCHEMA = 1
 """Raised when the shape of a record changes."""
@@ -29,12 +29,14 @@ MOST_NATS = 1e39
 """Above every difference of logits, which are float32."""
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
 
+THE_TEACHERS = ("teacher_weights_sha256", "teacher_top1")
 COMPARED = ("agreement", "kl_teacher", "distance_correlation", "angle_correlation", "cka", "neighbour_overlap")
-OF_TEACHER = ("teacher_weights_sha256", "teacher_top1", *COMPARED)
+OF_TEACHER = (*THE_TEACHERS, *COMPARED)
 """What only a run has that had a teacher."""
 
-OF_TRAINED = ("top1", "top5", "nll", "ece", *COMPARED, "validation_top1", "train_top1", "train_loss", "weights_sha256")
-"""What only a run has that was trained to its end."""
+OF_IMAGES = ("test_images", "test_duplicates", "data_sha256")
+OF_EVERY_RUN = ("reason", "diverged_epoch", *OF_IMAGES, "teacher_id", *THE_TEACHERS)
+"""What a run may have that was not trained to its end."""
 
 
 class Result(Value):
@@ -84,6 +86,10 @@ class Result(Value):
     def said(self, *names: str) -> str:
         """Those of these that have a value, for a message."""
         return ", ".join(name for name in type(self).model_fields if name in names and getattr(self, name) is not None)
+
+
+OF_TRAINED = tuple(name for name in Result.model_fields if name not in OF_EVERY_RUN)
+"""What only a run has that was trained to its end: every measure."""
 
 
 class Cost(Value):
@@ -184,17 +190,15 @@ def read_record(path: Path) -> Record:
 
 def _complaint(path: Path, error: ValidationError) -> str:
     """What a record's validation failed for; a record of another schema is that first of all."""
-    first = error.errors(include_url=False)[0]
-    if first["type"] == "json_invalid":
-        return f"record {path} cannot be read: {first['msg']}"
+    if error.errors()[0]["type"] == "json_invalid":
+        return f"record {path} cannot be read: {first_complaint(error)}"
     try:
         version = read_table(path).get("schema_version")
     except (OSError, FileError):  # no table, or one whose numbers are too long to be read at all
         version = None
     if version != SCHEMA:
         return _other_schema(path, version)
-    where = ".".join(map(str, first["loc"]))
-    return f"record {path}: {where}{': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
+    return f"record {path}: {first_complaint(error)}"
 
 
 def _other_schema(path: Path, version: Any) -> str:

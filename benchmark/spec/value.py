@@ -123,6 +123,13 @@ def parse(kind: type[AnyValue], raw: Any, source: str) -> AnyValue:
         raise UsageError("\n".join(complaints)) from None
 
 
+def first_complaint(error: ValidationError) -> str:
+    """Where the first value is that does not validate, and why not: `cost.macs: Input should be ...`."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}{': ' if where else ''}{first['msg'].removeprefix('Value error, ')}"
+
+
 def _telling(errors: Sequence[Any]) -> list[Any]:
     """One complaint for every entry, those that explain most first, without what follows from others."""
     entries: dict[tuple[Any, ...], Any] = {}

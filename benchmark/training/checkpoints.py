@@ -60,11 +60,6 @@ def newest_first(folder: Path, run_id: str, device: torch.device) -> Iterator[di
             log.warning("checkpoint %s cannot be used (%s); the one before it is tried", path, error)
 
 
-def newest(folder: Path, run_id: str, device: torch.device) -> dict[str, Any] | None:
-    """The newest state that is whole and of this run, None if there is none."""
-    return next(newest_first(folder, run_id, device), None)
-
-
 def discard(folder: Path) -> None:
     """Remove a run's checkpoints; of a link, that alone."""
     if folder.is_symlink():

@@ -17,12 +17,13 @@ from PIL import Image, ImageOps
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from benchmark.data import Images, Resident, TrainingSet, dataset_names, load, record_split
+from benchmark.data import Images, Resident, TrainingSet, load, record_split
 from benchmark.data.resident import Padded
 from benchmark.errors import UsageError
 from benchmark.libraries import torchvision
 from benchmark.records import Folder
 from benchmark.spec import Dataset, Recipe
+from benchmark.spec.datasets import KNOWN
 
 CACHE = "RELATIONAL_DISTILLATION_CACHE"
 ROOT = Path(__file__).parents[2]
@@ -121,7 +122,7 @@ def test_what_cannot_be_had_is_a_usage_error(fields: dict[str, Any], message: st
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("name", sorted(set(dataset_names()) - {"digits"}))
+@pytest.mark.parametrize("name", sorted(KNOWN))
 def test_files_that_are_not_there_are_a_usage_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=f"'{name}' is not in '{tmp_path}', or is damaged") as raised:
         load(Dataset(name=name), tmp_path)

@@ -42,13 +42,13 @@ def folder(tmp_path: Path) -> Path:
 
 def test_two_are_kept_and_the_newest_is_found(folder: Path) -> None:
     assert names(folder) == ["000000005.pt", "000000012.pt"]
-    found = checkpoints.newest(folder, "run", CPU)
+    found = next(checkpoints.newest_first(folder, "run", CPU), None)
     assert found is not None
     assert torch.equal(found["weights"], torch.full((50,), 12.0))
 
 
 def test_none_where_there_is_none(tmp_path: Path) -> None:
-    assert checkpoints.newest(tmp_path / "absent", "run", CPU) is None
+    assert next(checkpoints.newest_first(tmp_path / "absent", "run", CPU), None) is None
     checkpoints.discard(tmp_path / "absent")
 
 
@@ -70,10 +70,10 @@ def test_a_damaged_newest_falls_back_to_the_older(folder: Path, damage: str, cap
     newest = folder / "000000012.pt"
     newest.write_bytes(DAMAGES[damage](newest.read_bytes()))
     with caplog.at_level(logging.WARNING):
-        assert step_of(checkpoints.newest(folder, "run", CPU)) == 5
+        assert step_of(next(checkpoints.newest_first(folder, "run", CPU), None)) == 5
     assert str(newest) in caplog.text
     (folder / "000000005.pt").write_bytes(b"")
-    assert checkpoints.newest(folder, "run", CPU) is None
+    assert next(checkpoints.newest_first(folder, "run", CPU), None) is None
 
 
 def test_no_flipped_bit_is_ever_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_no_flipped_bit_is_ever_used(folder: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(torch, "load", lambda file, **how: (loaded.append(file.name), load(file, **how))[1])
     for bit in range(0, 8 * len(data), 5):
         newest.write_bytes(data[: bit // 8] + bytes([data[bit // 8] ^ 1 << bit % 8]) + data[bit // 8 + 1 :])
-        assert step_of(checkpoints.newest(folder, "run", CPU)) == 5
+        assert step_of(next(checkpoints.newest_first(folder, "run", CPU), None)) == 5
     assert set(loaded) == {str(folder / "000000005.pt")}
 
 
@@ -98,26 +98,26 @@ def test_what_is_no_file_is_passed_over_and_stays(folder: Path, kind: str) -> No
         os.mkfifo(newest)
     else:
         newest.symlink_to({"a device": "/dev/zero", "a loop": newest.name}.get(kind, "nowhere"))
-    assert step_of(checkpoints.newest(folder, "run", CPU)) == 12
+    assert step_of(next(checkpoints.newest_first(folder, "run", CPU), None)) == 12
     checkpoints.save(folder, state(13))
-    assert step_of(checkpoints.newest(folder, "run", CPU)) == 13
+    assert step_of(next(checkpoints.newest_first(folder, "run", CPU), None)) == 13
 
 
 @pytest.mark.parametrize("name", ["last.pt", "1e9.pt", "٣.pt", ".000000099.pt", "9" * 30 + ".pt"])
 def test_what_has_another_name_is_none(folder: Path, name: str) -> None:
     shutil.copy(folder / "000000005.pt", folder / name)
-    assert step_of(checkpoints.newest(folder, "run", CPU)) == 12
+    assert step_of(next(checkpoints.newest_first(folder, "run", CPU), None)) == 12
 
 
 def test_one_from_before_there_was_a_digest_is_gone_on_from(folder: Path) -> None:
     """Interrupted runs keep what they have, as far as the archive's own checksums are right."""
     newest = folder / "000000020.pt"
     torch.save(state(20), newest)
-    assert step_of(checkpoints.newest(folder, "run", CPU)) == 20
+    assert step_of(next(checkpoints.newest_first(folder, "run", CPU), None)) == 20
     data = newest.read_bytes()
     place = data.index(torch.full((50,), 20.0).numpy().tobytes())
     newest.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-    assert step_of(checkpoints.newest(folder, "run", CPU)) == 12
+    assert step_of(next(checkpoints.newest_first(folder, "run", CPU), None)) == 12
 
 
 def test_the_suite_from_before_reads_those_with_a_digest(folder: Path) -> None:
@@ -133,7 +133,7 @@ def test_after_going_back_the_later_ones_do_not_push_out_the_new(folder: Path) -
     checkpoints.save(folder, state(1))
     assert names(folder) == ["000000001.pt"]
     checkpoints.save(folder, state(2))
-    assert step_of(checkpoints.newest(folder, "run", CPU)) == 2
+    assert step_of(next(checkpoints.newest_first(folder, "run", CPU), None)) == 2
 
 
 def test_a_folder_that_is_a_link_to_elsewhere_is_not_followed(folder: Path, tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_folder_that_is_a_link_to_elsewhere_is_not_followed(folder: Path, tmp_
     link.symlink_to(elsewhere)
     for act in (
         lambda: checkpoints.save(link, state(9)),
-        lambda: checkpoints.newest(link, "run", CPU),
+        lambda: next(checkpoints.newest_first(link, "run", CPU), None),
     ):
         with pytest.raises(UsageError, match=f"{link} is a link that leads out of"):
             act()
@@ -156,7 +156,7 @@ def test_a_folder_that_is_a_link_to_elsewhere_is_not_followed(folder: Path, tmp_
 @pytest.mark.parametrize("stranger", [{"run_id": "another", "next_step": 99}, {"next_step": 99}, [1, 2], torch.ones(3)])
 def test_another_runs_file_is_refused(folder: Path, stranger: object) -> None:
     torch.save(stranger, folder / "000000099.pt")
-    assert step_of(checkpoints.newest(folder, "run", CPU)) == 12
+    assert step_of(next(checkpoints.newest_first(folder, "run", CPU), None)) == 12
 
 
 def test_a_pickle_that_runs_code_is_refused(folder: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_pickle_that_runs_code_is_refused(folder: Path) -> None:
             return os.mkdir, (str(folder / "evil"),)
 
     torch.save({"run_id": "run", "next_step": 99, "evil": Evil()}, folder / "000000099.pt")
-    assert step_of(checkpoints.newest(folder, "run", CPU)) == 12
+    assert step_of(next(checkpoints.newest_first(folder, "run", CPU), None)) == 12
     assert not (folder / "evil").exists()
 
 
@@ -182,12 +182,12 @@ def test_a_failed_save_leaves_no_trace(folder: Path, monkeypatch: pytest.MonkeyP
         checkpoints.save(folder, state(13))
     assert machine_trouble(caught.value)
     assert names(folder) == before
-    assert step_of(checkpoints.newest(folder, "run", CPU)) == 12
+    assert step_of(next(checkpoints.newest_first(folder, "run", CPU), None)) == 12
 
 
 def test_what_a_killed_writer_left_is_ignored_and_goes_with_the_rest(folder: Path) -> None:
     (folder / ".000000013.pt.abcdef").write_bytes(b"half")
-    assert step_of(checkpoints.newest(folder, "run", CPU)) == 12
+    assert step_of(next(checkpoints.newest_first(folder, "run", CPU), None)) == 12
     checkpoints.discard(folder)
     assert not folder.exists()
 

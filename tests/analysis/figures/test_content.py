@@ -1,14 +1,16 @@
 """Gains, ranks, learning curves, relations and published numbers: what is drawn is what the rows say."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import drawn_grids as grids
 import fake_results as fake
+import numpy as np
 import pandas as pd
 import pytest
-from situations import figure_named, marks, texts
+from situations import figure_named, marks, matches, results, texts
 
 from analysis.figures import Drawing, NotDrawnError, gains, learning, published, relation
 from analysis.runs.load import load
@@ -20,8 +22,8 @@ from analysis.style import KNOWN, listing_order, styles
 def test_the_heat_map_says_what_the_rows_say() -> None:
     figure = figure_named("small", "gains")
     heat = figure.figure.axes[0]
-    printed = [text.get_text() for text in heat.texts]
     cells = {(row["method"], row["pair"]): row for row in figure.data[""] if row["pair"]}
+    printed = [text.get_text() for i, text in enumerate(heat.texts[:21]) if i % 3 < 2]  # the third is all pairs
     assert len(printed) == len(cells) == 14
     shown = [float(text.strip("*†=").replace("−", "-")) for text in printed]
     assert shown == pytest.approx([row["gain"] for row in _by_method(cells)], abs=0.05)
@@ -49,11 +51,32 @@ def test_established_gains_are_bold_with_a_star(tmp_path: Path) -> None:
     assert {text: weight for text, weight in found.items() if text.endswith("*")} == {"+10.1*": "bold"}
 
 
-def test_every_run_is_a_dot() -> None:
+def test_every_pair_is_a_number_at_its_gain() -> None:
+    """As the mean weighs them: a pair counts once, however many seeds it has."""
     figure = figure_named("published", "gains")
-    [spread] = [axes for axes in figure.figure.axes if axes.get_xlabel().startswith("Gain")]
-    dots = sum(len(swarm.get_offsets()) for swarm in spread.collections if swarm.get_alpha())
-    assert dots == len(figure.data["_runs"]) == 13 * 11 * 2
+    heat, spread = figure.figure.axes
+    pairs = list(dict.fromkeys(row["pair"] for row in figure.data[""] if row["pair"]))
+    headings = [text.get_text() for text in heat.get_xticklabels()]
+    assert [heading.split(":")[0] for heading in headings] == [*map(str, range(1, 14)), "All\npairs"]
+    drawn = sorted((int(text.get_text()), round(text.get_position()[0], 6)) for text in spread.texts)
+    assert drawn == sorted((pairs.index(r["pair"]) + 1, round(r["gain"], 6)) for r in figure.data[""] if r["pair"])
+
+
+def test_of_a_single_pair_every_run_is_a_dot() -> None:
+    figure = figure_named("one pair", "gains")
+    spread = figure.figure.axes[1]
+    dots = [x for line in spread.lines if line.get_marker() == "o" for x in line.get_xdata()]
+    assert len(dots) == len(figure.data["_runs"])
+
+
+def test_a_first_page_has_the_largest_mean_above() -> None:
+    figure = figure_named("holes", "figure1")
+    gains_down = [row["gain"] for row in figure.data[""]]
+    assert gains_down == sorted(gains_down, reverse=True)
+    forest, costs = figure.figure.axes
+    assert [x for x, _ in marks(forest)] == pytest.approx(gains_down)
+    assert sorted(y for _, y in marks(costs)) == pytest.approx(sorted(gains_down))
+    assert all(row["relative_training_flops"] > 1 for row in figure.data[""])
 
 
 def test_more_pairs_than_a_page_holds_are_refused_by_name(tmp_path: Path) -> None:
@@ -131,30 +154,34 @@ def test_relation_gains_are_over_the_mean_of_the_student_alone(tmp_path: Path) -
     kd = [fake.record(fake.run("kd", s), 0.92, cka=0.7 + 0.1 * s) for s in range(2)]
     table = run_gains(by_pair(load([fake.write(tmp_path / "grid", *alone, *kd)]).runs))
     [row] = relation.cells(table).to_dict("records")
-    assert [row["n"], row["cka"], row["cka_std"], row["gain"]] == pytest.approx([2, 0.2, 0.005**0.5, 2.0])
+    assert [row["n"], row["cka"], row["gain"]] == pytest.approx([2, 0.2, 2.0])
+    assert row["cka_within"] == row["gain_within"] == 0
     assert "distance_correlation" not in row
-    [figure] = relation.drawings(table, styles(["student", "kd"]))
-    assert [axes.get_title(loc="left").split()[0] for axes in figure.figure.axes] == ["CKA"]
+    with pytest.raises(NotDrawnError, match="no pair has two methods"):
+        relation.draw(relation.cells(table), styles(["student", "kd"]))
 
 
-def test_published_marks_are_where_both_numbers_say() -> None:
+def test_relations_are_within_pairs_and_by_data_set() -> None:
+    figure = figure_named("small", "relation_vs_gain")
+    rows = pd.DataFrame(figure.data[""])
+    assert rows.groupby("pair").gain_within.mean().abs().max() < 1e-9
+    for axes, name in zip(figure.figure.axes, ("distance_correlation", "angle_correlation"), strict=False):
+        expected = sorted(zip(rows[f"{name}_within"], rows.gain_within, strict=True))
+        assert np.array(sorted(marks(axes))) == pytest.approx(np.array(expected))
+    assert "association, no effect" in figure.caption
+
+
+def test_published_marks_are_where_both_gains_say() -> None:
     figure = figure_named("small", "published_vs_reproduced")
     [axes] = figure.figure.axes
     assert axes.get_xlim() == axes.get_ylim()
     assert sorted(marks(axes)) == sorted((r["published"], r["reproduced"]) for r in figure.data[""])
-    [equal] = [line for line in axes.lines if line.get_marker() == "None"]
-    assert list(equal.get_xdata()) == list(equal.get_ydata())
-    assert figure.data[""][1]["published_std"] == 0.2
+    assert axes.get_title() == "cifar100\n10 % of the published epochs"
+    assert "trained for 10 % of the published epochs" in figure.caption
 
 
-def test_pairs_are_named_beside_far_marks_only_if_there_are_several() -> None:
-    for situation, several in {"small": True, "one pair": False}.items():
-        figure = figure_named(situation, "published_vs_reproduced")
-        [axes] = figure.figure.axes
-        assert bool(axes.texts) == ("far off are named" in figure.caption) == several
-
-
-def test_a_panel_names_far_pairs_only_among_its_own() -> None:
-    rows = [{"dataset": name, "pair": name, "published": 70.0, "reproduced": 60.0} for name in ("one", "other")]
-    assert not published._names_tell(rows[:1])
-    assert published._names_tell([rows[0], {**rows[0], "pair": "another"}])
+def test_gains_of_a_training_far_shorter_than_the_published_one_are_not_compared() -> None:
+    evidence = collect_evidence(results("small").runs)
+    short = [replace(each, published=replace(each.published, epochs=60 * 21)) for each in matches(evidence)]
+    with pytest.raises(NotDrawnError, match="trained for 5% of its epochs or more"):
+        published.drawings(replace(evidence, matches=short), styles(KNOWN))

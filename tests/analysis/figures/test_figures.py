@@ -7,7 +7,7 @@ from pathlib import Path
 import fake_results as fake
 import pytest
 from matplotlib.transforms import Affine2D, Bbox
-from situations import ALL, SITUATIONS, drawn, texts
+from situations import ALL, APPENDIX, SITUATIONS, drawn, texts
 
 from analysis.figures import Drawing, draw_figures
 from analysis.figures.canvas import ONE_COLUMN, TALLEST, TWO_COLUMNS
@@ -18,10 +18,10 @@ from analysis.statistics.evidence import collect_evidence
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_every_figure_is_drawn_or_said_why_not(situation: str) -> None:
     figures, notes = drawn(situation)
-    kinds = {figure.name.split("-")[0] for figure in figures}
-    assert len(kinds) + len(notes) == len(ALL)
+    names = [figure.name for figure in figures if not figure.name.startswith(APPENDIX)]
+    assert len({name.split("-")[0] for name in names}) + len(notes) == len(ALL)
     assert all(": " in note for note in notes)
-    assert [figure.name for figure in figures] == SITUATIONS[situation]
+    assert names == SITUATIONS[situation]
 
 
 def test_nothing_finished_is_nothing_drawn(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_nothing_finished_is_nothing_drawn(tmp_path: Path) -> None:
     figures, notes = draw_figures(found, collect_evidence(found.runs))
     assert figures == []
     assert "figure of accuracy versus budget not drawn: no run has finished" in notes
-    assert len(notes) == len(ALL)
+    assert len(notes) == len(ALL) - 1  # nobody asked for the one of a first page
 
 
 def extents(figure: Drawing) -> list[tuple[str, Bbox]]:

@@ -1,13 +1,12 @@
 """Where things go: nothing lies over anything else, and nothing is moved further than it must be."""
 
-from itertools import combinations, pairwise
+from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.figures.layout import Box, apart, clearest, lanes, swarm
+from analysis.figures.layout import Box, apart, clearest, lanes
 
 numbers = st.floats(-50, 50)
 rising = st.lists(numbers, min_size=1, max_size=12).map(sorted)
@@ -29,22 +28,6 @@ def test_apart_moves_as_little_as_possible() -> None:
     assert apart([0.0, 0.0], [2.0], low=0.0) == pytest.approx([0, 2])
     assert apart([9.0, 9.0, 9.0], [1.0, 1.0], high=9.0) == pytest.approx([7, 8, 9])
     assert apart([], []) == []
-
-
-points = st.lists(st.tuples(st.floats(0, 3), st.floats(0, 2)), max_size=40)
-
-
-@given(points)
-def test_marks_of_a_swarm_do_not_overlap(marks: list[tuple[float, float]]) -> None:
-    across, up = [x for x, _ in marks], [y for _, y in marks]
-    placed = list(zip(swarm(across, up, 0.1), up, strict=True))
-    for (x1, y1), (x2, y2) in combinations(placed, 2):
-        assert np.hypot(x1 - x2, y1 - y2) >= 0.1 - 1e-6
-
-
-def test_a_swarm_leaves_marks_with_room_where_they_are() -> None:
-    assert swarm([1.0, 1.0, 2.0], [0.0, 0.5, 0.0], 0.1) == [1.0, 1.0, 2.0]
-    assert sorted(swarm([1.0, 1.0, 1.0], [0.0, 0.0, 0.0], 0.1)) == pytest.approx([0.9, 1.0, 1.1])
 
 
 @given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 3)), max_size=12))

@@ -46,7 +46,7 @@ def test_every_table_and_figure_is_in_the_paper_and_referred_to(tmp_path: Path) 
     assert set(re.findall(r"\\input\{tables/(\w+)\}", text)) - {"numbers"} == tables
     assert set(re.findall(r"\\includegraphics\[.*\]\{figures/(\w+)\}", text)) == figures
     assert set(re.findall(r"\\ref\{(?:tab|fig):(\w+)\}", text)) == tables | figures
-    defined = set(re.findall(r"\\newcommand\{(\\[A-Za-z]+)\}", (folder / "tables/numbers.tex").read_text()))
+    defined = set(re.findall(r"\\newcommand\{(\\[A-Za-z]+)\}\{", (folder / "tables/numbers.tex").read_text()))
     used = set(re.findall(r"(\\[A-Z][A-Za-z]+)", text.partition("\\begin{document}")[2]))
     assert used
     assert used <= defined

@@ -7,7 +7,6 @@ import pytest
 
 from analysis.figures.budget import data
 from analysis.runs.load import load
-from analysis.statistics.cells import pool
 from analysis.statistics.evidence import collect_evidence
 from analysis.tables.budget import budget_table
 from analysis.tables.markdown import markdown
@@ -100,11 +99,11 @@ def test_a_runs_seconds_alone_are_those_of_isolated_steps(tmp_path: Path) -> Non
     found = load([folder]).runs
     known = found[found.method != "student"]
     assert known.alone_seconds.tolist() == pytest.approx((1e-9 * known.training_flops).tolist())  # as made up
-    rows = {row["method"]: row for row in data(found, pool(found))}
+    rows = {row["method"]: row for row in data(collect_evidence(found))}
     assert rows["kd"]["device_seconds"] == 10.5 + 4  # the student alone was not measured: an axis has seconds of a kind
     fake.measure(folder, methods=("student", "kd", "sp"))
     found = load([folder]).runs
-    rows = {row["method"]: row for row in data(found, pool(found))}
+    rows = {row["method"]: row for row in data(collect_evidence(found))}
     assert rows["kd"]["device_seconds"] == pytest.approx(found.alone_seconds[found.method == "kd"].mean())
 
 

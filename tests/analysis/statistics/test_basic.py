@@ -1,12 +1,10 @@
 """Means, intervals and corrections: against published worked examples and other implementations."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 
-from analysis.statistics.basic import Interval, holm, pareto, spearman, summarise, t_interval
+from analysis.statistics.basic import Interval, holm, summarise, t_interval
 
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 """Student's own example (1908): extra hours of sleep under one drug minus those under another."""
@@ -37,11 +35,6 @@ def test_holm_is_statsmodels(values: list[float]) -> None:
     assert holm(values) == pytest.approx(multitest.multipletests(values, method="holm")[1])
 
 
-def test_the_pareto_front() -> None:
-    points = [(1.0, 90.0), (2.0, 92.0), (2.0, 91.0), (3.0, 92.0), (4.0, 95.0), (1.0, 90.0)]
-    assert pareto(points) == [True, True, False, False, True, True]
-
-
 def test_summary_is_the_sample_standard_deviation() -> None:
     summary = summarise([90.0, 91.0, 95.0])
     assert (summary.n, summary.mean) == (3, 92.0)
@@ -53,13 +46,6 @@ def test_values_that_agree_up_to_rounding_do_not_vary() -> None:
     noisy = [100 * (0.84 - 0.80), 100 * (0.85 - 0.81), 100 * (0.86 - 0.82)]
     assert len(set(noisy)) > 1
     assert summarise(noisy).std == 0
-
-
-def test_spearman_is_scipys_and_needs_three_points() -> None:
-    random = np.random.default_rng(0)
-    first, second = random.normal(size=(2, 9)).tolist()
-    assert spearman(first, second) == pytest.approx(stats.spearmanr(first, second).statistic)
-    assert spearman(first[:2], second[:2]) is spearman([1.0] * 9, second) is None
 
 
 def test_within_is_inside_both_ends() -> None:

@@ -134,3 +134,20 @@ def test_profiles_that_are_not_there(name: str, says: str, tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=says):
         load_profile(name)
+
+
+def test_without_sbatch_options_are_named_that_nobody_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for _ in range(2):
+        assert load_profile(None, ["partiton=a", "tme=2:00"]).sbatch["partiton"] == "a"
+    load_profile(None)
+    assert caplog.messages == ["not checked, since no sbatch lists its options here: partiton, tme"]
+
+
+def test_what_lists_all_options_of_sbatch_is_named(sbatch: Path) -> None:
+    options = "".join(f"      --option{'a' * n}=x   text\n" for n in range(80))
+    sbatch.write_text(f"#!/bin/sh\ncat <<'END'\n{options}END\n")
+    with pytest.raises(UsageError, match=r"unknown sbatch option 'tme': valid: .* names, see sbatch --help$"):
+        load_profile(None, ["tme=2:00"])

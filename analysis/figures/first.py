@@ -1,0 +1,138 @@
+"""One figure for a paper's first page: what each method gains, how sure that is, and what it costs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from analysis.figures import canvas, words
+from analysis.figures.budget_axis import set_axis, set_ticks
+from analysis.figures.canvas import GREY, INK, LIGHT, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.layout import apart
+from analysis.statistics.basic import ends
+from analysis.statistics.evidence import Evidence
+from analysis.statistics.overview import Line, overview
+from analysis.style import Style, count
+
+ROW, AROUND = 0.19, 0.55
+"""Inches of a method, and of axis and label."""
+NAME, WIDE = 0.11, 2.9
+"""Inches from one name in the right panel to the next, and the panel's width."""
+
+
+def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
+    """Raises NotDrawnError without gains."""
+    lines = overview(evidence)
+    if not lines:
+        raise NotDrawnError("no run has a finished student alone of the same pair to be compared with")
+    pairs = len({place[:2] for place in evidence.gains})
+    like = ", thin: for pairs like these" if any(line.compared.elsewhere for line in lines) else ""
+    ticks = ", ticks single pairs" if pairs > 1 else ""
+    costed = any(line.cost for line in lines)
+    right = " Right: the same means against training FLOPs, teacher's forward included." if costed else ""
+    caption = (
+        f"{evidence.metric.gain_title} over {count(pairs, 'teacher–student pair')}. Left: bars are 95 % intervals for "
+        f"these pairs{like}{ticks}.{right}"
+    )
+    listed = ", ".join(f"{look[line.compared.method].name} {line.compared.gain:+.1f}" for line in lines)
+    figure = draw(evidence, lines, look)
+    return [Drawing("figure1", "Overview", caption, f"Mean gains: {listed}.", {"": list(map(_row, lines))}, figure)]
+
+
+def _row(line: Line) -> dict[str, Any]:
+    each = line.compared
+    low, high = ends(each.interval)
+    elsewhere_low, elsewhere_high = ends(each.elsewhere)
+    return {
+        "method": each.method,
+        "pairs": each.pairs,
+        "gain": each.gain,
+        "low": low,
+        "high": high,
+        "elsewhere_low": elsewhere_low,
+        "elsewhere_high": elsewhere_high,
+        "p_holm": each.p_holm,
+        "verdict": each.verdict,
+        "relative_training_flops": line.cost,
+    }
+
+
+def draw(evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style]) -> Figure:
+    """A row for each method, the largest gain above; beside it the gain against the cost."""
+    height = ROW * max(len(lines), 6) + AROUND
+    costed = [line for line in lines if line.cost]
+    figure = canvas.sheet(TWO_COLUMNS, height)
+    panels = figure.subplots(1, 2 if costed else 1, squeeze=False, width_ratios=[1.15, 1] if costed else [1])[0]
+    _draw_forest(panels[0], evidence, lines, look)
+    if costed:
+        _draw_costs(panels[1], costed, look)
+    panels[0].set_xlabel(evidence.metric.gain_title, fontsize=SMALL)
+    canvas.lay_out(figure)
+    if costed:
+        _name(panels[1], costed, look)
+    return figure
+
+
+def _draw_forest(axes: Axes, evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style]) -> None:
+    most = max(line.compared.pairs for line in lines)
+    axes.axvline(0, color=INK, linewidth=0.6, zorder=1)
+    for y, line in enumerate(lines):
+        each, style = line.compared, look[line.compared.method]
+        gains = [gain.gain for place, gain in evidence.gains.items() if place[2] == each.method]
+        if len(gains) > 1:
+            axes.plot(gains, [y] * len(gains), "|", color=style.colour, markersize=5, markeredgewidth=0.7, zorder=2)
+        if each.elsewhere:
+            axes.hlines(y, each.elsewhere.low, each.elsewhere.high, colors=GREY, linewidth=0.5, zorder=2)
+        if each.interval:
+            axes.hlines(y, each.interval.low, each.interval.high, colors=INK, linewidth=1.4, zorder=3)
+        axes.plot(each.gain, y, color=style.colour, marker=style.marker, zorder=4, **canvas.MARK)
+    names = [
+        words.shortened(words.printable(look[line.compared.method].name), 1.3, SMALL)
+        + (f" ({line.compared.pairs} of {most} pairs)" if line.compared.pairs < most else "")
+        for line in lines
+    ]
+    axes.set_yticks(range(len(lines)), names)
+    axes.set_ylim(len(lines) - 0.5, -0.5)
+    axes.tick_params(left=False)
+    axes.spines["left"].set_visible(False)
+    axes.grid(axis="y", color=canvas.GRID, linewidth=0.4)
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+
+
+def _times(value: float) -> str:
+    return f"{value:g}×"
+
+
+def _draw_costs(axes: Axes, lines: Sequence[Line], look: Mapping[str, Style]) -> None:
+    costs = [line.cost or 1.0 for line in lines]
+    set_axis(axes, [1.0, *costs], "Training FLOPs, in those of the student alone", _times, WIDE)
+    low, share = axes.get_xlim()[0], 0.95 / WIDE
+    axes.set_xlim(low, low * (max(costs) / low) ** (1 / (1 - share)))  # names have room
+    set_ticks(axes, _times, WIDE)
+    axes.axhline(0, color=INK, linewidth=0.6, zorder=1)
+    for line, cost in zip(lines, costs, strict=True):
+        each, style = line.compared, look[line.compared.method]
+        axes.plot(cost, each.gain, color=style.colour, marker=style.marker, zorder=3, **canvas.MARK)
+    axes.set_ylabel("Mean gain", fontsize=SMALL)
+    axes.margins(y=0.12)
+    axes.xaxis.label.set_fontsize(SMALL)
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+
+
+def _name(axes: Axes, lines: Sequence[Line], look: Mapping[str, Style]) -> None:
+    """At the right edge, each with a line to its mark, in the order of gains."""
+    low, high = axes.get_ylim()
+    height = canvas.size(axes)[1]
+    step = NAME * (high - low) / height
+    order = sorted(lines, key=lambda line: line.compared.gain)
+    put = apart([line.compared.gain for line in order], [step] * (len(order) - 1), low, high)
+    edge = axes.get_yaxis_transform()
+    for line, y in zip(order, put, strict=True):
+        style = look[line.compared.method]
+        name = words.shortened(words.printable(style.name), 0.8, canvas.TINY)
+        axes.text(1.0, y, name, fontsize=canvas.TINY, ha="right", va="center_baseline", transform=edge)
+        inches = words.text_width(name, canvas.TINY) + 0.05
+        end = axes.transData.inverted().transform(axes.transAxes.transform((1 - inches / canvas.size(axes)[0], 0)))[0]
+        axes.plot([line.cost, end], [line.compared.gain, y], color=LIGHT, linewidth=0.4, zorder=1)

@@ -1,0 +1,82 @@
+"""What is shown does not change what is tested; metrics that are better low count as such."""
+
+from pathlib import Path
+
+import fake_results as fake
+import pytest
+
+from analysis.runs.load import load
+from analysis.runs.metrics import METRICS
+from analysis.statistics.evidence import collect_evidence
+from analysis.statistics.selection import Selection, select
+from benchmark.errors import UsageError
+from benchmark.records import Record
+
+
+def records() -> list[Record]:
+    runs = [fake.run(m, seed, pair) for pair in fake.PAIRS for m in ("student", "kd", "sp", "gkd") for seed in range(3)]
+    nll = {"student": 0.6, "kd": 0.5, "sp": 0.7, "gkd": 0.55}
+    return [fake.record(run, nll=nll[run.label] + 0.01 * run.seed) for run in runs]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake.write(tmp_path_factory.mktemp("selection") / "grid", *records())
+
+
+def test_tests_stay_corrected_for_everything(folder: Path) -> None:
+    runs = load([folder]).runs
+    whole = collect_evidence(runs)
+    shown, found = select(runs, Selection(methods=("kd",), pairs=("resnet_l_resnet_s",)))
+    assert {cell.method for cell in found.cells} == {"teacher", "student", "kd"}
+    assert set(shown.method) == {"student", "kd"}
+    place = ("digits", "resnet_l_resnet_s", "kd")
+    assert found.gains == {place: whole.gains[place]}
+    assert found.tested == whole.tested == 6
+    [mean] = found.over_alone
+    assert (mean.pairs, mean.tests) == (1, 3)
+    assert mean.gain == pytest.approx(whole.gains[place].gain)
+    assert found.remark == "Shown: 2 of 4 methods and 1 of 2 pairs; tests are corrected for all"
+
+
+def test_nothing_chosen_is_everything(folder: Path) -> None:
+    runs = load([folder]).runs
+    shown, found = select(runs, Selection())
+    whole = collect_evidence(runs)
+    assert len(shown) == len(runs)
+    assert (found.cells, found.gains, found.over_alone) == (whole.cells, whole.gains, whole.over_alone)
+    assert (found.best, found.ranking, found.remark) == (whole.best, whole.ranking, "")
+
+
+def test_what_is_better_low_gains_by_falling(folder: Path) -> None:
+    _, found = select(load([folder]).runs, Selection(metric=METRICS["nll"]))
+    means = {cell.method: cell.top1_percent for cell in found.cells if cell.pair == "resnet_l_resnet_s"}
+    assert means == pytest.approx(NLL)
+    assert {each.method: round(each.gain, 6) for each in found.over_alone} == {"kd": 10, "sp": -10, "gkd": 5}
+    assert {method for _, _, method in found.highest} == {"kd"}
+
+
+NLL = {"student": 61.0, "kd": 51.0, "sp": 71.0, "gkd": 56.0}
+"""Means over three seeds, times 100."""
+
+
+def test_what_was_not_measured_is_a_hole(folder: Path) -> None:
+    with_ece = [record.result.ece for record in records()]
+    assert not any(with_ece)
+    _, found = select(load([folder]).runs, Selection(metric=METRICS["ece"]))
+    states = {(cell.state, cell.note) for cell in found.cells if cell.method == "kd"}
+    assert states == {("missing", "seeds 0, 1 and 2 missing (no ece was measured)")}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (Selection(methods=("kb",)), "unknown method 'kb': did you mean kd? valid: gkd, kd, sp, student"),
+        (Selection(pairs=("x",)), "unknown pair 'x': valid: resnet_l_resnet_s, vit_l_mixer_s"),
+        (Selection(datasets=("mnist",)), "unknown data set 'mnist'"),
+    ],
+)
+def test_unknown_names_list_the_valid_ones(folder: Path, chosen: Selection, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        select(load([folder]).runs, chosen)
+    assert str(refused.value).startswith(said)
