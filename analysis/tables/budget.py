@@ -1,6 +1,6 @@
 """What each method costs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import floor, log
 
 from analysis.statistics.cells import pair_title
@@ -50,28 +50,25 @@ def budget_table(evidence: Evidence) -> Table:
         for members in by_pair(cells)
     ]
     data = tuple(cell.row("n", *HEADINGS) for cell in cells)
-    caption, stub = _caption(evidence), ("Method", "")
-    return Table("cost", caption, stub, tuple(columns), tuple(groups), (), data, len(HEADINGS), title="Budgets")
+    notes, stub = tuple(_remarks(evidence)), ("Method", "")
+    return Table("cost", CAPTION, stub, tuple(columns), tuple(groups), notes, data, len(HEADINGS), title="Budgets")
 
 
-def _caption(evidence: Evidence) -> str:
-    measured = sorted({cell.measured_on for cell in evidence.cells if cell.measured_on})
-    apart = (
-        "Latency is one image's through the deployed student, peak memory that of a training step alone, both "
-        f"measured on {', '.join(measured)}. Seconds alone are those of the isolated steps, carried over to a run's "
-        "FLOPs. "
-        if measured
-        else ""
-    )
-    if any(cell.energy_joules for cell in evidence.cells):
-        apart += "Training energy likewise, as the device counts it. "
-    devices = ", ".join(evidence.devices) or "no device"
-    return (
-        "Cost of a run, mean over its finished seeds. Parameters and MACs (multiply-accumulates) are those of one "
-        f"image's inference. {apart}Training FLOPs count two per multiply-accumulate over all steps, the teacher's "
-        "forward included, the teacher's own training not. Student and teacher seconds are device seconds of "
-        f"runs that trained together, the teacher's spent once for all of them, on {devices}."
-    )
+CAPTION = (
+    "Cost of a run, mean over its finished seeds. Parameters, MACs, latency: of one image through the deployed "
+    "student. Training FLOPs: two a multiply-accumulate, the teacher's forward included, its own training not. Student "
+    "and teacher seconds: device seconds of runs that trained together, the teacher's spent once for all of them."
+)
+
+
+def _remarks(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """Notes of the whole table: where its numbers were measured, and what those of isolated steps are."""
+    if measured := sorted({cell.measured_on for cell in evidence.cells if cell.measured_on}):
+        energy = ", energy as it counts it" if any(cell.energy_joules for cell in evidence.cells) else ""
+        what = "Latency, peak memory of a training step alone and seconds alone"
+        yield "", f"{what} measured on {', '.join(measured)}{energy}"
+        yield "", "Seconds alone are those of isolated steps, carried over to a run's FLOPs"
+    yield "", f"Runs trained on {', '.join(evidence.devices) or 'no device'}"
 
 
 def _scaled(values: Sequence[float | None], *, prefixed: bool) -> tuple[str, list[str]]:

@@ -12,6 +12,9 @@ from analysis.style import TEACHER, display_name
 from analysis.tables.main import grouped
 from analysis.tables.table import Column, Field, Footnotes, Group, Table, by_pair
 
+HALF = "Predictions are kept in half precision, which may decide an image otherwise than the table of errors"
+"""A note of the table of left-out classes."""
+
 FEW = 5.0
 """Percent of errors of a data set's best student, from which on they are not counted."""
 
@@ -38,8 +41,8 @@ def errors_table(evidence: Evidence) -> Table | None:
     shown = [cell for members in pairs for cell in members]
     images = sorted({cell.test_images for cell in shown if cell.test_images})
     caption = (
-        f"Test errors of {' or '.join(f'{each:,}' for each in images)} images after the last epoch, mean ± standard "
-        "deviation (divisor n − 1) over seeds."
+        f"Test errors of {' or '.join(f'{each:,}' for each in images)} images after the last epoch, mean ± SD over "
+        "seeds."
     )
     stub = ("Data set", "Teacher", "Student")
     groups = grouped(shown, fields)
@@ -56,8 +59,8 @@ def left_out_table(found: Sequence[LeftOut]) -> Table:
         groups.append(Group(pair_title(of_pair[0]), rows))
     columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in HEADINGS)
     data = tuple({**asdict(each), "classes": " ".join(map(str, each.classes))} for each in found)
-    caption, stub = _left_out_caption(found), ("", "Method")
-    return Table("left_out", caption, stub, columns, tuple(groups), (), data, len(columns), title="Left-out classes")
+    caption, stub, notes = _left_out_caption(found), ("", "Method"), (("", HALF),)
+    return Table("left_out", caption, stub, columns, tuple(groups), notes, data, len(columns), title="Left-out classes")
 
 
 def _few(cells: Sequence[Cell], dataset: str) -> bool:
@@ -101,8 +104,7 @@ def _left_out_caption(found: Sequence[LeftOut]) -> str:
         for dataset, classes, own, images in names
     )
     return (
-        f"Students whose transfer set lacks a class ({which}): test errors, mean ± standard deviation over n seeds, as "
-        "trained, and after the bias of the class was raised to where test accuracy is best, chosen on the test images "
-        "themselves, as Hinton et al. (2014) do. Predictions are kept in half precision, which may decide an image "
-        "otherwise than the table of errors."
+        f"Students whose transfer set lacks a class ({which}): test errors, mean ± SD over n seeds, as trained, and "
+        "after the bias of the class was raised to where test accuracy is best, on the test images themselves (Hinton "
+        "et al. 2014)."
     )

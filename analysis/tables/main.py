@@ -38,7 +38,7 @@ def main_table(evidence: Evidence) -> Table:
     summaries = [(lines, column) for lines, column in _summaries(evidence, len(columns), notes) if column]
     columns += [Column(" ".join(lines), ("", "", *lines)) for lines, _ in summaries]
     fields += [column for _, column in summaries]
-    stub, listed = ("Data set", "Teacher", "Student", "Seeds"), (*notes.listed(), *_remarks(evidence))
+    stub, listed = ("Data set", "Teacher", "Student", ""), (*notes.listed(), *_remarks(evidence))
     caption, groups = _caption(evidence), grouped(cells, fields)
     return Table("main", caption, stub, tuple(columns), groups, listed, tuple(data), title="Accuracy")
 
