@@ -34,7 +34,7 @@ def test_records_that_agree_become_one_folder(tmp_path: Path, capsys: pytest.Cap
     assert "1 record copied, 1 there already, 0 left out" in capsys.readouterr().out
     assert list(load([first]).runs.status) == ["done"] * 6
     assert len(list((first / "curves").iterdir())) == 6
-    assert "<u>85.00 ± 1.00</u>" in (first / "tables/main.md").read_text(encoding="utf-8")
+    assert "**<u>85.00 ± 1.00</u>**" in (first / "tables/main.md").read_text(encoding="utf-8")
 
 
 def test_merging_starts_a_folder_where_there_is_none(tmp_path: Path) -> None:
