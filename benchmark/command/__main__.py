@@ -11,7 +11,6 @@ COMMANDS = {
     "verify": ("analysis.verify", "compare a results folder with a reference, cell by cell"),
     "plan": ("analysis.plan", "how many seeds a claim needs, and which pairs need more"),
     "check": ("methods.check", "try a method against its contract"),
-    "plan": ("analysis.plan", "how many seeds a claim needs, and which pairs need more"),
     "cost": ("benchmark.cost", "measure what methods cost on this device"),
     "remeasure": ("benchmark.remeasure", "measure finished runs again, without training"),
     "speed": ("benchmark.speed", "the suite beside a training loop of the usual kind"),
