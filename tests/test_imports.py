@@ -27,7 +27,6 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "launch": (*GROUND, "records", "plan", "methods", "training"),
     "cost": (*WORKER, "plan", "training"),
     "speed": (*WORKER, "plan", "training", "cost", "libraries"),
-    "remeasure": (*WORKER, "plan", "training", "cost"),
     "command": (*GROUND, "records", "plan", "launch", "models", "methods"),
     "grid": (*WORKER, "plan", "training", "launch", "command"),
 }

@@ -36,7 +36,7 @@ def of_one_version(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     said = " and ".join(map(_described, sorted(set(older))))
     return kept, [
         f"relations of {len(older)} runs are of {said}, of the others of {_described(newest)}: only the latter are "
-        "shown; python -m benchmark.remeasure relations makes them again where weights were kept"
+        "shown; python -m benchmark.cost.remeasure relations makes them again where weights were kept"
     ]
 
 

@@ -12,7 +12,7 @@ COMMANDS = {
     "plan": ("analysis.plan", "how many seeds a claim needs, and which pairs need more"),
     "check": ("methods.check", "try a method against its contract"),
     "cost": ("benchmark.cost", "measure what methods cost on this device"),
-    "remeasure": ("benchmark.remeasure", "measure finished runs again, without training"),
+    "remeasure": ("benchmark.cost.remeasure", "measure finished runs again, without training"),
     "speed": ("benchmark.speed", "the suite beside a training loop of the usual kind"),
 }
 """The module behind each command, by name alone: none is imported before it is asked for."""

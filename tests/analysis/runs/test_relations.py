@@ -23,7 +23,7 @@ def test_versions_never_share_a_column(tmp_path: Path) -> None:
     assert runs.distance_pearson.notna().sum() == runs.cosine_pearson.notna().sum() == 1
     assert found.problems == (
         "relations of 2 runs are of the first 500 test images, of the others of a stratified sample of test images, "
-        "CKA debiased: only the latter are shown; python -m benchmark.remeasure relations makes them again where "
+        "CKA debiased: only the latter are shown; python -m benchmark.cost.remeasure relations makes them again where "
         "weights were kept",
     )
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 
 from benchmark.cost.measure import IsolatedRun, noise, untrained
+from benchmark.cost.remeasure.results import Results
 from benchmark.files import read_table
 from benchmark.plan.cells import cells
 from benchmark.records.measurements import read
-from benchmark.remeasure.results import Results
 from benchmark.spec import Grid, Run, load_grid
 from benchmark.training.count import training_flops
 

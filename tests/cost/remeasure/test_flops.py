@@ -1,4 +1,4 @@
-"""`benchmark.remeasure flops`: what was counted wrong is put right, and not a byte else is changed."""
+"""`benchmark.cost.remeasure flops`: what was counted wrong is put right, and not a byte else is changed."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,9 @@ import tiny
 import tomli_w
 
 from benchmark.cost.measure import Measurer
+from benchmark.cost.remeasure.__main__ import main
 from benchmark.records import Folder
 from benchmark.records.measurements import Measured, write
-from benchmark.remeasure.__main__ import main
 from benchmark.spec import Pair
 from benchmark.training.provenance import provenance
 

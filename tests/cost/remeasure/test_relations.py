@@ -1,4 +1,4 @@
-"""`benchmark.remeasure relations`: records from before, put right where weights were kept, marked where not."""
+"""`benchmark.cost.remeasure relations`: records from before, put right where weights were kept, marked where not."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import tiny
 
+from benchmark.cost.remeasure.__main__ import main
 from benchmark.records import Folder
 from benchmark.records.record import ADDED
-from benchmark.remeasure.__main__ import main
 
 RUN = tiny.run("rkd_da")
 

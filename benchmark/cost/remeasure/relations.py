@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
+from benchmark.cost.remeasure.results import Results
 from benchmark.data import evaluation_data
 from benchmark.models.weights import weights_sha256
 from benchmark.records import RELATIONS_VERSION, Folder, Record
 from benchmark.records.record import RELATIONS
-from benchmark.remeasure.results import Results
 from benchmark.spec import Precision, Run
 from benchmark.training.evaluation import outputs_on
 from benchmark.training.loop import configure_torch

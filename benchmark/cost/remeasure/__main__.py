@@ -1,7 +1,7 @@
 """Measure finished runs again, without training anything; what changes is printed.
 
-python -m benchmark.remeasure flops results/NAME --data-dir DATA
-python -m benchmark.remeasure relations results/NAME --data-dir DATA
+python -m benchmark.cost.remeasure flops results/NAME --data-dir DATA
+python -m benchmark.cost.remeasure relations results/NAME --data-dir DATA
 
 flops: the suite used to count the gradient of a grouped convolution's weight as if groups = 1, up to 14 times too many
 FLOPs. Where a student, or its method, has such convolutions, `cost.training_flops` of records and `step_flops` of
@@ -25,8 +25,8 @@ from benchmark.errors import USAGE, Parser, run_command, usage_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        from benchmark.remeasure import flops, relations
-        from benchmark.remeasure.results import Results
+        from benchmark.cost.remeasure import flops, relations
+        from benchmark.cost.remeasure.results import Results
 
         remeasure = {"flops": flops.remeasure, "relations": relations.remeasure}[options.measure]
         for path in options.folders:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     result = Parser(
-        prog="python -m benchmark.remeasure",
+        prog="python -m benchmark.cost.remeasure",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
