@@ -356,7 +356,7 @@ def shallow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmark.training.preflight.check_runs", lambda *_, **__: {})
     monkeypatch.setattr("benchmark.cost.__main__.measure", lambda *_: None)
     monkeypatch.setattr("benchmark.speed.__main__.run", lambda options, _: load_grid(options.grid))
-    monkeypatch.setattr("analysis.figures.draw_figures", lambda *_: ([], []))
+    monkeypatch.setattr("analysis.figures.draw_figures", lambda *_, **__: ([], []))
 
 
 @pytest.mark.usefixtures("shallow", "surroundings")

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import rich
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("analysis", "benchmark", "methods")
@@ -41,7 +42,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     venv.create(home)
     python = home / "bin" / "python"
     site = Path(sysconfig.get_path("purelib", vars={"base": str(home)}))
-    (site / "libraries.pth").write_text(sysconfig.get_path("purelib"))  # a path alone: its own .pth files are not read
+    (site / "libraries.pth").write_text(str(Path(rich.__file__).parents[1]))  # of which no .pth files are read
     subprocess.run(
         [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", str(wheel)], check=True
     )

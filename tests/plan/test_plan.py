@@ -381,7 +381,9 @@ def test_a_changed_copy_has_an_id_of_its_own() -> None:
 def test_the_published_protocol_has_a_forecast_before_anything_was_run(tmp_path: Path) -> None:
     measured = Path("results") / "reference" / "cifar100" / "measured"
     shutil.copytree(Path(__file__).parents[2] / measured, tmp_path / measured)
-    plan = make_plan(load_grid("cifar100"), Folder(tmp_path / "results" / "cifar100"))
+    published = load_grid("cifar100")
+    of_nine = select(published, Selection(methods=published.methods[: published.methods.index("at")]))
+    plan = make_plan(of_nine, Folder(tmp_path / "results" / "cifar100"))
     assert len(plan.runs) == 13 * 9 * 3
     assert plan.forecast_seconds is not None
     assert plan.forecast_seconds > 0
