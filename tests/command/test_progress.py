@@ -201,6 +201,7 @@ def test_clock(seconds: float, text: str) -> None:
 
 def test_what_a_dead_worker_left_behind_is_not_shown(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "grid")
+    folder.part("progress").mkdir(parents=True)
     report(Reporter(folder.path, RUNS), 144)
     assert list((folder.path / "progress").iterdir())
     assert progress.under_way(folder) == []
@@ -211,6 +212,7 @@ def test_what_a_dead_worker_left_behind_is_not_shown(tmp_path: Path) -> None:
 
 def test_a_killed_worker_in_other_company_is_forgotten(tmp_path: Path, claims: Claims) -> None:
     folder = Folder(tmp_path / "grid")
+    folder.part("progress").mkdir(parents=True)
     report(Reporter(folder.path, RUNS[1:]), 144)  # killed, with a part of the cohort
     other = fake.run("kd", seed=1)
     report(Reporter(folder.path, [other]), 144)
