@@ -10,25 +10,28 @@ from analysis.style import LEAST_P, TEACHER, display_name
 from analysis.tables.latex import escape
 from analysis.tables.table import Table
 
-PREAMBLE = r"""\documentclass[10pt,twocolumn]{article}
+PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[a4paper,margin=18mm]{geometry}
 \usepackage{booktabs}
 \usepackage{graphicx}
+\usepackage{multicol}
 \input{tables/numbers}
 % Many floats and little text: let a page be full of them.
 \renewcommand{\topfraction}{0.95}
-\renewcommand{\dbltopfraction}{0.95}
+\renewcommand{\bottomfraction}{0.95}
+\renewcommand{\textfraction}{0.02}
 \renewcommand{\floatpagefraction}{0.7}
-\renewcommand{\dblfloatpagefraction}{0.7}
-\setcounter{dbltopnumber}{4}
+\setcounter{topnumber}{4}
+\setcounter{bottomnumber}{4}
 \setcounter{totalnumber}{8}
 \makeatletter
 \setlength{\@fptop}{0pt}
-\setlength{\@dblfptop}{0pt}
 \setlength{\@fpsep}{24pt}
-\setlength{\@dblfpsep}{24pt}
 \makeatother
 """
+
+FIRST = "figure1"
+"""The figure that is made for a paper's first page."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,13 @@ def paper(
         PREAMBLE,
         f"\\title{{{escape(title)}}}\n\\author{{}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n",
         f"\\begin{{abstract}}\n{_abstract(evidence)}\n\\end{{abstract}}\n",
+        "\\begin{multicols}{2}\n",  # balanced, so that floats over both columns follow on the first page
         f"\\section{{Protocol}}\n{PROTOCOL}\n",
         f"\\section{{Against the student alone}}\n{_against_alone(evidence, cite)}\n",
-        f"\\section{{Tables and figures}}\n{_pointers(evidence, tables, figures)}\n",
+        f"\\section{{Tables and figures}}\n{_pointers(evidence, tables, figures)}\n\\end{{multicols}}\n",
+        *(_figure(figure) for figure in figures if figure.name == FIRST),
         *(f"\\input{{tables/{table.name}}}\n" for table in tables),
-        *(_figure(figure) for figure in figures),
+        *(_figure(figure) for figure in figures if figure.name != FIRST),
         "\\end{document}\n",
     ]
     return "\n".join(sections)
@@ -126,9 +131,9 @@ def _enumerated(items: Sequence[str]) -> str:
 
 
 def _figure(figure: Illustration) -> str:
-    environment, width = ("figure*", "\\textwidth") if figure.wide else ("figure", "\\columnwidth")
+    width = "\\textwidth" if figure.wide else "0.48\\textwidth"
     return (
-        f"\\begin{{{environment}}}\n\\centering\n"
+        f"\\begin{{figure}}\n\\centering\n"
         f"\\includegraphics[width={width},height=0.85\\textheight,keepaspectratio]{{{figure.path}}}\n"
-        f"\\caption{{{escape(figure.caption)}}}\n\\label{{fig:{figure.name}}}\n\\end{{{environment}}}\n"
+        f"\\caption{{{escape(figure.caption)}}}\n\\label{{fig:{figure.name}}}\n\\end{{figure}}\n"
     )
