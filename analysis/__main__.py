@@ -1,14 +1,13 @@
 """`python -m analysis results/<grid>`: figures, tables and statements of results folders, from their records alone."""
 
 import argparse
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.errors import Parser, UsageError, run_command, unknown
+from benchmark.errors import Parser, UsageError, names, points, run_command, unknown
 from benchmark.records import Folder
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--delta",
-        type=_margin,
+        type=points,
         default=0.5,
         metavar="POINTS",
         help="percentage points within which a method is called equivalent to the student alone (by default 0.5)",
@@ -93,13 +92,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--figure1", action="store_true", help="also a figure over two columns for a paper's first page")
     add("--table1", action="store_true", help="also a table of one line a method for a paper's first page")
     return parser
-
-
-def _margin(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 100:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 100 percentage points")
-    return value
 
 
 def _analyse(options: argparse.Namespace) -> int:
@@ -142,18 +134,8 @@ def _selection(options: argparse.Namespace) -> "Selection":
 
     if options.metric not in METRICS:
         raise unknown("metric", options.metric, METRICS)
-    named = {name: _names(f"--{name}", getattr(options, name)) for name in ("methods", "pairs", "datasets")}
+    named = {name: names(f"--{name}", getattr(options, name)) for name in ("methods", "pairs", "datasets")}
     return Selection(**named, metric=METRICS[options.metric])
-
-
-def _names(option: str, values: Sequence[str] | None) -> tuple[str, ...] | None:
-    """By comma or space, each once; a comma between a method's options parts nothing."""
-    if values is None:
-        return None
-    found = dict.fromkeys(name for value in values for name in re.split(r"[,\s]+(?![^\[]*\])", value) if name)
-    if not found:
-        raise UsageError(f"{option} {' '.join(values)!r} names nothing")
-    return tuple(found)
 
 
 def _derive_csv(results: "Results") -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.errors import Parser, UsageError, run_command
+from benchmark.errors import Parser, UsageError, number, points, run_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,30 +47,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "folder", nargs="?", type=Path, metavar="FOLDER", help="a results folder, such as results/digits"
     )
-    parser.add_argument("--gain", type=_positive, metavar="POINTS", help="also tell how many seeds this gain needs")
-    parser.add_argument("--sd", type=_positive, metavar="POINTS", help="of a run, where there is no folder yet")
-    parser.add_argument("--methods", type=_count, metavar="M", help="with --sd: methods beside the student alone")
-    parser.add_argument("--pairs", type=_count, metavar="P", help="with --sd: teacher-student pairs of all data sets")
+    parser.add_argument("--gain", type=points, metavar="POINTS", help="also tell how many seeds this gain needs")
+    parser.add_argument("--sd", type=points, metavar="POINTS", help="of a run, where there is no folder yet")
+    parser.add_argument("--methods", type=number, metavar="M", help="with --sd: methods beside the student alone")
+    parser.add_argument("--pairs", type=number, metavar="P", help="with --sd: teacher-student pairs of all data sets")
     parser.add_argument("--open", action="store_true", help="name the pairs that have open cells")
     looks = ", ".join(map(str, LOOKS))
     parser.add_argument("--to", type=int, metavar="N", help=f"with --open: the seeds of the next look, one of {looks}")
     parser.add_argument("--out", type=Path, metavar="FILE", help="with --open: a file for benchmark.grid --more-seeds")
-    parser.add_argument("--delta", type=_positive, metavar="POINTS", help="with --open: margin of equivalence")
+    parser.add_argument("--delta", type=points, metavar="POINTS", help="with --open: margin of equivalence")
     return parser
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 100:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 100 percentage points")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
 
 
 def _check(options: argparse.Namespace) -> None:

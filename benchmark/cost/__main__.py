@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benchmark.cost.table import print_table
-from benchmark.errors import Parser, number, refuse, run_command, threads, usage_errors
+from benchmark.errors import Parser, names, number, refuse, run_command, threads, usage_errors
 from benchmark.errors.console import Terminal
-from benchmark.plan.choices import method_names, names
+from benchmark.plan.choices import method_names
 from benchmark.records import Folder
 from benchmark.records.measurements import Measured, Measurement, write
 from benchmark.spec import Dataset, Grid, Run, digest, load_grid

@@ -154,6 +154,28 @@ def threads(text: str) -> int:
     return number(text, MOST_THREADS)
 
 
+def points(text: str) -> float:
+    """Percentage points, above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 100:
+        raise argparse.ArgumentTypeError(f"{text[:20]} is not between 0 and 100 percentage points")
+    return value
+
+
+def names(option: str, values: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Names given by comma or space, each once; None where nothing was given. A comma inside brackets, as between a
+    method's options, parts nothing. Raises UsageError for an empty list."""
+    if values is None:
+        return None
+    found = dict.fromkeys(name for value in values for name in re.split(r"[,\s]+(?![^\[]*\])", value) if name)
+    if not found:
+        raise UsageError(f"{option} {' '.join(values)!r} names nothing")
+    return tuple(found)
+
+
 def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
     """Run a command and exit with its code.
 
@@ -168,10 +190,7 @@ def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
         asked.append(number)
         raise KeyboardInterrupt
 
-    if signal.getsignal(signal.SIGINT) in (
-        signal.default_int_handler,
-        benchmark.end_quietly,
-    ):  # else it is to be ignored
+    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, benchmark.end_quietly):  # not ignored
         signal.signal(signal.SIGINT, interrupt)
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # replaced by something that is no text file

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, names
 from benchmark.plan.values import Selection
 from benchmark.spec import TUNED, Grid, Scalar
 
@@ -27,16 +27,6 @@ def wanted(grid: Grid, options: argparse.Namespace, more: "MoreSeeds | None" = N
         datasets=tuple(each.dataset for each in more.pairs) if more else names("--datasets", options.datasets),
     )
     return select(grid, selection)
-
-
-def names(flag: str, values: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Names given by comma or space, each once; None where nothing was given. Raises UsageError for an empty list."""
-    if values is None:
-        return None
-    found = dict.fromkeys(name for value in values for name in re.split(r"[,\s]+", value) if name)
-    if not found:
-        raise UsageError(f"{flag} {' '.join(values)!r} names nothing")
-    return tuple(found)
 
 
 def method_names(values: Sequence[str] | None, grid: Grid) -> tuple[str, ...]:
