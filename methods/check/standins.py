@@ -117,7 +117,7 @@ def batch(step: int = 0, size: int = BATCH, *, seed: int | None = None) -> Batch
     """Some images of the training set in a step; `seed` is the generator's, by default the step's own."""
     index = torch.randperm(max(IMAGES, size), generator=torch.Generator().manual_seed(2000 + step))[:size] % IMAGES
     generator = torch.Generator().manual_seed(3000 + step if seed is None else seed)
-    epoch, progress = max(0, step), torch.tensor(max(0, step) / 5)
+    epoch, progress = torch.tensor(max(0, step)), torch.tensor(max(0, step) / 5)
     views = images(step, size), images(4000 + step, size)
     return Batch(index % CLASSES, index, epoch, progress, generator, *views)
 
@@ -208,7 +208,7 @@ def steps(method: Method, pair: Pair, student: Network, count: int = STEPS) -> l
     for phase in (*method.phases, None):
         for step in range(count):
             seen = images(step).to(dtype)
-            here = replace(shown(step), epoch=step - count) if phase else shown(step)
+            here = replace(shown(step), epoch=torch.tensor(step - count)) if phase else shown(step)
             for parameter in learned:
                 parameter.grad = None
             if phase is not None:
