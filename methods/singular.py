@@ -69,7 +69,7 @@ def eigenvectors(gram: Tensor, count: int) -> Tensor:
     for _ in range(ITERATIONS):
         x = _orthonormalize(gram @ x)
     lengths = x.square().sum(1, keepdim=True)  # near 1, or near 0 for what lies within the span of the others
-    return x * torch.where(lengths > 0.5, relations.inverse_root(lengths), 0)
+    return x * (relations.inverse_root(lengths) * (lengths > 0.5))
 
 
 def _orthonormalize(x: Tensor) -> Tensor:
@@ -118,5 +118,13 @@ class _Eigenvector(torch.autograd.Function):
         squared = gaps @ gaps
         squared.diagonal(dim1=1, dim2=2).add_(BROADENING**2)
         factor, _ = torch.linalg.cholesky_ex(squared)
-        solution = torch.cholesky_solve(gaps @ (output - vector * (vector.mT @ output)), factor)
-        return solution @ vector.mT, None
+        return _solved(factor, gaps @ (output - vector * (vector.mT @ output))) @ vector.mT, None
+
+
+def _solved(factor: Tensor, right: Tensor) -> Tensor:
+    """(L L^T)^-1 R of a Cholesky factor L [B, N, N] and R [B, N, K]. On a GPU by two triangular solves, since torch may
+    hand the solve as a whole to MAGMA, which waits."""
+    if right.device.type == "cpu":
+        return torch.cholesky_solve(right, factor)
+    half = torch.linalg.solve_triangular(factor, right, upper=False)
+    return torch.linalg.solve_triangular(factor.mT, half, upper=True)
