@@ -5,6 +5,8 @@ Every module of this package, and every module that an installed package names u
 """
 
 import inspect
+import signal
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +15,9 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
+
+if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # python -m methods.check: an interrupted import is no error of torch
 
 from methods.base import REGISTRY, Entry, Method, Scalar, Tap, Task
 from methods.composition import Composition
