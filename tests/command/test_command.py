@@ -50,6 +50,7 @@ def test_output_of_any_encoding_ends_well(encoding: str, tmp_path: Path) -> None
         (MemoryError(), "out of memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"), "out of memory"),
         (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(24, "Too many open files"), "Too many open files"),
         (OSError(13, "Permission denied"), None),
         (RuntimeError("shapes do not match"), None),
         (ValueError("x"), None),
