@@ -66,8 +66,8 @@ def run_cohort(
     """Bring every run to a record; False if stopped before, with checkpoints to go on from.
 
     `is_mine` is asked, by a run's id, before anything of it is written: what another worker has taken over is its.
-    `alone` is for runs on labels alone whose teacher cannot serve: they are trained and recorded without it, and keep
-    the checkpoint of their end, from which a later call completes the record.
+    `alone` is for runs that read nothing of their teacher, which cannot serve: they are trained and recorded without
+    it, and keep the checkpoint of their end, from which a later call completes the record.
 
     Raises TeacherError if the teacher does not pass its gate, UsageError for unusable data or networks.
     """

@@ -55,10 +55,10 @@ class Teacher(Frozen):
     def __init__(self, record: Record, folder: Folder, classes: int, device: torch.device) -> None:
         self.record = record
         run = record.run
-        super().__init__(create(run.student, run.recipe, classes, run.seed, pretrained=False), device)
+        network = create(run.student, run.recipe, classes, run.seed, pretrained=False)
         path = folder.weights_path(record.run_id)
         try:
-            self.network.model.load_state_dict(load(read_bytes(path)))
+            network.model.load_state_dict(load(read_bytes(path)))
         except FileNotFoundError:
             raise TeacherError(f"teacher {record.run_id} has a record but no weights at {path}; {AGAIN}") from None
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
@@ -66,6 +66,7 @@ class Teacher(Frozen):
                 raise
             why = " ".join(str(error).split())
             raise TeacherError(f"weights of teacher {record.run_id} at {path} cannot be used: {why}; {AGAIN}") from None
+        super().__init__(network, device)  # last: what a device lacks is no fault of the file's
 
     def evaluate(self, images: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:
         """Logits [B, K] and embeddings [B, D]."""
@@ -107,6 +108,8 @@ def _recorded(run: Run, folder: Folder) -> Record:
     try:
         record = folder.record(run.id)
     except RecordError as error:
+        if machine_trouble(error):
+            raise
         raise TeacherError(f"teacher {run.id}: {error}; move it away to have it trained again") from None
     if record is None:
         failure = folder.failure(run.id)
