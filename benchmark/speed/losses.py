@@ -38,7 +38,7 @@ def _forms(name: str, teacher: Outputs) -> dict[str, Callable[[Outputs], Tensor]
     index = torch.arange(len(teacher.logits))
     labels = index % SHAPES.classes
     method = methods.load(name, Task(SHAPES, SHAPES, labels, epochs=1))
-    batch = Batch(labels, index, 0, torch.zeros(()), torch.Generator())
+    batch = Batch(labels, index, torch.tensor(0), torch.zeros(()), torch.Generator())
     return {
         "textbook": lambda student: LOSSES[name](student, teacher),
         "suite": lambda student: method(student, teacher, batch),

@@ -16,8 +16,9 @@ from benchmark.records import Folder
 from benchmark.spec import Grid, Recipe, Run
 from benchmark.speed.reference import Loop, Pictures
 from benchmark.training.count import flop_counter
-from benchmark.training.loop import configure_torch, step
+from benchmark.training.loop import configure_torch
 from benchmark.training.member import Member
+from benchmark.training.step import step
 from benchmark.training.teacher import Frozen
 
 BATCHES = 8

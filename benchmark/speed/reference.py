@@ -70,7 +70,7 @@ class Loop:
             if self.name in LOSSES:
                 loss = loss + LOSSES[self.name](outputs, taught)
             else:
-                batch = Batch(labels, index, 0, torch.zeros(()), self.generator)
+                batch = Batch(labels, index, torch.tensor(0), torch.zeros(()), self.generator)
                 plain, ruled = self.method.terms(outputs, taught, batch)
                 loss = loss + plain + (0 if ruled is None else ruled)
         self.optimizer.zero_grad()
