@@ -99,8 +99,8 @@ def _sign(x: Tensor) -> Tensor:
 
 
 class _Eigenvector(torch.autograd.Function):
-    """A known unit eigenvector v [B, N, 1] of G = scale * (the smaller of X X^T and X^T X), as a function of X [B, C, P]:
-    dv = (lambda - G)^+ dG v.
+    """A known unit eigenvector v [B, N, 1] of G = scale * (the smaller of X X^T and X^T X), as a function of
+    X [B, C, P]: dv = (lambda - G)^+ dG v.
 
     The inverse 1 / gap is broadened to gap / (gap^2 + BROADENING^2) as in Liao et al. (Phys. Rev. X 9, 031041, 2019),
     which one Cholesky solve for each sample gives. The gradient of G, u v^T, is of rank one, and so that of X of rank
@@ -117,7 +117,7 @@ class _Eigenvector(torch.autograd.Function):
     def backward(ctx: Any, output: Tensor) -> tuple[Tensor, None, None, None]:
         x, gram, scale, vector = ctx.saved_tensors
         value = vector.mT @ gram @ vector
-        gaps = torch.baddbmm(gram, value * vector, vector.mT, beta=-1)  # lambda - G, but for v, which gets the gap lambda
+        gaps = torch.baddbmm(gram, value * vector, vector.mT, beta=-1)  # lambda - G, but v has the gap lambda
         gaps.diagonal(dim1=1, dim2=2).add_(value[:, :, 0])
         squared = gaps @ gaps
         squared.diagonal(dim1=1, dim2=2).add_(BROADENING**2)
