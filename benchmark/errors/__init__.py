@@ -36,6 +36,9 @@ MANY = 60
 MOST_THREADS = 1024
 """Of one worker: OpenMP ends a process that asks for too many."""
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""What --device takes; `benchmark.training.device` says of each whether it can be used here."""
+
 NO_MEMORY = "can't allocate memory"
 """torch's words for what Python calls a MemoryError."""
 
