@@ -13,12 +13,13 @@ ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "timm", "torchvision", "sklearn", "matplotlib")
 
 GROUND = ("errors", "files", "spec")
-WORKER = (*GROUND, "records", "data", "models", "methods")
+WORKER = (*GROUND, "metrics", "records", "data", "models", "methods")
 ROOMS: dict[str, tuple[str, ...]] = {
     "errors": (),
     "files": ("errors",),
     "spec": ("errors", "files"),
-    "records": GROUND,
+    "metrics": ("errors",),
+    "records": (*GROUND, "metrics"),
     "data": GROUND,
     "models": (*GROUND, "data.libraries", "methods.base"),
     "plan": (*GROUND, "records", "methods"),
@@ -26,20 +27,21 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "launch": (*GROUND, "records", "plan", "methods", "training"),
     "cost": (*WORKER, "plan", "training"),
     "speed": (*WORKER, "plan", "training", "cost"),
-    "command": (*GROUND, "records", "plan", "launch", "models", "methods"),
+    "command": (*GROUND, "metrics", "records", "plan", "launch", "models", "methods"),
     "grid": (*WORKER, "plan", "training", "launch", "command"),
 }
 """What each room of `benchmark` may import of the project besides itself: a room, one of its modules, or the methods.
 From the ground up: a room knows those above it alone."""
 
 INSIDE = {
+    "records": {"metrics"},
     "launch": {"training"},
-    "command": {"models", "methods", "launch.local", "launch.slurm.submission", "plan.cells", "plan.plan"},
+    "command": {"metrics", "models", "methods", "launch.local", "launch.slurm.submission", "plan.cells", "plan.plan"},
     "grid": {"training", "models", "methods", "launch.local", "plan.cells", "plan.plan", "plan.frozen"},
 }
 """What a room imports inside functions alone, lest --help, --status or a submission load torch or models."""
 
-ANALYSIS = ("analysis", *(f"benchmark.{room}" for room in (*GROUND, "records")))
+ANALYSIS = ("analysis", *(f"benchmark.{room}" for room in (*GROUND, "metrics", "records")))
 
 LIGHT = ("errors", "files", "spec", "records", "command", "grid")
 """Rooms that answer without a large library."""
