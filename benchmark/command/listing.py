@@ -3,15 +3,19 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.errors import COMPLETE, UsageError
 from benchmark.spec import Scalar, grid_names, load_grid
 from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN, DatasetInfo
 from benchmark.spec.grid import Control
 
+if TYPE_CHECKING:
+    from benchmark.metrics import Metric
+
 
 def available(kind: str, grid: str) -> list[str]:
-    """A line for each: grids, methods, models, data sets known by name, and the controls of a grid."""
+    """A line for each: grids, methods, models, metrics, data sets known by name, and the controls of a grid."""
     if kind == "grids":
         return [f"{name}: {load_grid(name).description}" for name in grid_names()]
     if kind == "datasets":
@@ -19,6 +23,10 @@ def available(kind: str, grid: str) -> list[str]:
         return [own, *(f"{name}: {_sizes(known)}" for name, known in sorted(KNOWN.items()))]
     if kind == "controls":
         return [_control(control) for control in load_grid(grid).control] or [f"grid {grid!r} has no [[control]]"]
+    if kind == "metrics":
+        from benchmark.metrics import METRICS
+
+        return [_metric(metric) for metric in METRICS.values()]
     if kind == "models":
         from benchmark.models import model_names
 
@@ -38,6 +46,12 @@ def _defaults(values: Mapping[str, Scalar]) -> str:
 def _sizes(known: DatasetInfo) -> str:
     places = f"DIR/{known.folders[0]}" + (", else as torchvision downloads it" if known.torchvision else "")
     return f"{known.classes} classes, {known.train:,} training and {known.test:,} test images; {places}"
+
+
+def _metric(metric: "Metric") -> str:
+    """`nll (nats × 100, lower is better): negative log-likelihood ...; needs logits, labels`."""
+    needs = ", ".join(metric.needs)
+    return f"{metric.name} ({metric.unit.symbol}, {metric.better} is better): {metric.meaning}; needs {needs}"
 
 
 def _control(control: Control) -> str:

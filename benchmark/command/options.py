@@ -76,7 +76,7 @@ def _instead(add: Callable[..., object]) -> None:
     add("--dry-run", action="store_true", help="print the plan: teachers, cohorts, states, forecast, sbatch parameters")
     add("--prepare", action="store_true", help="fetch data, check that they and all networks are usable, stop there")
     add("--status", action="store_true", help="print what the results folder holds")
-    kinds = ("methods", "grids", "models", "datasets", "controls")
+    kinds = ("methods", "grids", "models", "datasets", "controls", "metrics")
     add("--list", choices=kinds, help="print what there is to choose from; controls are the --grid's")
     add("--export", metavar="RUN", help="write a run's student weights to RUN.safetensors here, if its grid keeps them")
 

@@ -25,7 +25,7 @@ EXIT_CODES = (
 STOPPED = "stopped; run the same command again to go on"
 
 LISTED = {
-    **{kind: f"--list {kind}s" for kind in ("grid", "method", "model", "dataset", "control")},
+    **{kind: f"--list {kind}s" for kind in ("grid", "method", "model", "dataset", "control", "metric")},
     "sbatch option": "sbatch --help",
 }
 """What lists all names of a kind."""

@@ -39,13 +39,7 @@ def _forms(name: str, teacher: Outputs) -> dict[str, Callable[[Outputs], Tensor]
     index = torch.arange(len(teacher.logits), device=device)
     labels = index % SHAPES.classes
     method = methods.load(name, Task(SHAPES, SHAPES, labels, epochs=1)).to(device)
-    batch = Batch(
-        labels,
-        index,
-        torch.zeros((), dtype=torch.int64, device=device),
-        torch.zeros((), device=device),
-        torch.Generator(),
-    )
+    batch = Batch(labels, index, *torch.zeros(2, device=device), torch.Generator())
     return {
         "textbook": lambda student: LOSSES[name](student, teacher),
         "suite": lambda student: method(student, teacher, batch),
