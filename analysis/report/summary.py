@@ -61,7 +61,24 @@ def _against_alone(evidence: Evidence) -> list[str]:
     if not compared:
         return ["No method can be compared: there is no pair with finished runs of both the student alone and another."]
     pairs = max(each.pairs for each in compared)
-    return [_verdicts(compared, pairs), *_elsewhere(evidence), *_apart(compared)]
+    return [_verdicts(compared, pairs), *_at_equal_budget(evidence), *_elsewhere(evidence), *_apart(compared)]
+
+
+def _at_equal_budget(evidence: Evidence) -> list[str]:
+    """Of grids that have matched controls."""
+    found = sorted(evidence.mean_at_equal_budget, key=lambda each: -each.gain)
+    if not found:
+        return []
+    pairs = max(each.pairs for each in found)
+    listed = [
+        f"{verdict} {', '.join(f'{display_name(each.method)} {_measured(each, pairs)}' for each in own)}"
+        for verdict in VERDICTS
+        if (own := [each for each in found if each.verdict == verdict])
+    ]
+    return [
+        "Against the student alone trained for as many FLOPs as the method, the teacher's forward and phases included: "
+        f"{'; '.join(listed)}."
+    ]
 
 
 def _verdicts(compared: Sequence[Comparison], pairs: int) -> str:

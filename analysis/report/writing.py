@@ -55,9 +55,9 @@ def write_all(
     written.append(write_text(out / "tables" / "numbers.tex", text))
     written.append(out / "tables" / "numbers.csv")
     write_rows(written[-1], numbers.rows(named))
-    if evidence.between:
+    if compared := [*evidence.between, *evidence.mean_at_equal_budget]:
         written.append(out / "tables" / "comparisons.csv")
-        write_rows(written[-1], [comparison_row(each) for each in evidence.between])
+        write_rows(written[-1], [comparison_row(each) for each in compared])
     figures, notes = draw_figures(results, evidence, figure1=figure1)
     notes += problems
     written += [path for figure in figures for path in figure.write(out / "figures")]
