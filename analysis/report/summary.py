@@ -8,6 +8,7 @@ from analysis.statistics.cells import OfPair
 from analysis.statistics.cells import pair_title as plain_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison, Tested
+from analysis.statistics.ladder import ladders
 from analysis.statistics.ranks import LEAST_DATASETS
 from analysis.style import TEACHER, count, listing_order, p_value, signed
 from analysis.style import display_name as plain_name
@@ -26,6 +27,7 @@ def summary(evidence: Evidence) -> str:
         *_against_alone(evidence),
         "## Pair by pair",
         *_cells(evidence),
+        *_budget_saved(evidence),
         "## Between methods",
         *_between(evidence.between),
         "## Ranks",
@@ -158,6 +160,20 @@ def _gains(members: Iterable[Tested], verdict: str) -> str:
         for each in members
         if each.verdict == verdict
     )
+
+
+def _budget_saved(evidence: Evidence) -> list[str]:
+    """Of grids with a ladder of students: the readings whose intervals leave out the student's own size."""
+    lines, number = [], 0
+    for ladder in ladders(evidence):
+        number += len(ladder.readings)
+        lines += [f"- {escape(ladder.sentence(each))}." for each in ladder.readings if each.settled]
+    if not number:
+        return []
+    text = (
+        f"{len(lines)} of {count(number, 'reading')} leave out the student's own size, without correction for them all."
+    )
+    return ["## Budget saved", text, *(["\n".join(lines)] if lines else [])]
 
 
 def _between(compared: Sequence[Comparison]) -> list[str]:

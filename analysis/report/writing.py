@@ -10,11 +10,13 @@ from analysis.report.summary import summary
 from analysis.runs.load import Results
 from analysis.runs.metrics import TOP1, Metric, renamed
 from analysis.statistics.evidence import Evidence
+from analysis.statistics.ladder import ladders
 from analysis.statistics.left_out import left_out
 from analysis.tables.budget import budget_table
 from analysis.tables.errors import errors_table, left_out_table
 from analysis.tables.first import first_table
 from analysis.tables.gains import comparison_row, gain_table
+from analysis.tables.ladder import ladder_table
 from analysis.tables.latex import latex
 from analysis.tables.main import main_table
 from analysis.tables.markdown import markdown
@@ -47,6 +49,8 @@ def write_all(
         tables.append(left_out_table(lacking))
     if evidence.over_alone:
         tables.append(gain_table(evidence))
+    if rungs := [ladder for ladder in ladders(evidence) if ladder.readings]:
+        tables.append(ladder_table(rungs))
     if evidence.matches:
         tables.append(published_table(evidence.matches))
     written = [path for table in tables for path in write_table(table, out / "tables", evidence.metric)]
