@@ -90,8 +90,8 @@ def checked_teacher(run: Run, folder: Folder, splits: Splits, device: torch.devi
     """The teacher of a cohort, if it passes the gate; TeacherError says why it does not.
 
     It must have a record of an accuracy above what the grid expects (or above chance by three standard errors where
-    nothing is expected), the recorded weights, the data set's classes, images of the student's size and
-    normalisation, and the recorded accuracy when evaluated again here.
+    nothing is expected; with untrained weights any will do), the recorded weights, the data set's classes, images of
+    the student's size and normalisation, and the recorded accuracy when evaluated again here.
     """
     teacher_run = run.teacher
     assert teacher_run is not None
@@ -101,7 +101,8 @@ def checked_teacher(run: Run, folder: Folder, splits: Splits, device: torch.devi
     if record.result.data_sha256 != splits.sha256:
         images = f"was trained on other images than {run.dataset.name!r} holds now"
         raise TeacherError(f"teacher {teacher_run.id} {images}; put those back, or {AGAIN}")
-    _check_accuracy(record, splits.classes, expected)
+    if not teacher_run.untrained:
+        _check_accuracy(record, splits.classes, expected)
     teacher = Teacher(record, folder, splits.classes, device)
     if weights_sha256(teacher.network.model) != record.result.weights_sha256:
         raise TeacherError(f"weights of teacher {teacher_run.id} are not the ones its record describes; {AGAIN}")
