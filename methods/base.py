@@ -101,9 +101,9 @@ class Task:
     """What a method may know when it is built.
 
     labels: [N], the training labels, by position in the training set. teacher and classifier (the teacher's, frozen)
-    are None where there is no teacher, that is when a teacher itself is trained. label_smoothing: the recipe's, in
-    [0, 1). batch_size: images of a step; steps: of an epoch. initial: makes a frozen copy of the student as it starts,
-    which gives `Outputs` of images [B, C, H, W]: a mean teacher, say, which the hook after a step moves.
+    are None where there is no teacher, as when one is trained, and for what reads nothing. label_smoothing: the
+    recipe's, in [0, 1). batch_size: images of a step; steps: of an epoch. initial: makes a frozen copy of the student
+    as it starts, which gives `Outputs` of images [B, C, H, W]: a mean teacher, say, which the hook after a step moves.
     """
 
     student: Shapes

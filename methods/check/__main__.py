@@ -144,6 +144,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    for number in (signal.SIGPIPE, signal.SIGINT):  # whoever reads the output may stop at any line, or altogether
-        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads the output may stop at any line
     sys.exit(main())
