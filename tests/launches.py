@@ -35,7 +35,7 @@ def launches() -> dict[str, int]:
     data = noise(recipe, CLASSES, CPU, 2)
     assert runs[0].teacher is not None
     teacher = Frozen(create(runs[0].teacher.student, recipe, CLASSES, 0, pretrained=False), CPU)
-    found = {}
+    found: dict[str, int] = {}
     with patch.dict(GRAPHS, {"cpu": Tape}):
         for run in runs:
             run = run.model_copy(update={"recipe": recipe})

@@ -118,7 +118,7 @@ def test_rates_in_tensors_make_the_usual_optimisers_steps(cohorts: dict[str, dic
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
-FOUR = {"epochs": 4}
+FOUR: dict[str, Any] = {"epochs": 4}
 Asked = list[tuple[int, tuple[str, ...], str]]
 
 
@@ -287,7 +287,7 @@ def test_no_step_starts_more_kernels_than_its_budget() -> None:
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 CUDA = torch.device("cuda")
-DETERMINISTIC = {"deterministic": True, "epochs": 6}
+DETERMINISTIC: dict[str, Any] = {"deterministic": True, "epochs": 6}
 
 
 @pytest.fixture
@@ -314,6 +314,17 @@ def test_on_a_gpu_all_are_captured_and_have_the_bits_of_what_is_written_alone_an
     for how, trained in others.items():
         differing = [name for name, each in trained.items() if not same_bits(state(each), state(captured[name]))]
         assert not differing, how
+
+
+@gpu
+def test_what_waits_for_a_gpu_is_not_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    trained = on_gpu(["kd", "noise", "bad_loss"])
+    assert [each.captured for each in trained.values()] == [True, False, False]
+    said = [record.getMessage().partition(" at ")[0] for record in caplog.records if record.levelno >= logging.WARNING]
+    assert said == [
+        "noise: its steps are not captured: it draws from batch.generator",
+        "bad_loss: its steps are not captured: it waits for the device",
+    ]
 
 
 @gpu
