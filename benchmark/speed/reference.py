@@ -70,7 +70,8 @@ class Loop:
             if self.name in LOSSES:
                 loss = loss + LOSSES[self.name](outputs, taught)
             else:
-                batch = Batch(labels, index, *torch.zeros(2, device=self.device), self.generator)
+                epoch, progress = torch.zeros(2, device=self.device)
+                batch = Batch(labels, index, epoch, progress, self.generator)
                 plain, ruled = self.method.terms(outputs, taught, batch)
                 loss = loss + plain + (0 if ruled is None else ruled)
         self.optimizer.zero_grad()
