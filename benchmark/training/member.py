@@ -123,7 +123,7 @@ class Member:
         self.seconds += time.thread_time() - started
 
     def announce(self) -> None:
-        """What the next step has of its own, its number apart: seeds and the learning rate.
+        """Write what the next step has of its own: seeds and learning rates.
 
         Random draws of the student (dropout, stochastic depth) and of the method start from a state of their own, so
         that they do not depend on who else trains in this process.

@@ -17,7 +17,7 @@ from untrained import copied, same_bits
 import methods
 from benchmark.data import Resident, TrainingSet, load
 from benchmark.models import create
-from benchmark.spec import Run
+from benchmark.spec import Architecture, Run
 from benchmark.training import capture, member, step
 from benchmark.training.capture import GRAPHS, CudaGraph, Recorder
 from benchmark.training.loop import Callbacks, configure_torch, train
@@ -50,8 +50,8 @@ class Written(Tape):
     tries = 10**9
 
 
-def run_of(method: str, **recipe: Any) -> Run:
-    student = EQUAL if method == "fsp" else tiny.RESNET
+def run_of(method: str, student: Architecture | None = None, **recipe: Any) -> Run:
+    student = student or (EQUAL if method == "fsp" else tiny.RESNET)
     return tiny.run(method, student, options={method: OPTIONS.get(method, {})}, **RECIPE | recipe)
 
 
@@ -67,8 +67,8 @@ class Bench:
         self.validation = Resident(splits.validation, self.recipe, device)
         self.teacher = Frozen(create(tiny.TEACHER.student, self.recipe, 10, seed=9), device)
 
-    def member(self, method: str) -> Member:
-        run = run_of(method, **self.changes)
+    def member(self, method: str, student: Architecture | None = None) -> Member:
+        run = run_of(method, student, **self.changes)
         network = build_student(run, 10, self.device)
         return Member(run, build_task(run, network, self.teacher.network, self.data), network, self.device, tiny.STEPS)
 
@@ -108,6 +108,19 @@ def test_what_is_replayed_is_what_is_written(cohorts: dict[str, dict[str, Member
     assert (written.captured, replayed.captured) == (False, True)
     assert same_bits(state(replayed), state(written))
     assert len({row["learning_rate"] for row in replayed.curve[-3:]}) == 3
+
+
+@pytest.mark.parametrize("student", [tiny.VIT, tiny.EFFICIENTNET], ids=lambda student: student.name)
+def test_networks_that_draw_are_replayed_with_the_numbers_of_their_own_step(graphs: Any, student: Architecture) -> None:
+    """Dropout and stochastic depth; another member draws between theirs."""
+    trained = []
+    for kind in (Written, Tape):
+        graphs(kind)
+        bench = Bench()
+        members = [bench.member("kd", student), bench.member("student", student)]
+        bench.train(members)
+        trained.append([state(each) for each in members])
+    assert same_bits(*trained)
 
 
 def test_rates_in_tensors_make_the_usual_optimisers_steps(cohorts: dict[str, dict[str, Member]]) -> None:
@@ -296,11 +309,13 @@ def workspace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
-def on_gpu(chosen: Sequence[str], kind: type[capture.Graph] = CudaGraph) -> dict[str, Member]:
+def on_gpu(
+    chosen: Sequence[str], kind: type[capture.Graph] = CudaGraph, student: Architecture | None = None
+) -> dict[str, Member]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(GRAPHS, "cuda", kind)
         bench = Bench(CUDA, **DETERMINISTIC)
-        members = [bench.member(method) for method in chosen]
+        members = [bench.member(method, student) for method in chosen]
         bench.train(members)
     return {each.run.method: each for each in members}
 
@@ -314,6 +329,16 @@ def test_on_a_gpu_all_are_captured_and_have_the_bits_of_what_is_written_alone_an
     for how, trained in others.items():
         differing = [name for name, each in trained.items() if not same_bits(state(each), state(captured[name]))]
         assert not differing, how
+
+
+@gpu
+@pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize("student", [tiny.VIT, tiny.EFFICIENTNET], ids=lambda student: student.name)
+def test_networks_that_draw_are_replayed_on_a_gpu_too(student: Architecture) -> None:
+    captured, written = (on_gpu(["kd", "student"], kind, student) for kind in (CudaGraph, Written))
+    for name, each in captured.items():
+        assert each.captured
+        assert same_bits(state(each), state(written[name]))
 
 
 @gpu
