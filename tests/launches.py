@@ -31,7 +31,7 @@ def launches() -> dict[str, int]:
     grid = load_grid("cifar100")
     grid = grid.model_copy(update={"methods": tuple(methods.names(installed=False)), "seeds": (0,)})
     runs = [run for run in cells(grid) if run.pair == "resnet32x4_resnet8x4"]
-    recipe = runs[0].recipe.model_copy(update={"batch_size": 4})
+    recipe = runs[0].recipe.model_copy(update={"batch_size": 2})
     data = noise(recipe, CLASSES, CPU, 2)
     assert runs[0].teacher is not None
     teacher = Frozen(create(runs[0].teacher.student, recipe, CLASSES, 0, pretrained=False), CPU)
@@ -46,9 +46,11 @@ def launches() -> dict[str, int]:
             supplied = tape.record(partial(supply, [member], teacher, now.images))
             found["the teacher's forward"] = max(found.get("the teacher's forward", 0), len(tape.calls))
             member.enter(0)
+            compute = partial(member.compute, now.images, now.batch(member, teacher), supplied)
             member.announce()
+            compute()  # what is made once is not counted
             tape = Tape()
-            tape.record(partial(member.compute, now.images, now.batch(member, teacher), supplied))
+            tape.record(compute)
             found[run.method] = len(tape.calls)
     return dict(sorted(found.items()))
 
