@@ -78,13 +78,13 @@ def options(name: str) -> str:
 def constructor(subject: Subject) -> str:
     """What a constructor refuses fails a run before it begins, unless `unsupported` says so: then it is tabled."""
     tried = unusual_tasks(subject.pair)
-    for where, task in tried.items():
+    for case, task in tried.items():
         if methods.unsupported(subject.name, task) is None:
             try:
                 methods.load(subject.name, task)
             except Exception as error:
                 remedy = f"build it, or give the reason in `unsupported`; raised in {raised_in(error)}"
-                raise CheckError(f"{type(error).__name__} where {where}: {error}", remedy) from error
+                raise CheckError(f"{type(error).__name__} where {case}: {error}", remedy) from error
     return f"builds where {', '.join(tried)}"
 
 
