@@ -70,9 +70,7 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.export:
         return export(options.export, options.results_dir)
     grid, more = meant(options)
-    if options.tune:
-        return tune(grid, options, console)
-    folder = Folder(options.results_dir / grid.name)
+    folder = Folder(options.results_dir / (trial_grid(grid) if options.tune else grid).name)
     if options.status:
         for line in status_lines(folder):
             console.print(line)
@@ -80,6 +78,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.cancel:
         cluster.cancel(folder, console)
         return COMPLETE
+    if options.tune:
+        return tune(grid, options, console)
     return execute(with_tuned(grid, folder), folder, options, console, more)
 
 
