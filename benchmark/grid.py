@@ -70,18 +70,18 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.export:
         return export(options.export, options.results_dir)
     grid, more = meant(options)
-    if more and not more.pairs:
-        console.print(f"{options.more_seeds} names no pair: nothing to train")
-        return COMPLETE
-    if options.tune:
-        return tune(grid, options, console)
-    folder = Folder(options.results_dir / grid.name)
+    folder = Folder(options.results_dir / (trial_grid(grid) if options.tune else grid).name)
     if options.status:
         for line in status_lines(folder):
             console.print(line)
         return COMPLETE
     if options.cancel:
         cluster.cancel(folder, console)
+        return COMPLETE
+    if options.tune:
+        return tune(grid, options, console)
+    if more and not more.pairs:
+        console.print(f"{options.more_seeds} names no pair: nothing to train")
         return COMPLETE
     return execute(with_tuned(grid, folder), folder, options, console, more)
 
