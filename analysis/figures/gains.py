@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
-from analysis.figures.canvas import GREY, INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.runs.load import plain
 from analysis.statistics.basic import ends
 from analysis.statistics.evidence import Evidence
@@ -191,18 +191,14 @@ def _draw_means(axes: Axes, comparisons: Sequence[Comparison], look: Mapping[str
     low, high = axes.get_xlim()
     axes.axvline(0, color=INK, linewidth=0.6, zorder=1)
     for i, each in enumerate(comparisons):
-        style, y = look[each.method], i + 0.76
+        y = i + 0.76
         axes.axhline(i + 1, color=canvas.GRID, linewidth=0.4, zorder=0)
         if not low <= each.gain <= high:
             left = each.gain < low
             text = f"← {_signed(each.gain)}" if left else f"{_signed(each.gain)} →"
             axes.text(low if left else high, y, text, fontsize=TINY, ha="left" if left else "right", va="center")
             continue
-        if each.elsewhere:
-            axes.hlines(y, each.elsewhere.low, each.elsewhere.high, colors=GREY, linewidth=0.5, zorder=2)
-        if each.interval:
-            axes.hlines(y, each.interval.low, each.interval.high, colors=INK, linewidth=1.4, zorder=3)
-        axes.plot(each.gain, y, color=style.colour, marker=style.marker, zorder=4, **canvas.MARK)
+        canvas.draw_mean(axes, each, y, look[each.method])
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.spines["left"].set_visible(False)
     axes.tick_params(left=False, labelleft=False)

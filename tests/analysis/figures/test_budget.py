@@ -166,4 +166,4 @@ def test_what_trains_longer_is_on_the_front_and_what_trains_otherwise_is_not(tmp
     scales = gains.draw(evidence, styles(cell.method for cell in evidence.cells)).axes[1]
     low, _ = scales.get_xlim()
     assert low > -20
-    assert [text.get_text() for text in scales.texts if "←" in text.get_text()] == ["← −79.9"]
+    assert [text.get_text() for text in scales.texts if "←" in text.get_text()] == ["← −80.3"]
