@@ -183,7 +183,9 @@ def _record(member: Member, predictions: Predictions | None, setup: Setup, cohor
         run=member.run,
         result=result,
         cost=cost(member, setup.teacher, setup.training, cohort_size),
-        provenance=provenance(setup.device, member.run.recipe.deterministic, member.resumed, member.run.method),
+        provenance=provenance(
+            setup.device, member.run.recipe.deterministic, member.resumed, member.run.method, member.captured
+        ),
     )
 
 
