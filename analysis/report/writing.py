@@ -11,8 +11,10 @@ from analysis.runs.load import Results
 from analysis.runs.metrics import TOP1, Metric, renamed
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.left_out import left_out
+from analysis.statistics.transfer import Transfer
 from analysis.tables.budget import budget_table
 from analysis.tables.errors import errors_table, left_out_table
+from analysis.tables.fidelity import fidelity_table, mcnemar_table
 from analysis.tables.first import first_table
 from analysis.tables.gains import comparison_row, gain_table
 from analysis.tables.latex import latex
@@ -27,11 +29,18 @@ if TYPE_CHECKING:
 
 
 def write_all(
-    results: Results, evidence: Evidence, out: Path, *, figure1: bool = False, table1: bool = False
+    results: Results,
+    evidence: Evidence,
+    out: Path,
+    transfer: Transfer | None = None,
+    *,
+    figure1: bool = False,
+    table1: bool = False,
 ) -> tuple[list[Path], list[str]]:
     """Write everything below `out`; returns the paths in the order of writing, and why what could not be drawn was not.
 
-    `evidence` is what `collect_evidence` makes of the results; `figure1`, `table1`: also those for a first page.
+    `evidence` is what `collect_evidence` makes of the results, `transfer` what predictions add to it; `figure1`,
+    `table1`: also those for a first page.
     """
     # Drawing libraries take most of a second to import: whoever writes a single table need not wait for them.
     from analysis.figures import draw_figures
@@ -47,6 +56,11 @@ def write_all(
         tables.append(left_out_table(lacking))
     if evidence.over_alone:
         tables.append(gain_table(evidence))
+    told = (transfer or Transfer()).shown(shown)
+    if told.fidelity:
+        tables.append(fidelity_table(told.fidelity))
+    if told.discordances:
+        tables.append(mcnemar_table(told.discordances))
     if evidence.matches:
         tables.append(published_table(evidence.matches))
     written = [path for table in tables for path in write_table(table, out / "tables", evidence.metric)]
@@ -59,7 +73,7 @@ def write_all(
         written.append(out / "tables" / "comparisons.csv")
         write_rows(written[-1], [comparison_row(each) for each in evidence.between])
     figures, notes = draw_figures(results, evidence, figure1=figure1)
-    notes += problems
+    notes += [*problems, *told.notes]
     written += [path for figure in figures for path in figure.write(out / "figures")]
     illustrations = [_illustration(figure) for figure in figures]
     said = summary(evidence)
