@@ -13,6 +13,9 @@ BETTER, WORSE, EQUIVALENT = "*", "†", "="
 CONTROL = "student"
 """The method that learns from labels alone: the baseline of every comparison."""
 
+MATCHED = f"{CONTROL}@matched"
+"""How labels begin of the student alone that trains for as many FLOPs as a method."""
+
 TEACHER = "teacher"
 """Stands for the teachers where methods are listed; no method has this name."""
 

@@ -37,7 +37,7 @@ from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
 from benchmark.plan.values import Plan
 from benchmark.records import Folder
 from benchmark.records.cleanup import clean_up
-from benchmark.spec import Grid
+from benchmark.spec import FROZEN, Grid
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,7 +118,7 @@ def execute(
 ) -> int:
     """Plan, check, launch, watch."""
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid = pinned(wanted(grid, options, more))
+    grid = matched(pinned(wanted(grid, options, more)), folder, options)
     plan = plan_missing(grid, folder, options, console, more.blocks if more else None)
     executor = cluster.choose_executor(options.executor)
     cluster.check_unused(executor, options, console)
@@ -128,6 +128,7 @@ def execute(
     if options.dry_run or options.prepare:
         print_plan(plan, not_applicable, folder, console)
         if options.prepare and plan.cohorts:
+            pin_counts(grid, folder, console)
             console.print("ready: data and networks are there")
         if executor == "slurm" and options.dry_run:
             cluster.show(cluster.submission(plan, folder, settings, options), console)
@@ -233,6 +234,28 @@ def conclude(plan: Plan, folder: Folder, console: Console) -> int:
     if missing:
         return INCOMPLETE
     return FAILED if any(state in ("failed", "corrupt") for state in states.values()) else COMPLETE
+
+
+def matched(grid: Grid, folder: Folder, options: argparse.Namespace) -> Grid:
+    """The grid with the epochs of controls that match a method's training FLOPs: those the folder was begun with, and
+    counts of the others."""
+    from benchmark.plan.matched import known_counts, uncounted, with_counts
+
+    grid = with_counts(grid, known_counts(folder))
+    if not (wanted := uncounted(grid)):
+        return grid
+    from benchmark.training.matching import matching_epochs
+
+    return with_counts(grid, matching_epochs(wanted, grid, options.data_dir, not (options.offline or options.dry_run)))
+
+
+def pin_counts(grid: Grid, folder: Folder, console: Console) -> None:
+    """Keep what was counted in the folder's grid, as a launch does."""
+    from benchmark.plan.frozen import freeze
+
+    if any(control.epochs for control in grid.control):
+        freeze(grid, folder, write=True)
+        console.print(f"matched epochs are pinned in {folder.path / FROZEN}")
 
 
 def pinned(grid: Grid) -> Grid:

@@ -10,6 +10,7 @@ from analysis.report.summary import summary
 from analysis.runs.load import Results
 from analysis.runs.metrics import TOP1, Metric, renamed
 from analysis.statistics.evidence import Evidence
+from analysis.statistics.ladder import ladders
 from analysis.statistics.left_out import left_out
 from analysis.statistics.transfer import Transfer
 from analysis.tables.budget import budget_table
@@ -17,6 +18,7 @@ from analysis.tables.errors import errors_table, left_out_table
 from analysis.tables.fidelity import fidelity_table, mcnemar_table
 from analysis.tables.first import first_table
 from analysis.tables.gains import comparison_row, gain_table
+from analysis.tables.ladder import ladder_table
 from analysis.tables.latex import latex
 from analysis.tables.main import main_table
 from analysis.tables.markdown import markdown
@@ -61,6 +63,8 @@ def write_all(
         tables.append(fidelity_table(told.fidelity))
     if told.discordances:
         tables.append(mcnemar_table(told.discordances))
+    if rungs := [ladder for ladder in ladders(evidence) if ladder.readings]:
+        tables.append(ladder_table(rungs))
     if evidence.matches:
         tables.append(published_table(evidence.matches))
     written = [path for table in tables for path in write_table(table, out / "tables", evidence.metric)]
@@ -69,9 +73,9 @@ def write_all(
     written.append(write_text(out / "tables" / "numbers.tex", text))
     written.append(out / "tables" / "numbers.csv")
     write_rows(written[-1], numbers.rows(named))
-    if evidence.between:
+    if compared := [*evidence.between, *evidence.mean_at_equal_budget]:
         written.append(out / "tables" / "comparisons.csv")
-        write_rows(written[-1], [comparison_row(each) for each in evidence.between])
+        write_rows(written[-1], [comparison_row(each) for each in compared])
     figures, notes = draw_figures(results, evidence, figure1=figure1)
     notes += [*problems, *told.notes]
     written += [path for figure in figures for path in figure.write(out / "figures")]

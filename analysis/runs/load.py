@@ -13,7 +13,7 @@ from analysis.runs.measured import joined
 from analysis.runs.relations import of_one_version
 from analysis.runs.revisions import Revisions
 from analysis.runs.shared import cell_and_seed, pairs_of, repeated
-from analysis.style import LABELS
+from analysis.style import LABELS, MATCHED
 from benchmark.errors import UsageError
 from benchmark.files import read_table
 from benchmark.metrics import METRICS
@@ -226,9 +226,10 @@ def _not_valid(folder: Folder, recorded: set[str]) -> Iterator[tuple[Run, Row]]:
 
 def _product_holes(rows: list[Row]) -> Iterator[Row]:
     """A folder that does not say what was planned was meant to hold every method of a data set on each of its pairs,
-    with all seeds of the pair: some pairs may have got more (`benchmark.grid --more-seeds`)."""
+    with all seeds of the pair: some pairs may have got more (`benchmark.grid --more-seeds`). A control that matches a
+    method's FLOPs is none where another has these epochs, or the method cannot serve."""
     for members in grouped(rows, "dataset"):
-        methods = {row["method"] for row in members}
+        methods = {row["method"] for row in members if not row["method"].startswith(MATCHED)}
         for own in grouped(members, "pair"):
             for method, seed in product(methods, {row["seed"] for row in own}):
                 names = {name: own[0][name] for name in ("dataset", "dataset_name", "pair", "teacher", "student")}

@@ -3,6 +3,7 @@
 import runpy
 import sys
 
+import benchmark
 from benchmark.errors import COMPLETE, USAGE, unknown
 
 COMMANDS = {
@@ -21,6 +22,7 @@ COMMANDS = {
 
 def main() -> None:
     """Run the command that the first argument names. Exits with its code, or 2 for a name that is none."""
+    benchmark.begin()
     command, *arguments = sys.argv[1:] or ["--help"]
     if command in ("-h", "--help"):
         print("usage: relational-distillation COMMAND [OPTION ...]; COMMAND --help has the options\n")

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import COMPLETE, UsageError
-from benchmark.spec import Scalar, grid_names, load_grid
+from benchmark.spec import STANDARD, Control, Grid, Scalar, grid_names, load_grid
 from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN, DatasetInfo
-from benchmark.spec.grid import Control
 
 if TYPE_CHECKING:
     from benchmark.metrics import Metric
@@ -16,13 +15,13 @@ if TYPE_CHECKING:
 
 def available(kind: str, grid: str) -> list[str]:
     """A line for each: grids, methods, models, metrics, data sets known by name, and the controls of a grid."""
+    if kind == "controls":
+        return _controls(load_grid(grid), grid)
     if kind == "grids":
         return [f"{name}: {load_grid(name).description}" for name in grid_names()]
     if kind == "datasets":
         own = f"digits: 10 classes, {DIGITS_IMAGES:,} images, comes with scikit-learn"
         return [own, *(f"{name}: {_sizes(known)}" for name, known in sorted(KNOWN.items()))]
-    if kind == "controls":
-        return [_control(control) for control in load_grid(grid).control] or [f"grid {grid!r} has no [[control]]"]
     if kind == "metrics":
         from benchmark.metrics import METRICS
 
@@ -54,10 +53,15 @@ def _metric(metric: "Metric") -> str:
     return f"{metric.name} ({metric.unit.symbol}, {metric.better} is better): {metric.meaning}; needs {needs}"
 
 
-def _control(control: Control) -> str:
+def _controls(grid: Grid, name: str) -> list[str]:
+    own = [_control(grid, control) for control in grid.control] or [f"grid {name!r} has no [[control]]"]
+    return [*own, f'by name, as control = ["random"], any grid has: {", ".join(STANDARD)}']
+
+
+def _control(grid: Grid, control: Control) -> str:
     """`kd@born_again: teacher = 'student'`: what differs from the method alone."""
     differs = control.model_dump(exclude={"name", "methods"}, exclude_defaults=True)
-    names = ", ".join(f"{method}@{control.name}" for method in control.methods)
+    names = ", ".join(f"{method}@{control.name}" for method in grid.under(control))
     return f"{names}: {', '.join(f'{key} = {value}' for key, value in differs.items())}"
 
 

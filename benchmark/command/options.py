@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmark.errors import EXIT_CODES, Parser, number, threads
+from benchmark.errors import DEVICES, EXIT_CODES, Parser, number, threads
 from benchmark.plan.more_seeds import DEFAULT_GRID
 
 
@@ -50,7 +50,7 @@ def _how(add: Callable[..., object]) -> None:
     executors = "slurm: submit and return; local: a worker per GPU, or what the cores hold; inline: in this process; "
     executors += "auto: slurm where a cluster answers, else local"
     add("--executor", choices=("auto", "slurm", "local", "inline"), default="auto", help=executors)
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one")
+    add("--device", choices=DEVICES, default="auto", help="auto: a GPU where there is one")
     share = "CPU threads per worker (default: the grid's, else an equal share)"
     add("--threads", type=threads, metavar="N", help=share)
     add("--stop-after", type=duration, metavar="T", help="stop cleanly after 90s, 9m or 2h; run again to go on")

@@ -25,7 +25,7 @@ class Open(Value):
 
 
 class MoreSeeds(Value):
-    """Which pairs of a grid get how many seeds, 0 to `seeds` - 1. Without a pair: nothing that is open is to be trained."""
+    """Which pairs of a grid get how many seeds, 0 to `seeds` - 1. Without a pair, nothing is left to train."""
 
     grid: Name
     seeds: Annotated[int, Field(gt=0, le=MOST_SEEDS)]

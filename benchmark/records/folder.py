@@ -84,13 +84,22 @@ class Folder:
 
     def state(self, run_id: str) -> State:
         """What there is of a run."""
+        return self.look(run_id)[0]
+
+    def is_open(self, run_id: str) -> bool:
+        """Whether something is to be done for a run."""
+        return self.look(run_id)[1]
+
+    def look(self, run_id: str) -> tuple[State, bool]:
+        """What there is of a run, and whether something is to be done for it: it has neither record nor failure, or a
+        record without its teacher, and no note that this cannot serve."""
         try:
             record = self.record(run_id)
         except RecordError:
-            return "corrupt"
+            return "corrupt", False
         if record is not None:
-            return record.status
-        return "missing" if self.failure(run_id) is None else "failed"
+            return record.status, record.lacks_teacher and self.failure(run_id) is None
+        return ("missing", True) if self.failure(run_id) is None else ("failed", False)
 
     def lacks_teacher(self, run_id: str) -> bool:
         """Whether a run has a valid record, and that nothing of its teacher."""
@@ -99,13 +108,6 @@ class Folder:
         except RecordError:
             return False
         return record is not None and record.lacks_teacher
-
-    def is_open(self, run_id: str) -> bool:
-        """Whether something is to be done for a run: it has neither record nor failure, or a record without its
-        teacher, and no note that this cannot serve."""
-        if self.failure(run_id) is not None:
-            return False
-        return not os.path.lexists(self.record_path(run_id)) or self.lacks_teacher(run_id)
 
     def why_without_teacher(self, run_id: str) -> str | None:
         """Why a run's record has nothing of its teacher, None for any other run."""

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.errors import UsageError, one_line
 from benchmark.files import FileError, read_bytes, read_table
-from benchmark.spec import LABELS_ONLY, Run, Value
+from benchmark.spec import Run, Value
 from benchmark.spec.value import MOST, Count, Label, Line, Name, Size, first_complaint
 
 SCHEMA = 1
@@ -164,8 +164,8 @@ class Record(Value):
 
     @property
     def lacks_teacher(self) -> bool:
-        """Whether the run was trained on labels alone while its teacher could not serve, and has nothing of it yet."""
-        return self.run.teacher is not None and self.result.teacher_id is None and self.run.method == LABELS_ONLY
+        """Whether the run was trained without its teacher, which could not serve, and has nothing of it yet."""
+        return self.run.teacher is not None and self.result.teacher_id is None and self.status != "not_applicable"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

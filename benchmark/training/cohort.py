@@ -23,6 +23,7 @@ from benchmark.training.loop import Callbacks, configure_torch, train
 from benchmark.training.member import Member, build_student, build_task
 from benchmark.training.provenance import provenance
 from benchmark.training.teacher import Teacher, checked_teacher
+from benchmark.training.untrained import settle
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +66,8 @@ def run_cohort(
     """Bring every run to a record; False if stopped before, with checkpoints to go on from.
 
     `is_mine` is asked, by a run's id, before anything of it is written: what another worker has taken over is its.
-    `alone` is for runs on labels alone whose teacher cannot serve: they are trained and recorded without it, and keep
-    the checkpoint of their end, from which a later call completes the record.
+    `alone` is for runs that read nothing of their teacher, which cannot serve: they are trained and recorded without
+    it, and keep the checkpoint of their end, from which a later call completes the record.
 
     Raises TeacherError if the teacher does not pass its gate, UsageError for unusable data or networks.
     """
@@ -111,6 +112,8 @@ def _setup(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir:
 def _member(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> Member | None:
     """The run, ready to go on from its newest checkpoint; None if its method cannot serve the pair."""
     network = build_student(run, setup.splits.classes, setup.device)
+    if run.untrained and run.teacher is None:
+        settle(network, run, setup.training)
     task = build_task(run, network, setup.teacher.network if setup.teacher else None, setup.training)
     if reason := methods.unsupported(run.method, task, run.options):
         origin = provenance(setup.device, run.recipe.deterministic, 0, run.method)

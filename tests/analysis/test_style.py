@@ -9,6 +9,7 @@ import pytest
 from situations import figure_named
 
 import methods
+from analysis.figures import words
 from analysis.figures.words import printable, shortened, text_width
 from analysis.style import GUESTS, KNOWN, LABELS, display_name, listing_order, styles
 
@@ -19,6 +20,19 @@ def test_names_are_shortened_in_the_middle_and_never_too_wide() -> None:
     assert text_width(short) <= 1.0 < text_width(name)
     assert (short[:3], short[-3:]) == ("vis", "224")
     assert shortened("kd", 1.0) == "kd"
+
+
+def test_a_name_of_any_length_is_measured_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+
+    def width(text: str, *font: object) -> float:
+        measured.append(text)
+        return float(len(text))
+
+    monkeypatch.setattr(words, "text_width", width)
+    assert shortened("a" * 1500 + "b" * 1500, 11.0) == "aaaaa…bbbbb"
+    assert shortened("ab" * 1500, 0.5) == "…"
+    assert len(measured) < 40
 
 
 def test_letters_that_the_font_lacks_stand_as_code_points() -> None:

@@ -21,8 +21,8 @@ from benchmark.training.schedule import learning_rate
 
 NINE = ("student", "kd", "fitnet", "rkd_d", "rkd_a", "rkd_da", "sp", "gkd", "mhgd")
 PROTOCOLS = ("cifar100", "cifar100_fast", "cifar10_gkd", "cifar100_mhgd")
-FEWER = ("cifar10_gkd_published_teacher", "relational", "digits_all")
-"""Grids whose source, or whose question, is of other methods."""
+FEWER = ("cifar10_gkd_published_teacher", "relational", "digits_all", "controls", "ladder", "ladder_fashion_mnist")
+"""Grids whose source, or whose question, is of some methods only."""
 REAL = os.environ.get("RELATIONAL_DISTILLATION_DATA")
 
 
