@@ -18,11 +18,14 @@ def test_the_analysis_writes_them(tmp_path: Path, unsaved: None, capsys: pytest.
     text = (tables / "fidelity.md").read_text()
     assert "Student alone" in text.partition("KD")[0]
     assert "* above (moderated t-test, Holm-adjusted over 2 cells of a measure, P < 0.05)" in text.replace("\\", "")
-    rows = {(row["method"], row["measure"]): row for row in csv.DictReader((tables / "fidelity.csv").open())}
+    rows = {
+        (row["method"], row["measure"]): row
+        for row in csv.DictReader((tables / "fidelity.csv").read_text().splitlines())
+    }
     assert float(rows["kd", "agreement_wrong"]["excess_low"]) > 0
     assert rows["student", "agreement_wrong"]["expected_percent"] == ""
     assert (tables / "fidelity.tex").exists()
-    assert len(list(csv.DictReader((tables / "mcnemar.csv").open()))) == 3
+    assert len(list(csv.DictReader((tables / "mcnemar.csv").read_text().splitlines()))) == 3
     assert "Right alone" in (tables / "mcnemar.md").read_text()
     assert "fidelity" not in capsys.readouterr().err
     assert main([str(folder.path), "--methods", "sp"]) == COMPLETE
@@ -33,7 +36,7 @@ def test_scores_are_made_of_predictions_alone(tmp_path: Path, capsys: pytest.Cap
     folder = said.results(tmp_path)
     out = tmp_path / "scores.csv"
     assert score([str(folder.path), "--metric", "top1,agreement_wrong", "cka", "--out", str(out)]) == COMPLETE
-    rows = list(csv.DictReader(out.open()))
+    rows = list(csv.DictReader(out.read_text().splitlines()))
     assert len(rows) == 10
     assert {row["method"] for row in rows} == {"teacher", "student", "kd", "sp"}
     assert all(row["agreement_wrong"] for row in rows if row["method"] != "teacher")
