@@ -70,6 +70,9 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.export:
         return export(options.export, options.results_dir)
     grid, more = meant(options)
+    if more and not more.pairs:
+        console.print(f"{options.more_seeds} names no pair: nothing to train")
+        return COMPLETE
     if options.tune:
         return tune(grid, options, console)
     folder = Folder(options.results_dir / grid.name)

@@ -25,13 +25,18 @@ def rows(x: Tensor) -> Tensor:
 def rows_as_stored(x: Tensor) -> Tensor:
     """`rows` with the features in the order of memory, for what does not depend on it: to bring a channels-last map
     into the order of its dimensions costs more than a matrix product with it."""
-    channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
-    return rows(x.permute(0, 2, 3, 1) if channels_last else x)
+    return rows(x.permute(0, 2, 3, 1) if _is_channels_last(x) else x)
 
 
 def maps_as_columns(maps: Tensor) -> Tensor:
-    """[B, C, ...] to [B, C, P], one column for each position, half precision to float32."""
-    return maps.flatten(2).to(torch.promote_types(maps.dtype, torch.float32))
+    """[B, C, ...] to [B, C, P], one column for each position, half precision to float32; of channels-last maps the
+    transpose is contiguous, so that nothing is copied, and their gradient is channels-last too."""
+    columns = maps.permute(0, 2, 3, 1).flatten(1, 2).mT if _is_channels_last(maps) else maps.flatten(2)
+    return columns.to(torch.promote_types(maps.dtype, torch.float32))
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def wide(x: Tensor) -> Tensor:
@@ -67,8 +72,23 @@ def standardized(x: Tensor) -> Tensor:
 
 def gram(x: Tensor) -> Tensor:
     """Inner products [B, B] of the samples."""
-    x = rows_as_stored(x)
-    return x @ x.T
+    products: Tensor = _Gram.apply(rows_as_stored(x))
+    return products
+
+
+class _Gram(torch.autograd.Function):
+    """x x^T of [B, D], whose gradient (G + G^T) x is one product where that of two factors would be two."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x @ x.T
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, output: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return (output + output.T) @ x
 
 
 def cosine_similarities(x: Tensor) -> Tensor:

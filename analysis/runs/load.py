@@ -10,13 +10,14 @@ import pandas as pd
 from analysis.runs.alike import CELL, Row, grouped, poolable
 from analysis.runs.headings import Seen, headings, seen
 from analysis.runs.measured import joined
-from analysis.runs.relations import named, of_one_version
+from analysis.runs.relations import of_one_version
 from analysis.runs.revisions import Revisions
 from analysis.runs.shared import cell_and_seed, pairs_of, repeated
 from analysis.style import LABELS, MATCHED
 from benchmark.errors import UsageError
 from benchmark.files import read_table
-from benchmark.records import Folder, Record, key_columns
+from benchmark.metrics import METRICS
+from benchmark.records import Folder, Record, Result, key_columns
 from benchmark.spec import Run, digest
 
 
@@ -111,9 +112,16 @@ def _key(record: Record, names: Mapping[Seen, str]) -> Row:
 
 
 def _row(record: Record, revisions: Revisions, names: Mapping[Seen, str]) -> Row:
-    row = {**_key(record, names), **named(record.result.model_dump()), **record.cost.model_dump()}
+    row = {**_key(record, names), **_result(record.result), **record.cost.model_dump()}
     row |= {"device": record.provenance.device, "status": record.status, **_settings(record.run)}
     return {**row, "stale": revisions.stale(record.run)}
+
+
+def _result(result: Result) -> Row:
+    """With a column for every metric, by its own name."""
+    said = {**result.model_dump(exclude={"measures"}), **(result.measures or {})}
+    measured = {name: said.pop(metric.field, None) for name, metric in METRICS.items()}
+    return {name: value for name, value in said.items() if name in Result.model_fields} | measured
 
 
 def _settings(run: Run) -> Row:

@@ -18,6 +18,7 @@ from analysis.runs.load import plain
 from analysis.statistics.basic import ALPHA, Interval, Sample, holm, summarise, t_interval
 from analysis.statistics.moderated import Estimate, Moderation, Part, less, mean_over_pairs
 from analysis.style import BETTER, CONTROL, EQUIVALENT, WORSE, listing_order
+from benchmark.metrics import METRICS, uncapitalised
 
 DELTA = 0.5
 """Percentage points within which two methods are called equivalent, unless said otherwise."""
@@ -26,10 +27,8 @@ SAME = {name: SETTINGS[name] for name in ("dataset_hash", "data_sha256", "studen
 """Settings without which a difference of two runs means nothing; recipe and teacher may differ, and are then named."""
 
 RELATIONS: Mapping[str, str] = {
-    "distance_pearson": "distances",
-    "cosine_pearson": "cosines",
-    "cka": "CKA",
-    "neighbour_overlap": "neighbours",
+    name: uncapitalised(METRICS[name].short)
+    for name in ("distance_pearson", "cosine_pearson", "cka", "neighbour_overlap")
 }
 """Columns that measure how much of the teacher's geometry a student has, and their names for people."""
 

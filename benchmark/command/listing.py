@@ -3,14 +3,18 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.errors import COMPLETE, UsageError
 from benchmark.spec import STANDARD, Control, Grid, Scalar, grid_names, load_grid
 from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN, DatasetInfo
 
+if TYPE_CHECKING:
+    from benchmark.metrics import Metric
+
 
 def available(kind: str, grid: str) -> list[str]:
-    """A line for each: grids, methods, models, data sets known by name, and the controls of a grid."""
+    """A line for each: grids, methods, models, metrics, data sets known by name, and the controls of a grid."""
     if kind == "controls":
         return _controls(load_grid(grid), grid)
     if kind == "grids":
@@ -18,6 +22,10 @@ def available(kind: str, grid: str) -> list[str]:
     if kind == "datasets":
         own = f"digits: 10 classes, {DIGITS_IMAGES:,} images, comes with scikit-learn"
         return [own, *(f"{name}: {_sizes(known)}" for name, known in sorted(KNOWN.items()))]
+    if kind == "metrics":
+        from benchmark.metrics import METRICS
+
+        return [_metric(metric) for metric in METRICS.values()]
     if kind == "models":
         from benchmark.models import model_names
 
@@ -37,6 +45,12 @@ def _defaults(values: Mapping[str, Scalar]) -> str:
 def _sizes(known: DatasetInfo) -> str:
     places = f"DIR/{known.folders[0]}" + (", else as torchvision downloads it" if known.torchvision else "")
     return f"{known.classes} classes, {known.train:,} training and {known.test:,} test images; {places}"
+
+
+def _metric(metric: "Metric") -> str:
+    """`nll (nats × 100, lower is better): negative log-likelihood ...; needs logits, labels`."""
+    needs = ", ".join(metric.needs)
+    return f"{metric.name} ({metric.unit.symbol}, {metric.better} is better): {metric.meaning}; needs {needs}"
 
 
 def _controls(grid: Grid, name: str) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmark.errors import EXIT_CODES, Parser, number, threads
+from benchmark.errors import DEVICES, EXIT_CODES, Parser, number, threads
 from benchmark.plan.more_seeds import DEFAULT_GRID
 
 
@@ -50,7 +50,7 @@ def _how(add: Callable[..., object]) -> None:
     executors = "slurm: submit and return; local: a worker per GPU, or what the cores hold; inline: in this process; "
     executors += "auto: slurm where a cluster answers, else local"
     add("--executor", choices=("auto", "slurm", "local", "inline"), default="auto", help=executors)
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one")
+    add("--device", choices=DEVICES, default="auto", help="auto: a GPU where there is one")
     share = "CPU threads per worker (default: the grid's, else an equal share)"
     add("--threads", type=threads, metavar="N", help=share)
     add("--stop-after", type=duration, metavar="T", help="stop cleanly after 90s, 9m or 2h; run again to go on")
@@ -76,7 +76,7 @@ def _instead(add: Callable[..., object]) -> None:
     add("--dry-run", action="store_true", help="print the plan: teachers, cohorts, states, forecast, sbatch parameters")
     add("--prepare", action="store_true", help="fetch data, check that they and all networks are usable, stop there")
     add("--status", action="store_true", help="print what the results folder holds")
-    kinds = ("methods", "grids", "models", "datasets", "controls")
+    kinds = ("methods", "grids", "models", "datasets", "controls", "metrics")
     add("--list", choices=kinds, help="print what there is to choose from; controls are the --grid's")
     add("--export", metavar="RUN", help="write a run's student weights to RUN.safetensors here, if its grid keeps them")
 

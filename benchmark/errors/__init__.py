@@ -25,7 +25,7 @@ EXIT_CODES = (
 STOPPED = "stopped; run the same command again to go on"
 
 LISTED = {
-    **{kind: f"--list {kind}s" for kind in ("grid", "method", "model", "dataset", "control")},
+    **{kind: f"--list {kind}s" for kind in ("grid", "method", "model", "dataset", "control", "metric")},
     "sbatch option": "sbatch --help",
 }
 """What lists all names of a kind."""
@@ -36,10 +36,14 @@ MANY = 60
 MOST_THREADS = 1024
 """Of one worker: OpenMP ends a process that asks for too many."""
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""What --device takes; `benchmark.training.device` says of each whether it can be used here."""
+
 NO_MEMORY = "can't allocate memory"
 """torch's words for what Python calls a MemoryError."""
 
-DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}
+DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
+SCARCE = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 
 class UsageError(ValueError):
@@ -98,10 +102,10 @@ def _raised_by(error: Exception | None) -> str:
 
 
 def machine_trouble(error: BaseException | None) -> str | None:
-    """What an error says of this machine rather than of the work: a disk that is full, over quota or gone, no memory
-    left; None for any other."""
+    """What an error says of this machine rather than of the work: a disk that is full, over quota or gone, no memory or
+    no file handles left; None for any other. The memory of a GPU is the work's: a run may fit by itself."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
+        if isinstance(error, OSError) and error.errno in DISK_TROUBLE | SCARCE:
             return str(error.strerror)
         if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and NO_MEMORY in str(error)):
             return "out of memory"

@@ -82,8 +82,8 @@ class Grid(Value):
     expected_accuracy: dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]] = {}
     """By data set and architecture: below this test accuracy a teacher is refused."""
     keep_weights: bool = False
-    keep_predictions: bool = False
-    """Keep logits and labels of all test images, of teachers too, beside the records."""
+    keep_predictions: Literal["small", True, False] = "small"
+    """Keep what networks say of the test images beside the records, of teachers too; "small": up to 5 MB a run."""
     threads: Annotated[int, Field(gt=0, le=MOST_THREADS)] | None = None
     """CPU threads per worker unless the command line says otherwise; None for an equal share of the cores. Small
     networks lose time on a second one, and records are bit-identical at one thread count only."""

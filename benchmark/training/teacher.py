@@ -17,6 +17,7 @@ from benchmark.records import Folder, Record, RecordError
 from benchmark.spec import Precision, Run
 from benchmark.training.device import TAPS, in_float32, inference_in
 from benchmark.training.evaluation import accuracy
+from benchmark.training.folding import lean
 from methods.base import Outputs, Tap
 
 TOLERATED_IMAGES, TOLERATED_SHARE = 2, 0.002
@@ -42,11 +43,22 @@ class Frozen:
     def __init__(self, network: Network, device: torch.device) -> None:
         self.device = device
         self.network = network.to(device).eval().requires_grad_(False)
+        self._lean: dict[Precision, Network] = {}
 
     def outputs(self, images: Tensor, precision: Precision, reads: Collection[Tap] = TAPS) -> Outputs:
         """Outputs for images [B, C, H, W], computed at this precision; those that are read then in float32."""
+        network = self.serving(images, precision)
         with inference_in(self.device, precision):
-            return in_float32(self.network(images, reads), reads)
+            return in_float32(network(images, reads), reads)
+
+    def serving(self, images: Tensor, precision: Precision) -> Network:
+        """What computes the outputs: on a GPU a copy of the network with fewer kernels, equal up to rounding, made from
+        the first images; the network itself on a CPU, which gains next to nothing, so that its numbers stay."""
+        if self.device.type != "cuda":
+            return self.network
+        if precision not in self._lean:
+            self._lean[precision] = lean(self.network, images[:2], precision)
+        return self._lean[precision]
 
 
 class Teacher(Frozen):
@@ -55,10 +67,10 @@ class Teacher(Frozen):
     def __init__(self, record: Record, folder: Folder, classes: int, device: torch.device) -> None:
         self.record = record
         run = record.run
-        super().__init__(create(run.student, run.recipe, classes, run.seed, pretrained=False), device)
+        network = create(run.student, run.recipe, classes, run.seed, pretrained=False)
         path = folder.weights_path(record.run_id)
         try:
-            self.network.model.load_state_dict(load(read_bytes(path)))
+            network.model.load_state_dict(load(read_bytes(path)))
         except FileNotFoundError:
             raise TeacherError(f"teacher {record.run_id} has a record but no weights at {path}; {AGAIN}") from None
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
@@ -66,6 +78,7 @@ class Teacher(Frozen):
                 raise
             why = " ".join(str(error).split())
             raise TeacherError(f"weights of teacher {record.run_id} at {path} cannot be used: {why}; {AGAIN}") from None
+        super().__init__(network, device)  # last: what a device lacks is no fault of the file's
 
     def evaluate(self, images: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:
         """Logits [B, K] and embeddings [B, D]."""
@@ -108,6 +121,8 @@ def _recorded(run: Run, folder: Folder) -> Record:
     try:
         record = folder.record(run.id)
     except RecordError as error:
+        if machine_trouble(error):
+            raise
         raise TeacherError(f"teacher {run.id}: {error}; move it away to have it trained again") from None
     if record is None:
         failure = folder.failure(run.id)

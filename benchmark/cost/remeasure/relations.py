@@ -1,17 +1,18 @@
 """Relation measures of finished records, made again as the suite measures them now, where weights were kept."""
 
+from typing import Any
+
 import torch
-from torch import Tensor
 
 from benchmark.cost.remeasure.results import Results
 from benchmark.data import evaluation_data
 from benchmark.models.weights import weights_sha256
 from benchmark.records import RELATIONS_VERSION, Folder, Record
+from benchmark.records.predictions import Predictions
 from benchmark.records.record import RELATIONS
 from benchmark.spec import Precision, Run
-from benchmark.training.evaluation import outputs_on
+from benchmark.training.evaluation import measures, predictions_on
 from benchmark.training.loop import configure_torch
-from benchmark.training.relations import relations
 from benchmark.training.teacher import Teacher, TeacherError
 
 CPU = torch.device("cpu")
@@ -38,7 +39,7 @@ class _NotKeptError(Exception):
     """What relations cannot be measured without."""
 
 
-def _measured(record: Record, results: Results) -> dict[str, float | int | None]:
+def _measured(record: Record, results: Results) -> dict[str, Any]:
     run, result, folder = record.run, record.result, results.folder
     assert run.teacher
     student = _Kept(run, folder, result.weights_sha256)
@@ -49,12 +50,12 @@ def _measured(record: Record, results: Results) -> dict[str, float | int | None]
     configure_torch(run.recipe, CPU)
     test = evaluation_data(splits.test, run.recipe, CPU)
 
-    def embeddings(kept: _Kept, precision: Precision) -> Tensor:
+    def predictions(kept: _Kept, precision: Precision) -> Predictions:
         network = kept.network(splits.classes)
-        return outputs_on(lambda images: network.evaluate(images, precision), test)[1]
+        return predictions_on(lambda images: network.evaluate(images, precision), test)
 
-    ours, its = embeddings(student, run.recipe.precision), embeddings(teacher, run.recipe.teacher_precision)
-    return relations(ours, its, splits.test.labels)
+    new = measures(predictions(student, run.recipe.precision), predictions(teacher, run.recipe.teacher_precision))
+    return {name: new.get(name) for name in (*RELATIONS, "relations_version")}
 
 
 class _Kept:

@@ -14,7 +14,7 @@ from analysis.figures import Drawing
 from analysis.figures.budget import data, displayed, drawings
 from analysis.figures.budget_axis import BUDGETS, distinct, set_axis
 from analysis.runs.load import load
-from analysis.runs.metrics import METRICS, TOP1
+from analysis.runs.metrics import TOP1, metric
 from analysis.statistics.basic import Interval
 from analysis.statistics.evidence import collect_evidence
 from analysis.style import styles
@@ -110,7 +110,7 @@ def test_budget_rows_hold_hand_computed_numbers(tmp_path: Path) -> None:
 
 def test_intervals_of_shares_end_where_shares_do() -> None:
     assert displayed(Interval(-3.0, 104.0), TOP1) == (0.0, 100.0)
-    assert displayed(Interval(-60.0, -50.0), METRICS["nll"]) == (50.0, 60.0)
+    assert displayed(Interval(-60.0, -50.0), metric("nll")) == (50.0, 60.0)
     assert displayed(None, TOP1) == (None, None)
 
 
