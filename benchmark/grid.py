@@ -124,7 +124,7 @@ def execute(
     cluster.check_unused(executor, options, console)
     not_applicable = check(plan, grid, executor, options)
     data_dir = str(options.data_dir.resolve()) if options.data_dir else None
-    settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline)
+    settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline, options.workers)
     if options.dry_run or options.prepare:
         print_plan(plan, not_applicable, folder, console)
         if options.prepare and plan.cohorts:

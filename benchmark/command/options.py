@@ -64,8 +64,9 @@ def _on_a_cluster(add: Callable[..., object]) -> None:
     add("--profile", metavar="NAME|FILE", help=profile)
     option = "any option of sbatch, as partition=gpu or time=2:00:00; comes on top of the profile"
     add("--slurm", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=option)
+    workers = "workers that share a job and its GPU (default: 1); of executor local, each GPU, or without one the cores"
     add("--max-parallel", type=number, metavar="N", help="jobs of an array that run at once (default: all)")
-    add("--workers", type=number, metavar="N", help="workers that share a job and its GPU (default: 1)")
+    add("--workers", type=number, metavar="N", help=workers)
     add("--watch", action="store_true", help="stay and show how far the jobs are; they do not need it")
 
 
