@@ -25,13 +25,18 @@ def rows(x: Tensor) -> Tensor:
 def rows_as_stored(x: Tensor) -> Tensor:
     """`rows` with the features in the order of memory, for what does not depend on it: to bring a channels-last map
     into the order of its dimensions costs more than a matrix product with it."""
-    channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
-    return rows(x.permute(0, 2, 3, 1) if channels_last else x)
+    return rows(x.permute(0, 2, 3, 1) if _is_channels_last(x) else x)
 
 
 def maps_as_columns(maps: Tensor) -> Tensor:
-    """[B, C, ...] to [B, C, P], one column for each position, half precision to float32."""
-    return maps.flatten(2).to(torch.promote_types(maps.dtype, torch.float32))
+    """[B, C, ...] to [B, C, P], one column for each position, half precision to float32; of channels-last maps the
+    transpose is contiguous, so that nothing is copied, and their gradient is channels-last too."""
+    columns = maps.permute(0, 2, 3, 1).flatten(1, 2).mT if _is_channels_last(maps) else maps.flatten(2)
+    return columns.to(torch.promote_types(maps.dtype, torch.float32))
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def wide(x: Tensor) -> Tensor:
@@ -41,8 +46,12 @@ def wide(x: Tensor) -> Tensor:
 
 def inverse_root(x: Tensor, floor: float | Tensor = NORM_FLOOR**2) -> Tensor:
     """x^-1/2; 0, without gradient, where x is not above the floor."""
-    above = x > floor
-    return torch.where(above, torch.where(above, x, 1).rsqrt(), 0)
+    return x.clamp(min=floor).rsqrt() * (x > floor)  # a number in torch.where would be a kernel more on a GPU
+
+
+def inverse(x: Tensor) -> Tensor:
+    """1 / x; 0, without gradient, where x is not above 0."""
+    return x.clamp(min=torch.finfo(x.dtype).tiny).reciprocal() * (x > 0)
 
 
 def normalize(x: Tensor) -> Tensor:
@@ -67,8 +76,23 @@ def standardized(x: Tensor) -> Tensor:
 
 def gram(x: Tensor) -> Tensor:
     """Inner products [B, B] of the samples."""
-    x = rows_as_stored(x)
-    return x @ x.T
+    products: Tensor = _Gram.apply(rows_as_stored(x))
+    return products
+
+
+class _Gram(torch.autograd.Function):
+    """x x^T of [B, D], whose gradient (G + G^T) x is one product where that of two factors would be two."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x @ x.T
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, output: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return (output + output.T) @ x
 
 
 def cosine_similarities(x: Tensor) -> Tensor:
@@ -93,7 +117,7 @@ def squared_distances(x: Tensor) -> Tensor:
     scale = norms[:, None] + norms
     squared = scale - 2 * products
     rounding = 64 * torch.finfo(products.dtype).eps * scale
-    return torch.where(squared > rounding + NORM_FLOOR**2, squared, 0).to(x.dtype)
+    return (squared * (squared > rounding + NORM_FLOOR**2)).to(x.dtype)
 
 
 def distances(x: Tensor) -> Tensor:
@@ -106,7 +130,7 @@ def mean_scaled(distance: Tensor) -> Tensor:
     """Distances [B, B] divided by their mean over distinct samples; zero if all samples coincide."""
     size = len(distance)
     mean = distance.sum() / max(size * (size - 1), 1)
-    return distance * torch.where(mean > 0, 1 / torch.where(mean > 0, mean, 1), 0)
+    return distance * inverse(mean)
 
 
 def degree_normalized(adjacency: Tensor) -> Tensor:

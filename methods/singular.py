@@ -27,7 +27,7 @@ def leading_vector(maps: Tensor) -> Tensor:
     Of its two signs, the one along which the mean of the map is positive. Zero for a zero map.
     """
     x = relations.maps_as_columns(maps.detach())
-    vector = _in_channels(x, eigenvectors(small_gram(x), 1))[:, :, 0]
+    vector = _in_channels(x, eigenvectors(small_gram(x)[0], 1))[:, :, 0]
     return vector * _sign((vector * x.sum(2)).sum(1, keepdim=True))
 
 
@@ -35,20 +35,22 @@ def aligned_vector(maps: Tensor, target: Tensor, candidates: int) -> Tensor:
     """Of the first `candidates` singular vectors in channel space of maps [B, C, H, W] the one with the largest
     |cosine| to target [B, C], with the sign that makes the cosine positive; [B, C]."""
     x = relations.maps_as_columns(maps)
-    gram = small_gram(x)
-    vectors = eigenvectors(gram.detach(), candidates)
+    gram, scale = small_gram(x.detach())
+    vectors = eigenvectors(gram, candidates)
     cosines = (_in_channels(x.detach(), vectors) * target.detach()[:, :, None]).sum(1)  # [B, candidates]
     best = cosines.abs().argmax(1, keepdim=True)
     chosen = vectors.gather(2, best[:, :, None].expand(-1, vectors.shape[1], 1))
-    chosen = _Eigenvector.apply(gram, chosen)
+    chosen = _Eigenvector.apply(x, gram, scale, chosen)
     return _in_channels(x, chosen)[:, :, 0] * _sign(cosines.gather(1, best))
 
 
-def small_gram(x: Tensor) -> Tensor:
-    """The smaller of X X^T and X^T X for X [B, C, P], divided by its trace, in float64: [B, N, N], N = min(C, P)."""
+def small_gram(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The smaller of X X^T and X^T X for X [B, C, P], divided by its trace, in float64: [B, N, N], N = min(C, P); and
+    what it was multiplied with, [B, 1, 1]."""
     gram = relations.wide(x @ x.mT if x.shape[1] <= x.shape[2] else x.mT @ x)
-    trace = gram.detach().diagonal(dim1=1, dim2=2).sum(1)
-    return gram * relations.inverse_root(trace).square()[:, None, None]
+    trace = gram.diagonal(dim1=1, dim2=2).sum(1)
+    scale = relations.inverse_root(trace).square()[:, None, None]
+    return gram.mul_(scale), scale
 
 
 def eigenvectors(gram: Tensor, count: int) -> Tensor:
@@ -69,7 +71,7 @@ def eigenvectors(gram: Tensor, count: int) -> Tensor:
     for _ in range(ITERATIONS):
         x = _orthonormalize(gram @ x)
     lengths = x.square().sum(1, keepdim=True)  # near 1, or near 0 for what lies within the span of the others
-    return x * torch.where(lengths > 0.5, relations.inverse_root(lengths), 0)
+    return x * (relations.inverse_root(lengths) * (lengths > 0.5))
 
 
 def _orthonormalize(x: Tensor) -> Tensor:
@@ -97,26 +99,36 @@ def _sign(x: Tensor) -> Tensor:
 
 
 class _Eigenvector(torch.autograd.Function):
-    """A known unit eigenvector v [B, N, 1] of G [B, N, N], as a function of G: dv = (lambda - G)^+ dG v.
+    """A known unit eigenvector v [B, N, 1] of G = scale * (the smaller of X X^T and X^T X), as a function of
+    X [B, C, P]: dv = (lambda - G)^+ dG v.
 
     The inverse 1 / gap is broadened to gap / (gap^2 + BROADENING^2) as in Liao et al. (Phys. Rev. X 9, 031041, 2019),
-    which one Cholesky solve for each sample gives.
+    which one Cholesky solve for each sample gives. The gradient of G, u v^T, is of rank one, and so that of X of rank
+    two, which spares the products with [N, N].
     """
 
     @staticmethod
-    def forward(ctx: Any, gram: Tensor, vector: Tensor) -> Tensor:
-        ctx.save_for_backward(gram, vector)
+    def forward(ctx: Any, x: Tensor, gram: Tensor, scale: Tensor, vector: Tensor) -> Tensor:
+        ctx.save_for_backward(x, gram, scale, vector)
         return vector.clone()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, output: Tensor) -> tuple[Tensor, None]:
-        gram, vector = ctx.saved_tensors
+    def backward(ctx: Any, output: Tensor) -> tuple[Tensor, None, None, None]:
+        x, gram, scale, vector = ctx.saved_tensors
         value = vector.mT @ gram @ vector
-        gaps = value * vector @ vector.mT - gram  # lambda - G, except for v itself, to which it gives the gap lambda
+        gaps = torch.baddbmm(gram, value * vector, vector.mT, beta=-1)  # lambda - G, but v has the gap lambda
         gaps.diagonal(dim1=1, dim2=2).add_(value[:, :, 0])
         squared = gaps @ gaps
         squared.diagonal(dim1=1, dim2=2).add_(BROADENING**2)
-        factor, _ = torch.linalg.cholesky_ex(squared)
-        solution = torch.cholesky_solve(gaps @ (output - vector * (vector.mT @ output)), factor)
-        return solution @ vector.mT, None
+        factor, _ = torch.linalg.cholesky_ex(squared.mT, upper=True)  # LAPACK's own order, which copies less
+        solution = gaps @ (output - vector * (vector.mT @ output))
+        for triangle, upper in ((factor.mT, False), (factor, True)):
+            solution = torch.linalg.solve_triangular(triangle, solution, upper=upper)
+        pair = torch.cat((scale * solution, vector), 2).to(x.dtype).mT.contiguous()  # [B, 2, N]
+        few = x.shape[1] <= x.shape[2]
+        other = pair.flip(1) @ (x if few else x.mT)
+        channels, columns = (pair, other) if few else (other, pair)  # [B, 2, C], [B, 2, P]
+        if x.mT.is_contiguous():
+            return (columns.mT.contiguous() @ channels).mT, None, None, None
+        return channels.mT.contiguous() @ columns, None, None, None

@@ -342,6 +342,22 @@ class LeavesAModeBehind(Method):
         return F.mse_loss(self.regressor(student.embedding), self.norm(teacher.embedding.detach()).detach())
 
 
+class ReplacesABuffer(Method):
+    """A moving mean that is another tensor after every step (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = EMBEDDING
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.register_buffer("mean", torch.zeros(task.student.embedding))
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return (student.embedding - self.mean).square().mean()
+
+    def after_step(self, student: nn.Module, batch: Batch) -> None:
+        self.mean = 0.9 * self.mean + 0.1 * student(batch.images).embedding.mean(0)
+
+
 class CountsItsClasses(Method):
     """A constructor that takes every class to have images, in a grid that leaves one out (Nobody, Nowhere 2000)."""
 
@@ -357,6 +373,7 @@ class CountsItsClasses(Method):
 
 
 BROKEN: dict[type[Method], tuple[str, str, str]] = {
+    ReplacesABuffer: ("capturable", "replayed, a step gives another", "a buffer that is written into"),
     TrainsTheTeacher: ("gradient", "reaches teacher.logits", r"teacher\.logits\.detach\(\)"),
     DrawsGlobally: ("determinism", "global generator of torch", "generator=batch.generator"),
     DrawsFromPython: ("determinism", "global generator of random", "generator=batch.generator"),

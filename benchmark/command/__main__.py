@@ -10,6 +10,7 @@ COMMANDS = {
     "grid": ("benchmark.grid", "train a grid of methods, pairs and seeds, here or through SLURM"),
     "analysis": ("analysis", "figures, tables and statements of results folders"),
     "verify": ("analysis.verify", "compare a results folder with a reference, cell by cell"),
+    "score": ("analysis.score", "metrics of finished runs, from kept predictions"),
     "plan": ("analysis.plan", "how many seeds a claim needs, and which pairs need more"),
     "check": ("methods.check", "try a method against its contract"),
     "cost": ("benchmark.cost", "measure what methods cost on this device"),

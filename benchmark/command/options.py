@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmark.errors import EXIT_CODES, Parser, number, threads
+from benchmark.errors import DEVICES, EXIT_CODES, Parser, number, threads
 from benchmark.plan.more_seeds import DEFAULT_GRID
 
 
@@ -50,7 +50,7 @@ def _how(add: Callable[..., object]) -> None:
     executors = "slurm: submit and return; local: a worker per GPU, or what the cores hold; inline: in this process; "
     executors += "auto: slurm where a cluster answers, else local"
     add("--executor", choices=("auto", "slurm", "local", "inline"), default="auto", help=executors)
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one")
+    add("--device", choices=DEVICES, default="auto", help="auto: a GPU where there is one")
     share = "CPU threads per worker (default: the grid's, else an equal share)"
     add("--threads", type=threads, metavar="N", help=share)
     add("--stop-after", type=duration, metavar="T", help="stop cleanly after 90s, 9m or 2h; run again to go on")
@@ -64,8 +64,9 @@ def _on_a_cluster(add: Callable[..., object]) -> None:
     add("--profile", metavar="NAME|FILE", help=profile)
     option = "any option of sbatch, as partition=gpu or time=2:00:00; comes on top of the profile"
     add("--slurm", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=option)
+    workers = "workers that share a job and its GPU (default: 1); of executor local, each GPU, or without one the cores"
     add("--max-parallel", type=number, metavar="N", help="jobs of an array that run at once (default: all)")
-    add("--workers", type=number, metavar="N", help="workers that share a job and its GPU (default: 1)")
+    add("--workers", type=number, metavar="N", help=workers)
     add("--watch", action="store_true", help="stay and show how far the jobs are; they do not need it")
 
 
@@ -78,7 +79,7 @@ def _instead(group: argparse._ArgumentGroup) -> None:
     add("--prepare", action="store_true", help="fetch data, check that they and all networks are usable, stop there")
     add("--status", action="store_true", help="print what the results folder holds")
     add("--cancel", action="store_true", help="take this grid's jobs out of the queue; what is finished stays")
-    kinds = ("methods", "grids", "models", "datasets", "controls")
+    kinds = ("methods", "grids", "models", "datasets", "controls", "metrics")
     add("--list", choices=kinds, help="print what there is to choose from; controls are the --grid's")
     add("--export", metavar="RUN", help="write a run's student weights to RUN.safetensors here, if its grid keeps them")
 

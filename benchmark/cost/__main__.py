@@ -9,14 +9,14 @@ where forecasts and figures find them.
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from benchmark.cost.table import print_table
-from benchmark.errors import Parser, names, number, refuse, run_command, threads, usage_errors
+from benchmark.errors import DEVICES, Parser, names, number, refuse, run_command, threads, usage_errors
 from benchmark.errors.console import Terminal
 from benchmark.plan.choices import method_names
 from benchmark.records import Folder
@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     add("--datasets", nargs="+", action="extend", metavar="D", help="only these data sets")
     add("--data-dir", type=Path, metavar="DIR", help="where data sets lie whose number of classes is not known by name")
     add("--results-dir", type=Path, default=Path("results"), metavar="DIR", help="files land in DIR/<grid>/measured")
-    add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU where there is one")
+    add("--device", choices=DEVICES, default="auto", help="auto: a GPU where there is one")
     add("--threads", type=threads, metavar="N", help="CPU threads (default: the grid's, else all cores)")
     add("--rounds", type=number, default=5, metavar="N", help="measurements of which the median is taken (default: 5)")
     return result
@@ -113,6 +113,7 @@ def measure(
     groups: dict[tuple[str, str], list[Run]] = {}
     for first, *_ in named.values():
         groups.setdefault((first.pair, first.cohort_key), []).append(first)
+    unmetered: set[str] = set()
     for place, group in enumerate(groups.values(), 1):
         measured, reasons = measurer.measure(group, classes[group[0].dataset.name])
         alike = {each.label: named[work(each, classes)] for each in group}
@@ -121,7 +122,18 @@ def measure(
         show(rows, f"{place} of {len(groups)}: {group[0].dataset.name} {group[0].pair or 'teacher'}", console)
         for label, reason in reasons.items():
             console.print(f"n/a: {label}: {reason}")
+        unmetered |= {row.method for row in rows if row.step_joules is None}
+    for line in not_measured(unmetered, measurer.clock.processor):
+        console.print(f"not measured: {line}")
     console.print(f"wrote {path}")
+
+
+def not_measured(unmetered: Collection[str], processor: bool) -> Iterator[str]:
+    """What the numbers do not say, a line each. unmetered: methods whose energy is not known."""
+    if unmetered:
+        yield "energy: no counter can be read (a CPU's as a rule by root alone; none of a part of a GPU, or of AMD's)"
+    if not processor:
+        yield "an idle machine: seconds are of the wall, and other work lengthens them"
 
 
 def work(run: Run, classes: dict[str, int]) -> str:

@@ -25,7 +25,7 @@ EXIT_CODES = (
 STOPPED = "stopped; run the same command again to go on"
 
 LISTED = {
-    **{kind: f"--list {kind}s" for kind in ("grid", "method", "model", "dataset", "control")},
+    **{kind: f"--list {kind}s" for kind in ("grid", "method", "model", "dataset", "control", "metric")},
     "sbatch option": "sbatch --help",
 }
 """What lists all names of a kind."""
@@ -35,6 +35,9 @@ MANY = 60
 
 MOST_THREADS = 1024
 """Of one worker: OpenMP ends a process that asks for too many."""
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+"""What --device takes; `benchmark.training.device` says of each whether it can be used here."""
 
 NO_MEMORY = "can't allocate memory"
 """torch's words for what Python calls a MemoryError."""

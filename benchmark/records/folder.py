@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from benchmark.errors import UsageError, one_line
 from benchmark.errors.text import cleaned
 from benchmark.files import FileError, inside, read_bytes, read_table, remove, write_json, write_rows
-from benchmark.records.record import Record, RecordError, cost_row, read_record, run_row
+from benchmark.records.record import Record, RecordError, cost_row, read_record, run_rows
 from benchmark.spec import FROZEN, Run
 from benchmark.spec.value import first_complaint
 
@@ -206,7 +206,7 @@ class Folder:
         """Derive runs.csv and costs.csv from the records, which need not be read again where they are at hand."""
         if records is None:
             records, _ = self.records()
-        write_rows(self.path / "runs.csv", [run_row(record) for record in records])
+        write_rows(self.path / "runs.csv", run_rows(records))
         write_rows(self.path / "costs.csv", [cost_row(record) for record in records])
 
 

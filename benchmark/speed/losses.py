@@ -20,11 +20,11 @@ SHAPES = Shapes(classes=100, embedding=256, maps=((64, 32, 32), (128, 16, 16), (
 Costs = dict[str, dict[str, dict[str, float]]]
 
 
-def measure(rounds: int, clock: Clock, sizes: Sequence[int] = (64, 128, 256)) -> Costs:
+def measure(device: torch.device, rounds: int, clock: Clock, sizes: Sequence[int] = (64, 128, 256)) -> Costs:
     """Seconds of forward and backward by method, batch size, and form: textbook or suite."""
     costs: Costs = {name: {} for name in RELATIONAL}
     for size in sizes:
-        student, teacher = _outputs(size), _outputs(size)
+        student, teacher = _outputs(size, device), _outputs(size, device)
         for name in RELATIONAL:
             works: dict[str, Callable[[], object]] = {
                 form: partial(_backward, loss, student) for form, loss in _forms(name, teacher).items()
@@ -35,10 +35,12 @@ def measure(rounds: int, clock: Clock, sizes: Sequence[int] = (64, 128, 256)) ->
 
 def _forms(name: str, teacher: Outputs) -> dict[str, Callable[[Outputs], Tensor]]:
     """A method's loss in both forms, of the student's outputs."""
-    index = torch.arange(len(teacher.logits))
+    device = teacher.logits.device
+    index = torch.arange(len(teacher.logits), device=device)
     labels = index % SHAPES.classes
-    method = methods.load(name, Task(SHAPES, SHAPES, labels, epochs=1))
-    batch = Batch(labels, index, 0, torch.zeros(()), torch.Generator())
+    method = methods.load(name, Task(SHAPES, SHAPES, labels, epochs=1)).to(device)
+    epoch, progress = torch.zeros(2, device=device)
+    batch = Batch(labels, index, epoch, progress, torch.Generator())
     return {
         "textbook": lambda student: LOSSES[name](student, teacher),
         "suite": lambda student: method(student, teacher, batch),
@@ -51,9 +53,10 @@ def _backward(loss: Callable[[Outputs], Tensor], student: Outputs) -> None:
     loss(replace(student, embedding=embedding, maps=maps, pooled_map=maps[-1])).backward()
 
 
-def _outputs(size: int) -> Outputs:
-    maps = tuple(torch.rand(size, *shape) for shape in SHAPES.maps)
-    return Outputs(torch.randn(size, SHAPES.classes), torch.rand(size, SHAPES.embedding), maps, maps[-1])
+def _outputs(size: int, device: torch.device) -> Outputs:
+    maps = tuple(torch.rand(size, *shape, device=device) for shape in SHAPES.maps)
+    logits, embedding = (torch.rand(size, width, device=device) for width in (SHAPES.classes, SHAPES.embedding))
+    return Outputs(logits, embedding, maps, maps[-1])
 
 
 def growth(seconds: dict[str, dict[str, float]], form: str) -> float:

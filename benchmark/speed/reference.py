@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmark.libraries import torchvision
+from benchmark.data.libraries import torchvision
 from benchmark.spec import Recipe
 from benchmark.speed.textbook import LOSSES
 from benchmark.training.member import Member
@@ -57,11 +57,11 @@ class Loop:
             weight_decay=recipe.weight_decay,
             foreach=False,
         )
-        self.loader = loader
+        self.device, self.loader = teacher.device, loader
         self._batches: Iterator[tuple[Tensor, Tensor, Tensor]] = iter(())
 
     def step(self) -> float:
-        images, labels, index = self._next()
+        images, labels, index = (part.to(self.device) for part in self._next())
         outputs = self.network(images, self.reads)
         loss = self.method.ce_weight * F.cross_entropy(outputs.logits, labels)
         if self.reads:
@@ -70,7 +70,8 @@ class Loop:
             if self.name in LOSSES:
                 loss = loss + LOSSES[self.name](outputs, taught)
             else:
-                batch = Batch(labels, index, 0, torch.zeros(()), self.generator)
+                epoch, progress = torch.zeros(2, device=self.device)
+                batch = Batch(labels, index, epoch, progress, self.generator)
                 plain, ruled = self.method.terms(outputs, taught, batch)
                 loss = loss + plain + (0 if ruled is None else ruled)
         self.optimizer.zero_grad()

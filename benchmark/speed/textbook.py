@@ -67,7 +67,7 @@ def gkd(student: Outputs, teacher: Outputs) -> Tensor:
         for outputs in (student, teacher):
             features = (*outputs.stages(STAGES)[:-1], outputs.embedding)[stage].flatten(1)
             features = features / features.norm(dim=1, keepdim=True)
-            adjacency = (features @ features.t()).clamp(min=0) * (1 - torch.eye(len(features)))
+            adjacency = (features @ features.t()).clamp(min=0) * (1 - torch.eye(len(features), device=features.device))
             degree = torch.diag(adjacency.sum(1).rsqrt())
             graphs.append(degree @ adjacency @ degree)
         terms.append((graphs[1] - graphs[0]).pow(2).sum())

@@ -15,36 +15,52 @@ TAPS: tuple[Tap, ...] = tuple(tap for tap in get_args(Tap) if tap not in ASKED)
 """What is always there."""
 
 TF32_CAPABILITY = (8, 0)
-"""The first GPUs that compute in TF32: Ampere."""
+"""The first of NVIDIA's GPUs that compute in TF32: Ampere."""
 
 
 def device_named(name: str) -> torch.device:
-    """auto: a GPU where there is one. Raises UsageError for a GPU that is not there."""
+    """auto: a GPU where there is one; cuda: also one of AMD's, which torch calls so.
+
+    Raises UsageError for a GPU that is not there, and for Apple's.
+    """
+    valid = "auto, cpu, cuda" if torch.cuda.is_available() else "auto, cpu"
+    if name == "mps":
+        why = "Apple's GPUs have no float64, which measures, singular vectors and distances are computed in"
+        raise UsageError(f"device 'mps' cannot be used: {why}; valid here: {valid}")
     if name == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device 'cuda' is not available on this machine; valid here: auto, cpu")
+        raise UsageError(f"device 'cuda' is not available on this machine; valid here: {valid}")
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
 def set_precision(recipe: Recipe, device: torch.device) -> None:
-    """Have this process's convolutions, backward ones included, computed as the recipe's student wants them, and
-    matrix products in float32 always: relations are differences of large numbers.
+    """Have this process's convolutions, backward ones included, computed as the recipe's student wants them, by the
+    kernels that cuDNN finds to be the fastest unless they have to be deterministic; and matrix products in float32
+    always: relations are differences of large numbers.
 
     Raises UsageError for a device that cannot do it.
     """
     check_precision(recipe, device)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = recipe.precision == "tf32"
+    torch.backends.cudnn.benchmark = device.type == "cuda" and not recipe.deterministic
 
 
 def check_precision(recipe: Recipe, device: torch.device) -> None:
     """Raises UsageError for a device that cannot compute as the recipe wants."""
-    if "tf32" not in (recipe.precision, recipe.teacher_precision):
-        return
-    if device.type != "cuda" or torch.cuda.get_device_capability(device) < TF32_CAPABILITY:
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU"
+    if "tf32" in (recipe.precision, recipe.teacher_precision) and (other := without_tf32(device)):
         raise UsageError(
-            f"precision 'tf32' needs a GPU of the Ampere generation or later, not {name}; valid here: float32, bfloat16"
+            f"precision 'tf32' needs a GPU of NVIDIA's Ampere generation or later, not {other}; "
+            "valid here: float32, bfloat16"
         )
+
+
+def without_tf32(device: torch.device) -> str | None:
+    """What a device is that cannot compute in TF32; None if it can."""
+    if device.type != "cuda":
+        return "a CPU"
+    if torch.version.hip or torch.cuda.get_device_capability(device) < TF32_CAPABILITY:
+        return torch.cuda.get_device_name(device)
+    return None
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import methods
-from methods.check import contract, fingerprint, numerics
+from methods.check import contract, fingerprint, numerics, replay
 from methods.check.places import raised_in
 from methods.check.standins import CheckError, NotApplicableError, Subject, candidates, task
 
@@ -34,15 +34,16 @@ ON_PAIR: dict[str, Callable[[Subject], str]] = {
     "determinism": contract.determinism,
     "gradient": contract.gradient,
     "gradient rule": contract.gradient_rule,
-    "state": contract.state,
     "student = teacher": numerics.student_is_teacher,
     "permutation": numerics.permutation,
     "degenerate batches": numerics.degenerate_batches,
     "bf16 inputs": numerics.rounding,
     "memory": numerics.memory,
+    "state": contract.state,
+    "capturable": replay.capturable,
 }
 """Checks that are made on every pair of stand-ins that the method serves."""
-FIRST = ("loss", "determinism")
+FIRST = ("loss", "determinism", "state")
 """Where one of these fails, the ones after it would only say so again."""
 
 

@@ -64,7 +64,7 @@ def test_leading_vector_points_where_the_mean_of_the_map_is_positive(size: tuple
 
 def test_eigenvectors_are_those_of_eigh() -> None:
     maps, _ = with_spectrum((12, 4, 4), 0.7)
-    gram = singular.small_gram(maps.flatten(2))
+    gram, _ = singular.small_gram(maps.flatten(2))
     torch.testing.assert_close(gram.diagonal(dim1=1, dim2=2).sum(1), torch.ones(5, dtype=torch.float64))
     exact = torch.linalg.eigh(gram).eigenvectors.flip(2)[:, :, :4]
     cosines = (eigenvectors(gram, 4) * exact).sum(1).abs()

@@ -19,8 +19,9 @@ from benchmark.cost.isolated import IsolatedRun, noise, untrained
 from benchmark.speed import textbook
 from benchmark.speed.__main__ import main
 from benchmark.speed.losses import growth
-from benchmark.speed.measure import ratios
+from benchmark.speed.measure import of_kd, ratios, torch_defaults
 from benchmark.speed.reference import Pictures
+from benchmark.training.loop import configure_torch
 from benchmark.training.member import Member
 from methods.base import Batch, Outputs
 
@@ -110,7 +111,7 @@ def test_a_step_does_not_wait_for_the_gpu(method: str) -> None:
             for step in range(data.steps):
                 images, labels, index = data.training_batch(views, step)
                 supplied = made.teacher.outputs(images, made.run.recipe.teacher_precision) if made.teacher else None
-                member.step(images, Batch(labels, index, 0, progress, member.generator), supplied)
+                member.step(images, Batch(labels, index, torch.tensor(0), progress, member.generator), supplied)
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
@@ -160,7 +161,8 @@ def test_textbook_losses_are_the_suites(method: str) -> None:
     torch.nn.Module.__init__(ours)
     for name, value in methods.complete_options(method)[method].items():
         setattr(ours, name, value)
-    batch = Batch(torch.zeros(12, dtype=torch.int64), torch.arange(12), 0, torch.zeros(()), torch.Generator())
+    labels, (epoch, progress) = torch.zeros(12, dtype=torch.int64), torch.zeros(2)
+    batch = Batch(labels, torch.arange(12), epoch, progress, torch.Generator())
     torch.testing.assert_close(
         textbook.LOSSES[method](student, teacher), ours(student, teacher, batch), rtol=1e-4, atol=0
     )
@@ -187,8 +189,32 @@ def test_ratios() -> None:
         "sp": 1.25,
         "grid": 3.0,
     }
+    assert "peers" not in found
+    assert ratios(["student", "kd", "sp"], seconds | {"cohort peers": 3.0})["peers"] == 4.0
     assert found["ceiling_of_sharing"] == pytest.approx(12 / 9)
     assert found["ceiling"] == pytest.approx(12 / 3.5)
+
+
+def test_costs_in_terms_of_kd() -> None:
+    seconds = {"suite student": 1.0, "suite kd": 4.0, "suite sp": 5.0}
+    seconds |= {"member student": 1.0, "member kd": 2.0, "member sp": 3.0}
+    assert of_kd(["student", "kd", "sp"], seconds) == {
+        "with_teacher": {"student": 0.25, "kd": 1.0, "sp": 1.25},
+        "without_teacher": {"student": 0.5, "kd": 1.0, "sp": 1.5},
+    }
+    assert of_kd(["student", "sp"], seconds) == {"with_teacher": {}, "without_teacher": {}}
+
+
+def test_the_reference_has_torchs_own_settings_and_the_suite_its_recipes() -> None:
+    recipe = tiny.RECIPE.model_copy(update={"deterministic": True})
+    configure_torch(recipe, tiny.CPU)
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    with torch_defaults(torch.device("cuda")):
+        assert torch.backends.cudnn.allow_tf32
+        assert torch.backends.cudnn.benchmark
+        assert not torch.are_deterministic_algorithms_enabled()
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == before == (False, False)
+    assert torch.are_deterministic_algorithms_enabled()
 
 
 def test_growth_is_the_power_of_the_batch_size() -> None:
@@ -201,13 +227,19 @@ def test_the_command_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(arguments) == 0
     (path,) = tmp_path.glob("*.json")
     found = json.loads(path.read_text())
-    assert set(found["ratios"]) == {*NINE, "grid", "ceiling_of_sharing", "ceiling"}
+    assert set(found["ratios"]) == {*NINE, "grid", "peers", "ceiling_of_sharing", "ceiling"}
+    assert set(found["of_kd"]["without_teacher"]) == set(NINE)
+    assert any("gradient rule" in line for line in found["not_measured"])
     assert min(found["ratios"].values()) > 0
     assert found["planning"]["runs"] >= 10_000
     assert found["clock"] == "processor"
     assert 0 < found["share_of_peak"] < 1
-    assert "grid, as one cohort" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "9 together" in said
+    assert "7 of RepDistiller's" in said
     assert main(["--pair", "a_b"]) == 2
+    assert main(["--grid", "smoke", "--methods", "kd"]) == 2
+    assert main(["--grid", "smoke", "--device", "cpu", "--tf32"]) == 2
     with pytest.raises(SystemExit, match="2"):
         main(["--rounds", "0"])
     assert main(["--workers", "-1"]) == 2

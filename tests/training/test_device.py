@@ -13,7 +13,7 @@ from benchmark.cost.__main__ import main as cost_command
 from benchmark.errors import USAGE, UsageError
 from benchmark.grid import main as grid_command
 from benchmark.spec import Recipe
-from benchmark.training.device import in_float32, inference_in, seed_generators
+from benchmark.training.device import device_named, in_float32, inference_in, seed_generators
 from benchmark.training.loop import configure_torch
 from methods.base import Outputs
 
@@ -24,8 +24,9 @@ GPU = torch.device("cuda")
 def switches() -> Iterator[None]:
     """Torch's, as they were."""
     convolutions, products = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    deterministic, search = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     yield
+    torch.backends.cudnn.benchmark = search
     torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = convolutions, products
     torch.use_deterministic_algorithms(deterministic)
 
@@ -62,6 +63,33 @@ def test_the_teacher_is_computed_in_a_precision_of_its_own(students: str, teache
     with inference_in(tiny.CPU, teachers):
         assert torch.backends.cudnn.allow_tf32 == (teachers == "tf32")
     assert torch.backends.cudnn.allow_tf32 == (students == "tf32")
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_the_fastest_kernels_are_searched_for_where_they_need_not_be_deterministic(
+    deterministic: bool, gpu: Any
+) -> None:
+    gpu("NVIDIA A100", 8, 0)
+    given = tiny.RECIPE.model_copy(update={"deterministic": deterministic})
+    configure_torch(given, GPU)
+    assert torch.backends.cudnn.benchmark is not deterministic
+    configure_torch(given, tiny.CPU)
+    assert not torch.backends.cudnn.benchmark
+
+
+def test_tf32_is_nvidias(gpu: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu("AMD Instinct MI300X", 9, 4)
+    monkeypatch.setattr(torch.version, "hip", "6.4")
+    with pytest.raises(UsageError, match=r"^precision 'tf32' needs a GPU of NVIDIA's .*, not AMD Instinct MI300X; val"):
+        configure_torch(recipe(precision="tf32"), GPU)
+    configure_torch(recipe(precision="bfloat16"), GPU)
+
+
+def test_apples_gpus_are_refused() -> None:
+    with pytest.raises(
+        UsageError, match=r"^device 'mps' cannot be used: Apple's GPUs have no float64.*valid here: auto"
+    ):
+        device_named("mps")
 
 
 @pytest.mark.parametrize("field", ["precision", "teacher_precision"])
