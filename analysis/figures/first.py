@@ -25,8 +25,7 @@ NAME, WIDE = 0.11, 2.9
 
 def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     """Raises NotDrawnError without gains."""
-    otherwise = {method for _, _, method in evidence.otherwise}
-    lines = [line for line in overview(evidence) if line.compared.method not in otherwise]
+    lines = [line for line in overview(evidence) if line.compared.method not in evidence.otherwise]
     if not lines:
         raise NotDrawnError("no run has a finished student alone of the same pair to be compared with")
     pairs = len({place[:2] for place in evidence.gains})

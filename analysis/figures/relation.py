@@ -25,12 +25,12 @@ CROWD = 40
 
 
 def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
-    """One figure for all data sets, from the gains of runs that were trained as the student alone. Raises NotDrawnError
-    as `draw` does.
+    """One figure for all data sets, from the gains of runs that compete with the student alone. Raises NotDrawnError as
+    `draw` does.
     """
     if evidence.metric is not TOP1:
         raise NotDrawnError("relations are drawn against test accuracy")
-    table = cells(evidence.run_gains[evidence.run_gains.differs == ""])
+    table = cells(evidence.run_gains[~evidence.run_gains.method.isin(evidence.otherwise)])
     figure = draw(table, look)
     found = {name: association(table, name) for name in RELATIONS if name in table}
     said = ", ".join(f"{RELATIONS[name]} {_said(each)}" for name, each in found.items() if each)
