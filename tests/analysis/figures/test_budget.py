@@ -166,6 +166,7 @@ def test_what_a_budget_pays_for_is_on_the_front_and_what_trains_otherwise_is_not
     figure = drawings(evidence, styles(cell.method for cell in evidence.cells))[0]
     rivals = {"student@matched_kd", "student@bfloat16"}
     assert {row["method"] for row in figure.data[""]} == {"teacher", "student", "kd", *rivals}
+    assert all(len(marks(axes)) == 4 for axes in figure.figure.axes)
     assert figure.caption.endswith("Not shown, trained otherwise: KD (shuffled), KD (without_3).")
     scales = gains.draw(evidence, styles(cell.method for cell in evidence.cells)).axes[1]
     low, _ = scales.get_xlim()
