@@ -107,7 +107,8 @@ def _caption(rows: Sequence[Row], dataset: str, budgets: Sequence[Budget], metri
 
 def _left_out(evidence: Evidence, dataset: str) -> str:
     """Controls that are not in the figure."""
-    methods = sorted({method for own, _, method in evidence.otherwise if own == dataset}, key=listing_order)
+    own = {cell.method for cell in evidence.cells if cell.dataset == dataset and not cell.competes}
+    methods = sorted(own, key=listing_order)
     named = ", ".join(map(display_name, methods)) if len(methods) < 3 else f"{len(methods)} controls"
     return f" Not shown, trained otherwise: {named}." if methods else ""
 

@@ -124,10 +124,9 @@ def _draw_marks(
         if row.get("low") is not None and not budget.deployment:
             axes.vlines(places[i], row["low"], row["high"], colors=GREY, linewidth=0.6, zorder=1.5)
         face = _faded(style.colour, row[f"front_{budget.column}"])
-        form: dict[str, Any] = {"markersize": points, "markeredgecolor": style.colour, "markeredgewidth": 0.8}
-        axes.plot(
-            places[i], row["top1_percent"], style.marker, markerfacecolor=face, color=style.colour, zorder=3, **form
-        )
+        form: dict[str, Any] = {"markersize": points, "markerfacecolor": face, "markeredgewidth": 0.8}
+        form |= {"marker": style.marker, "color": style.colour, "linestyle": "none"}
+        axes.plot(places[i], row["top1_percent"], zorder=3, **form)
         if row["state"] != "done":
             ring: dict[str, Any] = {"markersize": points + 3.5, "markeredgecolor": GREY, "markeredgewidth": 0.5}
             axes.plot(places[i], row["top1_percent"], "o", markerfacecolor="none", zorder=2.5, **ring)

@@ -15,16 +15,17 @@ from analysis.statistics.evidence import Evidence
 from analysis.statistics.overview import Line, overview
 from analysis.style import Style, count
 
-ROW, AROUND = 0.19, 0.55
-"""Inches of a method, and of axis and label."""
+ROW, LEAST_ROW, AROUND = 0.19, 0.12, 0.55
+"""Inches of a method, at most and at least, and of axis and label."""
+MOST = 3.6
+"""Inches that methods take together, as long as they can: a first page also holds text."""
 NAME, WIDE = 0.11, 2.9
 """Inches from one name in the right panel to the next, and the panel's width."""
 
 
 def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     """Raises NotDrawnError without gains."""
-    otherwise = {method for _, _, method in evidence.otherwise}
-    lines = [line for line in overview(evidence) if line.compared.method not in otherwise]
+    lines = [line for line in overview(evidence) if line.compared.method not in evidence.otherwise]
     if not lines:
         raise NotDrawnError("no run has a finished student alone of the same pair to be compared with")
     pairs = len({place[:2] for place in evidence.gains})
@@ -49,7 +50,7 @@ def _row(line: Line) -> dict[str, Any]:
 
 def draw(evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style]) -> Figure:
     """A row for each method, the largest gain above; beside it the gain against the cost."""
-    height = ROW * max(len(lines), 6) + AROUND
+    height = max(LEAST_ROW, min(ROW, MOST / len(lines))) * max(len(lines), 6) + AROUND
     costed = [line for line in lines if line.cost]
     figure = canvas.sheet(TWO_COLUMNS, height)
     panels = figure.subplots(1, 2 if costed else 1, squeeze=False, width_ratios=[1.15, 1] if costed else [1])[0]

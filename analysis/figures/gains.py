@@ -181,8 +181,7 @@ def _name_datasets(axes: Axes, columns: Sequence[Column], places: int) -> None:
 def _scaled(evidence: Evidence) -> list[CellGain | Comparison]:
     """What sets the scale: gains of what competes with the student alone, or all, where nothing does."""
     every: list[CellGain | Comparison] = [*evidence.gains.values(), *evidence.over_alone]
-    otherwise = {method for _, _, method in evidence.otherwise}
-    return [each for each in every if each.method not in otherwise] or every
+    return [each for each in every if each.method not in evidence.otherwise] or every
 
 
 def _draw_means(axes: Axes, comparisons: Sequence[Comparison], look: Mapping[str, Style]) -> None:

@@ -25,34 +25,29 @@ CROWD = 40
 
 
 def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
-    """One figure for all data sets, from the gains of runs that were trained as the student alone. Raises NotDrawnError
-    as `draw` does.
+    """One figure for all data sets, from the gains of runs that compete with the student alone. Raises NotDrawnError as
+    `draw` does.
     """
     if evidence.metric is not TOP1:
         raise NotDrawnError("relations are drawn against test accuracy")
-    table = cells(evidence.run_gains[evidence.run_gains.differs == ""])
+    table = cells(evidence.run_gains[~evidence.run_gains.method.isin(evidence.otherwise)])
     figure = draw(table, look)
     found = {name: association(table, name) for name in RELATIONS if name in table}
-    said = _said({RELATIONS[name]: each for name, each in found.items() if each})
+    said = ", ".join(f"{RELATIONS[name]} {_said(each)}" for name, each in found.items() if each)
     pairs = len(table[CELL[:2]].drop_duplicates())
     caption = (
-        "Similarity to the teacher's geometry and accuracy, both as gains over the student alone less the pair's mean: "
-        f"{count(len(table), 'cell')} of {count(pairs, 'pair')}. ρ: Spearman's, within pairs. An association, no "
-        "effect: labels alone bring a more accurate student closer to its teacher. Over all, by permutation within "
-        f"pairs: {said or 'too few methods'}."
+        "Similarity to the teacher's geometry and accuracy, as gains over the student alone less the pair's mean: "
+        f"{count(len(table), 'cell')} of {count(pairs, 'pair')}. ρ: Spearman's, within pairs; over all, with P by "
+        f"permutation: {said or 'too few methods'}. An association, no effect: labels alone bring students closer, too."
     )
     alt = f"Scatter of accuracy gain against relation gained within pairs. Rank correlations: {said or 'none'}."
     data = {"": plain(table)}
     return [Drawing("relation_vs_gain", "Relation transferred and accuracy gained", caption, alt, data, figure)]
 
 
-def _said(found: Mapping[str, Association]) -> str:
-    """`distances 0.70, CKA 0.78 (P < 0.001)`, those of one P together."""
-    alike: dict[str, list[str]] = {}
-    for name, each in found.items():
-        p = p_value(each.p)
-        alike.setdefault(p if p.startswith("<") else f"= {p}", []).append(f"{name} {each.rho:.2f}".replace("-", "−"))
-    return "; ".join(f"{', '.join(names)} (P {p})" for p, names in alike.items())
+def _said(found: Association) -> str:
+    """`0.70 (< 0.001)`."""
+    return f"{found.rho:.2f} ({p_value(found.p)})".replace("-", "−")
 
 
 def cells(gains: pd.DataFrame) -> pd.DataFrame:

@@ -59,7 +59,8 @@ def paper(
     sections = [
         PREAMBLE,
         # No \maketitle: the room that it leaves for authors and a date holds the first page's table.
-        f"\\begin{{document}}\n\\begin{{center}}\n\\LARGE {escape(title)}\n\\end{{center}}\n\\suppressfloats[t]\n",
+        "\\begin{document}\n\\begin{center}\n\\fontsize{17}{21}\\selectfont",
+        f"{escape(title)}\n\\end{{center}}\n\\suppressfloats[t]\n",
         f"\\begin{{abstract}}\n{_abstract(evidence)}\n\\end{{abstract}}\n",
         "\\begin{multicols}{2}\n",  # balanced, so that floats over both columns follow on the first page
         f"\\section{{Protocol}}\n{PROTOCOL}\n",

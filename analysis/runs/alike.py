@@ -23,19 +23,19 @@ POOLED = {**SETTINGS, "method_hash": "method options or revision"}
 """What runs of one cell must agree in."""
 
 
-LENGTH = ("epochs", "milestones", "warmup_epochs")
-"""Fields of a recipe that say how long it trains."""
+COSTED = ("epochs", "milestones", "warmup_epochs", "precision", "teacher_precision", "channels_last", "deterministic")
+"""Fields of a recipe whose price a budget shows: how long it trains, and how it computes."""
 
 COMPETING = {name: title for name, title in SETTINGS.items() if name != "recipe_hash"} | {
-    "timeless_recipe_hash": "recipe"
+    "uncosted_recipe_hash": "recipe"
 }
-"""As SETTINGS, but for how long a recipe trains."""
+"""As SETTINGS, but for those fields."""
 
 
 def competes(rows: Sequence[Row], alone: Sequence[Row]) -> bool:
     """Whether runs may stand on a front with the student alone of their pair, and share the scale of its figures: they
-    may train longer, which their cost says, as a control that matches a method's does. What was trained otherwise, on
-    fewer classes or under another teacher, answers another question."""
+    may train longer, as a control that matches a method's FLOPs does, or in another precision, which their cost says.
+    What was trained otherwise, on fewer classes or under another teacher, answers another question."""
     return not differences(COMPETING, rows, alone)
 
 

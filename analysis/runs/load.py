@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.runs.alike import CELL, LENGTH, Row, grouped, poolable
+from analysis.runs.alike import CELL, COSTED, Row, grouped, poolable
 from analysis.runs.headings import Seen, headings, seen
 from analysis.runs.measured import joined
 from analysis.runs.relations import of_one_version
@@ -133,7 +133,7 @@ def _settings(run: Run) -> Row:
         "dataset_hash": digest(run.dataset.identified),
         "student_hash": digest(run.student.identified),
         "recipe_hash": digest(run.recipe.identified),
-        "timeless_recipe_hash": digest({**run.recipe.identified, **dict.fromkeys(LENGTH)}),
+        "uncosted_recipe_hash": digest({**run.recipe.identified, **dict.fromkeys(COSTED)}),
         "teacher_hash": digest({**run.teacher.identified, "seed": None}),
         "shuffled": run.shuffled,
         "method_hash": digest([run.method, run.options, run.revisions]),

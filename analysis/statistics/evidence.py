@@ -66,9 +66,9 @@ class Evidence:
     mean_at_equal_budget: Sequence[Comparison] = ()
 
     @property
-    def otherwise(self) -> Set[Place]:
-        """Cells that do not compete with the student alone of their pair (`runs.alike.competes`)."""
-        return {(cell.dataset, cell.pair, cell.method) for cell in self.cells if not cell.competes}
+    def otherwise(self) -> Set[str]:
+        """Methods that do not compete with the student alone of some pair (`runs.alike.competes`)."""
+        return {cell.method for cell in self.cells if not cell.competes}
 
     def accuracy(self, place: Place) -> Estimate | None:
         """A cell's mean in percent, with the moderated variance of its error; None for one run and for teachers."""

@@ -28,6 +28,11 @@ def test_a_selection_stands_beside_the_whole(folder: Path, capsys: pytest.Captur
     table = (folder / "selection/tables/table1.md").read_text(encoding="utf-8")
     assert "Test NLL: reduction against the student alone (nats × 100)" in table
     assert "Shown: 3 of 4 methods" in table
+    page = (folder / "selection/report.html").read_text(encoding="utf-8")
+    assert "Test negative log-likelihood (nats × 100; lower is better) after the last epoch" in page
+    assert "Test NLL (nats × 100)" in page
+    assert "48.00" in page  # of kd, and not what tests turn it to
+    assert "-48.00" not in page
 
 
 @pytest.mark.parametrize(

@@ -148,8 +148,9 @@ def test_a_control_of_the_student_alone_does_not_pay_for_the_teacher(tmp_path: P
     assert found["student@longer"] == pytest.approx(10)
 
 
-def test_what_trains_longer_is_on_the_front_and_what_trains_otherwise_is_not(tmp_path: Path) -> None:
-    """A control without a class would be cheap, bad, and on the front of training FLOPs; matched epochs are a rival."""
+def test_what_a_budget_pays_for_is_on_the_front_and_what_trains_otherwise_is_not(tmp_path: Path) -> None:
+    """A control without a class would be cheap, bad, and on the front of training FLOPs; matched epochs and half
+    precision are rivals."""
     lacking = fake.RECIPE.model_copy(update={"without_classes": (3,)})
     runs = [
         *(fake.run(method, seed) for method in ("student", "kd") for seed in range(2)),
@@ -157,11 +158,15 @@ def test_what_trains_longer_is_on_the_front_and_what_trains_otherwise_is_not(tmp
         *(fake.run("kd", seed, label="kd@shuffled", shuffled=True) for seed in range(2)),
     ]
     apart = [run.model_copy(update={"recipe": lacking, "label": "kd@without_3"}) for run in runs[2:4]]
+    half = fake.RECIPE.model_copy(update={"precision": "bfloat16"})
+    runs += [run.model_copy(update={"recipe": half, "label": "student@bfloat16"}) for run in runs[:2]]
     folder = fake.write(tmp_path / "grid", *map(fake.record, runs), *(fake.record(run, 0.1) for run in apart))
     evidence = collect_evidence(load([folder]).runs)
-    assert {method for _, _, method in evidence.otherwise} == {"kd@shuffled", "kd@without_3"}
+    assert evidence.otherwise == {"kd@shuffled", "kd@without_3"}
     figure = drawings(evidence, styles(cell.method for cell in evidence.cells))[0]
-    assert {row["method"] for row in figure.data[""]} == {"teacher", "student", "kd", "student@matched_kd"}
+    rivals = {"student@matched_kd", "student@bfloat16"}
+    assert {row["method"] for row in figure.data[""]} == {"teacher", "student", "kd", *rivals}
+    assert all(len(marks(axes)) == 4 for axes in figure.figure.axes)
     assert figure.caption.endswith("Not shown, trained otherwise: KD (shuffled), KD (without_3).")
     scales = gains.draw(evidence, styles(cell.method for cell in evidence.cells)).axes[1]
     low, _ = scales.get_xlim()

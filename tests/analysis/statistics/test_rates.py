@@ -76,7 +76,10 @@ def test_false_alarms_and_coverage_of_a_small_grid() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("seeds", "family", "power"), [((3,) * 6, 0.043, 0.16), (COMMITTED, 0.037, 0.36)])
+@pytest.mark.parametrize(
+    ("seeds", "family", "power"),
+    [((3,) * 6, 0.043, 0.16), (COMMITTED, 0.037, 0.36), ((5,) * 6, 0.043, 0.33), ((10,) * 6, 0.059, 0.54)],
+)
 def test_families_of_cells_keep_their_error_and_find_effects(
     seeds: tuple[int, ...], family: float, power: float
 ) -> None:
@@ -148,13 +151,14 @@ def test_a_sound_grid_agrees_with_its_reference(pairs: int, seeds: int, rate: fl
 
 
 @pytest.mark.long
-def test_looks_at_three_five_and_ten_seeds_share_the_error() -> None:
+@pytest.mark.parametrize("freedom", [5.0, 8.0])
+def test_looks_at_three_five_and_ten_seeds_share_the_error(freedom: float) -> None:
     """Under no effect: after each look the pairs that have an open cell get the seeds of the next one. Any cell that is
-    established at any look counts.
+    established at any look counts. The committed records' variances have 8 degrees of freedom.
     """
     random, draws, alarms = np.random.default_rng(5), 2000, 0
     for _ in range(draws):
-        every, seen, false = [pair(random, LOOKS[-1])[0] for _ in range(6)], [LOOKS[0]] * 6, False
+        every, seen, false = [pair(random, LOOKS[-1], freedom=freedom)[0] for _ in range(6)], [LOOKS[0]] * 6, False
         for following in (*LOOKS[1:], LOOKS[-1]):
             found = [gains(runs[:, :n]) for runs, n in zip(every, seen, strict=True)]
             adjusted = iter(holm([each.p for own in found for each in own], looks=len(LOOKS)))
@@ -164,5 +168,5 @@ def test_looks_at_three_five_and_ten_seeds_share_the_error() -> None:
                 if not all(mark or each.equivalent(1.0) for each, mark in zip(own, established, strict=True)):
                     seen[i] = following
         alarms += false
-    print(f"looks at {LOOKS} seeds: {alarms / draws:.4f}")
+    print(f"looks at {LOOKS} seeds, {freedom:g} degrees of freedom: {alarms / draws:.4f}")
     assert 0.025 < alarms / draws <= ALPHA
