@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 from analysis.figures import canvas, words
+from analysis.figures.budget import displayed
 from analysis.figures.budget_axis import BUDGETS, set_axis
-from analysis.figures.canvas import BAND, DOTTED, GREY, INK, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import BAND, DOTTED, GREY, INK, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.runs.metrics import Metric
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.ladder import Ladder, Reading, ladders, on_ladder, rising
@@ -63,8 +64,9 @@ def _draw_accuracies(axes: Axes, ladder: Ladder, evidence: Evidence, look: Mappi
     axes.plot(sizes, line[:, 0], color=INK, linewidth=1.0, zorder=2)
     for size, cell in zip(sizes, ladder.rungs, strict=True):
         mean = evidence.accuracy((cell.dataset, cell.pair, CONTROL))
-        if mean and (interval := mean.interval()):
-            axes.vlines(size, sign * interval.low, sign * interval.high, colors=GREY, linewidth=0.8, zorder=1.5)
+        low, high = displayed(mean.interval() if mean else None, evidence.metric)
+        if low is not None and high is not None:
+            axes.vlines(size, low, high, colors=GREY, linewidth=0.8, zorder=1.5)
     for each in ladder.readings:
         if each.inside:
             height = [each.cell.top1_percent or 0.0] * 2
@@ -114,9 +116,9 @@ def _set_ticks(axes: Axes, ladder: Ladder) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_minor_formatter(NullFormatter())
     width = (TWO_COLUMNS / 2 - 0.7) / len(ladder.rungs) - 0.05
-    names = [words.shortened(words.printable(cell.student), width, TINY) for cell in ladder.rungs]
-    axes.set_xticks(range(len(names)), names, fontsize=TINY)
-    axes.set_xlabel("Taught student")
+    numbers = [cell.student.removeprefix(ladder.stem) for cell in ladder.rungs]
+    axes.set_xticks(range(len(numbers)), [words.shortened(each, width, SMALL) for each in numbers])
+    axes.set_xlabel(words.shortened(f"Taught student ({words.printable(ladder.stem)}…)", TWO_COLUMNS / 2 - 0.7))
 
 
 def _rows(ladder: Ladder) -> list[dict[str, Any]]:

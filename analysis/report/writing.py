@@ -83,7 +83,7 @@ def write_all(
     said = summary(evidence)
     written.append(write_text(out / "summary.md", said))
     written.append(write_text(out / "paper.tex", paper(evidence, tables, illustrations, numbers.citations(named))))
-    written.append(write_text(out / "report.html", page(results, evidence.cells, tables, figures, said, notes)))
+    written.append(write_text(out / "report.html", page(results, evidence, tables, figures, said, notes)))
     return written, notes
 
 
@@ -105,4 +105,4 @@ def write_table(table: Table, folder: Path, metric: Metric = TOP1) -> list[Path]
 
 
 def _illustration(figure: "Drawing") -> Illustration:
-    return Illustration(f"figures/{figure.name}", figure.caption, wide=figure.wide)
+    return Illustration(f"figures/{figure.name}", figure.title, figure.caption, wide=figure.wide)
