@@ -9,11 +9,13 @@ import said_of_digits as said
 from scipy.special import expit
 from statsmodels.stats.contingency_tables import mcnemar
 
+from analysis.runs.banks import Banks
 from analysis.runs.load import load
 from analysis.statistics.answers import Answers
 from analysis.statistics.fidelity import FAR, MEASURES, Crossed, Fidelity
 from analysis.statistics.mcnemar import sign_flip
 from analysis.statistics.transfer import Transfer, transfer
+from benchmark.errors import UsageError
 from benchmark.metrics import METRICS
 from benchmark.metrics.classification import classes
 from benchmark.metrics.fidelity import second
@@ -157,3 +159,12 @@ def test_runs_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     nothing = transfer(load([folder.path]))
     assert not nothing.fidelity
     assert nothing.notes == ["fidelity and McNemar's tests not tabled: no run and its teacher kept predictions"]
+
+
+def test_a_teacher_of_other_weights_is_refused(tmp_path: Path) -> None:
+    folder = said.results(tmp_path, seeds=2)
+    [path] = folder.teachers.part("records").glob("*.json")
+    path.write_text(path.read_text().replace('"weights_sha256": "aa"', '"weights_sha256": "bb"'))
+    results = load([folder.path])
+    with pytest.raises(UsageError, match="has other weights than its students learnt from"):
+        Banks(results.records).of_teacher(results.runs.run_id[0])
