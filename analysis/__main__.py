@@ -104,9 +104,12 @@ def _analyse(options: argparse.Namespace) -> int:
     from analysis.report.writing import write_all
     from analysis.runs.load import load
     from analysis.runs.merge import merge
+    from analysis.runs.metrics import TOP1
     from analysis.runs.scored import filled
     from analysis.statistics.published import FILE, read
     from analysis.statistics.selection import select
+    from analysis.statistics.transfer import Transfer, transfer
+    from analysis.style import calling
     from analysis.tables.main import main_table
     from analysis.tables.markdown import markdown
 
@@ -117,12 +120,15 @@ def _analyse(options: argparse.Namespace) -> int:
     published = read() if FILE.exists() else None
     shown, evidence = select(results.runs, selection, published, delta=options.delta, looks=options.looks)
     problems = [*(merged.conflicts if merged else ()), *results.problems, *unknown, *_derive_csv(results)]
+    told = transfer(results) if selection.metric is TOP1 else Transfer()
     results = replace(results, runs=shown)
     out = options.out or (target if selection.whole else target / SELECTED)
-    written, notes = write_all(results, evidence, out, figure1=options.figure1, table1=options.table1)
+    with calling(results.labels):
+        written, notes = write_all(results, evidence, out, told, figure1=options.figure1, table1=options.table1)
+        table = markdown(main_table(evidence))
     if not any(path.suffix == ".pdf" for path in written):
         problems.append("no run has finished, so that there is nothing to draw")
-    print(markdown(main_table(evidence)))
+    print(table)
     if merged:
         print(merged.account(target))
     print(_progress(results), "wrote:", *(f"  {path}" for path in written), *notes, sep="\n")

@@ -1,8 +1,11 @@
 """How methods are named, ordered, coloured and marked, and numbers printed: the same in every figure and table."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from benchmark.spec import digest
@@ -44,8 +47,17 @@ GUESTS: tuple[tuple[str, Marker], ...] = (
 """Looks of methods that are not the suite's. Chosen by search: with the first eleven of KNOWN they keep a CIE L*a*b*
 distance of 16 from each other, for the usual eye and for the colour-blind, and in grey the markers tell them apart."""
 
-LABELS: dict[str, str] = {}
-"""What methods that are not the suite's call themselves, as records say (`runs.load` fills it in)."""
+_labels: ContextVar[Mapping[str, str]] = ContextVar("labels", default=MappingProxyType({}))
+
+
+@contextmanager
+def calling(labels: Mapping[str, str]) -> Iterator[None]:
+    """Within, methods that are not the suite's go by what they call themselves: by name, as `runs.load` found it."""
+    token = _labels.set(labels)
+    try:
+        yield
+    finally:
+        _labels.reset(token)
 
 
 @dataclass(frozen=True)
@@ -158,7 +170,7 @@ def base_method(component: str) -> str:
 def _component_name(component: str) -> str:
     base = base_method(component)
     options, _, control = component.removeprefix(base).partition("@")
-    name = KNOWN[base].name if base in KNOWN else LABELS.get(base, base)
+    name = KNOWN[base].name if base in KNOWN else _labels.get().get(base, base)
     return f"{name}{f' {options}' if options else ''}{f' ({control})' if control else ''}"
 
 

@@ -70,18 +70,18 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.export:
         return export(options.export, options.results_dir)
     grid, more = meant(options)
-    if more and not more.pairs:
-        console.print(f"{options.more_seeds} names no pair: nothing to train")
-        return COMPLETE
-    if options.tune:
-        return tune(grid, options, console)
-    folder = Folder(options.results_dir / grid.name)
+    folder = Folder(options.results_dir / (trial_grid(grid) if options.tune else grid).name)
     if options.status:
         for line in status_lines(folder):
             console.print(line)
         return COMPLETE
     if options.cancel:
         cluster.cancel(folder, console)
+        return COMPLETE
+    if options.tune:
+        return tune(grid, options, console)
+    if more and not more.pairs:
+        console.print(f"{options.more_seeds} names no pair: nothing to train")
         return COMPLETE
     return execute(with_tuned(grid, folder), folder, options, console, more)
 
@@ -124,7 +124,7 @@ def execute(
     cluster.check_unused(executor, options, console)
     not_applicable = check(plan, grid, executor, options)
     data_dir = str(options.data_dir.resolve()) if options.data_dir else None
-    settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline)
+    settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline, options.workers)
     if options.dry_run or options.prepare:
         print_plan(plan, not_applicable, folder, console)
         if options.prepare and plan.cohorts:

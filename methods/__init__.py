@@ -109,6 +109,12 @@ def summary(name: str) -> str:
     return " ".join((inspect.getdoc(entry(name).method) or "").partition("\n\n")[0].split())
 
 
+def idea(name: str) -> str:
+    """What a method transfers: the first paragraph of its module's docstring, on one line; empty without one."""
+    module = inspect.getmodule(entry(name).method)
+    return " ".join((inspect.getdoc(module) or "").partition("\n\n")[0].split())
+
+
 def classes(name: str) -> list[type[Method]]:
     return [entry(part).method for part in components(name)]
 

@@ -59,6 +59,7 @@ OF_RESULTS = {
     "dataset_hash": "of the data set's description; runs that agree in this and the next four were trained alike",
     "student_hash": "of the student's architecture",
     "recipe_hash": "of everything about training that changes numbers",
+    "timeless_recipe_hash": "the same but for epochs, milestones and warm-up",
     "teacher_hash": "of the teacher and its recipe, its seed left out",
     "method_hash": "of the method, its options and its revision",
     "stale": "why the run is of an older revision, empty where it is not",

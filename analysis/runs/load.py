@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.runs.alike import CELL, Row, grouped, poolable
+from analysis.runs.alike import CELL, LENGTH, Row, grouped, poolable
 from analysis.runs.headings import Seen, headings, seen
 from analysis.runs.measured import joined
 from analysis.runs.relations import of_one_version
 from analysis.runs.revisions import Revisions
 from analysis.runs.shared import cell_and_seed, pairs_of, repeated
-from analysis.style import LABELS, MATCHED
+from analysis.style import MATCHED
 from benchmark.errors import UsageError
 from benchmark.files import read_table
 from benchmark.metrics import METRICS
@@ -26,12 +26,14 @@ class Results:
     """What one or several results folders hold.
 
     `runs` has one row a run, with the columns of `columns` as far as anything fills them; a run that several pairs
-    share (`shared`) has a row for each. `records` are the valid ones of each folder.
+    share (`shared`) has a row for each. `records` are the valid ones of each folder, `labels` what methods call
+    themselves in them.
     """
 
     runs: pd.DataFrame
     problems: tuple[str, ...]
     records: Mapping[Path, Sequence[Record]]
+    labels: Mapping[str, str]
 
 
 def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
@@ -50,7 +52,7 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
         found = {**{each.run_id: each for each in students}, **found}
     if not found:
         raise UsageError(f"no valid record of a student in {', '.join(map(str, folders))}{_first(problems)}")
-    LABELS.update({name: text for each in found.values() for name, text in (each.provenance.labels or {}).items()})
+    labels = {name: text for each in found.values() for name, text in (each.provenance.labels or {}).items()}
     planned = [_planned(Folder(path), {each.run_id for each in members}) for path, members in records.items()]
     waiting = [run for each in planned for run in each.runs]
     revisions = Revisions.newest([*(each.run for each in found.values()), *waiting])
@@ -73,7 +75,7 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     rows = [*({**row, "pooled": id(row) in alike} for row in current), *({**row, "pooled": False} for row in holes)]
     runs, left_out = joined(pd.DataFrame(rows), folders)
     problems += left_out
-    return Results(runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True), tuple(problems), records)
+    return Results(runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True), tuple(problems), records, labels)
 
 
 def plain(frame: pd.DataFrame) -> list[Row]:
@@ -131,6 +133,7 @@ def _settings(run: Run) -> Row:
         "dataset_hash": digest(run.dataset.identified),
         "student_hash": digest(run.student.identified),
         "recipe_hash": digest(run.recipe.identified),
+        "timeless_recipe_hash": digest({**run.recipe.identified, **dict.fromkeys(LENGTH)}),
         "teacher_hash": digest({**run.teacher.identified, "seed": None}),
         "shuffled": run.shuffled,
         "method_hash": digest([run.method, run.options, run.revisions]),

@@ -65,6 +65,11 @@ class Evidence:
     at_equal_budget: Mapping[Place, CellGain] = field(default_factory=dict)
     mean_at_equal_budget: Sequence[Comparison] = ()
 
+    @property
+    def otherwise(self) -> Set[Place]:
+        """Cells that do not compete with the student alone of their pair (`runs.alike.competes`)."""
+        return {(cell.dataset, cell.pair, cell.method) for cell in self.cells if not cell.competes}
+
     def accuracy(self, place: Place) -> Estimate | None:
         """A cell's mean in percent, with the moderated variance of its error; None for one run and for teachers."""
         if place not in self.samples:

@@ -56,6 +56,8 @@ def check_unused(executor: Executor, options: argparse.Namespace, console: Conso
     if executor != "slurm" and (options.profile or options.slurm):
         load_profile(options.profile, options.slurm)
         console.print(f"--profile and --slurm are for jobs of SLURM; the executor is {executor}, which takes neither")
+    if executor == "inline" and options.workers:
+        console.print("--workers is for executors slurm and local; inline is one worker, this process")
 
 
 def show(wanted: "Submission", console: Console) -> None:

@@ -33,7 +33,8 @@ def available(kind: str, grid: str) -> list[str]:
     import methods
 
     return [
-        f"{name}{_defaults(methods.complete_options(name)[name])}: {methods.summary(name)}" for name in methods.names()
+        f"{name}{_defaults(methods.complete_options(name)[name])}: {methods.idea(name)} {methods.summary(name)}".strip()
+        for name in methods.names()
     ]
 
 

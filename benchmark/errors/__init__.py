@@ -125,12 +125,20 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
 
 class Parser(argparse.ArgumentParser):
     """Wrong usage is one line. An option that takes one value is refused when it is given again with another; lists are
-    joined (`action="extend"`)."""
+    joined (`action="extend"`). An empty value, as an unset variable of a shell leaves it, never means the default."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         for name in (None, "store"):
             self.register("action", name, _Once)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        given = list(sys.argv[1:] if args is None else args)
+        for before, text in zip(["", *given], given, strict=False):
+            if not text.strip() or re.fullmatch(r"--[\w-]+=\s*", text):
+                option = text.rstrip().rstrip("=") or (before if before.startswith("--") else "an argument")
+                self.error(f"{option} is empty: is a variable of the shell not set?")
+        return super().parse_known_args(given, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"error: {message}\n")

@@ -118,12 +118,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to execute; none of it changes a number. `threads` is per worker, None for an equal share of the cores."""
+    """How to execute; none of it changes a number. `threads` is per worker, None for an equal share of the cores;
+    `workers` are those of a GPU, or of this machine where it has none, None for the usual number."""
 
     device: str
     threads: int | None = None
     data_dir: str | None = None
     deadline: float | None = None
+    workers: int | None = None
 
 
 def job_of(cohorts: Iterable[Cohort], folder: Folder, settings: Settings, default_threads: int) -> Job:

@@ -126,14 +126,15 @@ def visible_gpus() -> list[str]:
 
 
 def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit.Job[Any]]:
-    """One worker per GPU, all with the same list, which claims share out; without GPUs, as many as the cores hold
-    workers of that many threads, or one with all cores; no more than can be busy at once.
+    """One worker per GPU, or as many as are wanted, all with the same list, which claims share out; without GPUs, as
+    many as are wanted, or as the cores hold workers of that many threads, or one with all cores; no more than can be
+    busy at once.
 
     submitit would start everything at once: the cap is here. Interrupts from the terminal are ignored by submitit's
     controllers, which would kill their workers within a second, and handled by the workers themselves.
     """
-    gpus = visible_gpus() if settings.device in ("auto", "cuda") else []
-    most = len(gpus) or (max(1, cores() // settings.threads) if settings.threads else 1)
+    gpus = (settings.workers or 1) * visible_gpus() if settings.device in ("auto", "cuda") else []
+    most = len(gpus) or settings.workers or (max(1, cores() // settings.threads) if settings.threads else 1)
     whole = replace(whole, work=tuple(balanced(whole.work, most)))
     workers = min(most, _busy_at_once(whole.work))
     threads = settings.threads or max(1, cores() // workers)

@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 from benchmark.errors import UsageError, one_line
 from benchmark.files import FileError, atomic, read_bytes
 from benchmark.records.folder import Folder
-from benchmark.records.record import Record
+from benchmark.records.record import Record, Result
 
 Array = NDArray[Any]
 
@@ -24,8 +24,7 @@ SMALL = 5_000_000
 """Bytes up to which predictions are kept where the grid does not say: CIFAR-100's are 2.2 million."""
 
 TOLERATED = 2e-3
-"""How far a measure of kept predictions may be from the record's, of full precision: half precision may decide one
-image in 500 otherwise, or a single one."""
+"""How far a measure of kept predictions may be from the record's, of full precision; or by what two images make."""
 
 HELD = frozenset(("logits", "labels", "embeddings", "embedding_labels", "teacher_logits", "teacher_embeddings"))
 """What metrics may ask of the predictions of a run and its teacher."""
@@ -47,9 +46,9 @@ class Predictions:
 
     def content(self) -> bytes:
         """A safetensors file, in half precision where the range of its numbers allows that."""
-        tensors = {"logits": _halved(self.logits), "labels": self.labels.astype(np.int32)}
+        tensors = {"logits": _ranked(self.logits), "labels": _small(self.labels)}
         if self.embeddings is not None and self.images is not None:
-            tensors |= {"embeddings": _halved(self.embeddings), "images": self.images.astype(np.int32)}
+            tensors |= {"embeddings": _halved(self.embeddings), "images": _small(self.images)}
         return bytes(save(tensors))
 
     def given(self, teacher: "Predictions | None" = None) -> dict[str, Array]:
@@ -93,15 +92,17 @@ def of_run(folder: Folder, record: Record) -> Predictions:
         content = read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"no predictions of {record.run_id} at {path} (keep_predictions)") from None
-    found, recorded = _parsed(path, content), record.result
-    if recorded.predictions_sha256 is None:  # of a file from before there were hashes the accuracy tells
-        right = int((found.logits.argmax(1) == found.labels).sum())
-        agrees = abs(right - (recorded.top1 or 0.0) * len(found.labels)) <= max(1, TOLERATED * len(found.labels))
-    else:
-        agrees = sha256(content) == recorded.predictions_sha256
-    if not agrees:
+    found, recorded = _parsed(path, content), record.result.predictions_sha256
+    # a file from before there were hashes is told by its accuracy
+    if not (agree(found, record.result) if recorded is None else sha256(content) == recorded):
         raise UsageError(f"predictions {path} are not those of the record's training")
     return found
+
+
+def agree(predictions: Predictions, result: Result) -> bool:
+    """Whether the accuracy is the recorded one, as far as half precision can tell."""
+    right, images = int((predictions.logits.argmax(1) == predictions.labels).sum()), len(predictions.labels)
+    return abs(right - (result.top1 or 0.0) * images) <= max(1, TOLERATED * images)
 
 
 def _parsed(path: Path, content: bytes) -> Predictions:
@@ -123,12 +124,26 @@ def _parsed(path: Path, content: bytes) -> Predictions:
         belong = embeddings.ndim == 2 and images.shape == embeddings.shape[:1]
         if not (belong and np.isfinite(embeddings).all() and _within(images, len(labels))):
             raise UsageError(f"predictions {path}: embeddings that are not finite, or of images that are not there")
-    return Predictions(logits, labels, embeddings, images)
+    positions = None if images is None else images.astype(np.int64)
+    return Predictions(logits, labels.astype(np.int64), embeddings, positions)
 
 
 def _halved(values: Array) -> Array:
     fits = np.abs(values).max(initial=0.0) < np.finfo(np.float16).max
     return np.ascontiguousarray(values.astype(np.float16 if fits else np.float32))
+
+
+def _ranked(logits: Array) -> Array:
+    """The same with the likeliest class still the likeliest: rounding makes a few others its equal."""
+    halved, best = _halved(logits), logits.argmax(1)
+    rows = np.flatnonzero(halved.argmax(1) != best)
+    halved[rows, best[rows]] = np.nextafter(halved[rows, best[rows]], np.inf, dtype=halved.dtype)
+    return halved
+
+
+def _small(values: Array) -> Array:
+    """The same whole numbers in as few bytes as hold the largest."""
+    return np.ascontiguousarray(values.astype(np.min_scalar_type(int(values.max(initial=0)))))
 
 
 def _within(values: Array, end: int) -> bool:

@@ -136,7 +136,8 @@ class Cost(Value):
 
 
 class Provenance(Value):
-    """Where the numbers come from; `labels` is what methods that are not the suite's call themselves for people."""
+    """Where the numbers come from; `labels` is what methods that are not the suite's call themselves for people;
+    `captured`, on a device that can replay steps from a graph, whether any were."""
 
     finished: Line
     host: Line
@@ -149,6 +150,7 @@ class Provenance(Value):
     resumed: Count = 0
     job: Line | None = None
     labels: dict[Line, Label] | None = None
+    captured: bool | None = None
 
 
 class Record(Value):

@@ -5,6 +5,7 @@ nothing of a file is parsed unless that is right. Files from before there was a 
 comment; of those, the archive's own checksums are compared.
 """
 
+import copy
 import hashlib
 import io
 import logging
@@ -12,11 +13,13 @@ import re
 import shutil
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import torch
+from torch import Tensor
 
 from benchmark.files import atomic, inside, open_regular, remove
 
@@ -47,6 +50,70 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     kept = [path for path, step in steps.items() if step <= state["next_step"]][-KEPT:]
     for path in steps.keys() - kept:  # one of a later step could not be gone on from
         remove(path)
+
+
+def is_behind(device: torch.device) -> bool:
+    """Whether states are written while training goes on: where it would wait for copies of hundreds of tensors."""
+    return device.type == "cuda"
+
+
+class Writer:
+    """Writes states at once, or while training goes on: then copies of them, in pinned memory if they are on a GPU,
+    which are made in their turn among its work, without a wait; a thread does the rest.
+
+    One call's states are under way at a time. What a thread failed at is raised by the next `save` or `wait`, or logged
+    at the end. A process that is killed leaves what had been written, whole.
+    """
+
+    def __init__(self, *, behind: bool) -> None:
+        self._thread = ThreadPoolExecutor(1, "checkpoints") if behind else None
+        self._under_way: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._thread.shutdown()
+        if self._under_way is not None and (error := self._under_way.exception()):
+            log.warning("the last checkpoints could not be written: %s", error)
+
+    def save(self, states: Mapping[Path, dict[str, Any]]) -> None:
+        """`save` for states by their folder."""
+        if self._thread is None:
+            _write(states, None)
+            return
+        self.wait()
+        copies = {folder: on_host(state) for folder, state in states.items()}
+        copied = torch.cuda.Event() if torch.cuda.is_available() else None
+        if copied is not None:
+            copied.record()
+        self._under_way = self._thread.submit(_write, copies, copied)
+
+    def wait(self) -> None:
+        """Until all is written. Raises what writing raised."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.result()
+
+
+def _write(states: Mapping[Path, dict[str, Any]], copied: torch.cuda.Event | None) -> None:
+    if copied is not None:
+        copied.synchronize()
+    for folder, state in states.items():
+        save(folder, state)
+
+
+def on_host(value: Any) -> Any:
+    """A copy of plain values and tensors, these in the host's memory; of a GPU's, it is there when the GPU has come to
+    it. Attributes of dictionaries stay: torch's modules keep versions in them."""
+    if isinstance(value, Tensor):
+        return torch.empty_like(value, device="cpu", pin_memory=value.is_cuda).copy_(value, non_blocking=True)
+    if isinstance(value, dict):
+        copied = copy.copy(value)
+        copied.update({key: on_host(each) for key, each in value.items()})
+        return copied
+    return type(value)(map(on_host, value)) if isinstance(value, list | tuple) else value
 
 
 def newest_first(folder: Path, run_id: str, device: torch.device) -> Iterator[dict[str, Any]]:

@@ -83,14 +83,19 @@ def run_cohort(
     if not members:
         return True
 
-    def save(active: Sequence[Member]) -> None:
-        for member in (member for member in active if is_mine(member.run.id)):
-            checkpoints.save(folder.checkpoints_path(member.run.id), member.state())
+    with checkpoints.Writer(behind=checkpoints.is_behind(device)) as writer:
 
-    if not train(members, setup.teacher, setup.training, setup.validation, Callbacks(stop, save, report)):
+        def save(active: Sequence[Member]) -> None:
+            mine = [member for member in active if is_mine(member.run.id)]
+            writer.save({folder.checkpoints_path(member.run.id): member.state() for member in mine})
+
+        finished = train(members, setup.teacher, setup.training, setup.validation, Callbacks(stop, save, report))
+        if finished and alone:
+            save(members)
+        if alone or not finished:
+            writer.wait()  # what is gone on from has to be there
+    if not finished:
         return False
-    if alone:
-        save(members)
     for member in members:
         _finish(member, setup, grid, len(members), is_mine)
     return True
@@ -183,7 +188,9 @@ def _record(member: Member, predictions: Predictions | None, setup: Setup, cohor
         run=member.run,
         result=result,
         cost=cost(member, setup.teacher, setup.training, cohort_size),
-        provenance=provenance(setup.device, member.run.recipe.deterministic, member.resumed, member.run.method),
+        provenance=provenance(
+            setup.device, member.run.recipe.deterministic, member.resumed, member.run.method, member.captured
+        ),
     )
 
 

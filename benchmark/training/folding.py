@@ -25,8 +25,8 @@ def folded(network: Network, images: Tensor) -> Network:
     network = copy.deepcopy(network).eval()
     names = {module: name for name, module in network.named_modules()}
     for convolution, norm in _foldable(network, images):
-        exact = [copy.deepcopy(module).double() for module in (convolution, norm)]
-        fused = fuse_conv_bn_eval(*exact).to(convolution.weight.dtype)  # type: ignore[type-var]
+        fused = fuse_conv_bn_eval(copy.deepcopy(convolution).double(), copy.deepcopy(norm).double())
+        fused = fused.to(convolution.weight.dtype)
         convolution.weight, convolution.bias = fused.weight, fused.bias
         parent, _, name = names[norm].rpartition(".")
         setattr(network.get_submodule(parent), name, nn.Identity())

@@ -34,7 +34,7 @@ class Member:
 
     A step has three parts. `announce` writes whatever differs from the step before to where `compute` finds it, which
     works on tensors alone and may be recorded and replayed in its place; `passed` counts. `captured` says whether
-    any was.
+    any was, None where none can be.
     """
 
     def __init__(self, run: Run, task: Task, network: Network, device: torch.device, steps: int) -> None:
@@ -52,11 +52,11 @@ class Member:
         self.cohort_seconds = 0.0
         self.teacher_seconds = 0.0
         self.resumed = 0
-        self.captured = False
         self._hidden_weights = hidden_weights(network)
         self.sums = torch.zeros(3, dtype=torch.float64, device=device)  # loss, correct, images
         self.generator = torch.Generator()
         self._reads_tensors = device.type in GRAPHS
+        self.captured: bool | None = False if self._reads_tensors else None
         self._seed = torch.zeros((), dtype=torch.int64, device=device) if self._reads_tensors else None
         self._student_seed = derive_seed("step", run.seed, run.student.identity())
         self._method_seed = derive_seed("step", run.seed, run.method)
@@ -123,7 +123,7 @@ class Member:
         self.seconds += time.thread_time() - started
 
     def announce(self) -> None:
-        """What the next step has of its own, its number apart: seeds and the learning rate.
+        """Write what the next step has of its own: seeds and learning rates.
 
         Random draws of the student (dropout, stochastic depth) and of the method start from a state of their own, so
         that they do not depend on who else trains in this process.

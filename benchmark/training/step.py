@@ -142,7 +142,7 @@ class CohortStep:
             return
         if before and (why_not := moved(before, member.fixed())):
             self._refuse(member, why_not)
-        member.captured |= recorder.has(own)
+        member.captured = member.captured or recorder.has(own)
         member.passed()
 
     def _refuse(self, member: Member, why: str) -> None:

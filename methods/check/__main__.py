@@ -27,6 +27,7 @@ OF_NAME: dict[str, Callable[[str], str]] = {
 """Checks of what is written down."""
 
 ON_PAIR: dict[str, Callable[[Subject], str]] = {
+    "constructor": contract.constructor,
     "loss": contract.scalar,
     "reads": contract.reads,
     "inputs": contract.inputs_untouched,

@@ -102,6 +102,18 @@ def task(pair: Pair) -> Task:
     )
 
 
+def unusual_tasks(pair: Pair) -> dict[str, Task]:
+    """What grids may ask for besides, each in one respect."""
+    usual = task(pair)
+    return {
+        "a class has no image": replace(usual, labels=usual.labels[usual.labels != CLASSES // 2]),
+        "a class has most images": replace(usual, labels=torch.cat([usual.labels, torch.zeros(IMAGES).long()])),
+        "there is one epoch": replace(usual, epochs=1),
+        "there is one step an epoch": replace(usual, batch_size=IMAGES, steps=1),
+        "labels are smoothed": replace(usual, label_smoothing=0.1),
+    }
+
+
 def candidates(name: str) -> tuple[Pair, ...]:
     """The pairs that a method is tried on, those that it cannot serve among them."""
     usual = any(methods.unsupported(name, task(pair)) is None for pair in PAIRS)

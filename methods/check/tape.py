@@ -37,8 +37,8 @@ class Tape(TorchDispatchMode):
         self.calls: list[tuple[Any, Any, Any, Any]] = []
 
     @staticmethod
-    def as_written(work: Callable[[], T]) -> T:
-        return work()
+    def as_written(work: Callable[[], T]) -> tuple[T, str]:
+        return work(), ""
 
     def record(self, work: Callable[[], T]) -> T:
         """Do work and note it. Raises UnreplayableError."""

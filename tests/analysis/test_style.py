@@ -11,7 +11,7 @@ from situations import figure_named
 import methods
 from analysis.figures import words
 from analysis.figures.words import printable, shortened, text_width
-from analysis.style import GUESTS, KNOWN, LABELS, display_name, listing_order, styles
+from analysis.style import GUESTS, KNOWN, calling, display_name, listing_order, styles
 
 
 def test_names_are_shortened_in_the_middle_and_never_too_wide() -> None:
@@ -90,10 +90,11 @@ def test_twelve_guests_have_colours_of_their_own() -> None:
     assert len({style.colour for style in look.values()}) == len(look)
 
 
-def test_a_guest_goes_by_what_it_calls_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(LABELS, "afd", "AFD")
-    assert display_name("kd+afd[weight=2]@tuned") == "KD + AFD [weight=2] (tuned)"
-    assert styles(["afd"])["afd"].name == "AFD"
+def test_a_guest_goes_by_what_it_calls_itself_where_its_records_are_shown() -> None:
+    with calling({"afd": "AFD"}):
+        assert display_name("kd+afd[weight=2]@tuned") == "KD + AFD [weight=2] (tuned)"
+        assert styles(["afd"])["afd"].name == "AFD"
+    assert display_name("afd") == "afd"
 
 
 @pytest.mark.parametrize("method", [name for name in KNOWN if name != "teacher"])

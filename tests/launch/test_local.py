@@ -108,23 +108,29 @@ class Recorder:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "device", "threads", "workers", "threads_each", "parts"),
+    ("gpus", "device", "threads", "wanted", "workers", "threads_each", "parts"),
     [
-        ("", "auto", None, 1, 8, (1, 1, 1)),
-        ("", "auto", 3, 2, 3, (1, 1, 2)),
-        ("", "auto", 1, 6, 1, (2, 2, 2)),
-        ("", "auto", 5, 1, 5, (1, 1, 1)),
-        ("", "auto", 9, 1, 9, (1, 1, 1)),
-        ("0,1,5", "auto", None, 3, 2, (1, 1, 1)),
-        ("0,1", "cuda", None, 2, 4, (1, 1, 2)),
-        ("GPU-8f2c1d,MIG-ab", "auto", None, 2, 4, (1, 1, 2)),
-        ("0,1", "cpu", None, 1, 8, (1, 1, 1)),
+        ("0,1", "auto", None, 2, 3, 2, (1, 1, 1)),
+        ("0", "cuda", 1, 3, 3, 1, (1, 1, 1)),
+        ("", "auto", None, 2, 2, 4, (1, 1, 2)),
+        ("", "auto", 1, 3, 3, 1, (1, 1, 1)),
+        ("0,1", "cpu", None, 3, 3, 2, (1, 1, 1)),
+        ("", "auto", None, None, 1, 8, (1, 1, 1)),
+        ("", "auto", 3, None, 2, 3, (1, 1, 2)),
+        ("", "auto", 1, None, 6, 1, (2, 2, 2)),
+        ("", "auto", 5, None, 1, 5, (1, 1, 1)),
+        ("", "auto", 9, None, 1, 9, (1, 1, 1)),
+        ("0,1,5", "auto", None, None, 3, 2, (1, 1, 1)),
+        ("0,1", "cuda", None, None, 2, 4, (1, 1, 2)),
+        ("GPU-8f2c1d,MIG-ab", "auto", None, None, 2, 4, (1, 1, 2)),
+        ("0,1", "cpu", None, None, 1, 8, (1, 1, 1)),
     ],
 )
 def test_workers_share_the_machine(
     gpus: str,
     device: str,
     threads: int | None,
+    wanted: int | None,
     workers: int,
     threads_each: int,
     parts: tuple[int, ...],
@@ -138,7 +144,7 @@ def test_workers_share_the_machine(
     folder = Folder(tmp_path / "smoke")
     folder.path.mkdir()
     plan = make_plan(load_grid("smoke").model_copy(update={"seeds": (0, 1, 2)}), folder)
-    local.launch(plan, folder, Settings(device, threads), "local")
+    local.launch(plan, folder, Settings(device, threads, workers=wanted), "local")
     jobs = [job for job, _ in Recorder.submitted]
     assert [job.threads for job in jobs] == [threads_each] * workers
     assert all(job.work == jobs[0].work for job in jobs)  # the whole list, which claims share out
@@ -150,7 +156,7 @@ def test_workers_share_the_machine(
         assert {len(part.run_ids) - len(cohort.runs) // count for part in own} <= {0, 1}
     assert not work
     shown = [job.gpu for job in jobs]
-    assert shown == ([None] * workers if device == "cpu" or not gpus else gpus.split(","))
+    assert shown == ([None] * workers if device == "cpu" or not gpus else ((wanted or 1) * gpus.split(","))[:workers])
     assert len((folder.path / "jobs.jsonl").read_text().splitlines()) == workers
 
 

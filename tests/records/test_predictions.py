@@ -29,6 +29,13 @@ def test_they_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert load(large.content())["logits"].dtype == np.float32
 
 
+def test_the_likeliest_class_stays_the_likeliest_in_half_precision(tmp_path: Path) -> None:
+    logits = np.array([[20.0, 20.001, 3.0], [7.0, 7.0, 2.0], [-1.0, -1.0001, -0.99999]], np.float32)
+    assert logits.astype(np.float16).argmax(1).tolist() == [0, 0, 0]
+    write(tmp_path / "a", Predictions(logits, LABELS[:3]).content())
+    assert read(tmp_path / "a").logits.argmax(1).tolist() == logits.argmax(1).tolist() == [1, 0, 2]
+
+
 def test_files_from_before_embeddings_are_read(tmp_path: Path) -> None:
     write(tmp_path / "a", Predictions(WHOLE.logits, LABELS).content())
     found = read(tmp_path / "a")

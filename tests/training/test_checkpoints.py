@@ -4,6 +4,7 @@ import logging
 import os
 import pickle
 import shutil
+import threading
 import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -196,3 +197,54 @@ def test_a_folder_that_cannot_be_made_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("in the way")
     with pytest.raises(UsageError, match=f"cannot write to {tmp_path / 'run'}"):
         checkpoints.save(tmp_path / "run", state(1))
+
+
+def test_what_is_written_behind_is_what_was_there_when_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_go_on, really = threading.Event(), threading.Event(), checkpoints.save
+
+    def slowly(folder: Path, given: dict[str, object]) -> None:
+        begun.set()
+        assert may_go_on.wait(60)
+        really(folder, given)
+
+    monkeypatch.setattr(checkpoints, "save", slowly)
+    module = torch.nn.BatchNorm1d(3)
+    training = {**state(1), "network": module.state_dict(), "curve": [{"epoch": 0}]}
+    with checkpoints.Writer(behind=True) as writer:
+        writer.save({tmp_path / "run": training})
+        assert begun.wait(60)
+        training["weights"].zero_()  # type: ignore[attr-defined]
+        training["curve"].append({"epoch": 1})  # type: ignore[attr-defined]
+        torch.nn.init.constant_(module.weight, 7)
+        may_go_on.set()
+    (found,) = checkpoints.newest_first(tmp_path / "run", "run", CPU)
+    assert found["weights"].tolist() == [1.0] * 50
+    assert found["curve"] == [{"epoch": 0}]
+    assert found["network"]["weight"].tolist() == [1.0] * 3
+    assert checkpoints.on_host(module.state_dict())._metadata == module.state_dict()._metadata  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_full_disk_is_told_however_it_is_written(tmp_path: Path, behind: bool) -> None:
+    def saved() -> None:
+        writer.save({tmp_path / "run": state(2)})
+        writer.wait()
+
+    with checkpoints.Writer(behind=behind) as writer:
+        writer.save({tmp_path / "run": state(1)})
+        writer.wait()
+        with files_end_at(50), pytest.raises(OSError, match="large") as raised:
+            saved()
+        assert machine_trouble(raised.value)
+        saved()
+    assert names(tmp_path / "run") == ["000000001.pt", "000000002.pt"]
+
+
+def test_a_finished_training_outlives_checkpoints_that_cannot_be_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with files_end_at(50), checkpoints.Writer(behind=True) as writer:
+        writer.save({tmp_path / "run": state(1)})
+    assert "the last checkpoints could not be written" in caplog.text

@@ -178,10 +178,11 @@ def test_a_signal_stops_at_the_next_step_boundary(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from benchmark.training import loop
+from benchmark.training import checkpoints as kept, loop
 from benchmark.launch.job import Job, Work
 
-grid, teacher, *run_ids = sys.argv[1:]
+behind, grid, teacher, *run_ids = sys.argv[1:]
+kept.is_behind = lambda device: behind == "behind"
 loop.CHECKPOINT_SECONDS = 0.0
 write, checkpoints = Path.write_bytes, []
 
@@ -198,11 +199,12 @@ Job(grid, (Work(grid, tuple(run_ids), teacher),), device="cpu", threads=1)()
 
 
 @pytest.mark.usefixtures("_own_environment")
-def test_killed_while_it_writes_a_checkpoint(results: Path, whole: dict[str, tuple[str, bytes]]) -> None:
+@pytest.mark.parametrize("how", ["at once", "behind"])
+def test_killed_while_it_writes_a_checkpoint(results: Path, whole: dict[str, tuple[str, bytes]], how: str) -> None:
     """SIGKILL to a process of its own, in the middle of the second member's fourth checkpoint."""
     runs = runs_of("student", "fitnet")
     job, folder = tiny.job_for(results, runs), results / "grid"
-    command = [sys.executable, "-c", KILLED, str(folder), tiny.TEACHER.id, *(run.id for run in runs)]
+    command = [sys.executable, "-c", KILLED, how, str(folder), tiny.TEACHER.id, *(run.id for run in runs)]
     root = Path(__file__).parents[2]
     child = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     assert child.returncode == -signal.SIGKILL, child.stderr
@@ -212,6 +214,19 @@ def test_killed_while_it_writes_a_checkpoint(results: Path, whole: dict[str, tup
     assert tiny.bits(folder, *runs) == [whole["student"], whole["fitnet"]]
     assert not list((folder / "checkpoints").iterdir())
     assert not list((folder / "claims").iterdir())
+
+
+def test_checkpoints_written_behind_are_there_when_training_stops(
+    results: Path, whole: dict[str, tuple[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "is_behind", lambda device: True)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    runs, folder = runs_of(*METHODS), results / "grid"
+    assert not tiny.train(folder, *runs, stop=tiny.stop_after(4))
+    assert [checkpointed_steps(folder, run) for run in runs] == [[3, 4]] * len(runs)
+    assert tiny.train(folder, *runs)
+    assert tiny.bits(folder, *runs) == list(whole.values())
+    assert not list((folder / "checkpoints").iterdir())
 
 
 def test_without_the_buffers_of_a_method_a_resumed_run_would_differ(results: Path) -> None:
