@@ -118,7 +118,7 @@ def execute(
 ) -> int:
     """Plan, check, launch, watch."""
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid = matched(pinned(wanted(grid, options, more)), folder, options)
+    grid = matched(pinned(wanted(grid, options, more)), folder, options, console)
     plan = plan_missing(grid, folder, options, console, more.blocks if more else None)
     executor = cluster.choose_executor(options.executor)
     cluster.check_unused(executor, options, console)
@@ -236,7 +236,7 @@ def conclude(plan: Plan, folder: Folder, console: Console) -> int:
     return FAILED if any(state in ("failed", "corrupt") for state in states.values()) else COMPLETE
 
 
-def matched(grid: Grid, folder: Folder, options: argparse.Namespace) -> Grid:
+def matched(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> Grid:
     """The grid with the epochs of controls that match a method's training FLOPs: those the folder was begun with, and
     counts of the others."""
     from benchmark.plan.matched import known_counts, uncounted, with_counts
@@ -246,6 +246,7 @@ def matched(grid: Grid, folder: Folder, options: argparse.Namespace) -> Grid:
         return grid
     from benchmark.training.matching import matching_epochs
 
+    console.print(f"counting training FLOPs for {len(wanted)} matched controls of pairs")
     return with_counts(grid, matching_epochs(wanted, grid, options.data_dir, not (options.offline or options.dry_run)))
 
 
