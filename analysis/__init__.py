@@ -19,14 +19,14 @@ __all__ = ["load_results"]
 
 
 def load_results(*folders: str | PathLike[str], include_stale: bool = False) -> "pd.DataFrame":
-    """Every run of results folders, a row each, with the columns of `analysis.runs.columns.COLUMNS`, whatever was
+    """Every run of results folders, a row each, with the columns of `analysis.runs.columns`, whatever was
     measured. A run that several pairs share has a row for each. Take means over rows that are `pooled`.
 
     include_stale: count runs of an older protocol or method revision where there is no newer one.
 
     Raises benchmark.errors.UsageError for a folder that is not there, and if none holds a valid record.
     """
-    from analysis.runs.columns import COLUMNS  # --help need not wait for pandas
+    from analysis.runs.columns import columns  # --help need not wait for pandas
     from analysis.runs.load import load
 
-    return load([Path(folder) for folder in folders], include_stale=include_stale).runs.reindex(columns=list(COLUMNS))
+    return load([Path(folder) for folder in folders], include_stale=include_stale).runs.reindex(columns=list(columns()))

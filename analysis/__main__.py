@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.errors import Parser, UsageError, names, points, run_command, unknown
+from benchmark.errors import Parser, UsageError, names, points, run_command
 from benchmark.records import Folder
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m analysis",
         description="Figures, tables and statements of results folders, made from their records alone.",
         epilog="python -m analysis.verify compares a folder with a reference, cell by cell; python -m analysis.plan "
-        "says how many seeds a claim needs.",
+        "says how many seeds a claim needs; python -m analysis.score computes metrics from kept predictions.",
     )
     parser.add_argument(
         "folders",
@@ -88,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
         ("--datasets", "D", "these data sets"),
     ):
         add(option, nargs="+", action="extend", metavar=letter, help=f"{what}; by comma or space")
-    add("--metric", default="top1", help="instead of test accuracy: top5, nll, ece, agreement, kl_teacher, cka, ...")
+    metric = "instead of test accuracy: nll, agreement, cka, ... (python -m benchmark.grid --list metrics)"
+    add("--metric", default="top1", help=metric)
     add("--figure1", action="store_true", help="also a figure over two columns for a paper's first page")
     add("--table1", action="store_true", help="also a table of one line a method for a paper's first page")
     return parser
@@ -103,23 +104,31 @@ def _analyse(options: argparse.Namespace) -> int:
     from analysis.report.writing import write_all
     from analysis.runs.load import load
     from analysis.runs.merge import merge
+    from analysis.runs.metrics import TOP1
+    from analysis.runs.scored import filled
     from analysis.statistics.published import FILE, read
     from analysis.statistics.selection import select
+    from analysis.statistics.transfer import Transfer, transfer
+    from analysis.style import calling
     from analysis.tables.main import main_table
     from analysis.tables.markdown import markdown
 
     selection = _selection(options)
     merged = merge(target, options.merge) if options.merge else None
     results = load(options.folders, include_stale=options.include_stale)
+    results, unknown = filled(results, selection.metric.of)
     published = read() if FILE.exists() else None
     shown, evidence = select(results.runs, selection, published, delta=options.delta, looks=options.looks)
-    problems = [*(merged.conflicts if merged else ()), *results.problems, *_derive_csv(results)]
+    problems = [*(merged.conflicts if merged else ()), *results.problems, *unknown, *_derive_csv(results)]
+    told = transfer(results) if selection.metric is TOP1 else Transfer()
     results = replace(results, runs=shown)
     out = options.out or (target if selection.whole else target / SELECTED)
-    written, notes = write_all(results, evidence, out, figure1=options.figure1, table1=options.table1)
+    with calling(results.labels):
+        written, notes = write_all(results, evidence, out, told, figure1=options.figure1, table1=options.table1)
+        table = markdown(main_table(evidence))
     if not any(path.suffix == ".pdf" for path in written):
         problems.append("no run has finished, so that there is nothing to draw")
-    print(markdown(main_table(evidence)))
+    print(table)
     if merged:
         print(merged.account(target))
     print(_progress(results), "wrote:", *(f"  {path}" for path in written), *notes, sep="\n")
@@ -129,13 +138,11 @@ def _analyse(options: argparse.Namespace) -> int:
 
 
 def _selection(options: argparse.Namespace) -> "Selection":
-    from analysis.runs.metrics import METRICS
+    from analysis.runs.metrics import metric
     from analysis.statistics.selection import Selection
 
-    if options.metric not in METRICS:
-        raise unknown("metric", options.metric, METRICS)
     named = {name: names(f"--{name}", getattr(options, name)) for name in ("methods", "pairs", "datasets")}
-    return Selection(**named, metric=METRICS[options.metric])
+    return Selection(**named, metric=metric(options.metric))
 
 
 def _derive_csv(results: "Results") -> list[str]:

@@ -1,8 +1,11 @@
 """How methods are named, ordered, coloured and marked, and numbers printed: the same in every figure and table."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from benchmark.spec import digest
@@ -12,6 +15,9 @@ BETTER, WORSE, EQUIVALENT = "*", "†", "="
 
 CONTROL = "student"
 """The method that learns from labels alone: the baseline of every comparison."""
+
+MATCHED = f"{CONTROL}@matched"
+"""How labels begin of the student alone that trains for as many FLOPs as a method."""
 
 TEACHER = "teacher"
 """Stands for the teachers where methods are listed; no method has this name."""
@@ -38,12 +44,20 @@ GUESTS: tuple[tuple[str, Marker], ...] = (
     *(("#962D00", (6, 1, 0)), ("#E1B4B4", (5, 0, 180)), ("#6900C3", (3, 1, 0)), ("#C3693C", (4, 1, 45))),
     *(("#4B0F5A", (8, 1, 0)), ("#965AFF", (3, 1, 180))),
 )
-"""Looks of methods that are not the suite's, and have none of its markers. Chosen by search: with the suite's colours
-they keep a CIE L*a*b* distance of 16 from each other, for the usual eye and for the colour-blind; in grey the markers
-tell them apart."""
+"""Looks of methods that are not the suite's. Chosen by search: with the first eleven of KNOWN they keep a CIE L*a*b*
+distance of 16 from each other, for the usual eye and for the colour-blind, and in grey the markers tell them apart."""
 
-LABELS: dict[str, str] = {}
-"""What methods that are not the suite's call themselves, as records say (`runs.load` fills it in)."""
+_labels: ContextVar[Mapping[str, str]] = ContextVar("labels", default=MappingProxyType({}))
+
+
+@contextmanager
+def calling(labels: Mapping[str, str]) -> Iterator[None]:
+    """Within, methods that are not the suite's go by what they call themselves: by name, as `runs.load` found it."""
+    token = _labels.set(labels)
+    try:
+        yield
+    finally:
+        _labels.reset(token)
 
 
 @dataclass(frozen=True)
@@ -67,8 +81,31 @@ KNOWN = {
     "rkd_da": Style("RKD-DA", VERMILLION, "^"),
     "gkd": Style("GKD", WINE, "P"),
     "mhgd": Style("MHGD", INDIGO, "X"),
+    "pkt": Style("PKT", "#961EFF", "p"),
+    "cc": Style("CC", "#1E691E", "s"),
+    "cc_kernel": Style("CC (kernel)", "#FFA5D2", "H"),
+    "irg": Style("IRG", "#A5A53C", (6, 1, 0)),
+    "cka": Style("CKA", "#A55A96", (8, 1, 0)),
+    "itrd": Style("ITRD", "#4B4B78", "D"),
+    "nst": Style("NST", "#B4C387", "<"),
+    "fsp": Style("FSP", "#69695A", (5, 0, 180)),
+    "ickd": Style("ICKD", "#870FB4", "8"),
+    "crd": Style("CRD", "#F06987", "d"),
+    "rrd": Style("RRD", "#4B3C2D", "v"),
+    "hkd": Style("HKD", "#6969E1", "h"),
+    "dkd": Style("DKD", "#1ED21E", "P"),
+    "dist": Style("DIST", "#A54B78", "o"),
+    "at": Style("AT", "#4B0F0F", (4, 1, 45)),
+    "vid": Style("VID", "#692D87", ">"),
+    "ft": Style("FT", "#A569D2", "X"),
+    "ab": Style("AB", "#1E2D2D", (4, 1, 0)),
+    "reviewkd": Style("ReviewKD", "#FF69D2", (3, 1, 0)),
+    "simkd": Style("SimKD", "#2D1E3C", "^"),
+    "srrl": Style("SRRL", "#691E5A", "*"),
 }
-"""The suite's methods, in the order in which they are listed."""
+"""The suite's methods, in the order in which they are listed. Colours beyond the first eleven, found by search, keep a
+CIE L*a*b* distance of 10 from all others, GUESTS included; markers come twice, on colours whose lightness differs by
+25, so that they are told apart in grey."""
 
 
 def display_name(label: str) -> str:
@@ -133,7 +170,7 @@ def base_method(component: str) -> str:
 def _component_name(component: str) -> str:
     base = base_method(component)
     options, _, control = component.removeprefix(base).partition("@")
-    name = KNOWN[base].name if base in KNOWN else LABELS.get(base, base)
+    name = KNOWN[base].name if base in KNOWN else _labels.get().get(base, base)
     return f"{name}{f' {options}' if options else ''}{f' ({control})' if control else ''}"
 
 

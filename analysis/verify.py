@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field as Bound
 
 from analysis.runs.alike import CELL, POOLED
-from analysis.style import NO_VALUE, TEACHER, display_name, signed
+from analysis.style import NO_VALUE, TEACHER, calling, display_name, signed
 from benchmark.errors import Parser, UsageError, run_command
 from benchmark.files import parse_rows, read_bytes
 from benchmark.spec import Value, parse
@@ -99,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return UNUSABLE
-    print(markdown(table(verdicts, options.folder, source)))
+    with calling(results.labels):
+        print(markdown(table(verdicts, options.folder, source)))
     print(_account(verdicts))
     for problem in results.problems:
         print(f"warning: {problem}", file=sys.stderr)

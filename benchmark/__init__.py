@@ -14,8 +14,14 @@ def end_quietly(number: int, frame: FrameType | None) -> None:
     os._exit(130)
 
 
-if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, end_quietly)  # python -m is still looking for the command
+def begin() -> None:
+    """Have an interrupt end a command quietly until it handles interrupts itself, unless they are ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end_quietly)
+
+
+if sys.argv[:1] == ["-m"]:  # python -m is still looking for the command
+    begin()
 
 
 def _is_beside(package: str) -> None:

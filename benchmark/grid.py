@@ -37,7 +37,7 @@ from benchmark.plan.tuning import choose, trial_grid, with_tuned, write_tuned
 from benchmark.plan.values import Plan
 from benchmark.records import Folder
 from benchmark.records.cleanup import clean_up
-from benchmark.spec import Grid
+from benchmark.spec import FROZEN, Grid
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,15 +70,18 @@ def run(options: argparse.Namespace, console: Console) -> int:
     if options.export:
         return export(options.export, options.results_dir)
     grid, more = meant(options)
-    if options.tune:
-        return tune(grid, options, console)
-    folder = Folder(options.results_dir / grid.name)
+    folder = Folder(options.results_dir / (trial_grid(grid) if options.tune else grid).name)
     if options.status:
         for line in status_lines(folder):
             console.print(line)
         return COMPLETE
     if options.cancel:
         cluster.cancel(folder, console)
+        return COMPLETE
+    if options.tune:
+        return tune(grid, options, console)
+    if more and not more.pairs:
+        console.print(f"{options.more_seeds} names no pair: nothing to train")
         return COMPLETE
     return execute(with_tuned(grid, folder), folder, options, console, more)
 
@@ -115,7 +118,7 @@ def execute(
 ) -> int:
     """Plan, check, launch, watch."""
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid = pinned(wanted(grid, options, more))
+    grid = matched(pinned(wanted(grid, options, more)), folder, options)
     plan = plan_missing(grid, folder, options, console, more.blocks if more else None)
     executor = cluster.choose_executor(options.executor)
     cluster.check_unused(executor, options, console)
@@ -125,6 +128,7 @@ def execute(
     if options.dry_run or options.prepare:
         print_plan(plan, not_applicable, folder, console)
         if options.prepare and plan.cohorts:
+            pin_counts(grid, folder, console)
             console.print("ready: data and networks are there")
         if executor == "slurm" and options.dry_run:
             cluster.show(cluster.submission(plan, folder, settings, options), console)
@@ -236,6 +240,28 @@ def conclude(plan: Plan, folder: Folder, console: Console) -> int:
     if missing:
         return INCOMPLETE
     return FAILED if any(state in ("failed", "corrupt") for state in states.values()) else COMPLETE
+
+
+def matched(grid: Grid, folder: Folder, options: argparse.Namespace) -> Grid:
+    """The grid with the epochs of controls that match a method's training FLOPs: those the folder was begun with, and
+    counts of the others."""
+    from benchmark.plan.matched import known_counts, uncounted, with_counts
+
+    grid = with_counts(grid, known_counts(folder))
+    if not (wanted := uncounted(grid)):
+        return grid
+    from benchmark.training.matching import matching_epochs
+
+    return with_counts(grid, matching_epochs(wanted, grid, options.data_dir, not (options.offline or options.dry_run)))
+
+
+def pin_counts(grid: Grid, folder: Folder, console: Console) -> None:
+    """Keep what was counted in the folder's grid, as a launch does."""
+    from benchmark.plan.frozen import freeze
+
+    if any(control.epochs for control in grid.control):
+        freeze(grid, folder, write=True)
+        console.print(f"matched epochs are pinned in {folder.path / FROZEN}")
 
 
 def pinned(grid: Grid) -> Grid:

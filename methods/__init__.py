@@ -5,13 +5,19 @@ Every module of this package, and every module that an installed package names u
 """
 
 import inspect
+import signal
+import sys
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from pkgutil import iter_modules
+
+if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # python -m methods.check: an interrupted import is no error of torch
 
 from methods.base import REGISTRY, Entry, Method, Scalar, Tap, Task
 from methods.composition import Composition
@@ -103,6 +109,12 @@ def summary(name: str) -> str:
     return " ".join((inspect.getdoc(entry(name).method) or "").partition("\n\n")[0].split())
 
 
+def idea(name: str) -> str:
+    """What a method transfers: the first paragraph of its module's docstring, on one line; empty without one."""
+    module = inspect.getmodule(entry(name).method)
+    return " ".join((inspect.getdoc(module) or "").partition("\n\n")[0].split())
+
+
 def classes(name: str) -> list[type[Method]]:
     return [entry(part).method for part in components(name)]
 
@@ -125,16 +137,21 @@ def reads(name: str, options: Mapping[str, Mapping[str, Scalar]] = {}) -> frozen
 
 def unsupported(name: str, task: Task, options: Mapping[str, Mapping[str, Scalar]] = {}) -> str | None:
     """Why a method cannot serve a pair, or None."""
-    resolved = complete_options(name, options)
+    resolved, task = complete_options(name, options), _told(name, task, options)
     reasons = [reason for part in resolved if (reason := entry(part).method.unsupported(task, **resolved[part]))]
     return "; ".join(reasons) or None
 
 
 def load(name: str, task: Task, options: Mapping[str, Mapping[str, Scalar]] | None = None) -> Method:
     """Build a method, or a composition of methods, for a task."""
-    resolved = complete_options(name, options or {})
+    resolved, task = complete_options(name, options or {}), _told(name, task, options or {})
     parts = {part: entry(part).method(task, **values) for part, values in resolved.items()}
     return Composition(task, parts) if len(parts) > 1 else next(iter(parts.values()))
+
+
+def _told(name: str, task: Task, options: Mapping[str, Mapping[str, Scalar]]) -> Task:
+    """What a method may know of a task: nothing of a teacher where it reads nothing, so that it is the same without."""
+    return task if reads(name, options) else replace(task, teacher=None, classifier=None)
 
 
 def _short(value: Scalar) -> str:

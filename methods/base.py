@@ -101,9 +101,9 @@ class Task:
     """What a method may know when it is built.
 
     labels: [N], the training labels, by position in the training set. teacher and classifier (the teacher's, frozen)
-    are None where there is no teacher, that is when a teacher itself is trained. label_smoothing: the recipe's, in
-    [0, 1). batch_size: images of a step; steps: of an epoch. initial: makes a frozen copy of the student as it starts,
-    which gives `Outputs` of images [B, C, H, W]: a mean teacher, say, which the hook after a step moves.
+    are None where there is no teacher, as when one is trained, and for what reads nothing. label_smoothing: the
+    recipe's, in [0, 1). batch_size: images of a step; steps: of an epoch. initial: makes a frozen copy of the student
+    as it starts, which gives `Outputs` of images [B, C, H, W]: a mean teacher, say, which the hook after a step moves.
     """
 
     student: Shapes
@@ -151,9 +151,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Batch:
-    """labels: [B]; index: [B], positions in the training set; epoch: from 0 in the main schedule, below 0 in phases;
-    progress: [], share of the main schedule done, in [0, 1), on the device; generator: the method's own, on the CPU,
-    seeded anew for every step.
+    """labels: [B]; index: [B], positions in the training set; epoch: [], whole, from 0 in the main schedule, below 0 in
+    phases; progress: [], share of the main schedule done, in [0, 1); generator: the method's own, on the CPU, seeded
+    anew for every step; seed: [], the same seed for `draws`, where the device has to find it.
+
+    All tensors are on the device. A step may be recorded and replayed with other values in them: what a method's code
+    decides by a number of its own, or by reading one of these, stays as it was when the step was recorded.
 
     Where they are read: images: [B, C, H, W], as the networks see them; second_view: [B, C, H, W], the same images
     cropped and flipped once more, a function of seed, epoch and step like the first; student, teacher: give the
@@ -161,13 +164,19 @@ class Batch:
 
     labels: Tensor
     index: Tensor
-    epoch: int
+    epoch: Tensor
     progress: Tensor
     generator: torch.Generator
     images: Tensor | None = None
     second_view: Tensor | None = None
     student: Callable[[Tensor], Outputs] | None = None
     teacher: Callable[[Tensor], Outputs] | None = None
+    seed: Tensor | None = None
+
+    def on_device(self, drawn: Tensor) -> Tensor:
+        """What `generator` gave on the CPU, brought to the device without waiting for it."""
+        device = self.labels.device
+        return drawn.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else drawn.to(device)
 
     def draws(self, count: int) -> Tensor:
         """[B, count], whole numbers in [0, 2^62), on the device: of each image its own, which depend on the generator's
@@ -176,11 +185,14 @@ class Batch:
         SplitMix64 (Steele, Lea & Flood, OOPSLA 2014), counting on from a hash of the image. `% n` gives numbers below
         n, `/ 2**62` shares of 1.
         """
-        image = _mixed(self.index[:, None] * GOLDEN_GAMMA + self.generator.initial_seed() % 2**62)
+        seed = self.generator.initial_seed() % SEEDS if self.seed is None else self.seed
+        image = _mixed(self.index[:, None] * GOLDEN_GAMMA + seed)
         steps = torch.arange(1, count + 1, device=self.index.device) * GOLDEN_GAMMA
         return _mixed(image + steps) & (2**62 - 1)
 
 
+SEEDS = 2**62
+"""Seeds of `draws` are below it."""
 GOLDEN_GAMMA, *FACTORS = (n - 2**64 for n in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 """SplitMix64's increment and multipliers, as int64."""
 

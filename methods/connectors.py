@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -33,10 +34,16 @@ def channels_pooled(maps: Tensor, channels: int) -> Tensor:
 
 def shares(inputs: int, outputs: int, like: Tensor) -> Tensor:
     """[outputs, inputs]: how much of each input is in each mean, i n / m to (i + 1) n / m, rounded outwards."""
-    i, position = (torch.arange(n, device=like.device) for n in (outputs, inputs))
+    return _shares(inputs, outputs, like.dtype, like.device)
+
+
+@cache
+def _shares(inputs: int, outputs: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Kept, since to make it takes as many kernels as a small method."""
+    i, position = (torch.arange(n, device=device) for n in (outputs, inputs))
     first, behind = i * inputs // outputs, ((i + 1) * inputs + outputs - 1) // outputs
     taken = (position >= first[:, None]) & (position < behind[:, None])
-    return (taken / taken.sum(1, keepdim=True)).to(like.dtype)
+    return (taken / taken.sum(1, keepdim=True)).to(dtype)
 
 
 class BatchNorm(nn.BatchNorm2d):

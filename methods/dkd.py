@@ -74,7 +74,7 @@ class DecoupledKD(Method):
         logits = (student.logits, teacher.logits)
         ours, theirs = (standardized(x) for x in logits) if self.standardize else logits
         loss = dkd_loss(ours, theirs, batch.labels, self.temperature, self.alpha, self.beta)
-        return ramp(batch.epoch, self.warmup, self.epochs) * loss
+        return ramp(batch.epoch, self.warmup, self.epochs).to(loss.dtype) * loss
 
     @classmethod
     def unsupported(cls, task: Task, **options: Any) -> str | None:

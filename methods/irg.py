@@ -18,7 +18,7 @@ FORMS = ("zoo", "semckd", "caffe")
 def of_largest(x: Tensor, hold: bool = False) -> Tensor:
     """x as shares of its largest entry; zero where all are. hold: without a gradient through the largest."""
     largest = x.detach().max() if hold else x.max()
-    return x * torch.where(largest > 0, 1 / torch.where(largest > 0, largest, 1), 0)
+    return x * relations.inverse(largest)
 
 
 def edges(features: Tensor, hold: bool = False) -> Tensor:

@@ -1,6 +1,5 @@
 """Multi-head graph distillation: attention between stages, learnt on the teacher."""
 
-import math
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -11,7 +10,7 @@ from torch.func import functional_call
 
 from methods.base import Batch, Method, Outputs, Phase, Tap, Task, register
 from methods.options import at_least, one_of
-from methods.relations import NORM_FLOOR
+from methods.relations import NORM_FLOOR, wide
 from methods.singular import aligned_vector, leading_vector
 
 CANDIDATES = 4
@@ -72,7 +71,7 @@ def graph_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return F.kl_div(log_teacher, log_student, reduction="sum", log_target=True)
 
 
-def clipped(term: Tensor, main: Tensor, share: float) -> Tensor:
+def clipped(term: Tensor, main: Tensor, share: float | Tensor) -> Tensor:
     """A gradient whose norm is limited to that of the main gradient times `share`."""
     norm, limit = term.norm(), share * main.norm()
     return term * torch.where(norm > limit, limit / norm, 1)
@@ -161,7 +160,7 @@ class MultiHeadGraphDistillation(Method):
         terms = []
         for i, (heads, estimator) in enumerate(zip(self.attention, self.estimators, strict=True)):
             front, back = targets[i], targets[i + 1]
-            kept = kept_heads(self.heads, len(front), batch.generator).to(front)
+            kept = batch.on_device(kept_heads(self.heads, len(front), batch.generator))
             for module in (heads, estimator):
                 module.train(len(front) > 1)  # one sample has no batch statistics
             terms.append((1 - (estimator(heads(front, back), front, kept) * back).sum(1)).mean())
@@ -174,7 +173,7 @@ class MultiHeadGraphDistillation(Method):
     def combine(self, main: Tensor, term: Tensor, batch: Batch) -> Tensor:
         if self.rule == "scale":
             return main + self.weight * scaled(term, main)
-        return main + self.weight * clipped(term, main, 1 / (1 + math.exp(-batch.epoch)))
+        return main + self.weight * clipped(term, main, wide(batch.epoch).sigmoid().to(main.dtype))
 
     @classmethod
     def unsupported(cls, task: Task, *, stages: int = 3, **options: Any) -> str | None:

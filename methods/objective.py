@@ -41,7 +41,10 @@ def gradients(method: Method, student: nn.Module, main: Tensor, ruled: Tensor | 
             continue
         g_main = torch.zeros_like(parameter) if g_main is None else g_main
         g_term = torch.zeros_like(parameter) if g_term is None else g_term
-        parameter.grad = method.combine(g_main, g_term, batch) if i < len(students) else g_main + g_term
+        gradient = method.combine(g_main, g_term, batch) if i < len(students) else g_main + g_term
+        if gradient.stride() != parameter.stride():  # fused optimisers take both for laid out alike
+            gradient = torch.empty_like(parameter).copy_(gradient)
+        parameter.grad = gradient
 
 
 def _exact(value: Tensor) -> Tensor:

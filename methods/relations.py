@@ -46,8 +46,12 @@ def wide(x: Tensor) -> Tensor:
 
 def inverse_root(x: Tensor, floor: float | Tensor = NORM_FLOOR**2) -> Tensor:
     """x^-1/2; 0, without gradient, where x is not above the floor."""
-    above = x > floor
-    return torch.where(above, torch.where(above, x, 1).rsqrt(), 0)
+    return x.clamp(min=floor).rsqrt() * (x > floor)  # a number in torch.where would be a kernel more on a GPU
+
+
+def inverse(x: Tensor) -> Tensor:
+    """1 / x; 0, without gradient, where x is not above 0."""
+    return x.clamp(min=torch.finfo(x.dtype).tiny).reciprocal() * (x > 0)
 
 
 def normalize(x: Tensor) -> Tensor:
@@ -113,7 +117,7 @@ def squared_distances(x: Tensor) -> Tensor:
     scale = norms[:, None] + norms
     squared = scale - 2 * products
     rounding = 64 * torch.finfo(products.dtype).eps * scale
-    return torch.where(squared > rounding + NORM_FLOOR**2, squared, 0).to(x.dtype)
+    return (squared * (squared > rounding + NORM_FLOOR**2)).to(x.dtype)
 
 
 def distances(x: Tensor) -> Tensor:
@@ -126,7 +130,7 @@ def mean_scaled(distance: Tensor) -> Tensor:
     """Distances [B, B] divided by their mean over distinct samples; zero if all samples coincide."""
     size = len(distance)
     mean = distance.sum() / max(size * (size - 1), 1)
-    return distance * torch.where(mean > 0, 1 / torch.where(mean > 0, mean, 1), 0)
+    return distance * inverse(mean)
 
 
 def degree_normalized(adjacency: Tensor) -> Tensor:

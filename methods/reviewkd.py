@@ -104,7 +104,8 @@ class KnowledgeReview(Method):
         for fusion, ours, theirs in zip(self.fusions, maps, targets, strict=True):
             compared, behind = fusion(ours, behind)
             terms.append(hierarchical_context_loss(compared, theirs))
-        return self.weight * ramp(batch.epoch, self.warmup, self.epochs) * torch.stack(terms).sum()
+        loss = torch.stack(terms).sum()
+        return (self.weight * ramp(batch.epoch, self.warmup, self.epochs)).to(loss.dtype) * loss
 
     @classmethod
     def unsupported(cls, task: Task, **options: Any) -> str | None:

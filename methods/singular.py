@@ -71,7 +71,7 @@ def eigenvectors(gram: Tensor, count: int) -> Tensor:
     for _ in range(ITERATIONS):
         x = _orthonormalize(gram @ x)
     lengths = x.square().sum(1, keepdim=True)  # near 1, or near 0 for what lies within the span of the others
-    return x * torch.where(lengths > 0.5, relations.inverse_root(lengths), 0)
+    return x * (relations.inverse_root(lengths) * (lengths > 0.5))
 
 
 def _orthonormalize(x: Tensor) -> Tensor:

@@ -342,7 +342,38 @@ class LeavesAModeBehind(Method):
         return F.mse_loss(self.regressor(student.embedding), self.norm(teacher.embedding.detach()).detach())
 
 
+class ReplacesABuffer(Method):
+    """A moving mean that is another tensor after every step (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = EMBEDDING
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.register_buffer("mean", torch.zeros(task.student.embedding))
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return (student.embedding - self.mean).square().mean()
+
+    def after_step(self, student: nn.Module, batch: Batch) -> None:
+        self.mean = 0.9 * self.mean + 0.1 * student(batch.images).embedding.mean(0)
+
+
+class CountsItsClasses(Method):
+    """A constructor that takes every class to have images, in a grid that leaves one out (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = EMBEDDING
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        if len(task.labels.unique()) < task.student.classes:
+            raise ValueError("a centre has no images")
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return student.embedding.square().mean()
+
+
 BROKEN: dict[type[Method], tuple[str, str, str]] = {
+    ReplacesABuffer: ("capturable", "replayed, a step gives another", "a buffer that is written into"),
     TrainsTheTeacher: ("gradient", "reaches teacher.logits", r"teacher\.logits\.detach\(\)"),
     DrawsGlobally: ("determinism", "global generator of torch", "generator=batch.generator"),
     DrawsFromPython: ("determinism", "global generator of random", "generator=batch.generator"),
@@ -368,6 +399,11 @@ BROKEN: dict[type[Method], tuple[str, str, str]] = {
     OptionByPosition: ("options", "weight can be given by position", r"\*, option"),
     OptionWithoutDefault: ("options", "weight has no default", r"@register\(.*weight=\.\.\."),
     LeavesAModeBehind: ("state", "norm was left in evaluation mode, which no checkpoint", r"self\.norm\.eval\(\)"),
+    CountsItsClasses: (
+        "constructor",
+        "ValueError where a class has no image: a centre has no images",
+        r"`unsupported`; raised in .*broken_methods\.py:\d+, in __init__",
+    ),
     EqualWidthsOnly: ("loss", "RuntimeError: The size of tensor", r"broken_methods\.py:\d+, in forward"),
 }
 """Which check fails, what it has seen and which remedy it names."""

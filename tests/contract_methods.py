@@ -86,6 +86,8 @@ class Nothing(Method):
 class NeverSupported(Method):
     """Cannot serve any pair."""
 
+    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
+
     def __init__(self, task: Task) -> None:
         raise AssertionError("built although unsupported")
 

@@ -56,7 +56,7 @@ def built(name: str, student: Outputs, teacher: Outputs, **options: Scalar) -> A
 
 def batch(step: str = "") -> Batch:
     index, labels = (torch.tensor(drawn()[key + step]) for key in ("index", "labels"))
-    return Batch(labels, index, 239, torch.zeros(()), torch.Generator())
+    return Batch(labels, index, torch.tensor(239), torch.zeros(()), torch.Generator())
 
 
 def fill(own: Sequence[nn.Parameter], case: str, stream: str) -> np.random.Generator:

@@ -41,7 +41,7 @@ NAMES = [
 
 
 def batch_of(labels: Tensor) -> Batch:
-    return Batch(labels, torch.arange(len(labels)), 0, torch.zeros(()), torch.Generator())
+    return Batch(labels, torch.arange(len(labels)), torch.tensor(0), torch.zeros(()), torch.Generator())
 
 
 def network(shapes: Shapes, size: int, seed: int, dtype: torch.dtype = torch.float64) -> Outputs:

@@ -60,7 +60,7 @@ def test_the_snippet_is_a_method() -> None:
         shapes = Shapes(classes=3, embedding=5, maps=((2, 4, 4),), pooled_map=(2, 4, 4))
         method = methods.load(name, Task(shapes, shapes, torch.zeros(8, dtype=torch.int64), epochs=1))
         outputs = [Outputs(torch.randn(8, 3), torch.randn(8, 5), (), torch.randn(8, 2, 4, 4)) for _ in range(2)]
-        batch = Batch(torch.zeros(8), torch.arange(8), 0, torch.zeros(()), torch.Generator())
+        batch = Batch(torch.zeros(8), torch.arange(8), torch.tensor(0), torch.zeros(()), torch.Generator())
         assert method(outputs[0], outputs[1], batch) > 0
         assert method(outputs[0], outputs[0], batch) == 0
     finally:

@@ -69,7 +69,7 @@ class Bench:
 
     def first_batch(self, member: Member, epoch: int = 0) -> tuple[Tensor, Batch, Outputs]:
         images, labels, index = self.data.training_batch(self.data.views(0, epoch), 0)
-        batch = Batch(labels, index, epoch, torch.zeros(()), member.generator)
+        batch = Batch(labels, index, torch.tensor(epoch), torch.zeros(()), member.generator)
         return images, batch, self.teacher.outputs(images, RECIPE.teacher_precision)
 
 

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 os.environ["MPLBACKEND"] = "agg"  # files alone are drawn: a notebook's backend, or a screen's, must not be looked for
 
-from analysis.figures import budget, first, gains, learning, published, ranks, relation
+from analysis.figures import budget, first, gains, ladder, learning, published, ranks, relation
 from analysis.figures.canvas import Drawing, NotDrawnError, settings
 from analysis.runs.load import Results
 from analysis.runs.metrics import renamed
 from analysis.statistics.evidence import Evidence
+from analysis.statistics.ladder import ladders
 from analysis.style import styles
 
 __all__ = ["Drawing", "NotDrawnError", "draw_figures"]
@@ -25,6 +26,7 @@ def draw_figures(results: Results, evidence: Evidence, *, figure1: bool = False)
         **({"overview": lambda: first.drawings(evidence, look)} if figure1 else {}),
         "accuracy versus budget": lambda: budget.drawings(evidence, look),
         "gains": lambda: gains.drawings(evidence, look),
+        **({"budget saved": lambda: ladder.drawings(evidence, look)} if ladders(evidence) else {}),
         "ranks": lambda: ranks.drawings(evidence, look),
         "learning curves": lambda: learning.drawings(results.runs, list(results.records), look),
         "relation versus gain": lambda: relation.drawings(evidence, look),

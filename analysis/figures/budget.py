@@ -11,7 +11,7 @@ from analysis.runs.metrics import Metric
 from analysis.statistics.basic import Interval
 from analysis.statistics.cells import Cell
 from analysis.statistics.evidence import Evidence
-from analysis.style import CONTROL, TEACHER, Style, base_method, display_name
+from analysis.style import CONTROL, TEACHER, Style, base_method, display_name, listing_order
 
 NAMES = {"accuracy_vs_budget": "Accuracy versus budget", "budget_appendix": "Accuracy versus further budgets"}
 """Stems and titles of the two figures of a data set."""
@@ -34,10 +34,8 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
                 stem = canvas.stem(name, dataset, datasets)
                 shown = with_fronts(members, budgets, evidence)
                 figure = draw(shown, budgets, look, evidence.metric)
-                caption, alt = (
-                    _caption(shown, dataset, budgets, evidence.metric),
-                    _alt(shown, dataset, budgets, evidence.metric),
-                )
+                caption = _caption(shown, dataset, budgets, evidence.metric) + _left_out(evidence, dataset)
+                alt = _alt(shown, dataset, budgets, evidence.metric)
                 made.append(Drawing(stem, f"{title} on {dataset}", caption, alt, {"": shown}, figure))
     if not made:
         raise NotDrawnError("no run says what it cost")
@@ -45,11 +43,12 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
 
 
 def data(evidence: Evidence) -> list[dict[str, Any]]:
-    """A row for each cell with a result: which it is, `n` of `seeds`, `state`, mean accuracy with its sample standard
-    deviation and its interval (moderated t), the mean of each of BUDGETS, None where it is not known, and the device
-    that latency, memory, energy and, in data sets of which all was measured, device time were measured on.
+    """A row for each cell with a result that competes with the student alone: which it is, `n` of `seeds`, `state`,
+    mean accuracy with its sample standard deviation and its interval (moderated t), the mean of each of BUDGETS, None
+    where it is not known, and the device that latency, memory, energy and, in data sets of which all was measured,
+    device time were measured on.
     """
-    cells = [cell for cell in evidence.cells if cell.n]
+    cells = [cell for cell in evidence.cells if cell.n and cell.competes]
     packed = {cell.dataset for cell in cells if cell.method != TEACHER and cell.alone_seconds is None}
     rows = []
     for cell in cells:
@@ -98,13 +97,19 @@ def _caption(rows: Sequence[Row], dataset: str, budgets: Sequence[Budget], metri
     seeds = sorted({row["n"] for row in students})
     over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     spread = f"means over {over} seeds, bars 95 % intervals (moderated t)" if seeds[-1] > 1 else "one seed"
-    trained = " Thin lines lead from the student alone to the methods of its pair." if _training(budgets) else ""
+    trained = " Thin lines start at the student alone." if _training(budgets) else ""
     partial = " Ringed: some seeds have no result." if any(row["state"] != "done" for row in students) else ""
     return (
-        f"{metric.title} on {dataset} versus budget: {spread}. Marks are filled by the probability that none of the "
-        f"same cost (within 2 %) or less is better; the stepped line is the front of the means.{trained}"
-        f"{_sources(students, budgets)}{partial}"
+        f"{metric.title} on {dataset} versus budget: {spread}. Fill: the probability that nothing of that cost (within "
+        f"2 %) or less is better.{trained}{_sources(students, budgets)}{partial}"
     )
+
+
+def _left_out(evidence: Evidence, dataset: str) -> str:
+    """Controls that are not in the figure."""
+    methods = sorted({method for own, _, method in evidence.otherwise if own == dataset}, key=listing_order)
+    named = ", ".join(map(display_name, methods)) if len(methods) < 3 else f"{len(methods)} controls"
+    return f" Not shown, trained otherwise: {named}." if methods else ""
 
 
 def _training(budgets: Sequence[Budget]) -> bool:

@@ -87,7 +87,7 @@ def _compare(a: float, b: float) -> int:
 def set_axis(axes: Axes, values: Sequence[float], label: str, text: Callable[[float], str], width: float) -> None:
     """A logarithmic axis with round numbers, and the ticks between them that show what it is. `width`: inches."""
     low, high = min(values), max(values)
-    stretch = max(1.12, (LEAST_SPAN * low / high) ** 0.5)
+    stretch = max(1.12, (LEAST_SPAN * low / high) ** 0.5, (high / low) ** 0.05)
     axes.set(xscale="log", xlim=(low / stretch, high * stretch), xlabel=label)
     set_ticks(axes, text, width)
     axes.grid(axis="y", color=canvas.GRID, linewidth=0.5)

@@ -1,6 +1,7 @@
 """The panels of accuracy versus budget: where marks, lines and names go."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import ceil, log10
 from typing import Any
 
@@ -162,10 +163,22 @@ def _named_width(rows: Sequence[Row], places: Mapping[int, float], look: Mapping
 def _make_room(
     axes: Axes, rows: Sequence[Row], places: Mapping[int, float], look: Mapping[str, Style], width: float
 ) -> None:
-    """To the right of the last marks for their names."""
+    """To the right of the last marks for their names, where all marks will have them."""
     share = min(0.6, 1.15 * _named_width(rows, places, look) / width)
-    low, _ = axes.get_xlim()
+    low, high = axes.get_xlim()
     axes.set_xlim(low, low * 10 ** (log10(max(places.values()) / low) / (1 - share)))
+    if not _roomy(axes, rows, places, look, width):
+        axes.set_xlim(low, high)
+
+
+def _roomy(
+    axes: Axes, rows: Sequence[Row], places: Mapping[int, float], look: Mapping[str, Style], width: float
+) -> bool:
+    """Whether names fit between each two budgets, and behind the last."""
+    left, right = axes.get_xlim()
+    starts = [places[members[0]] for members in _clusters(places)]
+    gaps = [log10(b / a) / log10(right / left) * width for a, b in pairwise([*starts, right])]
+    return min(gaps) > _named_width(rows, places, look)
 
 
 def _name_methods(axes: Axes, rows: Sequence[Row], places: Mapping[int, float], look: Mapping[str, Style]) -> None:
@@ -174,19 +187,15 @@ def _name_methods(axes: Axes, rows: Sequence[Row], places: Mapping[int, float], 
     width, height = canvas.size(axes)
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     unit = log10(right / left) / width
-    starts = [places[members[0]] for members in clusters]
-    roomy = all(
-        log10(b / a) / unit > _named_width(rows, places, look)
-        for a, b in zip(starts, [*starts[1:], right], strict=True)
-    )
+    roomy = _roomy(axes, rows, places, look, width)
     if len(clusters) > MOST_NAMED or not roomy or max(map(len, clusters)) * NAME > height - 0.25:
         return
     step = NAME * (high - low) / height
-    for members, start in zip(clusters, starts, strict=True):
+    for members in clusters:
         order = sorted(members, key=lambda i: rows[i]["top1_percent"])
         wanted = [float(rows[i]["top1_percent"]) for i in order]
         put = apart(wanted, [step] * (len(order) - 1), low + 1.8 * step, high - step / 2)
-        at = start * 10 ** (BESIDE * unit)
+        at = places[members[0]] * 10 ** (BESIDE * unit)
         for i, y in zip(order, put, strict=True):
             style = look[rows[i]["method"]]
             line: dict[str, Any] = {"color": style.colour, "linewidth": 0.4, "zorder": 1}

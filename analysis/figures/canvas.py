@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from analysis.statistics.gains import Comparison
 from analysis.style import Style
 from benchmark.files import atomic, write_rows
 
@@ -167,6 +168,15 @@ def draw_marks(axes: Axes, marks: Iterable[tuple[float, float, Style]], form: Ma
         found.setdefault(style, []).append((x, y))
     for style, places in found.items():
         axes.plot(*zip(*places, strict=True), color=style.colour, marker=style.marker, zorder=3, **form)
+
+
+def draw_mean(axes: Axes, compared: Comparison, y: float, style: Style) -> None:
+    """A gain over pairs with its interval for these pairs, and thin for pairs like these."""
+    if compared.elsewhere:
+        axes.hlines(y, compared.elsewhere.low, compared.elsewhere.high, colors=GREY, linewidth=0.5, zorder=2)
+    if compared.interval:
+        axes.hlines(y, compared.interval.low, compared.interval.high, colors=INK, linewidth=1.4, zorder=3)
+    axes.plot(compared.gain, y, color=style.colour, marker=style.marker, zorder=4, **MARK)
 
 
 def size(axes: Axes) -> tuple[float, float]:

@@ -9,9 +9,8 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
 from analysis.figures.budget_axis import set_axis, set_ticks
-from analysis.figures.canvas import GREY, INK, LIGHT, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import INK, LIGHT, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import apart
-from analysis.statistics.basic import ends
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.overview import Line, overview
 from analysis.style import Style, count
@@ -24,7 +23,8 @@ NAME, WIDE = 0.11, 2.9
 
 def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     """Raises NotDrawnError without gains."""
-    lines = overview(evidence)
+    otherwise = {method for _, _, method in evidence.otherwise}
+    lines = [line for line in overview(evidence) if line.compared.method not in otherwise]
     if not lines:
         raise NotDrawnError("no run has a finished student alone of the same pair to be compared with")
     pairs = len({place[:2] for place in evidence.gains})
@@ -42,21 +42,9 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
 
 
 def _row(line: Line) -> dict[str, Any]:
-    each = line.compared
-    low, high = ends(each.interval)
-    elsewhere_low, elsewhere_high = ends(each.elsewhere)
-    return {
-        "method": each.method,
-        "pairs": each.pairs,
-        "gain": each.gain,
-        "low": low,
-        "high": high,
-        "elsewhere_low": elsewhere_low,
-        "elsewhere_high": elsewhere_high,
-        "p_holm": each.p_holm,
-        "verdict": each.verdict,
-        "relative_training_flops": line.cost,
-    }
+    row = line.row()
+    del row["positive"]
+    return {"method": line.compared.method, "pairs": row.pop("pairs"), **row}
 
 
 def draw(evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style]) -> Figure:
@@ -83,11 +71,7 @@ def _draw_forest(axes: Axes, evidence: Evidence, lines: Sequence[Line], look: Ma
         gains = [gain.gain for place, gain in evidence.gains.items() if place[2] == each.method]
         if len(gains) > 1:
             axes.plot(gains, [y] * len(gains), "|", color=style.colour, markersize=5, markeredgewidth=0.7, zorder=2)
-        if each.elsewhere:
-            axes.hlines(y, each.elsewhere.low, each.elsewhere.high, colors=GREY, linewidth=0.5, zorder=2)
-        if each.interval:
-            axes.hlines(y, each.interval.low, each.interval.high, colors=INK, linewidth=1.4, zorder=3)
-        axes.plot(each.gain, y, color=style.colour, marker=style.marker, zorder=4, **canvas.MARK)
+        canvas.draw_mean(axes, each, y, style)
     names = [
         words.shortened(words.printable(look[line.compared.method].name), 1.3, SMALL)
         + (f" ({line.compared.pairs} of {most} pairs)" if line.compared.pairs < most else "")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
-from analysis.figures.canvas import GREY, INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.runs.load import plain
 from analysis.statistics.basic import ends
 from analysis.statistics.evidence import Evidence
@@ -67,12 +67,12 @@ def _caption(evidence: Evidence) -> str:
     several = any(each.pairs > 1 for each in comparisons)
     unlike = sorted({each.differs for each in comparisons if each.differs})
     differs = f" Not trained alike in {', '.join(unlike)}: see the data." if unlike else ""
-    right = "numbers are the pairs, each counting alike" if several else "dots are runs"
+    right = "pairs by number" if several else "runs"
     like = "; thin: for pairs like these" if any(each.elsewhere for each in comparisons) else ""
     return (
         f"{evidence.metric.gain_title}. Left: bold with {BETTER} (better) or {WORSE} (worse) where "
         f"established (moderated t-test, Holm-adjusted over {count(evidence.tested, 'cell')}, P < 0.05); hatched: no "
-        f"result. Right: {right}; marks are means with 95 % intervals for these pairs{like}.{differs}"
+        f"result. Right: {right}, and means with 95 % intervals for these pairs{like}.{differs}"
     )
 
 
@@ -108,12 +108,13 @@ def draw(evidence: Evidence, look: Mapping[str, Style]) -> Figure:
         [*(found.get((*column, each.method)) for column in columns), *([each] if together else [])]
         for each in comparisons
     ]
-    _draw_heat(heat, rows, headings, names, 0 if upright else 90, numbers=cell >= WITH_NUMBERS)
+    most = max(abs(each.gain) for each in _scaled(evidence)) or 1.0
+    _draw_heat(heat, rows, headings, names, 0 if upright else 90, most, numbers=cell >= WITH_NUMBERS)
     if together:
         heat.axvline(len(columns), color="white", linewidth=5)
+    _set_limits(spread, evidence)
     _draw_means(spread, comparisons, look)
     spread.set_xlabel(evidence.metric.gain_title.replace(" (", "\n("), fontsize=SMALL)
-    _set_limits(spread, evidence)
     canvas.lay_out(figure)
     heat.set_title("")
     spread.set_title("")
@@ -138,12 +139,12 @@ def _draw_heat(
     headings: Sequence[str],
     names: Sequence[str],
     rotation: int,
+    most: float,
     *,
     numbers: bool,
 ) -> None:
-    """Cells coloured by their gain, hatched where there is none; headings below."""
+    """Cells coloured by their gain, of up to `most`, hatched where there is none; headings below."""
     values = np.array([[each.gain if each else np.nan for each in row] for row in rows])
-    most = float(np.nanmax(np.abs(values))) or 1.0
     look = {"fontsize": TINY, "color": "black", "va": "center_baseline"}
     colours = {"cmap": GAINING, "vmin": -most, "vmax": most, "linewidths": 0.8, "linecolor": "white", "cbar": False}
     sns.heatmap(values, annot=True, annot_kws=look, ax=axes, **colours)
@@ -177,17 +178,27 @@ def _name_datasets(axes: Axes, columns: Sequence[Column], places: int) -> None:
         start = end
 
 
+def _scaled(evidence: Evidence) -> list[CellGain | Comparison]:
+    """What sets the scale: gains of what competes with the student alone, or all, where nothing does."""
+    every: list[CellGain | Comparison] = [*evidence.gains.values(), *evidence.over_alone]
+    otherwise = {method for _, _, method in evidence.otherwise}
+    return [each for each in every if each.method not in otherwise] or every
+
+
 def _draw_means(axes: Axes, comparisons: Sequence[Comparison], look: Mapping[str, Style]) -> None:
-    """Of each method, low in its row: the mean with its interval for these pairs, and thin for pairs like these."""
+    """Of each method, low in its row: the mean with its interval for these pairs, and thin for pairs like these; beyond
+    the edge an arrow with the number."""
+    low, high = axes.get_xlim()
     axes.axvline(0, color=INK, linewidth=0.6, zorder=1)
     for i, each in enumerate(comparisons):
-        style, y = look[each.method], i + 0.76
-        if each.elsewhere:
-            axes.hlines(y, each.elsewhere.low, each.elsewhere.high, colors=GREY, linewidth=0.5, zorder=2)
-        if each.interval:
-            axes.hlines(y, each.interval.low, each.interval.high, colors=INK, linewidth=1.4, zorder=3)
-        axes.plot(each.gain, y, color=style.colour, marker=style.marker, zorder=4, **canvas.MARK)
+        y = i + 0.76
         axes.axhline(i + 1, color=canvas.GRID, linewidth=0.4, zorder=0)
+        if not low <= each.gain <= high:
+            left = each.gain < low
+            text = f"← {_signed(each.gain)}" if left else f"{_signed(each.gain)} →"
+            axes.text(low if left else high, y, text, fontsize=TINY, ha="left" if left else "right", va="center")
+            continue
+        canvas.draw_mean(axes, each, y, look[each.method])
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.spines["left"].set_visible(False)
     axes.tick_params(left=False, labelleft=False)
@@ -195,12 +206,13 @@ def _draw_means(axes: Axes, comparisons: Sequence[Comparison], look: Mapping[str
 
 
 def _set_limits(axes: Axes, evidence: Evidence) -> None:
-    """Around all gains and the intervals for these pairs; those for pairs like these may go on beyond the edge."""
-    shown = [*evidence.gains.values(), *evidence.over_alone]
+    """Around gains and the intervals for these pairs; those for pairs like these may go on beyond the edge."""
+    shown = _scaled(evidence)
     values = [0.0, *(each.gain for each in shown)]
-    values += [end for each in evidence.over_alone for end in ends(each.interval) if end is not None]
+    values += [end for each in shown if isinstance(each, Comparison) for end in ends(each.interval) if end is not None]
     if len({(each.dataset, each.pair) for each in evidence.gains.values()}) == 1:
-        values += list(evidence.run_gains.gain)
+        methods = {each.method for each in shown}
+        values += list(evidence.run_gains.gain[evidence.run_gains.method.isin(methods)])
     margin = 0.06 * (max(values) - min(values)) or 0.5
     axes.set_xlim(min(values) - margin, max(values) + margin)
 
@@ -209,11 +221,12 @@ def _draw_pairs(axes: Axes, evidence: Evidence, columns: Sequence[Column]) -> No
     """Each pair's number at its gain, those that would meet in other lanes."""
     width, height = canvas.size(axes)
     rows = len(evidence.over_alone)
-    unit = float(np.ptp(axes.get_xlim())) / width
+    low, high = axes.get_xlim()
+    unit = (high - low) / width
     lanes = round((height / rows - MEAN) / LANE)
     for i, each in enumerate(evidence.over_alone):
         cells = [(evidence.gains.get((*column, each.method)), str(number)) for number, column in enumerate(columns, 1)]
-        placed = sorted((cell.gain, text) for cell, text in cells if cell)
+        placed = sorted((cell.gain, text) for cell, text in cells if cell and low <= cell.gain <= high)
         ends_at = [-np.inf] * lanes
         for gain, text in placed:
             half = (words.text_width(text, TINY) / 2 + 0.018) * unit

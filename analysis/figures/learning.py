@@ -130,8 +130,8 @@ def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
     methods = sorted(set(bands.method), key=listing_order)
     shown = [method for method in methods if method != CONTROL] or methods
     pairs = list(dict.fromkeys(bands.pair))
-    across = min(len(shown), MOST_ACROSS)
-    lines = ceil(len(shown) / across)
+    lines = ceil(len(shown) / MOST_ACROSS)
+    across = ceil(len(shown) / lines)
     high = min(HIGH, 0.85 * TWO_COLUMNS / across + 0.15, (TALLEST - AROUND) / (len(pairs) * lines))
     if high < LEAST_HIGH:
         raise NotDrawnError(f"{len(pairs)} pairs and {len(shown)} methods are more than a page holds")

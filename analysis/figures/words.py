@@ -3,6 +3,7 @@
 Lengths are in inches.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -44,11 +45,12 @@ def shortened(text: str, width: float, points: float = TEXT) -> str:
     """Text cut in its middle, where names of one kind are most alike, until it is no wider than `width`."""
     if text_width(text, points) <= width:
         return text
-    for kept in range(len(text) - 1, 1, -1):
-        short = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
-        if text_width(short, points) <= width:
-            return short
-    return "…"
+
+    def short(kept: int) -> str:
+        return f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+
+    fitting = bisect_right(range(2, len(text)), width, key=lambda kept: text_width(short(kept), points))
+    return short(fitting + 1) if fitting else "…"
 
 
 def mark(style: Style) -> Line2D:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.runs.metrics import TOP1, Metric
 from analysis.statistics.cells import Cell
 from analysis.style import display_name
 from analysis.tables.table import Column, Field, Group, Table
@@ -78,7 +79,7 @@ def _teacher(record: Record) -> tuple[str, ...]:
     return f"{teacher.student.name}, seed {teacher.seed}", record.run.dataset.name, weights, accuracy
 
 
-def runs(table: pd.DataFrame) -> Table | None:
+def runs(table: pd.DataFrame, metric: Metric = TOP1) -> Table | None:
     """Every run; None where they are too many for a page."""
     if len(table) > MOST_RUNS:
         return None
@@ -89,7 +90,7 @@ def runs(table: pd.DataFrame) -> Table | None:
             "Pair": f"{row['teacher']} → {row['student']}",
             "Seed": str(row["seed"]),
             "Status": str(row["status"]).replace("_", " "),
-            "Test top-1 (%)": "–" if pd.isna(row["top1"]) else f"{100 * row['top1']:.2f}",
+            metric.axis: "–" if pd.isna(row["top1"]) else f"{100 * metric.sign * row['top1']:.2f}",
             "Run": row["run_id"],
         }
         for row in table.to_dict("records")

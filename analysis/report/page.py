@@ -13,8 +13,9 @@ from markupsafe import Markup
 from analysis.figures.canvas import Drawing
 from analysis.report.listing import holes, origins, runs
 from analysis.runs.load import Results
+from analysis.runs.metrics import Metric
 from analysis.runs.shared import distinct
-from analysis.statistics.cells import Cell
+from analysis.statistics.evidence import Evidence
 from analysis.tables.table import Table
 from benchmark.files import rows_as_csv
 
@@ -26,7 +27,7 @@ PIXELS = 134
 
 def page(
     results: Results,
-    cells: Sequence[Cell],
+    evidence: Evidence,
     tables: Sequence[Table],
     figures: Sequence[Drawing],
     summary: str,
@@ -38,16 +39,16 @@ def page(
     return (
         template.render(
             title=f"Results: {', '.join(sorted(set(map(str, results.runs.dataset))))}",
-            lead=_lead(results),
+            lead=_lead(results, evidence.metric),
             style=Markup(_text("page.css")),
             script=Markup(_text("page.js")),
             summary=_prose(summary),
             tables=tables,
             figures=[_figure(figure) for figure in figures],
-            holes=holes(cells),
+            holes=holes(evidence.cells),
             notes=[*results.problems, *notes],
             provenance=origins(results.records),
-            runs=runs(distinct(results.runs)),
+            runs=runs(distinct(results.runs), evidence.metric),
         )
         + "\n"
     )
@@ -63,12 +64,12 @@ def _prose(markdown: str) -> Markup:
     return Markup(MarkdownIt("commonmark", {"html": False}).render(lowered))
 
 
-def _lead(results: Results) -> str:
+def _lead(results: Results, metric: Metric) -> str:
     every = distinct(results.runs)
     counts = every.status.value_counts().sort_index()
     others = [f"{count} {str(status).replace('_', ' ')}" for status, count in counts.items() if status != "done"]
     done = f"{counts.get('done', 0)} of {len(every)} runs done"
-    return f"{', '.join([done, *others])}. Test top-1 accuracy after the last epoch, unless said otherwise."
+    return f"{', '.join([done, *others])}. {metric.title} after the last epoch, unless said otherwise."
 
 
 def _figure(figure: Drawing) -> dict[str, Any]:

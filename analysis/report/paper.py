@@ -36,11 +36,12 @@ FIRST = "figure1"
 
 @dataclass(frozen=True)
 class Illustration:
-    """A figure's file, relative to the paper's folder and without suffix, its caption before any markup, and whether it
-    goes over both columns.
+    """A figure's file, relative to the paper's folder and without suffix, its title and caption before any markup, and
+    whether it goes over both columns.
     """
 
     path: str
+    title: str
     caption: str
     wide: bool = True
 
@@ -57,7 +58,8 @@ def paper(
     title = f"Relational knowledge distillation on {datasets}: results"
     sections = [
         PREAMBLE,
-        f"\\title{{{escape(title)}}}\n\\author{{}}\n\\date{{}}\n\\begin{{document}}\n\\maketitle\n",
+        # No \maketitle: the room that it leaves for authors and a date holds the first page's table.
+        f"\\begin{{document}}\n\\begin{{center}}\n\\LARGE {escape(title)}\n\\end{{center}}\n\\suppressfloats[t]\n",
         f"\\begin{{abstract}}\n{_abstract(evidence)}\n\\end{{abstract}}\n",
         "\\begin{multicols}{2}\n",  # balanced, so that floats over both columns follow on the first page
         f"\\section{{Protocol}}\n{PROTOCOL}\n",
@@ -96,28 +98,34 @@ def _abstract(evidence: Evidence) -> str:
 
 
 def _against_alone(evidence: Evidence, cite: Mapping[tuple[str, ...], str]) -> str:
-    """A sentence for each method, the largest gain first."""
+    """A sentence for each verdict, in it the largest gain first."""
     if not evidence.over_alone:
         return "No pair has finished runs of both the student alone and another method."
     ordered = sorted(evidence.over_alone, key=lambda each: -each.gain)
-    items = [f"\\item {escape(display_name(each.method))}: {_sentence(each, cite)}" for each in ordered]
-    introduction = (
+    sentences = [
         f"Mean gain over all pairs in {escape(evidence.metric.points)}, with its 95\\,\\% interval for these pairs and "
-        "teachers:"
-    )
-    return "\n".join([introduction, "\\begin{itemize}", *items, "\\end{itemize}"])
+        "teachers."
+    ]
+    for verdict in dict.fromkeys(each.verdict for each in ordered):
+        members = [_gain(each, cite) for each in ordered if each.verdict == verdict]
+        sentences.append(f"{verdict.capitalize()}: {'; '.join(members)}.")
+    return "\n".join(sentences)
 
 
-def _sentence(each: Comparison, cite: Mapping[tuple[str, ...], str]) -> str:
+def _gain(each: Comparison, cite: Mapping[tuple[str, ...], str]) -> str:
     words = ("mean", "gain", each.method)
     interval = f" [{cite[*words, 'low']}, {cite[*words, 'high']}]" if each.interval else ""
-    return f"{cite[words]}{interval}, {each.verdict}."
+    return f"{escape(display_name(each.method))} {cite[words]}{interval}"
 
 
 def _pointers(evidence: Evidence, tables: Sequence[Table], figures: Sequence[Illustration]) -> str:
-    listed = [f"Table~\\ref{{tab:{table.name}}}" for table in tables]
-    listed += [f"Figure~\\ref{{fig:{figure.name}}}" for figure in figures]
-    sentences = [f"See {_enumerated(listed)}."] if listed else []
+    """What is where: tables and figures of one title together, whichever data sets they are of."""
+    places: dict[str, list[str]] = {}
+    for table in tables:
+        places.setdefault(table.title, []).append(f"Table~\\ref{{tab:{table.name}}}")
+    for figure in figures:
+        places.setdefault(figure.title.partition(" on ")[0], []).append(f"Figure~\\ref{{fig:{figure.name}}}")
+    sentences = [f"{escape(title)}: {_enumerated(listed)}." for title, listed in places.items()]
     if all(cell.n == 0 for cell in evidence.cells if cell.method != TEACHER):
         sentences.append("No run has finished yet.")
     if evidence.ranking and evidence.ranking.p is not None:

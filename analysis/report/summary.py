@@ -8,6 +8,7 @@ from analysis.statistics.cells import OfPair
 from analysis.statistics.cells import pair_title as plain_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison, Tested
+from analysis.statistics.ladder import ladders
 from analysis.statistics.ranks import LEAST_DATASETS
 from analysis.style import TEACHER, count, listing_order, p_value, signed
 from analysis.style import display_name as plain_name
@@ -26,6 +27,7 @@ def summary(evidence: Evidence) -> str:
         *_against_alone(evidence),
         "## Pair by pair",
         *_cells(evidence),
+        *_budget_saved(evidence),
         "## Between methods",
         *_between(evidence.between),
         "## Ranks",
@@ -61,7 +63,24 @@ def _against_alone(evidence: Evidence) -> list[str]:
     if not compared:
         return ["No method can be compared: there is no pair with finished runs of both the student alone and another."]
     pairs = max(each.pairs for each in compared)
-    return [_verdicts(compared, pairs), *_elsewhere(evidence), *_apart(compared)]
+    return [_verdicts(compared, pairs), *_at_equal_budget(evidence), *_elsewhere(evidence), *_apart(compared)]
+
+
+def _at_equal_budget(evidence: Evidence) -> list[str]:
+    """Of grids that have matched controls."""
+    found = sorted(evidence.mean_at_equal_budget, key=lambda each: -each.gain)
+    if not found:
+        return []
+    pairs = max(each.pairs for each in found)
+    listed = [
+        f"{verdict} {', '.join(f'{display_name(each.method)} {_measured(each, pairs)}' for each in own)}"
+        for verdict in VERDICTS
+        if (own := [each for each in found if each.verdict == verdict])
+    ]
+    return [
+        "Against the student alone trained for as many FLOPs as the method, the teacher's forward and phases included: "
+        f"{'; '.join(listed)}."
+    ]
 
 
 def _verdicts(compared: Sequence[Comparison], pairs: int) -> str:
@@ -141,6 +160,20 @@ def _gains(members: Iterable[Tested], verdict: str) -> str:
         for each in members
         if each.verdict == verdict
     )
+
+
+def _budget_saved(evidence: Evidence) -> list[str]:
+    """Of grids with a ladder of students: the readings whose intervals leave out the student's own size."""
+    lines, number = [], 0
+    for ladder in ladders(evidence):
+        number += len(ladder.readings)
+        lines += [f"- {escape(ladder.sentence(each))}." for each in ladder.readings if each.settled]
+    if not number:
+        return []
+    text = (
+        f"{len(lines)} of {count(number, 'reading')} leave out the student's own size, without correction for them all."
+    )
+    return ["## Budget saved", text, *(["\n".join(lines)] if lines else [])]
 
 
 def _between(compared: Sequence[Comparison]) -> list[str]:

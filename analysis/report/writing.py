@@ -10,11 +10,15 @@ from analysis.report.summary import summary
 from analysis.runs.load import Results
 from analysis.runs.metrics import TOP1, Metric, renamed
 from analysis.statistics.evidence import Evidence
+from analysis.statistics.ladder import ladders
 from analysis.statistics.left_out import left_out
+from analysis.statistics.transfer import Transfer
 from analysis.tables.budget import budget_table
 from analysis.tables.errors import errors_table, left_out_table
+from analysis.tables.fidelity import fidelity_table, mcnemar_table
 from analysis.tables.first import first_table
 from analysis.tables.gains import comparison_row, gain_table
+from analysis.tables.ladder import ladder_table
 from analysis.tables.latex import latex
 from analysis.tables.main import main_table
 from analysis.tables.markdown import markdown
@@ -27,11 +31,18 @@ if TYPE_CHECKING:
 
 
 def write_all(
-    results: Results, evidence: Evidence, out: Path, *, figure1: bool = False, table1: bool = False
+    results: Results,
+    evidence: Evidence,
+    out: Path,
+    transfer: Transfer | None = None,
+    *,
+    figure1: bool = False,
+    table1: bool = False,
 ) -> tuple[list[Path], list[str]]:
     """Write everything below `out`; returns the paths in the order of writing, and why what could not be drawn was not.
 
-    `evidence` is what `collect_evidence` makes of the results; `figure1`, `table1`: also those for a first page.
+    `evidence` is what `collect_evidence` makes of the results, `transfer` what predictions add to it; `figure1`,
+    `table1`: also those for a first page.
     """
     # Drawing libraries take most of a second to import: whoever writes a single table need not wait for them.
     from analysis.figures import draw_figures
@@ -47,6 +58,13 @@ def write_all(
         tables.append(left_out_table(lacking))
     if evidence.over_alone:
         tables.append(gain_table(evidence))
+    told = (transfer or Transfer()).shown(shown)
+    if told.fidelity:
+        tables.append(fidelity_table(told.fidelity))
+    if told.discordances:
+        tables.append(mcnemar_table(told.discordances))
+    if rungs := [ladder for ladder in ladders(evidence) if ladder.readings]:
+        tables.append(ladder_table(rungs))
     if evidence.matches:
         tables.append(published_table(evidence.matches))
     written = [path for table in tables for path in write_table(table, out / "tables", evidence.metric)]
@@ -55,17 +73,17 @@ def write_all(
     written.append(write_text(out / "tables" / "numbers.tex", text))
     written.append(out / "tables" / "numbers.csv")
     write_rows(written[-1], numbers.rows(named))
-    if evidence.between:
+    if compared := [*evidence.between, *evidence.mean_at_equal_budget]:
         written.append(out / "tables" / "comparisons.csv")
-        write_rows(written[-1], [comparison_row(each) for each in evidence.between])
+        write_rows(written[-1], [comparison_row(each) for each in compared])
     figures, notes = draw_figures(results, evidence, figure1=figure1)
-    notes += problems
+    notes += [*problems, *told.notes]
     written += [path for figure in figures for path in figure.write(out / "figures")]
     illustrations = [_illustration(figure) for figure in figures]
     said = summary(evidence)
     written.append(write_text(out / "summary.md", said))
     written.append(write_text(out / "paper.tex", paper(evidence, tables, illustrations, numbers.citations(named))))
-    written.append(write_text(out / "report.html", page(results, evidence.cells, tables, figures, said, notes)))
+    written.append(write_text(out / "report.html", page(results, evidence, tables, figures, said, notes)))
     return written, notes
 
 
@@ -87,4 +105,4 @@ def write_table(table: Table, folder: Path, metric: Metric = TOP1) -> list[Path]
 
 
 def _illustration(figure: "Drawing") -> Illustration:
-    return Illustration(f"figures/{figure.name}", figure.caption, wide=figure.wide)
+    return Illustration(f"figures/{figure.name}", figure.title, figure.caption, wide=figure.wide)

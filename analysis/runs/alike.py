@@ -23,6 +23,22 @@ POOLED = {**SETTINGS, "method_hash": "method options or revision"}
 """What runs of one cell must agree in."""
 
 
+LENGTH = ("epochs", "milestones", "warmup_epochs")
+"""Fields of a recipe that say how long it trains."""
+
+COMPETING = {name: title for name, title in SETTINGS.items() if name != "recipe_hash"} | {
+    "timeless_recipe_hash": "recipe"
+}
+"""As SETTINGS, but for how long a recipe trains."""
+
+
+def competes(rows: Sequence[Row], alone: Sequence[Row]) -> bool:
+    """Whether runs may stand on a front with the student alone of their pair, and share the scale of its figures: they
+    may train longer, which their cost says, as a control that matches a method's does. What was trained otherwise, on
+    fewer classes or under another teacher, answers another question."""
+    return not differences(COMPETING, rows, alone)
+
+
 def differences(settings: Mapping[str, str], *parts: Sequence[Row]) -> str:
     """What runs that should differ in their seed only (and, where seeds are paired, their teacher's) differ in."""
     rows = [row for part in parts for row in part]

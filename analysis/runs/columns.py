@@ -1,6 +1,8 @@
 """What the columns of the table of runs mean: told here once, for `load_results` and `docs/results.md`."""
 
-COLUMNS = {
+from benchmark.metrics import METRICS
+
+OF_RUNS = {
     "run_id": "what the run is called in its folder, with a hash of all that changes its numbers; empty of a run that "
     "was never planned",
     "dataset": "the data set's heading, which no two data sets share: its name and, where others have it too, how it "
@@ -17,26 +19,19 @@ COLUMNS = {
     "reason": "why it has no result",
     "pooled": "whether it is done and the runs of its cell were made alike, so that means may be taken over it",
     "diverged_epoch": "in which the loss was not finite",
-    "top1": "test accuracy after the last epoch, a share in [0, 1]",
-    "top5": "test accuracy of the five likeliest classes, a share",
-    "nll": "negative log-likelihood of the test labels, nats an image",
-    "ece": "expected calibration error over 15 equal bins of confidence, a share",
-    "agreement": "share of test images that student and teacher give the same class",
-    "kl_teacher": "KL(teacher || student) on test images at temperature 1, nats an image",
-    "distance_pearson": "Pearson correlation of the pairwise distances of test embeddings, student's and teacher's",
-    "within_class_distance_pearson": "the same over pairs of one class alone",
-    "cosine_pearson": "the same of cosines between centred embeddings",
-    "cka": "linear centred kernel alignment of test embeddings, debiased as of relations_version 1",
-    "neighbour_overlap": "share of nearest neighbours among test embeddings that student and teacher have in common",
-    "relations_version": "of these five, never two in one table: 1, of a stratified sample of test images; empty, of "
-    "the first 500",
-    "validation_top1": "accuracy on the validation split after the last epoch, a share",
+}
+"""Names and meanings, those of the metrics apart."""
+
+OF_RESULTS = {
+    "relations_version": "of the measures that compare embeddings with the teacher's, never two in one table: 1, of a "
+    "stratified sample of test images; empty, of the first 500",
     "train_top1": "training accuracy of the last epoch, a share",
     "train_loss": "training loss of the last epoch, the method's own terms included",
     "test_images": "images that the test measures are over",
     "test_duplicates": "test images whose pixels equal a training image's",
     "data_sha256": "hash of the images",
     "weights_sha256": "hash of the student's final weights",
+    "predictions_sha256": "hash of the file of what the student says of the test images, kept or not",
     "teacher_id": "run id of the teacher",
     "teacher_seed": "the teacher's own seed",
     "teacher_weights_sha256": "hash of the teacher's weights",
@@ -64,15 +59,20 @@ COLUMNS = {
     "dataset_hash": "of the data set's description; runs that agree in this and the next four were trained alike",
     "student_hash": "of the student's architecture",
     "recipe_hash": "of everything about training that changes numbers",
+    "timeless_recipe_hash": "the same but for epochs, milestones and warm-up",
     "teacher_hash": "of the teacher and its recipe, its seed left out",
     "method_hash": "of the method, its options and its revision",
     "stale": "why the run is of an older revision, empty where it is not",
 }
-"""Names and meanings, in the order in which `load_results` gives them."""
+
+
+def columns() -> dict[str, str]:
+    """Names and meanings, in the order in which `load_results` gives them."""
+    return {**OF_RUNS, **{name: metric.meaning for name, metric in METRICS.items()}, **OF_RESULTS}
 
 
 def markdown() -> str:
     """The table of `docs/results.md`."""
     return "\n".join(
-        ["| column | meaning |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in COLUMNS.items())]
+        ["| column | meaning |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in columns().items())]
     )

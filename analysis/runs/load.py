@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.runs.alike import CELL, Row, grouped, poolable
+from analysis.runs.alike import CELL, LENGTH, Row, grouped, poolable
 from analysis.runs.headings import Seen, headings, seen
 from analysis.runs.measured import joined
-from analysis.runs.relations import named, of_one_version
+from analysis.runs.relations import of_one_version
 from analysis.runs.revisions import Revisions
 from analysis.runs.shared import cell_and_seed, pairs_of, repeated
-from analysis.style import LABELS
+from analysis.style import MATCHED
 from benchmark.errors import UsageError
 from benchmark.files import read_table
-from benchmark.records import Folder, Record, key_columns
+from benchmark.metrics import METRICS
+from benchmark.records import Folder, Record, Result, key_columns
 from benchmark.spec import Run, digest
 
 
@@ -25,12 +26,14 @@ class Results:
     """What one or several results folders hold.
 
     `runs` has one row a run, with the columns of `columns` as far as anything fills them; a run that several pairs
-    share (`shared`) has a row for each. `records` are the valid ones of each folder.
+    share (`shared`) has a row for each. `records` are the valid ones of each folder, `labels` what methods call
+    themselves in them.
     """
 
     runs: pd.DataFrame
     problems: tuple[str, ...]
     records: Mapping[Path, Sequence[Record]]
+    labels: Mapping[str, str]
 
 
 def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
@@ -49,7 +52,7 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
         found = {**{each.run_id: each for each in students}, **found}
     if not found:
         raise UsageError(f"no valid record of a student in {', '.join(map(str, folders))}{_first(problems)}")
-    LABELS.update({name: text for each in found.values() for name, text in (each.provenance.labels or {}).items()})
+    labels = {name: text for each in found.values() for name, text in (each.provenance.labels or {}).items()}
     planned = [_planned(Folder(path), {each.run_id for each in members}) for path, members in records.items()]
     waiting = [run for each in planned for run in each.runs]
     revisions = Revisions.newest([*(each.run for each in found.values()), *waiting])
@@ -72,7 +75,7 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     rows = [*({**row, "pooled": id(row) in alike} for row in current), *({**row, "pooled": False} for row in holes)]
     runs, left_out = joined(pd.DataFrame(rows), folders)
     problems += left_out
-    return Results(runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True), tuple(problems), records)
+    return Results(runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True), tuple(problems), records, labels)
 
 
 def plain(frame: pd.DataFrame) -> list[Row]:
@@ -111,9 +114,16 @@ def _key(record: Record, names: Mapping[Seen, str]) -> Row:
 
 
 def _row(record: Record, revisions: Revisions, names: Mapping[Seen, str]) -> Row:
-    row = {**_key(record, names), **named(record.result.model_dump()), **record.cost.model_dump()}
+    row = {**_key(record, names), **_result(record.result), **record.cost.model_dump()}
     row |= {"device": record.provenance.device, "status": record.status, **_settings(record.run)}
     return {**row, "stale": revisions.stale(record.run)}
+
+
+def _result(result: Result) -> Row:
+    """With a column for every metric, by its own name."""
+    said = {**result.model_dump(exclude={"measures"}), **(result.measures or {})}
+    measured = {name: said.pop(metric.field, None) for name, metric in METRICS.items()}
+    return {name: value for name, value in said.items() if name in Result.model_fields} | measured
 
 
 def _settings(run: Run) -> Row:
@@ -123,6 +133,7 @@ def _settings(run: Run) -> Row:
         "dataset_hash": digest(run.dataset.identified),
         "student_hash": digest(run.student.identified),
         "recipe_hash": digest(run.recipe.identified),
+        "timeless_recipe_hash": digest({**run.recipe.identified, **dict.fromkeys(LENGTH)}),
         "teacher_hash": digest({**run.teacher.identified, "seed": None}),
         "shuffled": run.shuffled,
         "method_hash": digest([run.method, run.options, run.revisions]),
@@ -218,9 +229,10 @@ def _not_valid(folder: Folder, recorded: set[str]) -> Iterator[tuple[Run, Row]]:
 
 def _product_holes(rows: list[Row]) -> Iterator[Row]:
     """A folder that does not say what was planned was meant to hold every method of a data set on each of its pairs,
-    with all seeds of the pair: some pairs may have got more (`benchmark.grid --more-seeds`)."""
+    with all seeds of the pair: some pairs may have got more (`benchmark.grid --more-seeds`). A control that matches a
+    method's FLOPs is none where another has these epochs, or the method cannot serve."""
     for members in grouped(rows, "dataset"):
-        methods = {row["method"] for row in members}
+        methods = {row["method"] for row in members if not row["method"].startswith(MATCHED)}
         for own in grouped(members, "pair"):
             for method, seed in product(methods, {row["seed"] for row in own}):
                 names = {name: own[0][name] for name in ("dataset", "dataset_name", "pair", "teacher", "student")}

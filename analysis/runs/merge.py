@@ -33,7 +33,8 @@ class Witness:
 
 
 def merge(target: Path, sources: Sequence[Path]) -> Merged:
-    """Copy every valid record, with its curve, from the sources into `target`, unless it contradicts what is there.
+    """Copy every valid record, with its curve and predictions, from the sources into `target`, unless it contradicts
+    what is there.
 
     A record's run id hashes its protocol: data set, recipe, options, revisions, teacher. What the id does not hold is
     checked here: one run has one result, one teacher the same weights, and one data set the same images everywhere.
@@ -69,6 +70,7 @@ def _take(record: Record, source: Folder, target: Folder, known: dict[str, Witne
     else:
         target.record_path(record.run_id).unlink(missing_ok=True)  # one that still lacked its teacher
         _copy(source.curve_path(record.run_id), target.curve_path(record.run_id))
+        _copy(source.predictions_path(record.run_id), target.predictions_path(record.run_id))
         _copy(path, target.record_path(record.run_id))
         target.failure_path(record.run_id).unlink(missing_ok=True)
         merged.copied += 1

@@ -1,50 +1,69 @@
-"""What may be tabled and drawn in place of test accuracy: its name, its unit, and which way is better."""
+"""How metrics are worded where one is tabled and drawn in place of test accuracy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pandas as pd
+
+from benchmark import metrics
+from benchmark.metrics import SHARE, uncapitalised
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of the runs; `name` for captions, `short` for axes. Its numbers are printed times 100, in `unit`;
-    differences are in `points`. A share lies between 0 and 100 %.
+    """A registered metric in the words of tables and axes. Its numbers are printed times 100, in `unit`; differences
+    are in `points`. A share lies between 0 and 100 %.
     """
 
-    column: str
-    name: str
-    short: str
-    unit: str = "%"
-    points: str = "percentage points"
-    sign: int = 1
-    """1 where higher is better, −1 where lower is."""
+    of: metrics.Metric
+
+    @property
+    def column(self) -> str:
+        return self.of.name
+
+    @property
+    def name(self) -> str:
+        """For captions."""
+        return self.of.title
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, −1 where lower is."""
+        return 1 if self.of.better == "higher" else -1
+
+    @property
+    def unit(self) -> str:
+        return self.of.unit.symbol
+
+    @property
+    def points(self) -> str:
+        return self.of.unit.differences
 
     @property
     def share(self) -> bool:
-        return self.unit == "%"
+        return self.of.unit is SHARE
 
     @property
     def axis(self) -> str:
         """`Test top-1 (%)`."""
-        return f"{self.short} ({self.unit})"
+        return f"{self.of.short} ({self.unit})"
 
     @property
     def gain_title(self) -> str:
         """`Gain over the student alone (percentage points)`; of what is better low, how much lower it is."""
         if self.column == "top1":
             return f"Gain over the student alone ({self.points})"
-        return (
-            f"{self.short}: {'gain over' if self.sign > 0 else 'reduction against'} the student alone ({self.points})"
-        )
+        verb = "gain over" if self.sign > 0 else "reduction against"
+        return f"{self.of.short}: {verb} the student alone ({self.points})"
 
     @property
     def noun(self) -> str:
         """The name inside of a sentence."""
-        return self.name if self.name[1].isupper() else self.name[0].lower() + self.name[1:]
+        return uncapitalised(self.name)
 
     @property
     def title(self) -> str:
@@ -52,29 +71,13 @@ class Metric:
         return f"{self.name} ({self.unit}{'' if self.sign > 0 else '; lower is better'})"
 
 
-NATS = ("nats × 100", "nats × 100")
-SIMILARITY = ("× 100", "hundredths")
+@cache
+def metric(name: str) -> Metric:
+    """Raises UsageError, which lists the valid ones, for a name that no metric has."""
+    return Metric(metrics.named(name))
 
-METRICS = {
-    each.column: each
-    for each in (
-        Metric("top1", "Test top-1 accuracy", "Test top-1"),
-        Metric("top5", "Test top-5 accuracy", "Test top-5"),
-        Metric("nll", "Test negative log-likelihood", "Test NLL", *NATS, -1),
-        Metric("ece", "Expected calibration error on the test set", "Calibration error", sign=-1),
-        Metric("agreement", "Test images given the teacher's class", "Agreement"),
-        Metric("kl_teacher", "KL divergence from the teacher on the test set", "KL to the teacher", *NATS, -1),
-        Metric("distance_pearson", "Correlation with the teacher's distances", "Distances", *SIMILARITY),
-        Metric("within_class_distance_pearson", "The same within classes", "Within classes", *SIMILARITY),
-        Metric("cosine_pearson", "Correlation with the teacher's cosines", "Cosines", *SIMILARITY),
-        Metric("cka", "CKA with the teacher's embeddings", "CKA", *SIMILARITY),
-        Metric("neighbour_overlap", "Nearest neighbours in common with the teacher", "Neighbours"),
-        Metric("validation_top1", "Validation top-1 accuracy", "Validation top-1"),
-    )
-}
-"""By the names that the command line takes."""
 
-TOP1 = METRICS["top1"]
+TOP1 = metric("top1")
 
 
 def measured_by(runs: pd.DataFrame, metric: Metric) -> pd.DataFrame:

@@ -1,26 +1,17 @@
-"""What relation measures are called in tables, and that no column holds two versions of them."""
+"""That no column holds two versions of relation measures."""
 
 from collections.abc import Sequence
 
 from analysis.runs.alike import Row
-
-COLUMNS = {
-    "distance_correlation": "distance_pearson",
-    "within_class_correlation": "within_class_distance_pearson",
-    "angle_correlation": "cosine_pearson",
-    "cka": "cka",
-    "neighbour_overlap": "neighbour_overlap",
-}
-"""By a record's field. A Pearson correlation of distances is not the distance correlation of statistics (Szekely et
-al. 2007)."""
+from benchmark.metrics import METRICS
 
 VERSIONS = {0: "the first 500 test images", 1: "a stratified sample of test images, CKA debiased"}
 """By `relations_version`, 0 where a record has none."""
 
 
-def named(result: Row) -> Row:
-    """A record's result with the columns' names."""
-    return {COLUMNS.get(name, name): value for name, value in result.items()}
+def columns() -> list[str]:
+    """Of the metrics that compare embeddings with the teacher's."""
+    return [name for name, metric in METRICS.items() if "teacher_embeddings" in metric.needs]
 
 
 def of_one_version(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
@@ -28,7 +19,7 @@ def of_one_version(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
     versions = [_version(row) for row in rows]
     measured = [version for version in versions if version is not None]
     newest = max(measured, default=None)
-    blank = dict.fromkeys((*COLUMNS.values(), "relations_version"))
+    blank = dict.fromkeys((*columns(), "relations_version"))
     kept = [row if version == newest else {**row, **blank} for row, version in zip(rows, versions, strict=True)]
     older = [version for version in measured if version != newest]
     if newest is None or not older:
@@ -42,7 +33,7 @@ def of_one_version(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
 
 def _version(row: Row) -> int | None:
     """None for a run whose relations were not measured."""
-    measured = any(row[name] is not None for name in COLUMNS.values())
+    measured = any(row[name] is not None for name in columns())
     return (row["relations_version"] or 0) if measured else None
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from analysis.runs.alike import CELL, POOLED, SETTINGS, Row, differences, finished, grouped
+from analysis.runs.alike import CELL, POOLED, SETTINGS, Row, competes, differences, finished, grouped
 from analysis.runs.load import plain
 from analysis.runs.measured import ORIGIN
 from analysis.statistics.basic import summarise
@@ -34,7 +34,8 @@ class Cell:
 
     `state` is done; incomplete, where some seeds have no result; one of WORDS, where none has; or mixed, where the runs
     were not made alike and must not be pooled. `note` says why. `apart` says what a method was trained with otherwise
-    than the student alone: a control with more epochs, say. Where a pair has no student alone to compare with and its
+    than the student alone: a control with more epochs, say; whether it `competes` with it all the same, `runs.alike`
+    says. Where a pair has no student alone to compare with and its
     methods were not trained alike, `caveat` says what differs. `epochs` are those of the main schedule.
     """
 
@@ -51,6 +52,7 @@ class Cell:
     note: str
     caveat: str = ""
     apart: str = ""
+    competes: bool = True
     epochs: int | None = None
     test_images: int | None = None
     parameters: float | None = None
@@ -98,7 +100,8 @@ def pool(runs: pd.DataFrame) -> list[Cell]:
         members = []
         for group in grouped(rows, "method"):
             apart = differences(SETTINGS, alone, finished(group)) if comparable else ""
-            members.append(_cell(group, caveat=caveat, apart=apart))
+            rival = not comparable or competes(finished(group), alone)
+            members.append(_cell(group, caveat=caveat, apart=apart, competes=rival))
         # A control may have another teacher; the pair's own is that of the student alone.
         taught = [row for row in (alone if comparable else rows) if row["teacher_top1"] is not None]
         if taught:
@@ -113,7 +116,7 @@ def with_several_options(runs: pd.DataFrame) -> list[str]:
     return sorted(hashes[hashes > 1].index, key=listing_order)
 
 
-def _cell(rows: Sequence[Row], *, caveat: str, apart: str) -> Cell:
+def _cell(rows: Sequence[Row], *, caveat: str, apart: str, competes: bool) -> Cell:
     done, holes = finished(rows), [row for row in rows if row["status"] != "done"]
     state = "incomplete" if holes else "done"
     notes = [_hole(group) for group in grouped(holes, "status", "reason")]
@@ -124,7 +127,8 @@ def _cell(rows: Sequence[Row], *, caveat: str, apart: str) -> Cell:
         done = []
     numbers = {**_pooled(done, "top1"), **_mean_costs(done, {name: name for name in COSTS}), **_epochs(done, "epochs")}
     numbers |= _test_images(done)
-    text: dict[str, Any] = {"state": state, "note": "; ".join(notes), "caveat": caveat, "apart": apart}
+    text: dict[str, Any] = {"state": state, "note": "; ".join(notes), "caveat": caveat}
+    text |= {"apart": apart, "competes": competes}
     seeds = len({row["seed"] for row in rows})
     measured_on = next((row[ORIGIN] for row in done if row.get(ORIGIN)), None)
     return Cell(**_place(rows), method=rows[0]["method"], seeds=seeds, measured_on=measured_on, **text, **numbers)

@@ -1,13 +1,13 @@
 """Everything the tables, the figures, the summary and the paper say, worked out once from the runs."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 import pandas as pd
 
 from analysis.runs.metrics import TOP1, Metric
-from analysis.statistics import moderated
+from analysis.statistics import equal_budget, moderated
 from analysis.statistics.basic import Sample
 from analysis.statistics.cells import Cell, pool, with_several_options
 from analysis.statistics.components import Components, components
@@ -39,8 +39,9 @@ class Evidence:
     how far gains differ between methods and pairs; `several_options` methods that have not the same ones on all pairs;
     `matches` published numbers beside these. `delta` is the margin of equivalence in percentage points; tests share
     ALPHA among so many `looks`. `tested` cells were tested together, of which a selection may show fewer, as `remark`
-    then says. Where the `metric` is better low, everything but the cells' means has its sign turned: gains are what is
-    better.
+    then says. `at_equal_budget` and `mean_at_equal_budget` are gains over the student alone that trained for as many
+    FLOPs as the method, of cells and over pairs, where a grid has that control. Where the `metric` is better low,
+    everything but the cells' means has its sign turned: gains are what is better.
     """
 
     cells: Sequence[Cell]
@@ -61,6 +62,13 @@ class Evidence:
     tested: int = 0
     metric: Metric = TOP1
     remark: str = ""
+    at_equal_budget: Mapping[Place, CellGain] = field(default_factory=dict)
+    mean_at_equal_budget: Sequence[Comparison] = ()
+
+    @property
+    def otherwise(self) -> Set[Place]:
+        """Cells that do not compete with the student alone of their pair (`runs.alike.competes`)."""
+        return {(cell.dataset, cell.pair, cell.method) for cell in self.cells if not cell.competes}
 
     def accuracy(self, place: Place) -> Estimate | None:
         """A cell's mean in percent, with the moderated variance of its error; None for one run and for teachers."""
@@ -107,6 +115,10 @@ def collect_evidence(
         delta=delta,
         looks=looks,
         tested=sum(gain.p_holm is not None for gain in gains.values()),
+        at_equal_budget={
+            (gain.dataset, gain.pair, gain.method): gain for gain in equal_budget.cell_gains(pairs, delta, looks)
+        },
+        mean_at_equal_budget=equal_budget.method_gains(pairs, delta, looks),
     )
 
 

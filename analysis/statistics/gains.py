@@ -18,6 +18,7 @@ from analysis.runs.load import plain
 from analysis.statistics.basic import ALPHA, Interval, Sample, holm, summarise, t_interval
 from analysis.statistics.moderated import Estimate, Moderation, Part, less, mean_over_pairs
 from analysis.style import BETTER, CONTROL, EQUIVALENT, WORSE, listing_order
+from benchmark.metrics import METRICS, uncapitalised
 
 DELTA = 0.5
 """Percentage points within which two methods are called equivalent, unless said otherwise."""
@@ -26,10 +27,8 @@ SAME = {name: SETTINGS[name] for name in ("dataset_hash", "data_sha256", "studen
 """Settings without which a difference of two runs means nothing; recipe and teacher may differ, and are then named."""
 
 RELATIONS: Mapping[str, str] = {
-    "distance_pearson": "distances",
-    "cosine_pearson": "cosines",
-    "cka": "CKA",
-    "neighbour_overlap": "neighbours",
+    name: uncapitalised(METRICS[name].short)
+    for name in ("distance_pearson", "cosine_pearson", "cka", "neighbour_overlap")
 }
 """Columns that measure how much of the teacher's geometry a student has, and their names for people."""
 
@@ -148,11 +147,12 @@ def cell_gains(pairs: Iterable[PairRuns], delta: float = DELTA, looks: int = 1) 
         alone = pair.cells.get(CONTROL)
         for method, cell in pair.cells.items():
             if alone and method != CONTROL and comparable(cell, alone):
-                found.append(_cell_gain(pair, method, CONTROL, delta))
-    return _corrected(found, looks)
+                found.append(cell_gain(pair, method, CONTROL, delta))
+    return corrected(found, looks)
 
 
-def _cell_gain(pair: PairRuns, method: str, over: str, delta: float) -> CellGain:
+def cell_gain(pair: PairRuns, method: str, over: str, delta: float) -> CellGain:
+    """One method's over another, its p not yet adjusted."""
     first, second = pair.cells[method], pair.cells[over]
     estimate = pair.moderation.difference(first.sample, second.sample)
     return CellGain(
@@ -173,8 +173,8 @@ def _cell_gain(pair: PairRuns, method: str, over: str, delta: float) -> CellGain
 AnyTested = TypeVar("AnyTested", bound=Tested)
 
 
-def _corrected(found: Sequence[AnyTested], looks: int) -> list[AnyTested]:
-    """One family of tests."""
+def corrected(found: Sequence[AnyTested], looks: int) -> list[AnyTested]:
+    """One family of tests, each with its p adjusted."""
     adjusted = holm([each.p for each in found], looks)
     return [replace(each, p_holm=p_holm) for each, p_holm in zip(found, adjusted, strict=True)]
 
@@ -194,9 +194,14 @@ def _methods(pairs: Iterable[PairRuns]) -> list[str]:
 
 
 def _family(pairs: Sequence[PairRuns], wanted: Sequence[tuple[str, str]], delta: float, looks: int) -> list[Comparison]:
-    members = {two: members for two in wanted if (members := _with_both(pairs, *two))}
+    return compare_all(dict.fromkeys(wanted, pairs), delta, looks)
+
+
+def compare_all(wanted: Mapping[tuple[str, str], Sequence[PairRuns]], delta: float, looks: int) -> list[Comparison]:
+    """Each two methods over those of their pairs that have results of both, one family of tests."""
+    members = {two: members for two, pairs in wanted.items() if (members := _with_both(pairs, *two))}
     compared = [_comparison(two, own, delta, len(members)) for two, own in members.items()]
-    return _corrected(compared, looks)
+    return corrected(compared, looks)
 
 
 def _with_both(pairs: Iterable[PairRuns], method: str, over: str) -> list[PairRuns]:
@@ -217,7 +222,7 @@ def _with_both(pairs: Iterable[PairRuns], method: str, over: str) -> list[PairRu
 
 def _comparison(two: tuple[str, str], pairs: Sequence[PairRuns], delta: float, tests: int) -> Comparison:
     method, over = two
-    cells = [_cell_gain(pair, method, over, delta) for pair in pairs]
+    cells = [cell_gain(pair, method, over, delta) for pair in pairs]
     gains = [cell.gain for cell in cells]
     known = [cell.estimate for cell in cells if cell.estimate]
     estimate = mean_over_pairs(known, _covariances(two, pairs)) if len(known) == len(cells) else None

@@ -203,11 +203,9 @@ def best_set(samples: Mapping[str, Sample], moderation: Moderation) -> set[str]:
     return {name for name, gap in rivals.items() if gap and (gap.value == 0 or gap.t < t.ppf(1 - share, gap.freedom))}
 
 
-def on_front(samples: Sequence[tuple[Sample, Moderation]], costs: Sequence[float], draws: int = DRAWS) -> list[float]:
-    """For each cell, how probable it is that no other of its cost or less (within 2 %) is more accurate: the share of
-    draws of all cells' means, each from its moderated t, in which that is so. Seeded. A single run of a pair that knows
-    no spread is taken as it is.
-    """
+def drawn_means(samples: Sequence[tuple[Sample, Moderation]], draws: int = DRAWS) -> np.ndarray:
+    """What the means of cells may be, each from its moderated t: [cells, draws]. Seeded. A single run of a pair that
+    knows no spread is taken as it is."""
     random = np.random.default_rng(0)
     drawn = np.empty((len(samples), draws))
     for row, (sample, moderation) in zip(drawn, samples, strict=True):
@@ -215,6 +213,14 @@ def on_front(samples: Sequence[tuple[Sample, Moderation]], costs: Sequence[float
         part, freedom = Part.of(sample), moderation.lent + sample.n - 1
         error = sqrt(moderation.variance(part) / sample.n) if freedom else 0.0
         row[:] = sample.mean + (error * random.standard_t(freedom, draws) if error else 0.0)
+    return drawn
+
+
+def on_front(samples: Sequence[tuple[Sample, Moderation]], costs: Sequence[float], draws: int = DRAWS) -> list[float]:
+    """For each cell, how probable it is that no other of its cost or less (within 2 %) is more accurate: the share of
+    draws of all cells' means, each from its moderated t, in which that is so.
+    """
+    drawn = drawn_means(samples, draws)
     cost = np.array(costs)
     shares = []
     for own, mine in zip(cost, drawn, strict=True):

@@ -82,6 +82,8 @@ def select(
         gains={place: gain for place, gain in whole.gains.items() if shown(*place)},
         over_alone=[each for each in part.over_alone if selection.shows(each.method)],
         between=[each for each in part.between if selection.shows(each.method) and selection.shows(each.over)],
+        at_equal_budget={place: gain for place, gain in whole.at_equal_budget.items() if shown(*place)},
+        mean_at_equal_budget=[each for each in part.mean_at_equal_budget if selection.shows(each.method)],
         best={place for place in whole.best if shown(*place)},
         highest={place for place in whole.highest if shown(*place)},
         ranking=ranking(candidates(cells, runs)),

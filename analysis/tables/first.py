@@ -1,8 +1,8 @@
 """One table for a paper's first page: a line for each method over all pairs."""
 
+from collections import Counter
 from typing import Any
 
-from analysis.statistics.basic import ends
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.overview import Line, overview
 from analysis.style import BETTER, NO_VALUE, WORSE, count, display_name, p_value, signed
@@ -22,8 +22,18 @@ def first_table(evidence: Evidence) -> Table:
     ]
     columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in headings)
     most = max((line.compared.pairs for line in lines), default=0)
-    rows = tuple((display_name(line.compared.method), _fields(line, datasets, most, notes)) for line in lines)
-    groups = (Group("", rows),) if rows else ()
+    taken = Counter((dataset, method) for dataset, _, method in evidence.gains)
+    rows = []
+    for line in lines:
+        method = line.compared.method
+        by_dataset = tuple(
+            Field(signed(line.by_dataset[name]), note=_fewer(taken[name, method], pairs[name], notes))
+            if name in line.by_dataset
+            else Field(NO_VALUE)
+            for name in datasets
+        )
+        rows.append((display_name(method), by_dataset + _fields(line, most, notes)))
+    groups = (Group("", tuple(rows)),) if rows else ()
     remark = (("", evidence.remark),) if evidence.remark else ()
     return Table(
         "table1",
@@ -38,12 +48,14 @@ def first_table(evidence: Evidence) -> Table:
     )
 
 
-def _fields(line: Line, datasets: list[str], most: int, notes: Footnotes) -> tuple[Field, ...]:
+def _fewer(pairs: int, most: int, notes: Footnotes) -> str:
+    return notes.mark(f"over {pairs} of {most} pairs" if pairs < most else "")
+
+
+def _fields(line: Line, most: int, notes: Footnotes) -> tuple[Field, ...]:
     each = line.compared
-    fewer = notes.mark(f"over {each.pairs} of {most} pairs" if each.pairs < most else "")
-    gains = (line.by_dataset.get(name) for name in datasets)
+    fewer = _fewer(each.pairs, most, notes)
     return (
-        *(Field(NO_VALUE if gain is None else signed(gain)) for gain in gains),
         Field(f"{signed(each.gain)} {bracketed(each.interval)}".rstrip(), mark=each.mark, note=fewer),
         Field(bracketed(each.elsewhere) or NO_VALUE),
         Field(f"{each.positive} of {each.pairs}"),
@@ -53,23 +65,8 @@ def _fields(line: Line, datasets: list[str], most: int, notes: Footnotes) -> tup
 
 
 def _row(line: Line, datasets: list[str]) -> dict[str, Any]:
-    each = line.compared
-    low, high = ends(each.interval)
-    elsewhere_low, elsewhere_high = ends(each.elsewhere)
-    return {
-        "method": each.method,
-        **{f"gain_{name}": line.by_dataset.get(name) for name in datasets},
-        "gain": each.gain,
-        "low": low,
-        "high": high,
-        "elsewhere_low": elsewhere_low,
-        "elsewhere_high": elsewhere_high,
-        "positive": each.positive,
-        "pairs": each.pairs,
-        "p_holm": each.p_holm,
-        "verdict": each.verdict,
-        "relative_training_flops": line.cost,
-    }
+    by_dataset = {f"gain_{name}": line.by_dataset.get(name) for name in datasets}
+    return {"method": line.compared.method, **by_dataset, **line.row()}
 
 
 def _caption(evidence: Evidence) -> str:

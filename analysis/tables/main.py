@@ -89,7 +89,15 @@ def _accuracy(cell: Cell, evidence: Evidence, most: int, notes: Footnotes) -> Fi
 
 def _row(cell: Cell, evidence: Evidence) -> dict[str, object]:
     best = {"best": place(cell) in evidence.best, "highest": place(cell) in evidence.highest}
-    return {**cell.row(*ACCURACY), **best, **_gain_row(evidence.gains.get(place(cell)))}
+    row = {**cell.row(*ACCURACY), **best, **_gain_row(evidence.gains.get(place(cell)))}
+    return row | (_equal_budget_row(evidence.at_equal_budget.get(place(cell))) if evidence.at_equal_budget else {})
+
+
+def _equal_budget_row(gain: CellGain | None) -> dict[str, float | str | None]:
+    """Of grids that have matched controls; `equal_budget_over` is the one that the gain is over."""
+    values = {**_gain_row(gain), "over": gain.over if gain else None}
+    names = {"gain_points": "points", "gain_low": "low", "gain_high": "high"}
+    return {f"equal_budget_{names.get(name, name)}": value for name, value in values.items()}
 
 
 def _gain_row(gain: CellGain | None) -> dict[str, float | str | None]:
@@ -102,13 +110,16 @@ def _gain_row(gain: CellGain | None) -> dict[str, float | str | None]:
 
 
 def _summaries(evidence: Evidence, pairs: int, notes: Footnotes) -> list[tuple[tuple[str, str], dict[str, Field]]]:
-    """The columns that sum up a method over all pairs: its rank and its mean gain."""
+    """The columns that sum up a method over all pairs: its rank, and its mean gains over the student alone, as it is
+    and trained for as many FLOPs."""
     ranks = {}
     if evidence.ranking:
         averages = zip(evidence.ranking.methods, evidence.ranking.average, strict=True)
         ranks = {method: Field(f"{average:.1f}") for method, average in averages}
     gains = {each.method: mean_gain(each, evidence, pairs, notes) for each in evidence.over_alone}
-    return [(("Rank", ""), ranks), (("Mean gain", "[95 % CI]"), gains)]
+    equal = {each.method: mean_gain(each, evidence, pairs, notes) for each in evidence.mean_at_equal_budget}
+    over_match = [(("At equal budget", "[95 % CI]"), equal)]
+    return [(("Rank", ""), ranks), (("Mean gain", "[95 % CI]"), gains), *over_match]
 
 
 def mean_gain(each: Comparison, evidence: Evidence, pairs: int, notes: Footnotes) -> Field:
@@ -149,6 +160,8 @@ def _tests(evidence: Evidence) -> Iterator[str]:
     if evidence.over_alone:
         known = ", 95 % CI for these pairs and teachers" if any(each.interval for each in evidence.over_alone) else ""
         yield f"Mean gain: over pairs{known}."
+    if evidence.mean_at_equal_budget:
+        yield "At equal budget: over the student alone trained for as many FLOPs, teacher's forward included."
 
 
 def marks(verdicts: set[str], evidence: Evidence, than: str = " than the student alone") -> str:

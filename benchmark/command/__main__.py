@@ -3,12 +3,14 @@
 import runpy
 import sys
 
+import benchmark
 from benchmark.errors import COMPLETE, USAGE, unknown
 
 COMMANDS = {
     "grid": ("benchmark.grid", "train a grid of methods, pairs and seeds, here or through SLURM"),
     "analysis": ("analysis", "figures, tables and statements of results folders"),
     "verify": ("analysis.verify", "compare a results folder with a reference, cell by cell"),
+    "score": ("analysis.score", "metrics of finished runs, from kept predictions"),
     "plan": ("analysis.plan", "how many seeds a claim needs, and which pairs need more"),
     "check": ("methods.check", "try a method against its contract"),
     "cost": ("benchmark.cost", "measure what methods cost on this device"),
@@ -20,6 +22,7 @@ COMMANDS = {
 
 def main() -> None:
     """Run the command that the first argument names. Exits with its code, or 2 for a name that is none."""
+    benchmark.begin()
     command, *arguments = sys.argv[1:] or ["--help"]
     if command in ("-h", "--help"):
         print("usage: relational-distillation COMMAND [OPTION ...]; COMMAND --help has the options\n")

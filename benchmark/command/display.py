@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.records import Folder
+from benchmark.records.claims import say_if_quiet
 from benchmark.records.progress import under_way
 
 LINE_SECONDS = 15.0
@@ -43,7 +44,12 @@ class Display:
             self._live.stop()
 
     def tick(self) -> None:
-        """Look at the files and show what has changed."""
+        """Look at the files and show what has changed, and whose claims are waited for, which workers say to their logs
+        alone."""
+        for home, run_ids in ((self._folder, self._open), (self._folder.teachers, None)):
+            for path in home.part("claims").glob("[!.]*.json"):
+                if run_ids is None or path.stem in run_ids:
+                    say_if_quiet(path)
         current = under_way(self._folder)
         self._look(current)
         if self._live:

@@ -3,22 +3,29 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmark.errors import COMPLETE, UsageError
-from benchmark.spec import Scalar, grid_names, load_grid
+from benchmark.spec import STANDARD, Control, Grid, Scalar, grid_names, load_grid
 from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN, DatasetInfo
-from benchmark.spec.grid import Control
+
+if TYPE_CHECKING:
+    from benchmark.metrics import Metric
 
 
 def available(kind: str, grid: str) -> list[str]:
-    """A line for each: grids, methods, models, data sets known by name, and the controls of a grid."""
+    """A line for each: grids, methods, models, metrics, data sets known by name, and the controls of a grid."""
+    if kind == "controls":
+        return _controls(load_grid(grid), grid)
     if kind == "grids":
         return [f"{name}: {load_grid(name).description}" for name in grid_names()]
     if kind == "datasets":
         own = f"digits: 10 classes, {DIGITS_IMAGES:,} images, comes with scikit-learn"
         return [own, *(f"{name}: {_sizes(known)}" for name, known in sorted(KNOWN.items()))]
-    if kind == "controls":
-        return [_control(control) for control in load_grid(grid).control] or [f"grid {grid!r} has no [[control]]"]
+    if kind == "metrics":
+        from benchmark.metrics import METRICS
+
+        return [_metric(metric) for metric in METRICS.values()]
     if kind == "models":
         from benchmark.models import model_names
 
@@ -26,7 +33,8 @@ def available(kind: str, grid: str) -> list[str]:
     import methods
 
     return [
-        f"{name}{_defaults(methods.complete_options(name)[name])}: {methods.summary(name)}" for name in methods.names()
+        f"{name}{_defaults(methods.complete_options(name)[name])}: {methods.idea(name)} {methods.summary(name)}".strip()
+        for name in methods.names()
     ]
 
 
@@ -40,10 +48,21 @@ def _sizes(known: DatasetInfo) -> str:
     return f"{known.classes} classes, {known.train:,} training and {known.test:,} test images; {places}"
 
 
-def _control(control: Control) -> str:
+def _metric(metric: "Metric") -> str:
+    """`nll (nats × 100, lower is better): negative log-likelihood ...; needs logits, labels`."""
+    needs = ", ".join(metric.needs)
+    return f"{metric.name} ({metric.unit.symbol}, {metric.better} is better): {metric.meaning}; needs {needs}"
+
+
+def _controls(grid: Grid, name: str) -> list[str]:
+    own = [_control(grid, control) for control in grid.control] or [f"grid {name!r} has no [[control]]"]
+    return [*own, f'by name, as control = ["random"], any grid has: {", ".join(STANDARD)}']
+
+
+def _control(grid: Grid, control: Control) -> str:
     """`kd@born_again: teacher = 'student'`: what differs from the method alone."""
     differs = control.model_dump(exclude={"name", "methods"}, exclude_defaults=True)
-    names = ", ".join(f"{method}@{control.name}" for method in control.methods)
+    names = ", ".join(f"{method}@{control.name}" for method in grid.under(control))
     return f"{names}: {', '.join(f'{key} = {value}' for key, value in differs.items())}"
 
 

@@ -19,7 +19,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     _where(result.add_argument_group("where").add_argument)
     _how(result.add_argument_group("how").add_argument)
     _on_a_cluster(result.add_argument_group("on a SLURM cluster").add_argument)
-    _instead(result.add_argument_group("instead of running").add_argument)
+    _instead(result.add_argument_group("instead of running"))
     return result
 
 
@@ -68,16 +68,18 @@ def _on_a_cluster(add: Callable[..., object]) -> None:
     add("--max-parallel", type=number, metavar="N", help="jobs of an array that run at once (default: all)")
     add("--workers", type=number, metavar="N", help=workers)
     add("--watch", action="store_true", help="stay and show how far the jobs are; they do not need it")
-    add("--cancel", action="store_true", help="take this grid's jobs out of the queue; what is finished stays")
 
 
-def _instead(add: Callable[..., object]) -> None:
+def _instead(group: argparse._ArgumentGroup) -> None:
+    """One of these at most; --status and --cancel of the trials too."""
     tune = "train the trials of the grid's [tuning] section, choose on validation images"
-    add("--tune", action="store_true", help=tune)
+    group.add_argument("--tune", action="store_true", help=tune)
+    add = group.add_mutually_exclusive_group().add_argument
     add("--dry-run", action="store_true", help="print the plan: teachers, cohorts, states, forecast, sbatch parameters")
     add("--prepare", action="store_true", help="fetch data, check that they and all networks are usable, stop there")
     add("--status", action="store_true", help="print what the results folder holds")
-    kinds = ("methods", "grids", "models", "datasets", "controls")
+    add("--cancel", action="store_true", help="take this grid's jobs out of the queue; what is finished stays")
+    kinds = ("methods", "grids", "models", "datasets", "controls", "metrics")
     add("--list", choices=kinds, help="print what there is to choose from; controls are the --grid's")
     add("--export", metavar="RUN", help="write a run's student weights to RUN.safetensors here, if its grid keeps them")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmark.launch.slurm.profile import OWN_OPTIONS, Profile
 from benchmark.records import Record
-from benchmark.spec import Grid
+from benchmark.spec import STANDARD, Grid
 
 FOLDER = Path(__file__).parents[1] / "schemas"
 
@@ -26,6 +26,8 @@ def grid() -> dict[str, Any]:
     schema["properties"]["teacher_recipe"] = partial
     schema["required"] = [name for name in schema["required"] if name not in ("name", "teacher_recipe")]
     inside["Architecture"]["required"] = ["model"]
+    controls = schema["properties"]["control"]
+    controls["items"] = {"anyOf": [controls["items"], {"enum": list(STANDARD)}]}
     return schema
 
 

@@ -16,8 +16,8 @@ from benchmark.errors import UsageError
 from benchmark.models import create
 from benchmark.spec import Recipe, Run
 from benchmark.training.count import flop_counter
-from benchmark.training.loop import second_view, step, supply
 from benchmark.training.member import Member, build_task
+from benchmark.training.step import given, step, supply
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
 from methods.check.memory import Allocations
@@ -52,9 +52,8 @@ class IsolatedRun:
     def batch(self, step: int) -> tuple[Tensor, Batch]:
         """Images [B, C, H, W] of noise, and what else a method is told of them."""
         data, views, place = self.data, self.data.views(self.run.seed, 0), step % self.data.steps
-        images, labels, index = data.training_batch(views, place)
-        batch = Batch(labels, index, 0, torch.zeros((), device=data.device), self.member.generator)
-        return images, self.member.shown(batch, images, second_view([self.member], data, views, place), self.teacher)
+        now = given([self.member], data, views, 0, place)
+        return now.images, now.batch(self.member, self.teacher)
 
     def count(self) -> tuple[int, int]:
         """FLOPs and most bytes of a step of the main schedule, the teacher's forward included; warms the step up."""

@@ -108,7 +108,7 @@ class TrainingSet(Resident):
     def views(self, seed: int, epoch: int) -> Views:
         """What the batches of an epoch show, drawn on the CPU and therefore the same on every device."""
         generator = torch.Generator().manual_seed(derive_seed("views", seed, epoch))
-        index = torch.randperm(len(self), generator=generator).to(self.device)
+        index = self._sent(torch.randperm(len(self), generator=generator))
         others = torch.Generator().manual_seed(derive_seed("second views", seed, epoch))
         return Views(index, *self._crops(generator), second=cache(partial(self._crops, others)))
 
@@ -117,7 +117,15 @@ class TrainingSet(Resident):
         count, shifts = len(self), 2 * self.recipe.crop_padding + 1
         top, left = torch.randint(shifts, (2, count), generator=generator)
         flip = torch.randint(2, (count,), generator=generator) * self.recipe.flip
-        return top.to(self.device), left.to(self.device), flip.to(self.device)
+        return self._sent(top), self._sent(left), self._sent(flip)
+
+    def _sent(self, drawn: Tensor) -> Tensor:
+        """On the device; a GPU is not waited for."""
+        return (
+            drawn.pin_memory().to(self.device, non_blocking=True)
+            if self.device.type == "cuda"
+            else drawn.to(self.device)
+        )
 
     def training_batch(self, views: Views, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """Images [B, C, H, W], labels [B] and positions in the training set [B]. Padded before they are normalised."""

@@ -25,7 +25,7 @@ EXIT_CODES = (
 STOPPED = "stopped; run the same command again to go on"
 
 LISTED = {
-    **{kind: f"--list {kind}s" for kind in ("grid", "method", "model", "dataset", "control")},
+    **{kind: f"--list {kind}s" for kind in ("grid", "method", "model", "dataset", "control", "metric")},
     "sbatch option": "sbatch --help",
 }
 """What lists all names of a kind."""
@@ -42,7 +42,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 NO_MEMORY = "can't allocate memory"
 """torch's words for what Python calls a MemoryError."""
 
-DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}
+DISK_TROUBLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
+SCARCE = {errno.ENOMEM, errno.EMFILE, errno.ENFILE}
 
 
 class UsageError(ValueError):
@@ -101,10 +102,10 @@ def _raised_by(error: Exception | None) -> str:
 
 
 def machine_trouble(error: BaseException | None) -> str | None:
-    """What an error says of this machine rather than of the work: a disk that is full, over quota or gone, no memory
-    left; None for any other."""
+    """What an error says of this machine rather than of the work: a disk that is full, over quota or gone, no memory or
+    no file handles left; None for any other. The memory of a GPU is the work's: a run may fit by itself."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in DISK_TROUBLE:
+        if isinstance(error, OSError) and error.errno in DISK_TROUBLE | SCARCE:
             return str(error.strerror)
         if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and NO_MEMORY in str(error)):
             return "out of memory"
@@ -124,12 +125,20 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
 
 class Parser(argparse.ArgumentParser):
     """Wrong usage is one line. An option that takes one value is refused when it is given again with another; lists are
-    joined (`action="extend"`)."""
+    joined (`action="extend"`). An empty value, as an unset variable of a shell leaves it, never means the default."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         for name in (None, "store"):
             self.register("action", name, _Once)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        given = list(sys.argv[1:] if args is None else args)
+        for before, text in zip(["", *given], given, strict=False):
+            if not text.strip() or re.fullmatch(r"--[\w-]+=\s*", text):
+                option = text.rstrip().rstrip("=") or (before if before.startswith("--") else "an argument")
+                self.error(f"{option} is empty: is a variable of the shell not set?")
+        return super().parse_known_args(given, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"error: {message}\n")

@@ -19,7 +19,7 @@ from benchmark.launch.signals import Stop, stop_signals
 from benchmark.plan.values import Cohort
 from benchmark.records import Folder
 from benchmark.records.claims import STALE_SECONDS, Claims
-from benchmark.spec import FROZEN, LABELS_ONLY, Grid, load_grid
+from benchmark.spec import FROZEN, Grid, load_grid
 
 log = logging.getLogger(__name__)
 
@@ -181,13 +181,16 @@ class Attempt:
             return True
 
     def _without_teacher(self, run_ids: Sequence[str], reason: str) -> bool:
-        """Train on labels alone what does so anyway, and fail the others. False if stopped.
+        """Train without it what reads nothing of a teacher, and fail the others. False if stopped.
 
         The note beside a record that lacks its teacher is written last: what has neither of them is gone on with.
         """
+        import methods
+
         assert self.work.teacher_id is not None
         blame = self.work.teacher_id, self.folder.stamp_of_teacher(self.work.teacher_id)
-        alone = [run_id for run_id in run_ids if self.folder.planned(run_id).method == LABELS_ONLY]
+        runs = [self.folder.planned(run_id) for run_id in run_ids]
+        alone = [run.id for run in runs if not methods.reads(run.method, run.options)]
         for run_id in (run_id for run_id in run_ids if run_id not in alone and self.is_mine(run_id)):
             self.folder.fail(run_id, reason, "", *blame)
         unrecorded = [run_id for run_id in alone if not self.folder.record_path(run_id).exists()]

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmark.data.libraries import timm
 from benchmark.errors import UsageError, one_line, unknown
-from benchmark.libraries import timm
 from benchmark.models.network import Network
 from benchmark.models.weights import load, timm_options
 from benchmark.spec import TIMM, Architecture, Recipe, derive_seed

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import methods
 from benchmark.errors import UsageError, unknown
 from benchmark.plan.values import Selection
-from benchmark.spec import LABELS_ONLY, Control, Dataset, Grid, Options, Pair, Run
+from benchmark.spec import LABELS_ONLY, Control, Dataset, Grid, Options, Pair, Recipe, Run
 
 T = TypeVar("T")
 
@@ -52,16 +52,23 @@ def check_options(grid: Grid, overrides: Options) -> None:
 
 
 def cells(grid: Grid, overrides: Options = {}) -> tuple[Run, ...]:
-    """Every run of a grid: data sets x pairs x seeds x methods; `overrides` come on top of the grid's own options."""
+    """Every run of a grid: data sets x pairs x seeds x methods; `overrides` come on top of the grid's own options. A
+    control that matches a method has runs where its epochs are counted (`plan.matched`)."""
     described = {name: _described(name, grid, overrides) for name in grid.methods}
     controls = {name: grid.control_of(name) for name in grid.methods}
-    recipes = {(pair, name): grid.recipe_of(pair.student, controls[name]) for pair in grid.pairs for name in controls}
+    recipes = {
+        (dataset.name, pair.name, name): recipe
+        for dataset in grid.datasets
+        for pair in grid.pairs
+        for name, control in controls.items()
+        if (recipe := _recipe(grid, dataset, pair, control))
+    }
     teacher_of = cache(partial(_teacher, grid))  # one value for all its students, which hash it once
     return tuple(
         Run(
             dataset=dataset,
             student=grid.architectures[pair.student],
-            recipe=recipes[pair, name],
+            recipe=recipes[dataset.name, pair.name, name],
             seed=seed,
             teacher=teacher_of(dataset, *_teaching(grid, pair, seed, controls[name])),
             pair=pair.name,
@@ -71,7 +78,16 @@ def cells(grid: Grid, overrides: Options = {}) -> tuple[Run, ...]:
         for pair in grid.pairs
         for seed in grid.seeds
         for name in grid.methods
+        if (dataset.name, pair.name, name) in recipes
     )
+
+
+def _recipe(grid: Grid, dataset: Dataset, pair: Pair, control: Control | None) -> Recipe | None:
+    """None for a match whose epochs are not counted."""
+    epochs = control.counted(dataset.name, pair.name) if control else None
+    if control and control.flops_of and epochs is None:
+        return None
+    return grid.recipe_of(pair.student, control, epochs)
 
 
 def _described(name: str, grid: Grid, overrides: Options) -> dict[str, Any]:
@@ -93,21 +109,26 @@ def _described(name: str, grid: Grid, overrides: Options) -> dict[str, Any]:
     }
 
 
-def _teaching(grid: Grid, pair: Pair, seed: int, control: Control | None) -> tuple[str, bool, int]:
-    """A pair's teacher under a control: its architecture, whether it is trained as a student is, and its seed."""
-    born_again = control is not None and control.teacher == "student"
-    name = pair.student if born_again else pair.teacher
-    return name, born_again, seed if grid.teacher_seed == "paired" else grid.teacher_seed
+def _teaching(grid: Grid, pair: Pair, seed: int, control: Control | None) -> tuple[str, str, int]:
+    """A pair's teacher under a control: its architecture, what kind of teacher it is, and its seed."""
+    kind = control.teacher if control else "pair"
+    name = pair.student if kind == "student" else pair.teacher
+    return name, kind, seed if grid.teacher_seed == "paired" else grid.teacher_seed
 
 
-def _teacher(grid: Grid, dataset: Dataset, name: str, born_again: bool, seed: int) -> Run:
+def _teacher(grid: Grid, dataset: Dataset, name: str, kind: str, seed: int) -> Run:
+    recipe = grid.recipe_of(name) if kind == "student" else grid.teacher_recipe_of(name)
+    architecture = grid.architectures[name]
+    if kind == "untrained":
+        recipe = recipe.model_copy(update={"epochs": 0})
+        architecture = architecture.model_copy(update={"weights": None, "weights_sha256": None})
     return Run(
         dataset=dataset,
-        student=grid.architectures[name],
+        student=architecture,
         method=LABELS_ONLY,
         options=methods.resolve(LABELS_ONLY),
         revisions=methods.revisions(LABELS_ONLY),
-        recipe=grid.recipe_of(name) if born_again else grid.teacher_recipe_of(name),
+        recipe=recipe,
         seed=seed,
         label="teacher",
     )

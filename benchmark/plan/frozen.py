@@ -9,7 +9,7 @@ import tomli_w
 from benchmark.errors import UsageError
 from benchmark.files import atomic
 from benchmark.records import Folder
-from benchmark.spec import FROZEN, Grid, Value, load_grid
+from benchmark.spec import FROZEN, Control, Grid, Value, load_grid
 
 
 def freeze(grid: Grid, folder: Folder, write: bool) -> None:
@@ -54,9 +54,15 @@ def merge(frozen: Grid, grid: Grid) -> Grid:
             "methods": tuple(dict.fromkeys(name for g in both for name in g.methods)),
             "seeds": tuple(sorted({seed for g in both for seed in g.seeds})),
             "expected_accuracy": frozen.expected_accuracy | grid.expected_accuracy,
-            "control": tuple(_named(each for g in (*both, frozen) for each in g.control).values()),
+            "control": tuple(_controls(frozen, grid).values()),
         }
     )
+
+
+def _controls(frozen: Grid, grid: Grid) -> dict[str, Control]:
+    """As they were begun with, and with the epochs that were counted since."""
+    found = _named(each for g in (frozen, grid, frozen) for each in g.control)
+    return found | {each.name: found[each.name].with_counts(each.epochs or {}) for each in grid.control}
 
 
 def _named(values: Any) -> dict[str, Any]:

@@ -25,11 +25,11 @@ class Open(Value):
 
 
 class MoreSeeds(Value):
-    """Which pairs of a grid get how many seeds, 0 to `seeds` - 1."""
+    """Which pairs of a grid get how many seeds, 0 to `seeds` - 1. Without a pair, nothing is left to train."""
 
     grid: Name
     seeds: Annotated[int, Field(gt=0, le=MOST_SEEDS)]
-    pairs: Annotated[tuple[Open, ...], Field(min_length=1)]
+    pairs: tuple[Open, ...]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -7,8 +7,8 @@ from benchmark.plan.cells import aliases, cells
 from benchmark.plan.forecast import forecasts, total
 from benchmark.plan.more_seeds import Blocks
 from benchmark.plan.values import Cohort, Plan
-from benchmark.records import Folder, State
-from benchmark.spec import LABELS_ONLY, Grid, Options, Run
+from benchmark.records import Folder
+from benchmark.spec import Grid, Options, Run
 
 
 def make_plan(grid: Grid, folder: Folder, overrides: Options = {}, blocks: Blocks | None = None) -> Plan:
@@ -17,8 +17,9 @@ def make_plan(grid: Grid, folder: Folder, overrides: Options = {}, blocks: Block
     named = [run for run in cells(grid, overrides) if blocks is None or (run.dataset.name, run.pair) in blocks]
     runs = tuple({run.id: run for run in reversed(named)}.values())[::-1]
     teachers = tuple({run.teacher.id: run.teacher for run in runs if run.teacher}.values())
-    states = {run.id: folder.state(run.id) for run in runs}
-    open_runs = [run for run in runs if states[run.id] == "missing" or _is_to_complete(run, states[run.id], folder)]
+    looked = {run.id: folder.look(run.id) for run in runs}
+    states = {run_id: state for run_id, (state, _) in looked.items()}
+    open_runs = [run for run in runs if looked[run.id][1]]
     grouped: dict[str, list[Run]] = {}
     for run in open_runs:
         grouped.setdefault(run.cohort_key, []).append(run)
@@ -30,11 +31,6 @@ def make_plan(grid: Grid, folder: Folder, overrides: Options = {}, blocks: Block
     seconds = total((*((teacher,) for teacher in plan.missing_teachers), *filter(None, missing)), known)
     basis = () if seconds is None else tuple(dict.fromkeys(cost.origin for cost in known.values()))
     return replace(plan, forecast_seconds=seconds, forecast_basis=basis)
-
-
-def _is_to_complete(run: Run, state: State, folder: Folder) -> bool:
-    """Whether a run was recorded without its teacher, which may serve now."""
-    return run.method == LABELS_ONLY and state in ("done", "diverged") and folder.is_open(run.id)
 
 
 def only(plan: Plan, run_ids: Sequence[str]) -> Plan:

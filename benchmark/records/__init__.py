@@ -13,7 +13,7 @@ from benchmark.records.record import (
     cost_row,
     key_columns,
     read_record,
-    run_row,
+    run_rows,
 )
 
 __all__ = [
@@ -31,5 +31,5 @@ __all__ = [
     "cost_row",
     "key_columns",
     "read_record",
-    "run_row",
+    "run_rows",
 ]

@@ -108,12 +108,8 @@ class Claims:
         if beat != last:
             since = time.monotonic()
             self._seen[path] = beat, since
-        soon = not holder or was_this_job(holder)
-        seconds = SOON_STALE_SECONDS if soon else STALE_SECONDS
-        if _age(path) > SOON_STALE_SECONDS:
-            who = f"process {holder['pid']} on {holder['host']}" if holder else "nobody that it names"
-            say_once(f"{path} is held by {who}: taken over after {seconds:.0f} s without a sign of life")
-        return time.monotonic() - since > seconds
+        say_if_quiet(path)
+        return time.monotonic() - since > _patience(holder)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
@@ -173,6 +169,19 @@ def is_claimed(path: Path) -> bool:
 def seems_left(path: Path) -> bool:
     """Whether a claim's holder is known to be gone, or its last beat is long ago if this host's clock is right."""
     return is_dead(_holder(path)) or _age(path) > STALE_SECONDS
+
+
+def say_if_quiet(path: Path) -> None:
+    """Say once of a claim that is older than a live holder lets it become that it is waited for, and for how long."""
+    if _age(path) > SOON_STALE_SECONDS:
+        holder = _holder(path)
+        who = f"process {holder['pid']} on {holder['host']}" if holder else "nobody that it names"
+        say_once(f"{path} is held by {who}: taken over after {_patience(holder):.0f} s without a sign of life")
+
+
+def _patience(holder: dict[str, Any]) -> float:
+    """How long a claim is watched."""
+    return SOON_STALE_SECONDS if not holder or was_this_job(holder) else STALE_SECONDS
 
 
 def _age(path: Path) -> float:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from benchmark.errors import UsageError, one_line
 from benchmark.errors.text import cleaned
 from benchmark.files import FileError, inside, read_bytes, read_table, remove, write_json, write_rows
-from benchmark.records.record import Record, RecordError, cost_row, read_record, run_row
+from benchmark.records.record import Record, RecordError, cost_row, read_record, run_rows
 from benchmark.spec import FROZEN, Run
 from benchmark.spec.value import first_complaint
 
@@ -84,13 +84,22 @@ class Folder:
 
     def state(self, run_id: str) -> State:
         """What there is of a run."""
+        return self.look(run_id)[0]
+
+    def is_open(self, run_id: str) -> bool:
+        """Whether something is to be done for a run."""
+        return self.look(run_id)[1]
+
+    def look(self, run_id: str) -> tuple[State, bool]:
+        """What there is of a run, and whether something is to be done for it: it has neither record nor failure, or a
+        record without its teacher, and no note that this cannot serve."""
         try:
             record = self.record(run_id)
         except RecordError:
-            return "corrupt"
+            return "corrupt", False
         if record is not None:
-            return record.status
-        return "missing" if self.failure(run_id) is None else "failed"
+            return record.status, record.lacks_teacher and self.failure(run_id) is None
+        return ("missing", True) if self.failure(run_id) is None else ("failed", False)
 
     def lacks_teacher(self, run_id: str) -> bool:
         """Whether a run has a valid record, and that nothing of its teacher."""
@@ -99,13 +108,6 @@ class Folder:
         except RecordError:
             return False
         return record is not None and record.lacks_teacher
-
-    def is_open(self, run_id: str) -> bool:
-        """Whether something is to be done for a run: it has neither record nor failure, or a record without its
-        teacher, and no note that this cannot serve."""
-        if self.failure(run_id) is not None:
-            return False
-        return not os.path.lexists(self.record_path(run_id)) or self.lacks_teacher(run_id)
 
     def why_without_teacher(self, run_id: str) -> str | None:
         """Why a run's record has nothing of its teacher, None for any other run."""
@@ -204,7 +206,7 @@ class Folder:
         """Derive runs.csv and costs.csv from the records, which need not be read again where they are at hand."""
         if records is None:
             records, _ = self.records()
-        write_rows(self.path / "runs.csv", [run_row(record) for record in records])
+        write_rows(self.path / "runs.csv", run_rows(records))
         write_rows(self.path / "costs.csv", [cost_row(record) for record in records])
 
 

@@ -32,7 +32,8 @@ def _now() -> str:
 class Entry:
     """A job, the runs it is to train, and how it was started. `code` is the hash of what it runs; `log` is its output,
     as a path from where all results land, so that it stays true when they are moved. Clusters and years use numbers
-    again: a job is the one of this id, this name and, where it was noted, on this cluster.
+    again: a job is the one of this id, this name and, where it was noted, on this cluster. `folder` is where the ledger
+    lay when the job was noted; in a copy of it the job is the original's.
     """
 
     job_id: Annotated[str, Field(pattern=r"^[0-9]{1,18}(_[0-9]{1,18})?$")]
@@ -43,6 +44,7 @@ class Entry:
     code: str | None = None
     submitted: str = field(default_factory=_now)
     cluster: str | None = None
+    folder: str | None = field(default=None, compare=False)
 
     @field_validator("log")
     @classmethod
@@ -76,7 +78,8 @@ def note(folder: Folder, entries: Sequence[Entry]) -> None:
 
     Raises UsageError for a link, or whatever else is no file, in the ledger's place.
     """
-    text = "".join(json.dumps(asdict(entry)) + "\n" for entry in entries)
+    here = {"folder": str(folder.path.resolve())}
+    text = "".join(json.dumps(asdict(entry) | here) + "\n" for entry in entries)
     path = folder.path / NAME
     if path.is_symlink():  # what it leads to may be another user's
         raise UsageError(f"{path} is a link; it is not followed")
@@ -88,7 +91,8 @@ def note(folder: Folder, entries: Sequence[Entry]) -> None:
 
 
 def entries(folder: Folder) -> list[Entry]:
-    """Jobs started for one grid, oldest first. Raises FileError for a ledger that is no file, or leads elsewhere."""
+    """Jobs started for one grid, oldest first; in a copy of its folder not those of the original, which a folder that
+    was moved has taken along. Raises FileError for a ledger that is no file, or leads elsewhere."""
     try:
         lines = read_bytes(folder.part(NAME)).split(b"\n")
     except (FileNotFoundError, NotADirectoryError):
@@ -96,11 +100,21 @@ def entries(folder: Folder) -> list[Entry]:
     found = []
     for number, line in enumerate(lines, start=1):
         try:
-            if line.strip():
-                found.append(ENTRY.validate_json(line))
+            if line.strip() and not _is_copied(entry := ENTRY.validate_json(line), folder):
+                found.append(entry)
         except ValidationError as error:
             say_once(f"passed over: line {number} of {folder.path / NAME}: {first_complaint(error)}")
     return found
+
+
+def _is_copied(entry: Entry, folder: Folder) -> bool:
+    """Whether the ledger that a job was noted in is still there, and is another one than this folder's."""
+    if entry.folder is None:
+        return False
+    try:
+        return not os.path.samefile(Path(entry.folder) / NAME, folder.path / NAME)
+    except (OSError, ValueError):  # moved
+        return False
 
 
 def entries_beside(folder: Folder) -> list[Entry]:

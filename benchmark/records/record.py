@@ -3,6 +3,7 @@
 What a record says has to be possible: every number has its bounds, and numbers that depend on each other have to agree.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -10,8 +11,8 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.errors import UsageError, one_line
 from benchmark.files import FileError, read_bytes, read_table
-from benchmark.spec import LABELS_ONLY, Run, Value
-from benchmark.spec.value import MOST, Count, Label, Line, Size, first_complaint
+from benchmark.spec import Run, Value
+from benchmark.spec.value import MOST, Count, Label, Line, Name, Size, first_complaint
 
 SCHEMA = 1
 """Raised when the shape of a record changes."""
@@ -43,7 +44,7 @@ OF_EVERY_RUN = ("reason", "diverged_epoch", *OF_IMAGES, "teacher_id", *THE_TEACH
 """What a run may have that was not trained to its end."""
 
 
-ADDED = ("within_class_correlation", "relations_version")
+ADDED = ("within_class_correlation", "relations_version", "measures", "predictions_sha256")
 """Fields of a result that records did not have at first. Where they say nothing they are not written, so that a record
 that is written again keeps its bytes."""
 
@@ -54,7 +55,9 @@ class Result(Value):
     top1, top5 and agreement are shares in [0, 1]; nll and kl_teacher (KL(teacher || student) at temperature 1) are nats
     per image; ece is the expected calibration error over 15 bins. The relation measures compare student and
     teacher embeddings of test images, 1 meaning the same geometry; `relations_version` says of which images, and how.
-    test_duplicates counts the test images whose pixels equal a training image's.
+    test_duplicates counts the test images whose pixels equal a training image's. `measures` are those of
+    `benchmark.metrics` without a field of their own; predictions_sha256 is the hash of the file that holds what the
+    network says of the test images, whether it was kept or not.
     """
 
     model_config = ConfigDict(strict=True)
@@ -73,6 +76,7 @@ class Result(Value):
     neighbour_overlap: Overlap | None = None
     within_class_correlation: Correlation | None = None
     relations_version: Size | None = None
+    measures: dict[Name, Annotated[float, Field(ge=-MOST_NATS, le=MOST_NATS)]] | None = None
     validation_top1: Share | None = None
     train_top1: Share | None = None
     train_loss: Annotated[float, Field(ge=-MOST_NATS, le=MOST_NATS)] | None = None
@@ -80,6 +84,7 @@ class Result(Value):
     test_duplicates: Count | None = None
     data_sha256: Line | None = None
     weights_sha256: Line | None = None
+    predictions_sha256: Line | None = None
     teacher_id: Line | None = None
     teacher_weights_sha256: Line | None = None
     teacher_top1: Share | None = None
@@ -94,6 +99,10 @@ class Result(Value):
             raise ValueError(f"cka = {self.cka} is below 0, which one that is not debiased cannot be")
         if self.teacher_id is None and (said := self.said(*OF_TEACHER)):
             raise ValueError(f"{said} without a teacher_id")
+        if self.measures:
+            from benchmark.metrics import check  # numpy need not be waited for where there are none
+
+            check(self.measures, taught=self.teacher_id is not None)
         return self
 
     def said(self, *names: str) -> str:
@@ -127,7 +136,8 @@ class Cost(Value):
 
 
 class Provenance(Value):
-    """Where the numbers come from; `labels` is what methods that are not the suite's call themselves for people."""
+    """Where the numbers come from; `labels` is what methods that are not the suite's call themselves for people;
+    `captured`, on a device that can replay steps from a graph, whether any were."""
 
     finished: Line
     host: Line
@@ -140,6 +150,7 @@ class Provenance(Value):
     resumed: Count = 0
     job: Line | None = None
     labels: dict[Line, Label] | None = None
+    captured: bool | None = None
 
 
 class Record(Value):
@@ -155,8 +166,8 @@ class Record(Value):
 
     @property
     def lacks_teacher(self) -> bool:
-        """Whether the run was trained on labels alone while its teacher could not serve, and has nothing of it yet."""
-        return self.run.teacher is not None and self.result.teacher_id is None and self.run.method == LABELS_ONLY
+        """Whether the run was trained without its teacher, which could not serve, and has nothing of it yet."""
+        return self.run.teacher is not None and self.result.teacher_id is None and self.status != "not_applicable"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -242,9 +253,20 @@ def key_columns(run: Run, run_id: str) -> dict[str, Any]:
     }
 
 
-def run_row(record: Record) -> dict[str, Any]:
-    """One row of runs.csv."""
-    return {**key_columns(record.run, record.run_id), "status": record.status, **record.result.model_dump()}
+def run_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The rows of runs.csv. What results had not from the start is a column where any record says it."""
+    names = sorted({name for record in records for name in record.result.measures or ()})
+    hashed = ["predictions_sha256"] if any(record.result.predictions_sha256 for record in records) else []
+    return [
+        {
+            **key_columns(record.run, record.run_id),
+            "status": record.status,
+            **record.result.model_dump(exclude={"measures", "predictions_sha256"}),
+            **{name: getattr(record.result, name) for name in hashed},
+            **{name: (record.result.measures or {}).get(name) for name in names},
+        }
+        for record in records
+    ]
 
 
 def cost_row(record: Record) -> dict[str, Any]:

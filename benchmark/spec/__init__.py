@@ -1,6 +1,7 @@
 """What is run: validated, frozen, hashed. No torch here."""
 
-from benchmark.spec.grid import FROZEN, GRIDS, TUNED, Control, Grid, Range, Tuning, grid_names, load_grid
+from benchmark.spec.control import STANDARD, TUNED, Control
+from benchmark.spec.grid import FROZEN, GRIDS, Grid, Range, Tuning, grid_names, load_grid
 from benchmark.spec.run import (
     LABELS_ONLY,
     PROTOCOL_REVISION,
@@ -19,6 +20,7 @@ __all__ = [
     "GRIDS",
     "LABELS_ONLY",
     "PROTOCOL_REVISION",
+    "STANDARD",
     "TIMM",
     "TUNED",
     "Architecture",

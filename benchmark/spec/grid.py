@@ -8,30 +8,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from benchmark.errors import MOST_THREADS, UsageError, unknown
+from benchmark.spec.control import TUNED, Control, taught, written_out
 from benchmark.spec.run import Architecture, Dataset, Pair, Recipe
-from benchmark.spec.value import Count, Fields, Name, Options, Scalar, Value, parse, read_toml
+from benchmark.spec.value import Count, Fields, Name, Scalar, Value, parse, read_toml
 
 GRIDS = Path(__file__).parents[1] / "grids"
-
-
-class Control(Value):
-    """What a comparison needs beside methods: some of a grid's methods under another recipe, teacher or options.
-
-    `METHOD@NAME` names its runs. recipe: fields that differ from the grid's; options: those that differ, by method;
-    teacher "student" is the born-again one, the student's architecture trained alone by the student's recipe; shuffled
-    gives every image the teacher's outputs for another image of its batch.
-    """
-
-    name: Name
-    methods: tuple[str, ...] = ("student",)
-    recipe: Fields = {}
-    options: Options = {}
-    teacher: Literal["pair", "student"] = "pair"
-    shuffled: bool = False
-
-
-TUNED = "tuned"
-"""The name of the control whose options were chosen by tuning."""
 
 
 class Range(Value):
@@ -101,8 +82,8 @@ class Grid(Value):
     expected_accuracy: dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]] = {}
     """By data set and architecture: below this test accuracy a teacher is refused."""
     keep_weights: bool = False
-    keep_predictions: bool = False
-    """Keep logits and labels of all test images, of teachers too, beside the records."""
+    keep_predictions: Literal["small", True, False] = "small"
+    """Keep what networks say of the test images beside the records, of teachers too; "small": up to 5 MB a run."""
     threads: Annotated[int, Field(gt=0, le=MOST_THREADS)] | None = None
     """CPU threads per worker unless the command line says otherwise; None for an equal share of the cores. Small
     networks lose time on a second one, and records are bit-identical at one thread count only."""
@@ -119,9 +100,9 @@ class Grid(Value):
     @model_validator(mode="before")
     @classmethod
     def _resolve(cls, raw: Any) -> Any:
-        """Shorthands of a TOML file: the teacher's recipe differs from the student's only where it says so, and an
-        architecture without an entry is the timm model of that name. What is not of the right kind is left as it is,
-        for the validation of the fields to name.
+        """Shorthands of a TOML file: the teacher's recipe differs from the student's only where it says so, an
+        architecture without an entry is the timm model of that name, and a standard control needs its name alone. What
+        is not of the right kind is left as it is, for the validation of the fields to name.
         """
         if not isinstance(raw, Mapping):
             return raw
@@ -129,6 +110,9 @@ class Grid(Value):
         recipe, teacher_recipe = raw.get("recipe"), raw.get("teacher_recipe", {})
         if isinstance(recipe, Mapping) and isinstance(teacher_recipe, Mapping):
             raw["teacher_recipe"] = {**recipe, **teacher_recipe}
+        controls = raw.get("control")
+        if isinstance(controls, list | tuple):
+            raw["control"] = [each for entry in controls for each in written_out(entry, raw.get("methods"))]
         named = raw.get("architectures", {})
         if isinstance(named, Mapping):
             models = [m for m in _models(raw.get("pairs")) if m not in named]
@@ -167,10 +151,15 @@ class Grid(Value):
                 raise ValueError(f"{what} {', '.join(sorted(twice))} is listed twice")
         return self
 
-    def recipe_of(self, architecture: str, control: Control | None = None) -> Recipe:
-        """How a student of this architecture is trained, also under a control."""
+    def recipe_of(self, architecture: str, control: Control | None = None, epochs: int | None = None) -> Recipe:
+        """How a student of this architecture is trained, also under a control, and stretched to so many epochs."""
         recipe = _changed(self.recipe, self.recipes.get(architecture, {}), f"recipes.{architecture}")
-        return _changed(recipe, control.recipe, f"control.{control.name}.recipe") if control else recipe
+        if control is None:
+            return recipe
+        recipe = _changed(recipe, control.recipe, f"control.{control.name}.recipe")
+        if control.times and recipe.epochs:
+            epochs = max(1, round(control.times * recipe.epochs))
+        return _changed(recipe, _stretch(recipe, epochs), f"control.{control.name}") if epochs else recipe
 
     def teacher_recipe_of(self, architecture: str) -> Recipe:
         """How a teacher of this architecture is trained."""
@@ -188,17 +177,27 @@ class Grid(Value):
         name = method.partition("@")[2]
         return self.control_named(name) if "@" in method else None
 
+    def under(self, control: Control) -> list[str]:
+        """A control's methods, by name."""
+        return taught(control.methods, self.methods)
+
     @property
     def all_methods(self) -> tuple[str, ...]:
         """What 'all' means: the methods, and the controls of the grid file with their methods."""
         controls = [control for control in self.control if control.name != TUNED]
-        controlled = [f"{method}@{control.name}" for control in controls for method in control.methods]
+        controlled = [f"{method}@{control.name}" for control in controls for method in self.under(control)]
         return tuple(dict.fromkeys((*self.methods, *controlled)))
 
 
 def _changed(recipe: Recipe, fields: Fields, source: str) -> Recipe:
     """A recipe with other values of some fields. Raises UsageError for one that it does not have."""
     return parse(Recipe, {**recipe.model_dump(), **fields}, source) if fields else recipe
+
+
+def _stretch(recipe: Recipe, epochs: int) -> Fields:
+    """Fields of a recipe that lasts so many epochs, its milestones where they were in proportion; a warm-up is kept."""
+    milestones: list[Scalar] = [round(each * epochs / recipe.epochs) for each in recipe.milestones]
+    return {"epochs": epochs, **({"milestones": milestones} if milestones else {})}
 
 
 def grid_names() -> list[str]:

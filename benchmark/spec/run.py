@@ -228,6 +228,11 @@ class Run(Value):
         values = {name: getattr(self, name).identified for name in ("dataset", "student", "recipe")}
         return {**own, **values, "teacher": teacher, **({"shuffled": True} if self.shuffled else {})}
 
+    @property
+    def untrained(self) -> bool:
+        """Whether its network keeps random weights: the teacher of a control."""
+        return self.recipe.epochs == 0 and self.student.weights is None
+
     @cached_property
     def hash(self) -> str:
         return digest(self.identity())

@@ -39,7 +39,8 @@ def _forms(name: str, teacher: Outputs) -> dict[str, Callable[[Outputs], Tensor]
     index = torch.arange(len(teacher.logits), device=device)
     labels = index % SHAPES.classes
     method = methods.load(name, Task(SHAPES, SHAPES, labels, epochs=1)).to(device)
-    batch = Batch(labels, index, 0, torch.zeros((), device=device), torch.Generator())
+    epoch, progress = torch.zeros(2, device=device)
+    batch = Batch(labels, index, epoch, progress, torch.Generator())
     return {
         "textbook": lambda student: LOSSES[name](student, teacher),
         "suite": lambda student: method(student, teacher, batch),

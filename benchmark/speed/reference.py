@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmark.libraries import torchvision
+from benchmark.data.libraries import torchvision
 from benchmark.spec import Recipe
 from benchmark.speed.textbook import LOSSES
 from benchmark.training.member import Member
@@ -70,7 +70,8 @@ class Loop:
             if self.name in LOSSES:
                 loss = loss + LOSSES[self.name](outputs, taught)
             else:
-                batch = Batch(labels, index, 0, torch.zeros((), device=self.device), self.generator)
+                epoch, progress = torch.zeros(2, device=self.device)
+                batch = Batch(labels, index, epoch, progress, self.generator)
                 plain, ruled = self.method.terms(outputs, taught, batch)
                 loss = loss + plain + (0 if ruled is None else ruled)
         self.optimizer.zero_grad()

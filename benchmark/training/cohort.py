@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 import methods
 from benchmark import data
@@ -15,15 +14,16 @@ from benchmark.data import EvaluationData, Splits, TrainingData
 from benchmark.errors import one_line
 from benchmark.models.weights import save_weights, weights_sha256
 from benchmark.records import Cost, Folder, Record, Result
-from benchmark.records.predictions import save_predictions
+from benchmark.records.predictions import SMALL, Predictions, sha256, write
 from benchmark.spec import Grid, Recipe, Run
 from benchmark.training import checkpoints
 from benchmark.training.count import cost, teacher_cost
-from benchmark.training.evaluation import classification_measures, outputs_on, teacher_measures
+from benchmark.training.evaluation import measures, predictions_on
 from benchmark.training.loop import Callbacks, configure_torch, train
 from benchmark.training.member import Member, build_student, build_task
 from benchmark.training.provenance import provenance
 from benchmark.training.teacher import Teacher, checked_teacher
+from benchmark.training.untrained import settle
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +44,11 @@ class Setup:
     device: torch.device
 
     @cached_property
-    def supplied(self) -> tuple[Tensor, Tensor] | None:
-        """The teacher's logits [N, K] and embeddings [N, D] on the test set, computed once for all students."""
+    def supplied(self) -> Predictions | None:
+        """What the teacher says of the test set, computed once for all students."""
         if (teacher := self.teacher) is None:
             return None
-        return outputs_on(lambda images: teacher.evaluate(images, self.recipe.teacher_precision), self.test)
+        return predictions_on(lambda images: teacher.evaluate(images, self.recipe.teacher_precision), self.test)
 
 
 def run_cohort(
@@ -66,8 +66,8 @@ def run_cohort(
     """Bring every run to a record; False if stopped before, with checkpoints to go on from.
 
     `is_mine` is asked, by a run's id, before anything of it is written: what another worker has taken over is its.
-    `alone` is for runs on labels alone whose teacher cannot serve: they are trained and recorded without it, and keep
-    the checkpoint of their end, from which a later call completes the record.
+    `alone` is for runs that read nothing of their teacher, which cannot serve: they are trained and recorded without
+    it, and keep the checkpoint of their end, from which a later call completes the record.
 
     Raises TeacherError if the teacher does not pass its gate, UsageError for unusable data or networks.
     """
@@ -117,6 +117,8 @@ def _setup(folder: Folder, run: Run, grid: Grid, device: torch.device, data_dir:
 def _member(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> Member | None:
     """The run, ready to go on from its newest checkpoint; None if its method cannot serve the pair."""
     network = build_student(run, setup.splits.classes, setup.device)
+    if run.untrained and run.teacher is None:
+        settle(network, run, setup.training)
     task = build_task(run, network, setup.teacher.network if setup.teacher else None, setup.training)
     if reason := methods.unsupported(run.method, task, run.options):
         origin = provenance(setup.device, run.recipe.deterministic, 0, run.method)
@@ -141,15 +143,15 @@ def _member(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> Member | 
 def _finish(member: Member, setup: Setup, grid: Grid, cohort_size: int, is_mine: Callable[[str], bool]) -> None:
     """Evaluate on the test set, which is read here and nowhere before, and write what is kept, the record last."""
     folder = setup.folder
-    outputs = outputs_on(member.evaluate, setup.test) if member.diverged_epoch is None else None
-    record = _record(member, outputs, setup, cohort_size)
+    predictions = predictions_on(member.evaluate, setup.test) if member.diverged_epoch is None else None
+    record = _record(member, predictions, setup, cohort_size)
     if not is_mine(member.run.id):  # looked at last, as the evaluation takes its time
         log.warning("%s was taken over by another worker, who is to record it", member.run.id)
         return
-    if record.status == "done" and outputs is not None:
-        if grid.keep_predictions:
-            logits, labels = outputs[0].cpu().numpy(), setup.test.labels.cpu().numpy()
-            save_predictions(folder.predictions_path(record.run_id), logits, labels)
+    if record.status == "done" and predictions is not None:
+        content = predictions.content()
+        if grid.keep_predictions is True or (grid.keep_predictions == "small" and len(content) <= SMALL):
+            write(folder.predictions_path(record.run_id), content)
         if grid.keep_weights or member.run.teacher is None:
             save_weights(folder.weights_path(record.run_id), member.network.model, member.run)
     folder.finish(record, member.curve)
@@ -170,7 +172,7 @@ def _complete(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> None:
             folder.fail(run.id, UNCOMPLETED if not kept else f"{run.dataset.name!r} holds other images now", "")
             return
         assert setup.supplied is not None
-        values |= teacher_measures(outputs_on(member.evaluate, setup.test), setup.supplied, setup.test.labels)
+        values |= measures(predictions_on(member.evaluate, setup.test), setup.supplied)
     if is_mine(run.id):
         result = Result.model_validate({**record.result.model_dump(), **values})
         costs = {**record.cost.model_dump(), **teacher_cost(teacher, setup.training.batch(0, 1)[0])}
@@ -178,35 +180,35 @@ def _complete(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> None:
         checkpoints.discard(folder.checkpoints_path(run.id))
 
 
-def _record(member: Member, outputs: tuple[Tensor, Tensor] | None, setup: Setup, cohort_size: int) -> Record:
-    result = _result(member, outputs, setup)
+def _record(member: Member, predictions: Predictions | None, setup: Setup, cohort_size: int) -> Record:
+    result = _result(member, predictions, setup)
     return Record(
         run_id=member.run.id,
         status="done" if result.reason is None else "diverged",
         run=member.run,
         result=result,
         cost=cost(member, setup.teacher, setup.training, cohort_size),
-        provenance=provenance(setup.device, member.run.recipe.deterministic, member.resumed, member.run.method),
+        provenance=provenance(
+            setup.device, member.run.recipe.deterministic, member.resumed, member.run.method, member.captured
+        ),
     )
 
 
-def _result(member: Member, outputs: tuple[Tensor, Tensor] | None, setup: Setup) -> Result:
-    """What the member came to, by its logits [N, K] and embeddings [N, D] on the test set; None if it diverged."""
+def _result(member: Member, predictions: Predictions | None, setup: Setup) -> Result:
+    """What the member came to, by what it says of the test set; None if it diverged."""
     splits = setup.splits
     values: dict[str, object] = {"test_images": len(setup.test), "test_duplicates": splits.test_duplicates}
     values["data_sha256"] = splits.sha256
     if setup.teacher is not None:
         values |= _of_teacher(setup.teacher)
-    if outputs is None:
+    if predictions is None:
         assert member.diverged_epoch is not None
         reason = f"the training loss was not finite in {epoch_name(member.diverged_epoch)}"
         return Result.model_validate({**values, "diverged_epoch": member.diverged_epoch, "reason": reason})
-    if not all(torch.isfinite(output).all() for output in outputs):
+    if not predictions.finite:
         last = member.run.recipe.epochs - 1
         return Result.model_validate({**values, "diverged_epoch": last, "reason": "the trained student is not finite"})
-    values |= classification_measures(outputs[0], setup.test.labels)
-    if setup.supplied is not None:
-        values |= teacher_measures(outputs, setup.supplied, setup.test.labels)
+    values |= {**measures(predictions, setup.supplied), "predictions_sha256": sha256(predictions.content())}
     if member.curve:
         values |= {key: member.curve[-1][key] for key in ("train_loss", "train_top1", "validation_top1")}
     return Result.model_validate({**values, "weights_sha256": weights_sha256(member.network.model)})

@@ -12,10 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 from benchmark.data import TrainingData
 from benchmark.data.resident import steps
 from benchmark.records import Cost
-from benchmark.training.loop import second_view, supply
 from benchmark.training.member import Member
+from benchmark.training.step import given, supply
 from benchmark.training.teacher import Frozen
-from methods.base import Batch, Phase
+from methods.base import Phase
 
 
 def flop_counter() -> FlopCounterMode:
@@ -82,15 +82,10 @@ def step_flops(member: Member, teacher: Frozen | None, data: TrainingData, phase
     twin = copy.copy(member)
     twin.network, twin.method = copy.deepcopy(member.network), copy.deepcopy(member.method)
     twin.phase = twin.method.phases[member.method.phases.index(phase)] if phase else None
-    views = data.views(member.run.seed, 0)
-    images, labels, index = (part[:size] for part in data.training_batch(views, 0))
-    second = second_view([member], data, views, 0)
-    progress = torch.zeros((), device=data.device)
+    now = given([member], data, data.views(member.run.seed, 0), 0, 0).first(size)
     with flop_counter() as counter:
-        supplied = supply([member], teacher, images)
-        batch = Batch(labels, index, 0, progress, twin.generator)
-        batch = twin.shown(batch, images, None if second is None else second[:size], teacher)
-        twin.backward(images, batch, supplied)
+        supplied = supply([member], teacher, now.images)
+        twin.backward(now.images, now.batch(twin, teacher), supplied)
     return counter.get_total_flops()
 
 

@@ -3,17 +3,15 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmark.data import EvaluationData, TrainingData
 from benchmark.spec import Recipe
 from benchmark.training.device import set_precision
 from benchmark.training.member import Member
+from benchmark.training.step import CohortStep
 from benchmark.training.teacher import Frozen
-from methods.base import OF_BATCH, Batch, Outputs
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -48,7 +46,7 @@ def train(
     So do members with fewer epochs of phases, which are numbered below 0.
     """
     run = members[0].run
-    saved = time.monotonic()
+    saved, step = time.monotonic(), CohortStep(teacher, data)
     for epoch in range(min(member.next_step for member in members) // data.steps, run.recipe.epochs):
         remaining = [member for member in members if member.diverged_epoch is None]
         if not remaining:
@@ -60,10 +58,11 @@ def train(
             due = [member for member in active if member.next_step == epoch * data.steps + number]
             if not due:
                 continue
-            step(due, teacher, data, views, epoch, number)
+            step(due, views, epoch, number)
             if number == data.steps - 1:
-                for member in due:
-                    member.close_epoch(epoch, validation)
+                sums = torch.stack([member.sums for member in due]).tolist()  # the epoch's one wait for the device
+                for member, its in zip(due, sums, strict=True):
+                    member.close_epoch(epoch, its, validation)
             callbacks.report(members)
             stopping = callbacks.stop()
             if stopping or time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -74,36 +73,6 @@ def train(
                 return False
         _charge(active, started)
     return True
-
-
-def step(
-    members: Sequence[Member], teacher: Frozen | None, data: TrainingData, views: Any, epoch: int, number: int
-) -> None:
-    """One optimiser step of all these members: one batch, the `number`-th of an epoch with these views, and one forward
-    of the teacher."""
-    images, labels, index = data.training_batch(views, number)
-    now, epochs = epoch * data.steps + number, members[0].run.recipe.epochs
-    progress = torch.full((), now / (epochs * data.steps) if now > 0 else 0.0, device=data.device)
-    started = time.thread_time()
-    supplied = supply(members, teacher, images)
-    seconds = time.thread_time() - started
-    second = second_view(members, data, views, number)
-    for member in members:
-        batch = Batch(labels, index, epoch, progress, member.generator)
-        member.step(images, member.shown(batch, images, second, teacher), supplied)
-        member.teacher_seconds += seconds if member.reads else 0.0
-
-
-def supply(members: Sequence[Member], teacher: Frozen | None, images: Tensor) -> Outputs | None:
-    """The teacher's outputs for images [B, C, H, W], as far as these members read them."""
-    reads = frozenset().union(*(member.reads for member in members)) - OF_BATCH
-    return teacher.outputs(images, members[0].run.recipe.teacher_precision, reads) if teacher and reads else None
-
-
-def second_view(members: Sequence[Member], data: TrainingData, views: Any, number: int) -> Tensor | None:
-    """A batch's images cropped and flipped once more, [B, C, H, W], if any of these members reads them."""
-    wanted = any("second_view" in member.reads for member in members)
-    return data.second_view(views, number) if wanted else None
 
 
 def _charge(members: Sequence[Member], since: float) -> float:

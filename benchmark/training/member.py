@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +14,12 @@ import methods
 from benchmark.data import EvaluationData, TrainingData
 from benchmark.models import Network, create
 from benchmark.spec import Run, derive_seed
+from benchmark.training.capture import GRAPHS
 from benchmark.training.device import autocast, in_float32, seed_generators
 from benchmark.training.evaluation import accuracy
 from benchmark.training.schedule import learning_rate
 from benchmark.training.teacher import Frozen
-from methods.base import OF_BATCH, Batch, Method, Outputs, Phase, Task
+from methods.base import OF_BATCH, SEEDS, Batch, Method, Outputs, Phase, Task
 from methods.objective import gradients, objective
 
 VALIDATION_EPOCHS = 5
@@ -29,6 +31,10 @@ class Member:
 
     `next_step` counts optimiser steps: from 0 in the main schedule, below 0 in the phases before it. Each phase, and
     the main schedule, starts with a fresh optimiser.
+
+    A step has three parts. `announce` writes whatever differs from the step before to where `compute` finds it, which
+    works on tensors alone and may be recorded and replayed in its place; `passed` counts. `captured` says whether
+    any was, None where none can be.
     """
 
     def __init__(self, run: Run, task: Task, network: Network, device: torch.device, steps: int) -> None:
@@ -47,8 +53,11 @@ class Member:
         self.teacher_seconds = 0.0
         self.resumed = 0
         self._hidden_weights = hidden_weights(network)
-        self._sums = torch.zeros(3, dtype=torch.float64, device=device)  # loss, correct, images
+        self.sums = torch.zeros(3, dtype=torch.float64, device=device)  # loss, correct, images
         self.generator = torch.Generator()
+        self._reads_tensors = device.type in GRAPHS
+        self.captured: bool | None = False if self._reads_tensors else None
+        self._seed = torch.zeros((), dtype=torch.int64, device=device) if self._reads_tensors else None
         self._student_seed = derive_seed("step", run.seed, run.student.identity())
         self._method_seed = derive_seed("step", run.seed, run.method)
         self.enter(self.first_step)
@@ -73,14 +82,26 @@ class Member:
         decay = self.phase.weight_decay if self.phase else None
         modules = {"student": (self.network,), "own": (self.method,), "both": (self.network, self.method)}[trains]
         groups = [{"params": [p for module in modules for p in module.parameters() if p.requires_grad]}]
-        return torch.optim.SGD(
+        optimizer = torch.optim.SGD(
             groups if self.phase else self._main_groups(),
             lr=self.run.recipe.learning_rate,
             momentum=self.run.recipe.momentum,
             nesterov=self.run.recipe.nesterov,
             weight_decay=self.run.recipe.weight_decay if decay is None else decay,
-            foreach=True,  # the bits of a loop over parameters; one kernel for many of them on a GPU
+            foreach=not self._reads_tensors,  # the bits of a loop over parameters
+            fused=self._reads_tensors,
         )
+        if self._reads_tensors:
+            self._put_in_tensors(optimizer)
+        return optimizer
+
+    def _put_in_tensors(self, optimizer: torch.optim.SGD) -> None:
+        """Give an optimiser rates that a recorded step reads, and momenta that it finds: 0 * momentum + gradient is
+        what the first step leaves without."""
+        for group in optimizer.param_groups:
+            group["lr"] = torch.zeros((), device=self.device)
+            for parameter in group["params"] if group["momentum"] else ():
+                optimizer.state[parameter].setdefault("momentum_buffer", torch.zeros_like(parameter))
 
     def _main_groups(self) -> list[dict[str, Any]]:
         """Parameters of the main schedule: one group, and more for own ones with a rate or decay of their own."""
@@ -94,29 +115,53 @@ class Member:
         return groups
 
     def step(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> None:
-        """One optimiser step on images [B, C, H, W].
+        """One optimiser step on images [B, C, H, W], as it is written."""
+        started = time.thread_time()
+        self.announce()
+        self.compute(images, batch, teacher)
+        self.passed()
+        self.seconds += time.thread_time() - started
+
+    def announce(self) -> None:
+        """Write what the next step has of its own: seeds and learning rates.
 
         Random draws of the student (dropout, stochastic depth) and of the method start from a state of their own, so
         that they do not depend on who else trains in this process.
         """
-        started = time.thread_time()
         seed_generators(self.device, derive_seed(self._student_seed, self.next_step))
-        self.generator.manual_seed(derive_seed(self._method_seed, self.next_step))
+        self.generator.manual_seed(seed := derive_seed(self._method_seed, self.next_step))
+        if self._seed is not None:
+            self._seed.fill_(seed % SEEDS)
+        for group in self.optimizer.param_groups:
+            rate = self.learning_rate(self.next_step) * group.get("rate", 1.0)
+            group["lr"] = group["lr"].fill_(rate) if self._reads_tensors else rate
+
+    def compute(self, images: Tensor, batch: Batch, teacher: Outputs | None) -> None:
+        """Gradients, the optimiser's step, and what is counted. Nothing here may hang on the step's number, wait for
+        the device or put a tensor in another's place: it may be recorded."""
         if teacher is not None and self.run.shuffled:
             teacher = shuffled_outputs(teacher)
         loss, logits = self.backward(images, batch, teacher)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(self.next_step) * group.get("rate", 1.0)
         self.optimizer.step()
         self._bound_norms()
         with torch.no_grad():
             self.method.after_step(self.network, batch)
-        correct = torch.zeros_like(batch.labels[0]) if logits is None else (logits.argmax(1) == batch.labels).sum()
-        self._sums += torch.stack([loss * len(images), correct, torch.full_like(correct, len(images))])
+        self.sums[0].add_(loss * len(images))
+        if logits is not None:
+            self.sums[1].add_((logits.argmax(1) == batch.labels).sum())
+        self.sums[2].add_(len(images))
+
+    def passed(self) -> None:
+        """The step is made."""
         self.next_step += 1
         if self.phase_at(self.next_step) is not self.phase:
             self.enter(self.next_step)
-        self.seconds += time.thread_time() - started
+
+    def fixed(self) -> tuple[Tensor, list[int]]:
+        """What a step that can be replayed leaves alone: the state of the method's generator, and the addresses of
+        parameters and buffers."""
+        kept = [x for module in (self.network, self.method) for x in (*module.parameters(), *module.buffers())]
+        return self.generator.get_state(), [x.data_ptr() for x in kept]
 
     @torch.no_grad()
     def _bound_norms(self) -> None:
@@ -126,7 +171,8 @@ class Member:
                 weight.copy_(torch.renorm(weight, 2, 0, largest))
 
     def shown(self, batch: Batch, images: Tensor, second_view: Tensor | None, teacher: Frozen | None) -> Batch:
-        """The batch with images and what networks make of more of them, if the method reads any."""
+        """The batch with the step's seed and, if the method reads any, images and what networks make of more."""
+        batch = replace(batch, seed=self._seed) if self._seed is not None else batch
         if not self.reads & OF_BATCH:
             return batch
 
@@ -174,10 +220,10 @@ class Member:
             return learning_rate(self.run.recipe, step, self.steps)
         return self.run.recipe.learning_rate if phase.learning_rate is None else phase.learning_rate
 
-    def close_epoch(self, epoch: int, validation: EvaluationData) -> None:
-        """Move the epoch's sums off the device, once, and add a row to the curve."""
-        loss, correct, images = self._sums.tolist()
-        self._sums.zero_()
+    def close_epoch(self, epoch: int, sums: Sequence[float], validation: EvaluationData) -> None:
+        """Add a row to the curve; sums: of the epoch's losses, of its correct predictions and of its images."""
+        loss, correct, images = sums
+        self.sums.zero_()
         first = epoch * self.steps
         row: dict[str, Any] = {"epoch": epoch, "learning_rate": self.learning_rate(first), "train_loss": loss / images}
         phase = self.phase_at(first)
@@ -210,7 +256,7 @@ class Member:
             "network": self.network.state_dict(),
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "sums": self._sums,
+            "sums": self.sums,
             "next_step": self.next_step,
             "curve": self.curve,
             "diverged_epoch": self.diverged_epoch,
@@ -223,8 +269,10 @@ class Member:
         self.network.load_state_dict(state["network"])
         self.method.load_state_dict(state["method"])
         self.enter(state["next_step"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self._sums.copy_(state["sums"])
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state["optimizer"]["state"]})
+        if self._reads_tensors:
+            self._put_in_tensors(self.optimizer)
+        self.sums.copy_(state["sums"])
         self.curve = list(state["curve"])
         self.diverged_epoch = state["diverged_epoch"]
         self.seconds, self.cohort_seconds, self.teacher_seconds = state["seconds"]

@@ -15,8 +15,11 @@ from benchmark.records.process import slurm_job
 LIBRARIES = ("torch", "torchvision", "timm", "numpy", "scikit-learn")
 
 
-def provenance(device: torch.device, deterministic: bool, resumed: int, method: str | None = None) -> Provenance:
-    """Of what runs now; resumed: how often the run was gone on with; method: whose labels are noted."""
+def provenance(
+    device: torch.device, deterministic: bool, resumed: int, method: str | None = None, captured: bool | None = None
+) -> Provenance:
+    """Of what runs now; resumed: how often the run was gone on with; method: whose labels are noted; captured: whether
+    steps were replayed, if they can be here."""
     job = slurm_job()
     return Provenance(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -29,6 +32,7 @@ def provenance(device: torch.device, deterministic: bool, resumed: int, method: 
         resumed=resumed,
         job=f"slurm {job['slurm_job']}" if job else None,
         labels=(methods.labels(method) or None) if method else None,
+        captured=captured,
     )
 
 

@@ -67,10 +67,10 @@ class Teacher(Frozen):
     def __init__(self, record: Record, folder: Folder, classes: int, device: torch.device) -> None:
         self.record = record
         run = record.run
-        super().__init__(create(run.student, run.recipe, classes, run.seed, pretrained=False), device)
+        network = create(run.student, run.recipe, classes, run.seed, pretrained=False)
         path = folder.weights_path(record.run_id)
         try:
-            self.network.model.load_state_dict(load(read_bytes(path)))
+            network.model.load_state_dict(load(read_bytes(path)))
         except FileNotFoundError:
             raise TeacherError(f"teacher {record.run_id} has a record but no weights at {path}; {AGAIN}") from None
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
@@ -78,6 +78,7 @@ class Teacher(Frozen):
                 raise
             why = " ".join(str(error).split())
             raise TeacherError(f"weights of teacher {record.run_id} at {path} cannot be used: {why}; {AGAIN}") from None
+        super().__init__(network, device)  # last: what a device lacks is no fault of the file's
 
     def evaluate(self, images: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:
         """Logits [B, K] and embeddings [B, D]."""
@@ -89,8 +90,8 @@ def checked_teacher(run: Run, folder: Folder, splits: Splits, device: torch.devi
     """The teacher of a cohort, if it passes the gate; TeacherError says why it does not.
 
     It must have a record of an accuracy above what the grid expects (or above chance by three standard errors where
-    nothing is expected), the recorded weights, the data set's classes, images of the student's size and
-    normalisation, and the recorded accuracy when evaluated again here.
+    nothing is expected; with untrained weights any will do), the recorded weights, the data set's classes, images of
+    the student's size and normalisation, and the recorded accuracy when evaluated again here.
     """
     teacher_run = run.teacher
     assert teacher_run is not None
@@ -100,7 +101,8 @@ def checked_teacher(run: Run, folder: Folder, splits: Splits, device: torch.devi
     if record.result.data_sha256 != splits.sha256:
         images = f"was trained on other images than {run.dataset.name!r} holds now"
         raise TeacherError(f"teacher {teacher_run.id} {images}; put those back, or {AGAIN}")
-    _check_accuracy(record, splits.classes, expected)
+    if not teacher_run.untrained:
+        _check_accuracy(record, splits.classes, expected)
     teacher = Teacher(record, folder, splits.classes, device)
     if weights_sha256(teacher.network.model) != record.result.weights_sha256:
         raise TeacherError(f"weights of teacher {teacher_run.id} are not the ones its record describes; {AGAIN}")
@@ -119,6 +121,8 @@ def _recorded(run: Run, folder: Folder) -> Record:
     try:
         record = folder.record(run.id)
     except RecordError as error:
+        if machine_trouble(error):
+            raise
         raise TeacherError(f"teacher {run.id}: {error}; move it away to have it trained again") from None
     if record is None:
         failure = folder.failure(run.id)

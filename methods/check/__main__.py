@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 import methods
-from methods.check import contract, fingerprint, numerics
+from methods.check import contract, fingerprint, numerics, replay
 from methods.check.places import raised_in
 from methods.check.standins import CheckError, NotApplicableError, Subject, candidates, task
 
@@ -27,21 +27,23 @@ OF_NAME: dict[str, Callable[[str], str]] = {
 """Checks of what is written down."""
 
 ON_PAIR: dict[str, Callable[[Subject], str]] = {
+    "constructor": contract.constructor,
     "loss": contract.scalar,
     "reads": contract.reads,
     "inputs": contract.inputs_untouched,
     "determinism": contract.determinism,
     "gradient": contract.gradient,
     "gradient rule": contract.gradient_rule,
-    "state": contract.state,
     "student = teacher": numerics.student_is_teacher,
     "permutation": numerics.permutation,
     "degenerate batches": numerics.degenerate_batches,
     "bf16 inputs": numerics.rounding,
     "memory": numerics.memory,
+    "state": contract.state,
+    "capturable": replay.capturable,
 }
 """Checks that are made on every pair of stand-ins that the method serves."""
-FIRST = ("loss", "determinism")
+FIRST = ("loss", "determinism", "state")
 """Where one of these fails, the ones after it would only say so again."""
 
 
@@ -143,6 +145,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    for number in (signal.SIGPIPE, signal.SIGINT):  # whoever reads the output may stop at any line, or altogether
-        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads the output may stop at any line
     sys.exit(main())

@@ -15,6 +15,7 @@ from torch import Tensor
 
 import methods
 from methods.base import OF_BATCH, Batch, Method, Outputs
+from methods.check.places import raised_in
 from methods.check.standins import (
     BATCH,
     CLASSES,
@@ -27,6 +28,7 @@ from methods.check.standins import (
     networks,
     steps,
     total,
+    unusual_tasks,
     where,
 )
 from methods.objective import objective
@@ -71,6 +73,19 @@ def options(name: str) -> str:
                 raise CheckError(f"the default of {option} is {value!r}", remedy)
     resolved = [f"{key}={value}" for values in methods.complete_options(name).values() for key, value in values.items()]
     return ", ".join(resolved) or "none"
+
+
+def constructor(subject: Subject) -> str:
+    """What a constructor refuses fails a run before it begins, unless `unsupported` says so: then it is tabled."""
+    tried = unusual_tasks(subject.pair)
+    for case, task in tried.items():
+        if methods.unsupported(subject.name, task) is None:
+            try:
+                methods.load(subject.name, task)
+            except Exception as error:
+                remedy = f"build it, or give the reason in `unsupported`; raised in {raised_in(error)}"
+                raise CheckError(f"{type(error).__name__} where {case}: {error}", remedy) from error
+    return f"builds where {', '.join(tried)}"
 
 
 def scalar(subject: Subject) -> str:

@@ -102,6 +102,18 @@ def task(pair: Pair) -> Task:
     )
 
 
+def unusual_tasks(pair: Pair) -> dict[str, Task]:
+    """What grids may ask for besides, each in one respect."""
+    usual = task(pair)
+    return {
+        "a class has no image": replace(usual, labels=usual.labels[usual.labels != CLASSES // 2]),
+        "a class has most images": replace(usual, labels=torch.cat([usual.labels, torch.zeros(IMAGES).long()])),
+        "there is one epoch": replace(usual, epochs=1),
+        "there is one step an epoch": replace(usual, batch_size=IMAGES, steps=1),
+        "labels are smoothed": replace(usual, label_smoothing=0.1),
+    }
+
+
 def candidates(name: str) -> tuple[Pair, ...]:
     """The pairs that a method is tried on, those that it cannot serve among them."""
     usual = any(methods.unsupported(name, task(pair)) is None for pair in PAIRS)
@@ -117,7 +129,7 @@ def batch(step: int = 0, size: int = BATCH, *, seed: int | None = None) -> Batch
     """Some images of the training set in a step; `seed` is the generator's, by default the step's own."""
     index = torch.randperm(max(IMAGES, size), generator=torch.Generator().manual_seed(2000 + step))[:size] % IMAGES
     generator = torch.Generator().manual_seed(3000 + step if seed is None else seed)
-    epoch, progress = max(0, step), torch.tensor(max(0, step) / 5)
+    epoch, progress = torch.tensor(max(0, step)), torch.tensor(max(0, step) / 5)
     views = images(step, size), images(4000 + step, size)
     return Batch(index % CLASSES, index, epoch, progress, generator, *views)
 
@@ -203,27 +215,35 @@ def steps(method: Method, pair: Pair, student: Network, count: int = STEPS) -> l
         views: dict[str, Any] = {"images": here.images.to(dtype), "second_view": here.second_view.to(dtype)}
         return replace(here, student=student, teacher=teacher, **views)
 
-    learned = [*student.parameters(), *method.parameters()]
     values = []
     for phase in (*method.phases, None):
         for step in range(count):
-            seen = images(step).to(dtype)
-            here = replace(shown(step), epoch=step - count) if phase else shown(step)
-            for parameter in learned:
-                parameter.grad = None
-            if phase is not None:
-                loss = phase.loss(None if phase.trains == "own" else student(seen), teacher(seen), here)
-                loss.backward()
-            else:
-                main, ruled, _ = objective(method, student(seen), teacher(seen), here)
-                loss = main if ruled is None else main + ruled
-                gradients(method, student, main, ruled, here)
-            trained = {"own": method, "student": student}.get(phase.trains if phase else "both")
-            _descend(trained.parameters() if trained else learned)
-            with torch.no_grad():
-                method.after_step(student, here)
-            values.append(float(loss.detach()))
+            here = replace(shown(step), epoch=torch.tensor(step - count)) if phase else shown(step)
+            values.append(float(make_step(method, here, phase)))
     return values
+
+
+def make_step(method: Method, here: Batch, phase: Phase | None = None) -> Tensor:
+    """A step on a batch that has its images and both networks; the loss."""
+    student, teacher, seen = here.student, here.teacher, here.images
+    assert isinstance(student, nn.Module)
+    assert teacher is not None
+    assert seen is not None
+    learned = [*student.parameters(), *method.parameters()]
+    for parameter in learned:
+        parameter.grad = None
+    if phase is not None:
+        loss = phase.loss(None if phase.trains == "own" else student(seen), teacher(seen), here)
+        loss.backward()
+    else:
+        main, ruled, _ = objective(method, student(seen), teacher(seen), here)
+        loss = main if ruled is None else main + ruled
+        gradients(method, student, main, ruled, here)
+    trained = {"own": method, "student": student}.get(phase.trains if phase else "both")
+    _descend(trained.parameters() if trained else learned)
+    with torch.no_grad():
+        method.after_step(student, here)
+    return loss.detach()
 
 
 def _descend(parameters: Any) -> None:

@@ -11,6 +11,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "figures": ("style", "runs", "statistics"),
     "verify": ("style", "runs", "statistics", "tables"),
     "plan": ("style", "runs", "statistics", "tables"),
+    "score": ("style", "runs", "statistics"),
     "report": ("style", "runs", "statistics", "tables", "figures"),
     "__main__": ("style", "runs", "statistics", "tables", "figures", "report"),
 }

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from situations import figure_named
 
+import methods
+from analysis.figures import words
 from analysis.figures.words import printable, shortened, text_width
-from analysis.style import GUESTS, KNOWN, LABELS, display_name, listing_order, styles
+from analysis.style import GUESTS, KNOWN, calling, display_name, listing_order, styles
 
 
 def test_names_are_shortened_in_the_middle_and_never_too_wide() -> None:
@@ -18,6 +20,19 @@ def test_names_are_shortened_in_the_middle_and_never_too_wide() -> None:
     assert text_width(short) <= 1.0 < text_width(name)
     assert (short[:3], short[-3:]) == ("vis", "224")
     assert shortened("kd", 1.0) == "kd"
+
+
+def test_a_name_of_any_length_is_measured_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = []
+
+    def width(text: str, *font: object) -> float:
+        measured.append(text)
+        return float(len(text))
+
+    monkeypatch.setattr(words, "text_width", width)
+    assert shortened("a" * 1500 + "b" * 1500, 11.0) == "aaaaa…bbbbb"
+    assert shortened("ab" * 1500, 0.5) == "…"
+    assert len(measured) < 40
 
 
 def test_letters_that_the_font_lacks_stand_as_code_points() -> None:
@@ -42,29 +57,44 @@ def lightness_and_colour(colour: str, matrix: np.ndarray) -> np.ndarray:
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
+LOOKS = [
+    *((style.colour, style.marker) for name, style in KNOWN.items() if name != "teacher"),
+    *GUESTS,
+]
+
+
+def test_every_method_of_the_suite_is_known_by_the_name_it_calls_itself() -> None:
+    assert set(methods.names(installed=False)) == KNOWN.keys() - {"teacher"}
+    named = {name: methods.labels(name).get(name, KNOWN[name].name) for name in methods.names(installed=False)}
+    assert named == {name: KNOWN[name].name for name in named}
+
+
 @pytest.mark.parametrize("sight", ["usual", *SIMULATIONS])
 def test_colours_are_told_apart_on_white(sight: str) -> None:
     matrix = np.array(SIMULATIONS.get(sight, np.eye(3)))
-    colours = [*(style.colour for name, style in KNOWN.items() if name != "teacher"), *(colour for colour, _ in GUESTS)]
-    seen = {colour: lightness_and_colour(colour, matrix) for colour in colours}
+    seen = {colour: lightness_and_colour(colour, matrix) for colour, _ in LOOKS}
+    assert len(seen) == len(LOOKS)
     assert all(lightness[0] < 81 for lightness in seen.values())
     for (one, first), (other, second) in combinations(seen.items(), 2):
-        assert np.linalg.norm(first - second) > 16, (one, other)
+        assert np.linalg.norm(first - second) > 10, (one, other)
 
 
-def test_marks_alone_tell_methods_apart_in_grey_print() -> None:
-    assert len({*(style.marker for style in KNOWN.values()), *(marker for _, marker in GUESTS)}) == len(KNOWN) + 12
+def test_in_grey_print_a_marker_or_a_lightness_tells_methods_apart() -> None:
+    for (one, marker), (other, second) in combinations(LOOKS, 2):
+        lightness = [lightness_and_colour(colour, np.eye(3))[0] for colour in (one, other)]
+        assert marker != second or abs(lightness[0] - lightness[1]) > 25, (one, other)
 
 
 def test_twelve_guests_have_colours_of_their_own() -> None:
     look = styles([*KNOWN, *(f"method_{i}" for i in range(12))])
-    assert len({style.colour for style in look.values()}) == len({style.marker for style in look.values()}) == 23
+    assert len({style.colour for style in look.values()}) == len(look)
 
 
-def test_a_guest_goes_by_what_it_calls_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(LABELS, "crd", "CRD")
-    assert display_name("kd+crd[weight=2]@tuned") == "KD + CRD [weight=2] (tuned)"
-    assert styles(["crd"])["crd"].name == "CRD"
+def test_a_guest_goes_by_what_it_calls_itself_where_its_records_are_shown() -> None:
+    with calling({"afd": "AFD"}):
+        assert display_name("kd+afd[weight=2]@tuned") == "KD + AFD [weight=2] (tuned)"
+        assert styles(["afd"])["afd"].name == "AFD"
+    assert display_name("afd") == "afd"
 
 
 @pytest.mark.parametrize("method", [name for name in KNOWN if name != "teacher"])
@@ -90,7 +120,7 @@ def test_a_method_looks_the_same_in_every_figure() -> None:
 
 
 def test_every_method_looks_the_same_in_any_company() -> None:
-    labels = [*KNOWN, "crd", "kd+rkd_da", "rkd_da[distance=10]"]
+    labels = [*KNOWN, "afd", "kd+rkd_da", "rkd_da[distance=10]"]
     together = styles(labels)
     assert all(styles([label])[label] == together[label] for label in labels)
     assert together["rkd_da[distance=10]"].colour == together["rkd_da"].colour

@@ -50,6 +50,7 @@ def test_output_of_any_encoding_ends_well(encoding: str, tmp_path: Path) -> None
         (MemoryError(), "out of memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes"), "out of memory"),
         (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(24, "Too many open files"), "Too many open files"),
         (OSError(13, "Permission denied"), None),
         (RuntimeError("shapes do not match"), None),
         (ValueError("x"), None),
@@ -108,35 +109,50 @@ def test_a_configured_cluster_that_does_not_answer_is_no_laptop(
     assert choose_executor("local") == "local"
 
 
-INTERRUPTIONS = {
-    "rich": "",  # before the command has begun
-    "torch": "",
-    "timm": "",
-    "torch, which makes another error of it": """
+SLEEPS = "time.sleep(9)"
+MAKES_ANOTHER_ERROR = """
 try:
     time.sleep(9)
 except KeyboardInterrupt:
     raise ImportError("numpy C-extensions failed") from None
-""",
-}
+"""
+GRID = "benchmark.grid --grid smoke --executor inline"
+INTERRUPTED_IMPORTS = [
+    (GRID, "rich", SLEEPS),  # before the command has begun
+    (GRID, "torch", SLEEPS),
+    (GRID, "timm", SLEEPS),
+    (GRID, "torch", MAKES_ANOTHER_ERROR),
+    ("analysis results", "pydantic", SLEEPS),
+    ("benchmark.cost --grid smoke", "torch", SLEEPS),
+    ("benchmark.speed --grid smoke", "torch", SLEEPS),
+    ("methods.check kd", "torch", SLEEPS),
+    ("methods.check kd", "torch", MAKES_ANOTHER_ERROR),
+    ("benchmark.command check kd", "torch", SLEEPS),
+]
 
 
 @pytest.mark.usefixtures("shipped_signals")
-@pytest.mark.parametrize("library", INTERRUPTIONS)
-def test_an_interrupt_while_libraries_are_imported_is_one_line(library: str, tmp_path: Path) -> None:
-    """Stand-ins for libraries send the signal themselves, so that it comes at that very moment."""
-    fake = tmp_path / "fakes" / f"{library.partition(',')[0]}.py"
+@pytest.mark.parametrize(("command", "library", "then"), INTERRUPTED_IMPORTS)
+def test_an_interrupt_while_libraries_are_imported_is_one_line(
+    command: str, library: str, then: str, tmp_path: Path
+) -> None:
+    """Stand-ins for libraries send the signal themselves, so that it comes at that very moment. `methods.check` dies of
+    it without a word."""
+    fake = tmp_path / "fakes" / f"{library}.py"
     fake.parent.mkdir()
     fake.write_text(f"""
 import os, signal, threading, time
-threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
-{INTERRUPTIONS[library] or "time.sleep(9)"}
+threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+{then}
 """)
     path = os.pathsep.join([str(fake.parent), os.environ["PYTHONPATH"]])
-    command = [sys.executable, "-m", "benchmark.grid", "--grid", "smoke", "--executor", "inline"]
+    begun = [sys.executable, "-m", *command.split()]
     ended = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False, cwd=tmp_path
+        begun, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False, cwd=tmp_path
     )
-    assert (ended.returncode, ended.stdout) == (130, "")
-    assert one_line(ended.stderr).startswith("stopped")
+    if command.startswith("methods"):
+        assert (ended.returncode, ended.stdout, ended.stderr) == (-2, "", "")
+    else:
+        assert (ended.returncode, ended.stdout) == (130, "")
+        assert one_line(ended.stderr).startswith("stopped")
     assert sorted(tmp_path.iterdir()) == [fake.parent]

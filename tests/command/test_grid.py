@@ -155,7 +155,7 @@ def test_exported_weights_load_into_the_model_that_their_metadata_names(
 ) -> None:
     from safetensors import safe_open
 
-    from benchmark.libraries import timm
+    from benchmark.data.libraries import timm
 
     grid = write_grid(tmp_path / "kept.toml", keep_weights=True, architectures__resnet_s__stem="timm")
     assert cli("--grid", grid, "--methods", "sp") == COMPLETE

@@ -50,6 +50,24 @@ def report(reporter: Reporter, steps: int) -> None:
     reporter.report([Trainee(RUNS[0], next_step=steps), Trainee(RUNS[1], diverged_epoch=3, next_step=40)])
 
 
+@pytest.mark.parametrize("home", ["grid", "teachers"])
+def test_a_claim_that_is_waited_for_is_said_by_who_watches(
+    home: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Workers say it to their logs alone."""
+    path = tmp_path / home / "claims" / f"{RUNS[0].id}.json"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    with Display(Folder(tmp_path / "grid"), [run.id for run in RUNS], Terminal(io.StringIO(), 40)) as display:
+        display.tick()
+        assert not caplog.text
+        os.utime(path, (5, 5))
+        display.tick()
+        display.tick()
+    [said] = caplog.messages
+    assert said == f"{path} is held by nobody that it names: taken over after 30 s without a sign of life"
+
+
 def test_lines_for_a_pipe(tmp_path: Path, claims: Claims) -> None:
     console = Terminal(io.StringIO(), 40)
     folder = Folder(tmp_path / "grid")

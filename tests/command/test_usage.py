@@ -93,7 +93,12 @@ def test_options_of_several_methods_are_joined() -> None:
         (["--seeds", "-1"], "--seeds"),
         (["--seeds", "1.5"], "--seeds '1.5'"),
         (["--seeds", "0;3"], "--seeds '0;3'"),
-        (["--seeds", ""], "--seeds ''"),
+        (["--seeds", ""], "--seeds is empty: is a variable of the shell not set?"),
+        (["--grid="], "--grid is empty: is a variable of the shell not set?"),
+        (["--data-dir", " "], "--data-dir is empty"),
+        (["--methods", "kd", ""], "an argument is empty"),
+        (["--status", "--cancel"], "argument --cancel: not allowed with argument --status"),
+        (["--tune", "--prepare", "--list", "grids"], "argument --list: not allowed with argument --prepare"),
         (["--seeds", "20231123"], "--seeds 20231123: 20231123 asks for that many seeds (alone, and 10,000 at most)"),
         (["--seeds", "1000000000"], "the seed itself is written '1000000000,'"),
         (["--seeds", "9" * 400], "is neither a number of seeds"),
@@ -188,6 +193,17 @@ def test_a_wrong_grid_file_is_one_line_and_nothing_is_written(
     said = capsys.readouterr()
     assert names in one_line(said.err)
     assert [path.name for path in tmp_path.iterdir()] == ["wrong.toml"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"), [("--status", "no folder results/digits-tuning"), ("--cancel", "no job of this grid")]
+)
+def test_what_is_asked_of_trials_trains_none(
+    flag: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--grid", "digits", "--tune", flag]) == COMPLETE
+    assert said in one_line(capsys.readouterr().out)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,9 +18,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from benchmark.data import Images, Resident, TrainingSet, load, record_split
+from benchmark.data.libraries import torchvision
 from benchmark.data.resident import Padded
 from benchmark.errors import UsageError
-from benchmark.libraries import torchvision
 from benchmark.records import Folder
 from benchmark.spec import Dataset, Recipe
 from benchmark.spec.datasets import KNOWN

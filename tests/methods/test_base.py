@@ -7,7 +7,7 @@ from methods.base import Batch, Shapes, Task
 
 
 def batch(index: torch.Tensor, seed: int = 0) -> Batch:
-    return Batch(index % 10, index, 0, torch.zeros(()), torch.Generator().manual_seed(seed))
+    return Batch(index % 10, index, torch.tensor(0), torch.zeros(()), torch.Generator().manual_seed(seed))
 
 
 def test_an_images_draws_depend_on_image_and_seed_alone() -> None:

@@ -25,7 +25,7 @@ def task(student: Shapes = STUDENT, teacher: Shapes | None = TEACHER) -> Task:
 
 def batch(progress: float = 0.0) -> Batch:
     indices = torch.arange(SIZE)
-    return Batch(indices % 5, indices, 0, torch.tensor(progress, dtype=torch.float64), torch.Generator())
+    return Batch(indices % 5, indices, torch.tensor(0), torch.tensor(progress, dtype=torch.float64), torch.Generator())
 
 
 def method(**options: Scalar) -> TwoStageFitNet:

@@ -254,7 +254,7 @@ def test_dkd_stands_logits_far_apart() -> None:
 def test_dkd_warms_up_in_proportion_to_the_schedule(epochs: int, epoch: int, ramp: float) -> None:
     student, teacher = network(STUDENT, SIZE, 0), network(TEACHER, SIZE, 50)
     labels = torch.arange(SIZE) % CLASSES
-    batch = replace(batch_of(labels), epoch=epoch)
+    batch = replace(batch_of(labels), epoch=torch.tensor(epoch))
     value = methods.load("dkd", replace(task(), epochs=epochs))(student, teacher, batch)
     torch.testing.assert_close(value, ramp * dkd_loss(student.logits, teacher.logits, labels))
 

@@ -64,7 +64,7 @@ def test_nothing_waits_for_the_device(name: str) -> None:
         return outputs.map(lambda x: x.detach().to("meta").requires_grad_())
 
     labels = torch.zeros(8, dtype=torch.int64, device="meta")
-    batch = Batch(labels, labels, 0, torch.zeros((), device="meta"), torch.Generator())
+    batch = Batch(labels, labels, *torch.zeros(2, device="meta"), torch.Generator())
     student, teacher = on_meta(network(STUDENT, 8, 0, torch.float32)), on_meta(network(TEACHER, 8, 50, torch.float32))
     method(student, teacher, batch).backward()
 

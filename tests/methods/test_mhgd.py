@@ -26,7 +26,7 @@ def task(student: Shapes = TEACHER, teacher: Shapes | None = TEACHER) -> Task:
 
 def batch(size: int = SIZE, epoch: int = 0, seed: int = 3) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    return Batch(torch.arange(size), torch.arange(size), epoch, torch.zeros(()), generator)
+    return Batch(torch.arange(size), torch.arange(size), torch.tensor(epoch), torch.zeros(()), generator)
 
 
 def method(student: Shapes = TEACHER, **options: float | str) -> MultiHeadGraphDistillation:
@@ -320,13 +320,14 @@ def test_nothing_waits_for_the_device() -> None:
         return replace(outputs, maps=tuple(m.detach().float().to("meta").requires_grad_() for m in outputs.maps))
 
     student, teacher = map(on_meta, pair(NARROW))
-    built(student, teacher, batch()).backward()
-    built.estimation_loss(None, teacher, batch()).backward()
+    here = replace(batch(), **{name: getattr(batch(), name).to("meta") for name in ("labels", "index", "epoch")})
+    built(student, teacher, here).backward()
+    built.estimation_loss(None, teacher, here).backward()
     gradient = student.maps[1].grad
     assert gradient is not None
     for rule in ("clip", "scale"):
         built.rule = rule
-        built.combine(gradient, gradient, batch())
+        built.combine(gradient, gradient, here)
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_neighbourhoods_are_the_most_alike_predictions() -> None:
 
 
 def batch(labels: Tensor, index: Tensor) -> Batch:
-    return Batch(labels[index], index, 0, torch.zeros(()), torch.Generator().manual_seed(3))
+    return Batch(labels[index], index, torch.tensor(0), torch.zeros(()), torch.Generator().manual_seed(3))
 
 
 def test_negatives_are_all_images_of_other_classes_alike() -> None:
@@ -281,7 +281,7 @@ def test_the_review_warms_up_in_proportion_to_the_schedule(epochs: int) -> None:
     student, teacher = network(STUDENT, 6, 0), network(TEACHER, 6, 50)
     labels = torch.arange(6) % CLASSES
     terms = [
-        method(student, teacher, Batch(labels, labels, epoch, torch.zeros(()), torch.Generator()))
+        method(student, teacher, Batch(labels, labels, torch.tensor(epoch), torch.zeros(()), torch.Generator()))
         for epoch in (0, 1, 10, 19, 30)
     ]
     ramps = torch.tensor([(epoch + 1) * 240 / (20 * epochs) for epoch in (0, 1, 10, 19, 30)]).clamp(max=1)

@@ -34,7 +34,7 @@ def outputs(seed: int) -> Outputs:
 
 
 def batch() -> Batch:
-    return Batch(torch.arange(6) % 3, torch.arange(6), 0, torch.zeros(()), torch.Generator())
+    return Batch(torch.arange(6) % 3, torch.arange(6), torch.tensor(0), torch.zeros(()), torch.Generator())
 
 
 def test_own_methods_are_registered() -> None:

@@ -17,9 +17,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from benchmark.data.libraries import timm
 from benchmark.errors import COMPLETE, USAGE, UsageError
 from benchmark.grid import main
-from benchmark.libraries import timm
 from benchmark.models import create
 from benchmark.models.weights import pin, save_weights, timm_file, weights_sha256
 from benchmark.records import Folder, Record

@@ -58,7 +58,6 @@ def test_pairs_on_several_data_sets_are_no_product(tmp_path: Path) -> None:
         ({"pairs": [{**DIGITS, "pair": "resnet_s"}]}, "unknown pair 'resnet_s': did you mean resnet_l_resnet_s"),
         ({"pairs": [{**DIGITS, "dataset": "mnist"}]}, "unknown dataset 'mnist': valid: digits"),
         ({"pairs": [DIGITS, DIGITS]}, "resnet_l_resnet_s on digits is listed twice"),
-        ({"pairs": []}, "pairs: Input should have at least one item"),
         ({"seeds": 0}, "seeds: Input should be greater than 0, got 0"),
         ({"seeds": "ten"}, "seeds: Input should be a valid integer, unable to parse string"),
         ({"seed": 3}, "unknown key 'seed': did you mean seeds"),
@@ -80,6 +79,13 @@ def test_a_file_of_another_grid_or_none_is_refused(tmp_path: Path) -> None:
         meant(options("--grid", "smoke", "--more-seeds", write(tmp_path / "seeds.toml")))
     with pytest.raises(UsageError, match=r"--more-seeds .*none.toml' cannot be read: No such file"):
         meant(options("--more-seeds", str(tmp_path / "none.toml")))
+
+
+def test_a_file_without_pairs_leaves_nothing_to_train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "seeds.toml", pairs=[])
+    assert cli("--more-seeds", path, "--results-dir", str(tmp_path / "results")) == COMPLETE
+    assert "names no pair: nothing to train" in one_line(capsys.readouterr().out)
+    assert not (tmp_path / "results").exists()
 
 
 @pytest.mark.usefixtures("surroundings")

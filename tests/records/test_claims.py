@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -317,6 +318,30 @@ def test_what_names_nobody_is_soon_taken_over_and_said(
     assert not path.exists()
     if kind == "a link":
         assert path.with_name("target").exists()
+
+
+KILLED_BEFORE_FILLING = """
+import errno, json, os, signal, sys
+from pathlib import Path
+from benchmark.records.claims import Claims
+def no_links(*names):
+    raise OSError(errno.EPERM, "no links here")
+os.link, json.dump = no_links, lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+Claims().take(Path(sys.argv[1]))
+"""
+
+
+def test_killed_between_making_a_claim_and_filling_it_nobody_waits_for_minutes(tmp_path: Path, clock: Clock) -> None:
+    """Possible only where files have one name."""
+    path = tmp_path / "claims" / "run.json"
+    command = [sys.executable, "-c", KILLED_BEFORE_FILLING, path]
+    killed = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b""
+    with Claims() as mine:
+        assert not mine.take(path)
+        clock.now += 31
+        assert mine.take(path)
 
 
 def test_a_file_where_claims_should_lie_is_named(tmp_path: Path) -> None:

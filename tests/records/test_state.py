@@ -253,7 +253,7 @@ def test_what_is_possible_is_read(status: str, result: dict[str, Any], tmp_path:
     record = fake.record(fake.run(), status=status, **result)
     folder = Folder(fake.write(tmp_path / "grid", record))
     assert folder.record(record.run_id) == record
-    assert not record.lacks_teacher
+    assert record.lacks_teacher == (result.get("teacher_id", "of the teacher") is None)
 
 
 def test_every_committed_record_reads() -> None:

@@ -11,6 +11,7 @@ import pytest
 import tomli_w
 from command_line import cli, contents
 
+import methods
 from benchmark.errors import COMPLETE
 from benchmark.models.weights import pin
 from benchmark.plan.cells import cells, check_options, select
@@ -21,7 +22,7 @@ from benchmark.training.schedule import learning_rate
 
 NINE = ("student", "kd", "fitnet", "rkd_d", "rkd_a", "rkd_da", "sp", "gkd", "mhgd")
 PROTOCOLS = ("cifar100", "cifar100_fast", "cifar10_gkd", "cifar100_mhgd")
-FEWER = ("cifar10_gkd_published_teacher", "relational")
+FEWER = ("cifar10_gkd_published_teacher", "relational", "digits_all", "controls", "ladder", "ladder_fashion_mnist")
 """Grids whose source, or whose question, is of some methods only."""
 REAL = os.environ.get("RELATIONAL_DISTILLATION_DATA")
 
@@ -200,3 +201,16 @@ def test_an_epoch_of_every_pair_on_cifar_100(tmp_path: Path, monkeypatch: pytest
     curve = next((tmp_path / "cifar100_step" / "curves").glob("*-mhgd-*.csv")).read_text().splitlines()
     assert len(curve) == 1 + 2  # header, an epoch on the teacher, an epoch
     assert json.loads(next((tmp_path / "teachers" / "records").glob("*.json")).read_text())["status"] == "done"
+
+
+def test_digits_all_has_every_method_and_tunes_those_that_digits_does_not() -> None:
+    grid, digits, relational = (load_grid(name) for name in ("digits_all", "digits", "relational"))
+    assert set(grid.methods) == set(methods.names(installed=False))
+    assert grid.tuning
+    assert digits.tuning
+    assert {*grid.tuning.ranges, *digits.tuning.ranges, "student", "fsp"} == set(grid.methods)  # fsp is n/a there
+    assert (grid.tuning.trials, len(grid.tuning.seeds)) == (digits.tuning.trials, len(digits.tuning.seeds))
+    assert grid.recipe == digits.recipe == relational.recipe
+    for small in (digits, relational):
+        assert small.options == {name: grid.options[name] for name in small.options}
+        assert grid.options.keys() & set(small.methods) == small.options.keys()

@@ -111,7 +111,7 @@ def test_a_step_does_not_wait_for_the_gpu(method: str) -> None:
             for step in range(data.steps):
                 images, labels, index = data.training_batch(views, step)
                 supplied = made.teacher.outputs(images, made.run.recipe.teacher_precision) if made.teacher else None
-                member.step(images, Batch(labels, index, 0, progress, member.generator), supplied)
+                member.step(images, Batch(labels, index, torch.tensor(0), progress, member.generator), supplied)
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
@@ -161,7 +161,8 @@ def test_textbook_losses_are_the_suites(method: str) -> None:
     torch.nn.Module.__init__(ours)
     for name, value in methods.complete_options(method)[method].items():
         setattr(ours, name, value)
-    batch = Batch(torch.zeros(12, dtype=torch.int64), torch.arange(12), 0, torch.zeros(()), torch.Generator())
+    labels, (epoch, progress) = torch.zeros(12, dtype=torch.int64), torch.zeros(2)
+    batch = Batch(labels, torch.arange(12), epoch, progress, torch.Generator())
     torch.testing.assert_close(
         textbook.LOSSES[method](student, teacher), ours(student, teacher, batch), rtol=1e-4, atol=0
     )

@@ -284,7 +284,7 @@ def test_methods_of_one_seed_draw_different_numbers(results: Path) -> None:
 def test_classification_can_be_overridden(results: Path) -> None:
     (member,) = tiny.trained_members(results / "grid", tiny.run("smoothed"))
     images, labels = torch.randn(6, 1, 8, 8), torch.arange(6)
-    batch = Batch(labels, labels, 0, torch.zeros(()), member.generator)
+    batch = Batch(labels, labels, torch.tensor(0), torch.zeros(()), member.generator)
     loss, logits = member.backward(images, batch, None)
     target = 0.9 * F.one_hot(labels, 10) + 0.1 / 10
     expected = -(target * logits.log_softmax(1)).sum(1).mean()

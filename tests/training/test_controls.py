@@ -12,7 +12,7 @@ from torch import Tensor
 import methods
 from benchmark.errors import COMPLETE, USAGE
 from benchmark.records import Folder
-from benchmark.spec import Precision
+from benchmark.spec import Precision, load_grid
 from benchmark.training.member import shuffled_outputs
 from benchmark.training.teacher import Teacher
 from methods.base import Outputs, Shapes, Tap, Task
@@ -86,6 +86,8 @@ CONTROLS = [
     {"name": "longer", "recipe": {"epochs": 3}},
     {"name": "born_again", "methods": ["kd"], "teacher": "student"},
     {"name": "shuffled", "methods": ["kd"], "shuffled": True},
+    {"name": "random", "methods": ["sp"]},
+    "matched",
 ]
 
 
@@ -96,11 +98,22 @@ def test_a_grid_with_controls_runs_and_tables_them(tmp_path: Path, capsys: pytes
     printed = capsys.readouterr().out
     found = [run for run, _, _ in contents(tmp_path / "controlled").values()]
     by_label = {run["label"]: run for run in found}
-    assert set(by_label) == {"student", "sp", "student@longer", "kd@born_again", "kd@shuffled"}
+    controlled = {"student@longer", "kd@born_again", "kd@shuffled", "sp@random", "student@matched_sp"}
+    assert set(by_label) == {"student", "sp"} | controlled
     assert by_label["student@longer"]["recipe"]["epochs"] == 3
     assert by_label["kd@born_again"]["teacher"]["student"]["name"] == "resnet_s"
-    teachers = {run["student"]["name"] for run, _, _ in contents(tmp_path / "teachers").values()}
-    assert teachers == {"resnet_m", "resnet_s"}
+    teachers = contents(tmp_path / "teachers").values()
+    assert {run["student"]["name"] for run, _, _ in teachers} == {"resnet_m", "resnet_s"}
+    [(random, result, curve)] = [each for each in teachers if each[0]["recipe"]["epochs"] == 0]
+    assert by_label["sp@random"]["teacher"] == random
+    assert (result["weights_sha256"] is not None, curve.strip()) == (True, "")
+    records, _ = Folder(tmp_path / "controlled").records()
+    flops = {record.run.label: record.cost.training_flops or 0 for record in records}
+    epochs = by_label["student@matched_sp"]["recipe"]["epochs"]
+    assert abs(flops["student@matched_sp"] - flops["sp"]) <= 0.5 * flops["student@matched_sp"] / epochs
+    assert load_grid(str(tmp_path / "controlled" / "grid.toml")).control_named("matched_sp").epochs == {
+        "digits": {"resnet_m_resnet_s": epochs}
+    }
     assert "born_again" in printed or "born-again" in printed
     assert cli("--grid", grid, "--results-dir", tmp_path, "--methods", "sp@longr") == USAGE
     assert "unknown control 'longr': did you mean longer?" in capsys.readouterr().err

@@ -1,85 +1,29 @@
-"""Measures against independent references, and values where there is nothing to measure."""
+"""What is read of a split, and what a record is told of it."""
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from scipy.special import softmax
-from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
 from torch import Tensor
 
 from benchmark.data import Images, Resident
+from benchmark.records import RELATIONS_VERSION, Result
+from benchmark.records.predictions import Predictions
 from benchmark.spec import Recipe
-from benchmark.training.evaluation import (
-    BATCH,
-    accuracy,
-    calibration_error,
-    classification_measures,
-    outputs_on,
-    teacher_measures,
-)
-from benchmark.training.relations import relations
-
-CLASSES = 7
-Array = NDArray[np.float64]
+from benchmark.training.evaluation import BATCH, accuracy, measures, outputs_on
 
 
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-LOGITS, LABELS = 3 * normal(300, CLASSES), torch.arange(300) % CLASSES
-
-
-def probabilities(logits: Tensor) -> Array:
-    return np.asarray(softmax(logits.double().numpy(), axis=1))
-
-
-def test_classification_is_scikit_learns() -> None:
-    found = classification_measures(LOGITS, LABELS)
-    p, labels = probabilities(LOGITS), LABELS.numpy()
-    assert found["top1"] == accuracy_score(labels, p.argmax(1))
-    assert found["top5"] == top_k_accuracy_score(labels, p, k=5)
-    assert found["nll"] == pytest.approx(log_loss(labels, p))
-    assert found["ece"] == calibration_error(LOGITS, LABELS)
-
-
-def test_top5_of_three_classes_is_everything() -> None:
-    assert classification_measures(normal(10, 3), LABELS[:10] % 3)["top5"] == 1
-
-
-def naive_ece(p: Array, labels: NDArray[np.int64], bins: int = 15) -> float:
-    """Guo et al., eq. 3: the mean gap of confidence and accuracy, weighted by the images in a bin."""
-    total = 0.0
-    confidence, hit = p.max(1), p.argmax(1) == labels
-    for b in range(bins):
-        inside = (confidence >= b / bins) & ((confidence < (b + 1) / bins) | (b == bins - 1))
-        if inside.any():
-            total += inside.mean() * abs(confidence[inside].mean() - hit[inside].mean())
-    return total
-
-
-@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0, 1000.0])
-def test_calibration_error_is_the_naive_loops(scale: float) -> None:
-    logits = scale * normal(400, CLASSES, seed=1)
-    labels = (logits + scale * normal(400, CLASSES, seed=2)).argmax(1)
-    expected = naive_ece(probabilities(logits), labels.numpy())
-    assert calibration_error(logits, labels) == pytest.approx(expected)
-
-
-def test_certain_and_right_is_calibrated_and_certain_and_wrong_is_not() -> None:
-    certain = 1000 * torch.eye(CLASSES)
-    assert calibration_error(certain, torch.arange(CLASSES)) == 0
-    assert calibration_error(certain, (torch.arange(CLASSES) + 1) % CLASSES) == 1
-
-
-def test_agreement_and_divergence_from_the_teacher() -> None:
-    student, teacher = (LOGITS, normal(300, 5)), (LOGITS + normal(300, CLASSES, seed=3), normal(300, 9, seed=4))
-    found = teacher_measures(student, teacher, LABELS)
-    p, q = probabilities(teacher[0]), probabilities(student[0])
-    assert found["agreement"] == accuracy_score(p.argmax(1), q.argmax(1))
-    assert found["kl_teacher"] == pytest.approx(float((p * np.log(p / q)).sum(1).mean()))
-    assert found.items() >= relations(student[1], teacher[1], LABELS).items()
+def test_old_measures_have_fields_and_new_ones_are_among_the_measures() -> None:
+    random, images = np.random.default_rng(0), np.arange(40)
+    logits, others = (random.standard_normal((40, 7)) for _ in range(2))
+    own, teacher = (Predictions(each, images % 7, each[:, :5], images) for each in (logits, others))
+    found = measures(own, teacher)
+    assert found["relations_version"] == RELATIONS_VERSION
+    assert found["measures"].keys() == {"agreement_right", "agreement_wrong", "second_choice"}
+    assert found.keys() >= {"top1", "kl_teacher", "distance_correlation", "within_class_correlation", "cka"}
+    assert Result.model_validate({**found, "teacher_id": "t"}).cka == found["cka"]
+    alone = measures(own, None)
+    assert alone.keys() == {"top1", "top5", "nll", "ece", "measures"}
+    assert alone["measures"] is None
 
 
 def test_measures_go_over_every_image_once() -> None:

@@ -96,7 +96,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     step = Member.step
 
     def spy(self: Member, images: Tensor, batch: Batch, teacher: Outputs | None) -> None:
-        given.setdefault(self.run.method, []).append((images.clone(), batch.labels, batch.index, batch.epoch))
+        given.setdefault(self.run.method, []).append((images.clone(), batch.labels, batch.index, int(batch.epoch)))
         step(self, images, batch, teacher)
 
     monkeypatch.setattr(Member, "step", spy)

@@ -98,7 +98,7 @@ def test_the_loss_is_weighted_cross_entropy_and_the_term(results: Path, method: 
     (member,) = tiny.trained_members(results / "grid", tiny.run(method))
     images: Tensor = torch.randn(6, 1, 8, 8)
     labels = torch.arange(6)
-    batch = Batch(labels, labels, 0, torch.zeros(()), member.generator)
+    batch = Batch(labels, labels, torch.tensor(0), torch.zeros(()), member.generator)
     member.network.eval()
     student, teacher = member.network(images), tiny.teacher(results).outputs(images, "float32")
     loss, logits = member.backward(images, batch, teacher)

@@ -50,7 +50,8 @@ class Step:
     """What a step was given, and what it left behind."""
 
     def __init__(self, member: Member, images: Tensor, batch: Batch) -> None:
-        self.number, self.epoch, self.index, self.images = member.next_step, batch.epoch, batch.index, images.clone()
+        self.number, self.epoch = member.next_step, int(batch.epoch)
+        self.index, self.images = batch.index, images.clone()
         self.progress = float(batch.progress)
         self.optimizer = id(member.optimizer)
         self.learning_rate = math.nan
@@ -206,7 +207,7 @@ def member_of(results: Path, name: str) -> tuple[Member, Tensor, Batch, Outputs]
     member = Member(run, task_of(results, run), build_student(run, 10, tiny.CPU), tiny.CPU, STEPS)
     data = TrainingSet(load(tiny.DATA).train, tiny.RECIPE, tiny.CPU)
     images, labels, index = data.training_batch(data.views(0, 0), 0)
-    batch = Batch(labels, index, 0, torch.zeros(()), member.generator)
+    batch = Batch(labels, index, torch.tensor(0), torch.zeros(()), member.generator)
     with torch.no_grad():
         return member, images, batch, tiny.teacher(results).network(images)
 

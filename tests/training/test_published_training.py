@@ -71,5 +71,5 @@ def test_the_first_steps_are_those_of_the_published_code(method: str, monkeypatc
     for step in range(len(GOLDEN[method])):
         images, labels = batch(step)
         supplied = frozen.outputs(images, "float32") if member.reads else None
-        member.step(images, Batch(labels, torch.arange(SIZE), 0, torch.zeros(()), member.generator), supplied)
+        member.step(images, Batch(labels, torch.arange(SIZE), *torch.zeros(2), member.generator), supplied)
     assert losses == pytest.approx(GOLDEN[method], rel=5e-5)  # float32 beside float64

@@ -1,9 +1,7 @@
 """Classes left out of the transfer set: of the student's training images alone."""
 
-import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tiny
 import torch
@@ -12,8 +10,6 @@ from command_line import cli, one_line, write_grid
 from benchmark.data import load, training_data
 from benchmark.errors import USAGE
 from benchmark.plan.cells import cells
-from benchmark.records import Folder
-from benchmark.records.predictions import load_predictions
 from benchmark.spec import Recipe, load_grid
 from methods.base import Batch, Outputs
 
@@ -56,30 +52,6 @@ def test_the_teacher_is_the_ordinary_one_and_passes_its_gate(results: Path, monk
     assert result.teacher_id == tiny.TEACHER.id
     assert result.data_sha256 == tiny.record(results / "teachers", tiny.TEACHER).result.data_sha256
     assert result.test_images == 100
-
-
-def test_kept_predictions_are_the_records(results: Path) -> None:
-    run = tiny.run("kd", **THREE)
-    grid = tiny.GRID.model_copy(update={"keep_predictions": True})
-    assert tiny.train(results / "grid", run, grid=grid)
-    logits, labels = load_predictions(Folder(results / "grid").predictions_path(run.id))
-    assert labels.tolist() == load(tiny.DATA).test.labels.tolist()
-    assert (logits.argmax(1) == labels).mean() == tiny.record(results / "grid", run).result.top1
-    assert tiny.train(results / "plain", run)
-    assert not Folder(results / "plain").predictions_path(run.id).exists()
-
-
-def test_damaged_predictions_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "run.safetensors"
-    for content in (b"", b"nonsense", np.zeros(3).tobytes()):
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"predictions .*run\.safetensors cannot be read"):
-            load_predictions(path)
-    with pytest.raises(ValueError, match=r"missing\.safetensors cannot be read"):
-        load_predictions(tmp_path / "missing.safetensors")
-    os.mkfifo(tmp_path / "pipe.safetensors")
-    with pytest.raises(ValueError, match=r"pipe\.safetensors cannot be read: not a regular file"):
-        load_predictions(tmp_path / "pipe.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,28 @@
-"""A teacher that cannot serve: students on labels alone are trained without it, and their records completed later."""
+"""A teacher that cannot serve: what reads nothing is trained without it, and its records are completed later."""
 
+import errno
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import contract_methods
 import pytest
 import tiny
+import torch
+from torch import Tensor, nn
 
+from benchmark.errors import NO_MEMORY
 from benchmark.launch.job import Job
 from benchmark.plan.plan import make_plan
-from benchmark.records import Folder, Record
+from benchmark.records import Folder, Record, RecordError
 from benchmark.records.cleanup import clean_up
 from benchmark.records.record import OF_TEACHER
 from benchmark.spec import Run
 from benchmark.training.member import Member
+from benchmark.training.teacher import Frozen
+from methods.base import REGISTRY, Task, register
 
 STUDENT, KD = tiny.run("student"), tiny.run("kd")
 
@@ -109,6 +116,83 @@ def test_its_record_is_completed_without_training_and_to_the_same_bits(
     assert not folder.is_open(STUDENT.id)
     assert job(results, STUDENT, KD)()
     assert tiny.bits(folder.path, STUDENT, KD) == tiny.bits(undisturbed, STUDENT, KD)
+
+
+TROUBLES = {
+    "memory": ("benchmark.training.teacher.load", MemoryError()),
+    "memory, as torch says it": ("benchmark.training.teacher.load", RuntimeError(f"DefaultCPUAllocator: {NO_MEMORY}")),
+    "a disk": ("benchmark.training.teacher.read_bytes", OSError(errno.EIO, "Input/output error")),
+    "file handles": ("benchmark.training.teacher.read_bytes", OSError(errno.EMFILE, "Too many open files")),
+    "a disk, for the record": ("benchmark.records.record.read_bytes", OSError(errno.EIO, "Input/output error")),
+}
+
+
+@pytest.mark.parametrize("kind", TROUBLES)
+def test_a_machines_trouble_is_no_teachers_fault(
+    kind: str, results: Path, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, error = TROUBLES[kind]
+    begun = job(results, STUDENT, KD)
+
+    def trouble(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(where, trouble)
+    with pytest.raises(type(error) if "record" not in kind else RecordError):
+        begun()
+    assert [folder.state(run.id) for run in (STUDENT, KD)] == ["missing", "missing"]
+
+
+def test_a_gpu_that_is_full_is_no_teachers_fault(
+    results: Path, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told as the run's: what fits by itself may follow."""
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(Frozen, "__init__", full)
+    assert job(results, KD)()
+    assert str(folder.failure(KD.id)).startswith("OutOfMemoryError: CUDA out of memory")
+    assert not folder.blamed(KD.id)
+
+
+class OnLabels(contract_methods.SmoothedLabels):
+    """A third party's method that reads nothing, and starts otherwise with a teacher than without, if it is told."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.scale = nn.Parameter(torch.ones(()))
+        self.start = 0.5 if task.teacher or task.classifier else 1.0
+
+    @classmethod
+    def unsupported(cls, task: Task, **options: Any) -> str | None:
+        return "there is a teacher" if task.teacher else None
+
+    def classification(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return super().classification(self.start * self.scale * logits, labels)
+
+
+@pytest.fixture
+def on_labels() -> Iterator[Run]:
+    register("on_labels")(OnLabels)
+    yield tiny.run("on_labels")
+    del REGISTRY["on_labels"]
+
+
+def test_the_rule_holds_for_every_method_that_reads_nothing(
+    on_labels: Run, results: Path, folder: Folder, taught: Path
+) -> None:
+    at_chance(results)
+    assert job(results, STUDENT, on_labels, KD)()
+    states = [folder.state(run.id) for run in (STUDENT, on_labels, KD)]
+    assert states == ["done", "done", "failed"]
+    assert recorded(folder, on_labels).lacks_teacher
+    mend(results, taught)
+    assert folder.is_open(on_labels.id)
+    assert job(results, on_labels)()
+    assert tiny.train(results / "other", on_labels, KD)
+    assert tiny.bits(folder.path, on_labels) == tiny.bits(results / "other", on_labels)
 
 
 def test_stopped_without_a_teacher_it_goes_on_with_one(

@@ -1,20 +1,13 @@
 """Relation measures of finished records, made again as the suite measures them now, where weights were kept."""
 
-import torch
-from torch import Tensor
+from typing import Any
 
+from benchmark.cost.remeasure.kept import NotKeptError, kept
 from benchmark.cost.remeasure.results import Results
-from benchmark.data import evaluation_data
-from benchmark.models.weights import weights_sha256
-from benchmark.records import RELATIONS_VERSION, Folder, Record
+from benchmark.records import RELATIONS_VERSION, Record
 from benchmark.records.record import RELATIONS
-from benchmark.spec import Precision, Run
-from benchmark.training.evaluation import outputs_on
-from benchmark.training.loop import configure_torch
-from benchmark.training.relations import relations
-from benchmark.training.teacher import Teacher, TeacherError
-
-CPU = torch.device("cpu")
+from benchmark.training.evaluation import measures
+from benchmark.training.teacher import TeacherError
 
 
 def remeasure(results: Results) -> None:
@@ -25,7 +18,7 @@ def remeasure(results: Results) -> None:
             continue
         try:
             new = _measured(record, results)
-        except (_NotKeptError, TeacherError) as reason:
+        except (NotKeptError, TeacherError) as reason:
             results.say(f"{record.run_id}: relations stay as they are: {reason}")
             continue
         old = result.model_dump(include=set(RELATIONS))
@@ -34,40 +27,10 @@ def remeasure(results: Results) -> None:
     results.close()
 
 
-class _NotKeptError(Exception):
-    """What relations cannot be measured without."""
-
-
-def _measured(record: Record, results: Results) -> dict[str, float | int | None]:
+def _measured(record: Record, results: Results) -> dict[str, Any]:
     run, result, folder = record.run, record.result, results.folder
     assert run.teacher
-    student = _Kept(run, folder, result.weights_sha256)
-    teacher = _Kept(run.teacher, folder.teachers, result.teacher_weights_sha256)
-    splits = results.images(run.dataset)
-    if splits.sha256 != result.data_sha256:
-        raise _NotKeptError(f"{run.dataset.name!r} holds other images now")
-    configure_torch(run.recipe, CPU)
-    test = evaluation_data(splits.test, run.recipe, CPU)
-
-    def embeddings(kept: _Kept, precision: Precision) -> Tensor:
-        network = kept.network(splits.classes)
-        return outputs_on(lambda images: network.evaluate(images, precision), test)[1]
-
-    ours, its = embeddings(student, run.recipe.precision), embeddings(teacher, run.recipe.teacher_precision)
-    return relations(ours, its, splits.test.labels)
-
-
-class _Kept:
-    """A finished run whose weights lie in a folder."""
-
-    def __init__(self, run: Run, folder: Folder, sha256: str | None) -> None:
-        record = folder.record(run.id)
-        if record is None or not folder.weights_path(run.id).exists():
-            raise _NotKeptError(f"{folder.path} keeps no weights of {run.id}")
-        self.record, self.folder, self.sha256 = record, folder, sha256
-
-    def network(self, classes: int) -> Teacher:
-        network = Teacher(self.record, self.folder, classes, CPU)
-        if weights_sha256(network.network.model) != self.sha256:
-            raise _NotKeptError(f"{self.folder.path} keeps other weights of {self.record.run_id}")
-        return network
+    student = kept(run, folder, result.weights_sha256, results, run.recipe.precision)
+    weights, precision = result.teacher_weights_sha256, run.recipe.teacher_precision
+    new = measures(student, kept(run.teacher, folder.teachers, weights, results, precision))
+    return {name: new.get(name) for name in (*RELATIONS, "relations_version")}

@@ -7,7 +7,7 @@ Importing this package registers them: `timm.create_model("cifar_resnet20", num_
 Each family's file names its sources.
 """
 
-from benchmark.libraries import timm
+from benchmark.data.libraries import timm
 from benchmark.models.small_images import mhgd, mlp, mobilenet, resnet, shufflenet, vgg, wide_resnet
 
 __all__ = ["mhgd", "mlp", "mobilenet", "resnet", "shufflenet", "timm", "vgg", "wide_resnet"]

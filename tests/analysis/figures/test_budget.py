@@ -10,11 +10,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from situations import figure_named, marks
 
-from analysis.figures import Drawing
+from analysis.figures import Drawing, gains
 from analysis.figures.budget import data, displayed, drawings
 from analysis.figures.budget_axis import BUDGETS, distinct, set_axis
 from analysis.runs.load import load
-from analysis.runs.metrics import METRICS, TOP1
+from analysis.runs.metrics import TOP1, metric
 from analysis.statistics.basic import Interval
 from analysis.statistics.evidence import collect_evidence
 from analysis.style import styles
@@ -110,7 +110,7 @@ def test_budget_rows_hold_hand_computed_numbers(tmp_path: Path) -> None:
 
 def test_intervals_of_shares_end_where_shares_do() -> None:
     assert displayed(Interval(-3.0, 104.0), TOP1) == (0.0, 100.0)
-    assert displayed(Interval(-60.0, -50.0), METRICS["nll"]) == (50.0, 60.0)
+    assert displayed(Interval(-60.0, -50.0), metric("nll")) == (50.0, 60.0)
     assert displayed(None, TOP1) == (None, None)
 
 
@@ -146,3 +146,24 @@ def test_a_control_of_the_student_alone_does_not_pay_for_the_teacher(tmp_path: P
     evidence = collect_evidence(load([fake.write(tmp_path / "grid", *records)]).runs)
     found = {row["method"]: row["device_seconds"] for row in data(evidence)}
     assert found["student@longer"] == pytest.approx(10)
+
+
+def test_what_trains_longer_is_on_the_front_and_what_trains_otherwise_is_not(tmp_path: Path) -> None:
+    """A control without a class would be cheap, bad, and on the front of training FLOPs; matched epochs are a rival."""
+    lacking = fake.RECIPE.model_copy(update={"without_classes": (3,)})
+    runs = [
+        *(fake.run(method, seed) for method in ("student", "kd") for seed in range(2)),
+        *(fake.run("student", seed, label="student@matched_kd", epochs=60) for seed in range(2)),
+        *(fake.run("kd", seed, label="kd@shuffled", shuffled=True) for seed in range(2)),
+    ]
+    apart = [run.model_copy(update={"recipe": lacking, "label": "kd@without_3"}) for run in runs[2:4]]
+    folder = fake.write(tmp_path / "grid", *map(fake.record, runs), *(fake.record(run, 0.1) for run in apart))
+    evidence = collect_evidence(load([folder]).runs)
+    assert {method for _, _, method in evidence.otherwise} == {"kd@shuffled", "kd@without_3"}
+    figure = drawings(evidence, styles(cell.method for cell in evidence.cells))[0]
+    assert {row["method"] for row in figure.data[""]} == {"teacher", "student", "kd", "student@matched_kd"}
+    assert figure.caption.endswith("Not shown, trained otherwise: KD (shuffled), KD (without_3).")
+    scales = gains.draw(evidence, styles(cell.method for cell in evidence.cells)).axes[1]
+    low, _ = scales.get_xlim()
+    assert low > -20
+    assert [text.get_text() for text in scales.texts if "←" in text.get_text()] == ["← −80.3"]

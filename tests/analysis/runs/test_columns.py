@@ -6,7 +6,7 @@ import fake_results as fake
 import pytest
 
 from analysis import load_results
-from analysis.runs.columns import COLUMNS, markdown
+from analysis.runs.columns import columns, markdown
 from analysis.runs.load import load
 from benchmark.errors import UsageError
 
@@ -17,8 +17,8 @@ def test_every_column_is_described_and_there_whatever_was_measured(tmp_path: Pat
     folder = fake.full_grid(tmp_path / "grid")
     before = load_results(folder)
     fake.measure(folder)
-    assert list(before) == list(load_results(str(folder))) == list(COLUMNS)
-    assert set(load([folder]).runs) <= set(COLUMNS)
+    assert list(before) == list(load_results(str(folder))) == list(columns())
+    assert set(load([folder]).runs) <= set(columns())
     assert len(before) == 48
     assert before.latency_seconds.isna().all()
     assert before.query("pooled").groupby("method").top1.mean().idxmax() == "gkd"

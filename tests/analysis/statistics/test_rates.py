@@ -1,8 +1,8 @@
 """How often the tests err, by simulation: the rates that docs/statistics.md states.
 
-`pytest --long` draws as often as the tolerances say, for minutes; without the option a short one of the first stands
-for all. True variances within a pair are drawn from an inverse chi-square law with 5 degrees of freedom, wilder than
-the 7 to 8 of the committed records.
+`pytest --long -rP` draws as often as the tolerances say, for minutes, and shows the rates; without the option a short
+one of the first stands for all. True variances within a pair are drawn from an inverse chi-square law with 5 degrees of
+freedom, wilder than the 7 to 8 of the committed records.
 """
 
 from collections.abc import Iterator, Sequence
@@ -81,11 +81,12 @@ def test_families_of_cells_keep_their_error_and_find_effects(
     seeds: tuple[int, ...], family: float, power: float
 ) -> None:
     """Tolerances are three standard errors of as many draws."""
-    null = rates(seeds, DRAWS)
+    null, found = rates(seeds, DRAWS), rates(seeds, DRAWS // 4, effects=3.0)
+    print(f"cells, seeds {seeds}: {null}, power {found['power']:.4f}")
     assert null["family"] == pytest.approx(family, abs=0.022)
     assert null["cell"] == pytest.approx(0.061, abs=0.008)
     assert null["held"] == pytest.approx(0.939, abs=0.008)
-    assert rates(seeds, DRAWS // 4, effects=3.0)["power"] == pytest.approx(power, abs=0.04)
+    assert found["power"] == pytest.approx(power, abs=0.04)
 
 
 @pytest.mark.long
@@ -103,6 +104,7 @@ def test_means_over_pairs_keep_their_error(seeds: tuple[int, ...], spread: float
         ]
         families.append(any((p or 0.0) < ALPHA for p in holm([each.p for each in means])))
         held += [abs(each.value) <= each.half_width() for each in means]
+    print(f"means, seeds {seeds}, spread {spread:g}: family {np.mean(families):.4f}, held {np.mean(held):.4f}")
     assert np.mean(families) < ALPHA + 0.033
     assert 0.93 < np.mean(held) < 0.98
 
@@ -123,6 +125,7 @@ def test_means_over_pairs_that_share_the_student_alone_hold_the_truth(seeds: int
         shared = {(i, j): max(variances[i], variances[j]) for i in range(3) for j in range(i + 1, 3)}
         mean = mean_over_pairs([each for each in found if each], shared)
         held.append(abs(mean.value) <= mean.half_width())
+    print(f"means of pairs with one student alone, {seeds} seeds: held {np.mean(held):.4f}")
     assert 0.93 < np.mean(held) < 0.98
 
 
@@ -140,6 +143,7 @@ def test_a_sound_grid_agrees_with_its_reference(pairs: int, seeds: int, rate: fl
             lent = Moderation.fit(part for two in sides if (part := together(*two)))
             found += [tested.p for two in sides if (tested := lent.agreement(*two))]
         alarms.append(any((p or 0.0) < ALPHA for p in holm(found)))
+    print(f"verify, {pairs} pairs, {seeds} seeds against 10: {np.mean(alarms):.4f}")
     assert np.mean(alarms) == pytest.approx(rate, abs=0.025)
 
 
@@ -160,4 +164,5 @@ def test_looks_at_three_five_and_ten_seeds_share_the_error() -> None:
                 if not all(mark or each.equivalent(1.0) for each, mark in zip(own, established, strict=True)):
                     seen[i] = following
         alarms += false
+    print(f"looks at {LOOKS} seeds: {alarms / draws:.4f}")
     assert 0.025 < alarms / draws <= ALPHA

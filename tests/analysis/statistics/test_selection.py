@@ -6,7 +6,7 @@ import fake_results as fake
 import pytest
 
 from analysis.runs.load import load
-from analysis.runs.metrics import METRICS
+from analysis.runs.metrics import metric
 from analysis.statistics.evidence import collect_evidence
 from analysis.statistics.selection import Selection, select
 from benchmark.errors import UsageError
@@ -49,7 +49,7 @@ def test_nothing_chosen_is_everything(folder: Path) -> None:
 
 
 def test_what_is_better_low_gains_by_falling(folder: Path) -> None:
-    _, found = select(load([folder]).runs, Selection(metric=METRICS["nll"]))
+    _, found = select(load([folder]).runs, Selection(metric=metric("nll")))
     means = {cell.method: cell.top1_percent for cell in found.cells if cell.pair == "resnet_l_resnet_s"}
     assert means == pytest.approx(NLL)
     assert {each.method: round(each.gain, 6) for each in found.over_alone} == {"kd": 10, "sp": -10, "gkd": 5}
@@ -63,7 +63,7 @@ NLL = {"student": 61.0, "kd": 51.0, "sp": 71.0, "gkd": 56.0}
 def test_what_was_not_measured_is_a_hole(folder: Path) -> None:
     with_ece = [record.result.ece for record in records()]
     assert not any(with_ece)
-    _, found = select(load([folder]).runs, Selection(metric=METRICS["ece"]))
+    _, found = select(load([folder]).runs, Selection(metric=metric("ece")))
     states = {(cell.state, cell.note) for cell in found.cells if cell.method == "kd"}
     assert states == {("missing", "seeds 0, 1 and 2 missing (no ece was measured)")}
 

@@ -13,7 +13,7 @@ from analysis.statistics.left_out import best_bias, left_out
 from analysis.tables.errors import errors_table, left_out_table
 from analysis.tables.markdown import markdown
 from benchmark.records import Folder
-from benchmark.records.predictions import save_predictions
+from benchmark.records.predictions import Predictions, write
 from benchmark.spec import Run
 
 PAIR = fake.PAIRS[0]
@@ -85,13 +85,14 @@ def test_students_that_lack_a_class_before_and_after_the_bias(tmp_path: Path) ->
     for seed in range(2):
         logits, labels = predictions(seed)
         run = lacking("kd", seed)
-        save_predictions(folder.predictions_path(run.id), logits, labels)
+        write(folder.predictions_path(run.id), Predictions(logits, labels).content())
         records.append(fake.record(run, float((logits.argmax(1) == labels).mean())))
     missing = lacking("student", 0)
     records.append(fake.record(missing, 0.7))
     results = load([fake.write(folder.path, *records)])
     found, problems = left_out(results.records)
-    assert problems == [f"{missing.id} left classes out, and its predictions were not kept (keep_predictions)"]
+    path = folder.predictions_path(missing.id)
+    assert problems == [f"classes left out: no predictions of {missing.id} at {path} (keep_predictions)"]
     assert [(each.seed, each.errors, each.class_errors) for each in found] == [(0, 51, 50), (1, 52, 50)]
     assert [(each.raised_errors, each.raised_class_errors) for each in found] == [(1, 0), (2, 0)]
     assert all(each.images == 200 and each.class_images == 50 and 1.5 < each.bias < 6 for each in found)
@@ -106,8 +107,8 @@ def test_students_that_lack_a_class_before_and_after_the_bias(tmp_path: Path) ->
 def test_predictions_of_another_training_are_a_problem(tmp_path: Path) -> None:
     run, folder = lacking("kd", 0), Folder(tmp_path / "grid")
     logits, labels = predictions(0)
-    save_predictions(folder.predictions_path(run.id), logits, labels)
+    write(folder.predictions_path(run.id), Predictions(logits, labels).content())
     results = load([fake.write(folder.path, fake.record(run, 0.5))])
     found, [problem] = left_out(results.records)
     assert not found
-    assert "are not those of the record, whose top-1 is 0.5000" in problem
+    assert "are not those of the record's training" in problem

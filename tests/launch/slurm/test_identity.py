@@ -1,6 +1,7 @@
 """A job is its id, its name and its cluster. squeue, sacct, scontrol and scancel are scripts here."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,28 @@ def test_only_this_grids_jobs_are_cancelled(
     cluster.cancel(folder, Console(quiet=True))
     told = commands / "scancel.told"
     assert (told.read_text().split() if told.exists() else []) == ["7_0"] * ours
+
+
+@pytest.mark.parametrize("copied", ["results", "grid"])
+def test_a_copy_leaves_the_originals_jobs_alone_and_what_is_moved_takes_them_along(
+    copied: str, commands: Path, tmp_path: Path
+) -> None:
+    folder = Folder(tmp_path / "results" / "grid")
+    folder.path.mkdir(parents=True)
+    ledger.note(folder, [OURS])
+    (commands / "squeue.says").write_text("7_0|RUNNING|None|n1|grid-digits-s0\n")
+    told = commands / "scancel.told"
+    copies = {"results": tmp_path / "copy" / "grid", "grid": tmp_path / "results" / "grid2"}
+    copy = Folder(copies[copied])
+    shutil.copytree(folder.path, copy.path)
+    cluster.cancel(copy, Console(quiet=True))
+    assert not told.exists()
+    assert not ledger.entries(copy)
+    assert ledger.entries(folder) == [OURS]
+    shutil.rmtree(copy.path)
+    folder.path.rename(copy.path)
+    cluster.cancel(copy, Console(quiet=True))
+    assert told.read_text().split() == ["7_0"]
 
 
 def test_of_two_jobs_of_one_number_the_named_one_lives(commands: Path) -> None:

@@ -469,6 +469,33 @@ def test_a_failed_teacher_is_repaired(mended: dict[str, Mended], undisturbed: Pl
     mended["weights"].place.assert_as(undisturbed, 0)
 
 
+def test_what_reads_nothing_is_trained_though_its_teacher_cannot_serve(tmp_path: Path) -> None:
+    """The students' job waits for the teacher's to end, however it does; the gate says what is wrong with the teacher;
+    once the grid accepts it, the record of `student` is completed and `sp` is trained, to a local run's records."""
+    place = Place(tmp_path, "gate")
+    write_grid(place.home / "gate.toml", seeds=[0], expected_accuracy={"digits": {"resnet_m": 1.0}})
+    assert place.grid("--slurm", "hold") == INCOMPLETE
+    teacher, students = place.jobs()
+    assert shown(students, "Dependency").startswith(f"afterany:{teacher}")
+    for job_id in (teacher, students):
+        said("scontrol", "release", job_id)
+    wait_until(place.gone)
+    folder = Folder(place.folder)
+    sp, student = sorted(folder.planned_ids())
+    assert [folder.state(run_id) for run_id in (student, sp)] == ["done", "failed"]
+    assert folder.lacks_teacher(student)
+    assert "the grid's expected_accuracy is 1.0000" in str(folder.failure(sp))
+    assert folder.failure(sp) == folder.why_without_teacher(student)
+    assert str(folder.failure(sp)) in place.status()
+
+    write_grid(place.home / "gate.toml", seeds=[0])
+    assert place.grid("--retry", "failed") == INCOMPLETE
+    wait_until(place.gone)
+    assert place.grid("--executor", "inline", "--results-dir", str(tmp_path / "local")) == COMPLETE
+    assert contents(place.folder) == contents(tmp_path / "local" / "gate")
+    assert not list(place.folder.glob("checkpoints/*"))
+
+
 def test_sbatch_lists_its_options() -> None:
     found = scheduler.sbatch_options()
     assert found >= {

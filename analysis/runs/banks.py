@@ -1,0 +1,75 @@
+"""What runs and their teachers said of the test images, from the files beside their records."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from benchmark.errors import UsageError
+from benchmark.metrics import Metric
+from benchmark.records import Folder, Record
+from benchmark.records.predictions import Predictions, of_run
+
+
+class Banks:
+    """The predictions of the runs of results folders, read as they are asked for; teachers', which many share, once."""
+
+    def __init__(self, records: Mapping[Path, Sequence[Record]]) -> None:
+        """records: of each folder; of a run in several the first counts."""
+        self._records = records
+        self._teachers: dict[tuple[Path, str], Predictions | UsageError] = {}
+
+    @cached_property
+    def _homes(self) -> dict[str, tuple[Folder, Record]]:
+        found: dict[str, tuple[Folder, Record]] = {}
+        for path, members in self._records.items():
+            for record in members:
+                found.setdefault(record.run_id, (Folder(path), record))
+        return found
+
+    def kept(self, run_ids: Iterable[str]) -> list[str]:
+        """Those of these runs that have a file."""
+        homes = {run_id: self._homes[run_id][0] for run_id in run_ids}
+        return [run_id for run_id, folder in homes.items() if folder.predictions_path(run_id).exists()]
+
+    def of(self, run_id: str) -> Predictions:
+        """A run's. Raises UsageError for predictions that were not kept, are damaged or another training's."""
+        return of_run(*self._homes[run_id])
+
+    def of_teacher(self, run_id: str, teacher_id: str | None = None) -> Predictions:
+        """Of a run's teacher, or of another that the same results have; errors as of `of`."""
+        folder, record = self._homes[run_id]
+        teacher_id = teacher_id or record.result.teacher_id
+        if teacher_id is None:
+            raise UsageError(f"{run_id} was trained without a teacher")
+        key = folder.teachers.path, teacher_id
+        if key not in self._teachers:
+            try:
+                self._teachers[key] = _read_teacher(folder.teachers, teacher_id)
+            except UsageError as error:
+                self._teachers[key] = error
+        found = self._teachers[key]
+        if isinstance(found, UsageError):
+            raise found
+        return found
+
+    def value(self, run_id: str, metric: Metric) -> float | None:
+        """None where the metric is not defined. Raises UsageError also for predictions that lack what it needs."""
+        teacher = self.of_teacher(run_id) if metric.of_teacher else None
+        return valued(run_id, metric, self.of(run_id), teacher)
+
+
+def valued(run_id: str, metric: Metric, own: Predictions, teacher: Predictions | None = None) -> float | None:
+    try:
+        given = own.given(teacher)
+    except UsageError as error:
+        raise UsageError(f"{run_id}: {error}") from None
+    if lacking := [need for need in metric.needs if need not in given]:
+        raise UsageError(f"{run_id}: its predictions have no {', '.join(lacking)}")
+    return metric(given)
+
+
+def _read_teacher(folder: Folder, teacher_id: str) -> Predictions:
+    record = folder.record(teacher_id)
+    if record is None:
+        raise UsageError(f"teacher {teacher_id} has no record in {folder.path}")
+    return of_run(folder, record)

@@ -1,0 +1,143 @@
+"""Whether a student answers as its teacher does for more reasons than being as right: against students of the same
+accuracy that learnt from labels alone, and so know nothing of the teacher. `docs/metrics.md` has the formulas.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+
+from analysis.runs.alike import SETTINGS, Row, differences, grouped
+from analysis.statistics.answers import Answers, Key
+from analysis.statistics.basic import ALPHA, Sample, holm, summarise
+from analysis.statistics.moderated import Estimate, Moderation, Part, less
+from analysis.style import BETTER, CONTROL, WORSE, listing_order
+from benchmark.metrics import Array
+
+MEASURES = ("agreement_right", "agreement_wrong", "second_choice")
+"""Of `benchmark.metrics`, in percent here."""
+
+
+@dataclass(frozen=True)
+class Crossed:
+    """Test images by whether the teacher is wrong (rows) and the student is (columns): `share` of all of them [2, 2],
+    and in which share of each the student `agreed` with the teacher, or took its `second` choice; 0 where there are
+    none."""
+
+    share: Array
+    agreed: Array
+    second: Array
+
+    @classmethod
+    def of(cls, answers: Answers) -> "Crossed":
+        cell = 2 * ~answers.teacher_right + ~answers.right
+        counts, agreed, second = (
+            np.bincount(cell, each, 4).reshape(2, 2) for each in (np.ones(len(cell)), answers.agreed, answers.second)
+        )
+        return cls(counts / len(cell), *(each / np.maximum(counts, 1) for each in (agreed, second)))
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.share[:, 0].sum())
+
+    def at(self, accuracy: float) -> "Crossed | None":
+        """What a student of another accuracy would show that is as independent of the teacher: the log odds of being
+        right change by the same where the teacher is right and where it is wrong; within a cell nothing changes. None
+        for an accuracy that no change of the odds leads to.
+        """
+        rows = self.share.sum(1)
+        odds = logit(self.share[:, 0] / np.where(rows, rows, 1))
+
+        def gap(change: float) -> float:
+            return float(rows @ expit(odds + change)) - accuracy
+
+        if not gap(-50) <= 0 <= gap(50):
+            return None
+        right = rows * expit(odds + (brentq(gap, -50, 50) if gap(-50) < gap(50) else 0.0))
+        return replace(self, share=np.stack([right, rows - right], 1))
+
+    def measures(self) -> dict[str, float | None]:
+        """MEASURES in percent, None where there is no image to measure them on."""
+        agreed = self.share * self.agreed
+        apart = (self.share - agreed).sum()
+        parts = {
+            "agreement_right": (agreed[0].sum(), self.share[0].sum()),
+            "agreement_wrong": (agreed[1].sum(), self.share[1].sum()),
+            "second_choice": ((self.share * self.second).sum(), apart),
+        }
+        return {name: 100 * float(part / whole) if whole > 0 else None for name, (part, whole) in parts.items()}
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """One of MEASURES of a cell, over its runs; what its pair's students alone would show at its mean accuracy, over
+    theirs (None without any, and for themselves); and by how much it is above that, in percentage points, tested.
+    `differs` names what, beside the method, the two were not trained alike in."""
+
+    dataset: str
+    pair: str
+    method: str
+    measure: str
+    observed: Sample
+    expected: Sample | None = None
+    excess: float | None = None
+    estimate: Estimate | None = None
+    p_holm: float | None = None
+    differs: str = ""
+
+    @property
+    def mark(self) -> str:
+        if self.p_holm is None or self.p_holm >= ALPHA:
+            return ""
+        return BETTER if (self.excess or 0.0) > 0 else WORSE
+
+
+def fidelity(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> list[Fidelity]:
+    """Every measure of every cell, in listing order, tested together by measure; answers by data set, pair, run id."""
+    found = [each for members in grouped(rows, "dataset", "pair") for each in _of_pair(members, answers)]
+    corrected = []
+    for measure in MEASURES:
+        own = [each for each in found if each.measure == measure]
+        adjusted = holm([each.estimate.p if each.estimate else None for each in own])
+        corrected += [replace(each, p_holm=p) for each, p in zip(own, adjusted, strict=True)]
+    return sorted(corrected, key=lambda each: (each.dataset, each.pair, listing_order(each.method)))
+
+
+def _of_pair(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> Iterable[Fidelity]:
+    crossed: dict[str, list[Crossed]] = {}
+    members: dict[str, list[Row]] = {}
+    for row in rows:
+        if (key := (row["dataset"], row["pair"], row["run_id"])) in answers:
+            crossed.setdefault(row["method"], []).append(Crossed.of(answers[key]))
+            members.setdefault(row["method"], []).append(row)
+    samples = {(method, name): _sample(runs, name) for method, runs in crossed.items() for name in MEASURES}
+    place = rows[0]["dataset"], rows[0]["pair"]
+    for name in MEASURES:
+        moderation = Moderation.fit(Part.of(samples[method, name]) for method in crossed if samples[method, name].n)
+        for method, runs in crossed.items():
+            observed = samples[method, name]
+            if observed.mean is None:
+                continue
+            cell = Fidelity(*place, method, name, observed)
+            if method == CONTROL or CONTROL not in crossed:
+                yield cell
+                continue
+            accuracy = float(np.mean([each.accuracy for each in runs]))
+            moved = [other for each in crossed[CONTROL] if (other := each.at(accuracy))]
+            expected = _sample(moved, name)
+            if expected.mean is None:
+                yield cell
+                continue
+            yield replace(
+                cell,
+                expected=expected,
+                excess=less(observed, expected),
+                estimate=moderation.difference(observed, expected),
+                differs=differences(SETTINGS, members[method], members[CONTROL]),
+            )
+
+
+def _sample(runs: Iterable[Crossed], name: str) -> Sample:
+    return summarise([value for each in runs if (value := each.measures()[name]) is not None])

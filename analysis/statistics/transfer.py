@@ -1,0 +1,39 @@
+"""What predictions say of students beside their teachers and beside each other: worked out once, of all pooled runs."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+from analysis.runs.banks import Banks
+from analysis.runs.load import Results, plain
+from analysis.statistics.answers import answers
+from analysis.statistics.evidence import Place
+from analysis.statistics.fidelity import Fidelity, fidelity
+from analysis.statistics.mcnemar import Discordance, discordances
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """`notes` say which runs are not in it."""
+
+    fidelity: Sequence[Fidelity] = ()
+    discordances: Sequence[Discordance] = ()
+    notes: Sequence[str] = ()
+
+    def shown(self, places: Set[Place]) -> "Transfer":
+        """Of these cells, whose tests stay corrected for all."""
+        return Transfer(
+            [each for each in self.fidelity if (each.dataset, each.pair, each.method) in places],
+            [
+                each
+                for each in self.discordances
+                if {(each.dataset, each.pair, method) for method in (each.method, each.over)} <= places
+            ],
+            self.notes,
+        )
+
+
+def transfer(results: Results) -> Transfer:
+    """Reads the predictions of all pooled runs."""
+    rows = plain(results.runs[results.runs.pooled])
+    found, notes = answers(rows, Banks(results.records))
+    return Transfer(fidelity(rows, found), discordances(rows, found), notes)

@@ -1,0 +1,123 @@
+"""Agreement with the teacher beside what students of the same accuracy show that know nothing of it, and whether
+methods are right on other images than the student alone."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import groupby
+
+from analysis.statistics.basic import ends
+from analysis.statistics.fidelity import MEASURES, Fidelity
+from analysis.statistics.mcnemar import Discordance
+from analysis.style import BETTER, CONTROL, NO_VALUE, WORSE, count, display_name, p_value, signed
+from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
+
+HEADINGS = (
+    *(("Teacher right", "agree (expected)"), ("", "excess [95 % CI]")),
+    *(("Teacher wrong", "agree (expected)"), ("", "excess [95 % CI]")),
+    *(("Second choice", "share (expected)"), ("", "excess [95 % CI]")),
+)
+"""Of two columns for each of MEASURES, on two lines."""
+
+SHARES = "Agreements are shares of these images; second choice: of the student's answers that are not the teacher's"
+
+
+def fidelity_table(found: Sequence[Fidelity]) -> Table:
+    """A row for each method, grouped by pair; the student alone first, with which all are compared."""
+    groups, notes = [], Footnotes()
+    for (dataset, pair), members in groupby(found, key=lambda each: (each.dataset, each.pair)):
+        rows = []
+        for method, own in groupby(members, key=lambda each: each.method):
+            measures = {each.measure: each for each in own}
+            rows.append(
+                (display_name(method), tuple(f for name in MEASURES for f in _fields(measures.get(name), notes)))
+            )
+        groups.append(Group(f"{dataset}: {pair}", tuple(rows)))
+    columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in HEADINGS)
+    caption = (
+        "Agreement with the teacher (%), split by whether it is right, mean over seeds; expected: of students alone "
+        "whose odds of being right are moved to the method's accuracy; excess over that in percentage points"
+        f"{_marked(found)}."
+    )
+    return Table(
+        "fidelity",
+        caption,
+        ("", "Method"),
+        columns,
+        tuple(groups),
+        (*notes.listed(), ("", SHARES)),
+        tuple(map(_row, found)),
+        len(columns),
+        title="Fidelity",
+    )
+
+
+def mcnemar_table(found: Sequence[Discordance]) -> Table:
+    """Each method against the student alone, grouped by pair; its data have every two methods."""
+    shown = [each for each in found if each.over == CONTROL]
+    groups = [
+        Group(f"{dataset}: {pair}", tuple((display_name(each.method), _counts(each)) for each in members))
+        for (dataset, pair), members in groupby(shown, key=lambda each: (each.dataset, each.pair))
+    ]
+    titles = ("Right alone", "Student right alone", "of images", "n", "P")
+    caption = (
+        "Test images, a seed on average, on which a method is right and the student alone wrong, and the other way "
+        f"round; P: exact McNemar test over n seeds, Holm-adjusted over {count(len(found), 'comparison')} of two "
+        "methods each. It is about other test images, with these trainings."
+    )
+    data = tuple({**asdict(each), "verdict": each.verdict} for each in found)
+    columns = tuple(Column(title, (title,)) for title in titles)
+    return Table("mcnemar", caption, ("Method",), columns, tuple(groups), (), data, len(titles), title="McNemar")
+
+
+def _fields(each: Fidelity | None, notes: Footnotes) -> tuple[Field, Field]:
+    if each is None:
+        return Field(NO_VALUE), Field(NO_VALUE)
+    assert each.observed.mean is not None
+    text = f"{each.observed.mean:.1f}"
+    if each.expected is None or each.expected.mean is None or each.excess is None:
+        return Field(text), Field(NO_VALUE)
+    interval = bracketed(each.estimate.interval() if each.estimate else None, 1)
+    note = notes.mark(f"differs from the student alone in {each.differs}" if each.differs else "")
+    excess = Field(f"{signed(each.excess, 1)} {interval}".rstrip(), mark=each.mark, note=note)
+    return Field(f"{text} ({each.expected.mean:.1f})"), excess
+
+
+def _counts(each: Discordance) -> tuple[Field, ...]:
+    mark = {"better": BETTER, "worse": WORSE}.get(each.verdict, "")
+    decimals = min(1, each.seeds - 1)  # a single seed's counts are whole numbers
+    gained, lost = (f"{number / each.seeds:.{decimals}f}" for number in (each.gained, each.lost))
+    texts = (lost, f"{each.images:,}", str(each.seeds), p_value(each.p_holm))
+    return Field(gained, mark=mark), *map(Field, texts)
+
+
+def _marked(found: Sequence[Fidelity]) -> str:
+    """What marks there are, and how they were tested."""
+    tested = [each.measure for each in found if each.p_holm is not None]
+    if not tested:
+        return ""
+    marks = {each.mark for each in found}
+    words = [f"{mark} {word}" for mark, word in ((BETTER, "above"), (WORSE, "below")) if mark in marks]
+    cells = count(max(map(tested.count, MEASURES)), "cell")
+    said = f"moderated t-test, Holm-adjusted over {cells} of a measure, P < 0.05"
+    return f", {' and '.join(words)} ({said})" if words else f" (none established: {said})"
+
+
+def _row(each: Fidelity) -> dict[str, object]:
+    low, high = ends(each.estimate.interval() if each.estimate else None)
+    return {
+        "dataset": each.dataset,
+        "pair": each.pair,
+        "method": each.method,
+        "measure": each.measure,
+        "n": each.observed.n,
+        "percent": each.observed.mean,
+        "std_percent": each.observed.std,
+        "n_alone": each.expected.n if each.expected else None,
+        "expected_percent": each.expected.mean if each.expected else None,
+        "excess_points": each.excess,
+        "excess_low": low,
+        "excess_high": high,
+        "p": each.estimate.p if each.estimate else None,
+        "p_holm": each.p_holm,
+        "differs": each.differs,
+    }

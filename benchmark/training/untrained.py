@@ -1,0 +1,21 @@
+"""Networks with random weights as teachers: of the control `random`, and where only what they cost matters."""
+
+from itertools import islice
+
+from torch.optim.swa_utils import update_bn
+
+from benchmark.data import TrainingData
+from benchmark.models import Network
+from benchmark.spec import Run, derive_seed
+from benchmark.training.device import seed_generators
+
+BATCHES = 32
+"""How many batches tell a network's layers the mean and variance of what they see."""
+
+
+def settle(network: Network, run: Run, data: TrainingData, batches: int = BATCHES) -> None:
+    """Take batch norms' statistics from training images, in place; no label is read. With weights and statistics as
+    they come, a deep network's outputs grow with its depth: it would teach nothing but a scale."""
+    seed_generators(data.device, derive_seed("settle", run.seed))  # dropout is at work
+    views = data.views(run.seed, 0)
+    update_bn(islice((data.training_batch(views, step)[0] for step in range(data.steps)), batches), network.model)

@@ -1,0 +1,52 @@
+"""The tables of fidelity and of McNemar's tests, as written."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import said_of_digits as said
+
+from analysis.__main__ import main
+from analysis.score import main as score
+from benchmark.errors import COMPLETE, INCOMPLETE, USAGE
+
+
+def test_the_analysis_writes_them(tmp_path: Path, unsaved: None, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = said.results(tmp_path)
+    assert main([str(folder.path)]) == COMPLETE
+    tables = folder.path / "tables"
+    text = (tables / "fidelity.md").read_text()
+    assert "Student alone" in text.partition("KD")[0]
+    assert "* above (moderated t-test, Holm-adjusted over 2 cells of a measure, P < 0.05)" in text.replace("\\", "")
+    rows = {
+        (row["method"], row["measure"]): row
+        for row in csv.DictReader((tables / "fidelity.csv").read_text().splitlines())
+    }
+    assert float(rows["kd", "agreement_wrong"]["excess_low"]) > 0
+    assert rows["student", "agreement_wrong"]["expected_percent"] == ""
+    assert (tables / "fidelity.tex").exists()
+    assert len(list(csv.DictReader((tables / "mcnemar.csv").read_text().splitlines()))) == 3
+    assert "Right alone" in (tables / "mcnemar.md").read_text()
+    assert "fidelity" not in capsys.readouterr().err
+    assert main([str(folder.path), "--methods", "sp"]) == COMPLETE
+    assert "| KD" not in (folder.path / "selection" / "tables" / "fidelity.md").read_text()
+
+
+def test_scores_are_made_of_predictions_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = said.results(tmp_path)
+    out = tmp_path / "scores.csv"
+    assert score([str(folder.path), "--metric", "top1,agreement_wrong", "cka", "--out", str(out)]) == COMPLETE
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    assert len(rows) == 10
+    assert {row["method"] for row in rows} == {"teacher", "student", "kd", "sp"}
+    assert all(row["agreement_wrong"] for row in rows if row["method"] != "teacher")
+    assert "Agreement where the teacher is wrong (%, higher is better), mean ± SD (runs):" in capsys.readouterr().out
+    [gone, *_] = sorted(folder.part("predictions").glob("*"))
+    gone.unlink()
+    assert score([str(folder.path), "--metric", "nll"]) == INCOMPLETE
+    captured = capsys.readouterr()
+    assert captured.err == f"warning: no predictions of {gone.stem} at {gone} (keep_predictions)\n"
+    assert score([str(folder.path), "--metric", "validation_top1"]) == USAGE
+    assert "needs validation_logits and validation_labels, which predictions do not hold" in capsys.readouterr().err
+    assert score([str(folder.path), "--metric", "nll", "accuracy"]) == USAGE
+    assert "unknown metric 'accuracy'" in capsys.readouterr().err

@@ -1,0 +1,118 @@
+"""A metric is one function, registered once: training, records, tables and command lines know it from there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import fake_results as fake
+import numpy as np
+import pytest
+
+from analysis import load_results
+from analysis.__main__ import main as analyse
+from analysis.runs.columns import markdown
+from analysis.score import main as score
+from benchmark.command.listing import available
+from benchmark.errors import COMPLETE, UsageError
+from benchmark.metrics import METRICS, Array, check, measure, metric
+from benchmark.records import Folder, RecordError, read_record
+from benchmark.records.predictions import Predictions, sha256, write
+from benchmark.training.evaluation import measures
+
+
+@pytest.fixture
+def brier() -> Iterator[None]:
+    """The one edit that a new metric takes."""
+
+    @metric("Brier score", "Brier", better="lower")
+    def brier(logits: Array, labels: Array) -> float:
+        """Mean squared error of the probabilities, a share. Brier 1950."""
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        errors = powers / powers.sum(1, keepdims=True) - np.eye(logits.shape[1])[labels]
+        return float((errors**2).sum(1).mean() / 2)
+
+    yield
+    del METRICS["brier"]
+
+
+def said(seed: int) -> Predictions:
+    labels = np.arange(60) % 5
+    logits = np.random.default_rng(seed).standard_normal((60, 5)) + 2 * np.eye(5)[labels]
+    return Predictions(logits.astype(np.float32), labels)
+
+
+def test_a_new_metric_is_known_everywhere(
+    brier: None, tmp_path: Path, unsaved: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "grid"
+    for method in ("student", "kd"):
+        for seed in range(2):
+            predictions = said(seed + 2 * (method == "kd"))
+            run, found = fake.run(method, seed), measures(predictions, None)
+            assert found["measures"].keys() == {"brier"}
+            content = predictions.content()
+            fake.write(folder, fake.record(run, **found, predictions_sha256=sha256(content)))
+            write(Folder(folder).predictions_path(run.id), content)
+    [*_, record] = Folder(folder).records()[0]
+    assert record.result.measures
+    assert "brier" in (folder / "runs.csv").read_text() if Folder(folder).write_tables() else True
+    runs = load_results(folder)
+    assert runs.brier.between(0, 1).all()
+    assert "| `brier` | mean squared error of the probabilities, a share |" in markdown()
+    [line] = [line for line in available("metrics", "digits") if line.startswith("brier")]
+    assert line == "brier (%, lower is better): mean squared error of the probabilities, a share; needs logits, labels"
+    assert analyse([str(folder), "--metric", "brier"]) == COMPLETE
+    text = (folder / "selection" / "tables" / "main.md").read_text()
+    assert "Brier score (%; lower is better)" in text
+    out = tmp_path / "brier.csv"
+    assert score([str(folder), "--metric", "brier", "--out", str(out)]) != COMPLETE  # the teacher kept nothing
+    assert "no record in" in capsys.readouterr().err
+    assert len(out.read_text().splitlines()) == 5
+
+
+def test_it_is_computed_where_records_are_older_than_it(brier: None, tmp_path: Path, unsaved: None) -> None:
+    folder = tmp_path / "grid"
+    for method in ("student", "kd"):
+        predictions = said(method == "kd")
+        old = {name: value for name, value in measures(predictions, None).items() if name != "measures"}
+        fake.write(folder, fake.record(fake.run(method), **old))
+        write(Folder(folder).predictions_path(fake.run(method).id), predictions.content())
+    assert load_results(folder).brier.isna().all()
+    assert analyse([str(folder), "--metric", "brier"]) == COMPLETE
+    value = 100 * (METRICS["brier"](said(1).given()) or 0)
+    assert f"{value:.2f}" in (folder / "selection" / "tables" / "main.md").read_text()
+
+
+def test_what_a_metric_may_not_be() -> None:
+    def blurred(images: Array) -> float:
+        """How blurred."""
+        return float(images.mean())
+
+    def mute(logits: Array) -> float:
+        return 0.0
+
+    def top1(logits: Array) -> float:
+        """Another."""
+        return 0.0
+
+    for function, message in ((blurred, "images"), (mute, "docstring"), (top1, "twice")):
+        with pytest.raises(ValueError, match=message):
+            metric("Title", "Short")(function)
+    assert "mute" not in METRICS
+
+
+def test_what_is_not_given_is_not_measured() -> None:
+    labels = np.arange(4)
+    assert measure({"logits": np.eye(4), "labels": labels}).keys() == {"top1", "top5", "nll", "ece"}
+    assert measure({}) == {}
+
+
+def test_a_record_of_impossible_measures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="agreement_right without a teacher"):
+        check({"agreement_right": 0.5}, taught=False)
+    check({"of_a_later_version": 7.0}, taught=False)
+    folder = Folder(fake.write(tmp_path / "grid", fake.record(fake.run(), measures={"agreement_right": 0.5})))
+    path = folder.record_path(fake.run().id)
+    assert read_record(path).result.measures == {"agreement_right": 0.5}
+    path.write_text(path.read_text().replace('"agreement_right": 0.5', '"agreement_right": 1.5'))
+    with pytest.raises(RecordError, match=r"agreement_right = 1\.5 lies outside of 0 to 1"):
+        read_record(path)
