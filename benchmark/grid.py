@@ -122,7 +122,7 @@ def execute(
     plan = plan_missing(grid, folder, options, console, more.blocks if more else None)
     executor = cluster.choose_executor(options.executor)
     cluster.check_unused(executor, options, console)
-    not_applicable = check(plan, grid, executor, options)
+    not_applicable = check(plan, grid, executor, options, console)
     data_dir = str(options.data_dir.resolve()) if options.data_dir else None
     settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline, options.workers)
     if options.dry_run or options.prepare:
@@ -164,15 +164,21 @@ def plan_missing(
     return only(plan, left_undone(plan, folder)) if options.retry == "lost" else plan
 
 
-def check(plan: Plan, grid: Grid, executor: Executor, options: argparse.Namespace) -> dict[str, str]:
-    """Refuse what would fail, before compute is spent. Returns, by run id, why a method cannot serve a pair."""
+def check(plan: Plan, grid: Grid, executor: Executor, options: argparse.Namespace, console: Console) -> dict[str, str]:
+    """Refuse what would fail, before compute is spent; of the device a dry run only says so, as the plan may be for
+    another machine. Returns, by run id, why a method cannot serve a pair."""
     missing = [run for cohort in plan.cohorts for run in cohort.runs]
     if not missing:
         return {}
     from benchmark.training.preflight import check_device, check_runs
 
     if executor != "slurm":
-        check_device(options.device, missing)
+        try:
+            check_device(options.device, missing)
+        except UsageError as refusal:
+            if not options.dry_run:
+                raise
+            console.print(f"this machine would refuse it: {refusal}")
     return check_runs(missing, grid, options.data_dir, download=not (options.offline or options.dry_run))
 
 
