@@ -118,11 +118,11 @@ def execute(
 ) -> int:
     """Plan, check, launch, watch."""
     deadline = time.time() + options.stop_after if options.stop_after else None
-    grid = matched(pinned(wanted(grid, options, more)), folder, options)
+    grid = matched(pinned(wanted(grid, options, more)), folder, options, console)
     plan = plan_missing(grid, folder, options, console, more.blocks if more else None)
     executor = cluster.choose_executor(options.executor)
     cluster.check_unused(executor, options, console)
-    not_applicable = check(plan, grid, executor, options)
+    not_applicable = check(plan, grid, executor, options, console)
     data_dir = str(options.data_dir.resolve()) if options.data_dir else None
     settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline, options.workers)
     if options.dry_run or options.prepare:
@@ -164,15 +164,21 @@ def plan_missing(
     return only(plan, left_undone(plan, folder)) if options.retry == "lost" else plan
 
 
-def check(plan: Plan, grid: Grid, executor: Executor, options: argparse.Namespace) -> dict[str, str]:
-    """Refuse what would fail, before compute is spent. Returns, by run id, why a method cannot serve a pair."""
+def check(plan: Plan, grid: Grid, executor: Executor, options: argparse.Namespace, console: Console) -> dict[str, str]:
+    """Refuse what would fail, before compute is spent; of the device a dry run only says so, as the plan may be for
+    another machine. Returns, by run id, why a method cannot serve a pair."""
     missing = [run for cohort in plan.cohorts for run in cohort.runs]
     if not missing:
         return {}
     from benchmark.training.preflight import check_device, check_runs
 
     if executor != "slurm":
-        check_device(options.device, missing)
+        try:
+            check_device(options.device, missing)
+        except UsageError as refusal:
+            if not options.dry_run:
+                raise
+            console.print(f"this machine would refuse it: {refusal}")
     return check_runs(missing, grid, options.data_dir, download=not (options.offline or options.dry_run))
 
 
@@ -236,7 +242,7 @@ def conclude(plan: Plan, folder: Folder, console: Console) -> int:
     return FAILED if any(state in ("failed", "corrupt") for state in states.values()) else COMPLETE
 
 
-def matched(grid: Grid, folder: Folder, options: argparse.Namespace) -> Grid:
+def matched(grid: Grid, folder: Folder, options: argparse.Namespace, console: Console) -> Grid:
     """The grid with the epochs of controls that match a method's training FLOPs: those the folder was begun with, and
     counts of the others."""
     from benchmark.plan.matched import known_counts, uncounted, with_counts
@@ -246,6 +252,7 @@ def matched(grid: Grid, folder: Folder, options: argparse.Namespace) -> Grid:
         return grid
     from benchmark.training.matching import matching_epochs
 
+    console.print(f"counting training FLOPs for {len(wanted)} matched controls of pairs")
     return with_counts(grid, matching_epochs(wanted, grid, options.data_dir, not (options.offline or options.dry_run)))
 
 

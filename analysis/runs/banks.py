@@ -1,6 +1,6 @@
 """What runs and their teachers said of the test images, from the files beside their records."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ class Banks:
     def __init__(self, records: Mapping[Path, Sequence[Record]]) -> None:
         """records: of each folder; of a run in several the first counts."""
         self._records = records
-        self._teachers: dict[tuple[Path, str], Predictions | UsageError] = {}
+        self._teachers: dict[tuple[Path, str, str | None], Predictions | UsageError] = {}
 
     @cached_property
     def _homes(self) -> dict[str, tuple[Folder, Record]]:
@@ -26,11 +26,6 @@ class Banks:
                 found.setdefault(record.run_id, (Folder(path), record))
         return found
 
-    def kept(self, run_ids: Iterable[str]) -> list[str]:
-        """Those of these runs that have a file."""
-        homes = {run_id: self._homes[run_id][0] for run_id in run_ids}
-        return [run_id for run_id, folder in homes.items() if folder.predictions_path(run_id).exists()]
-
     def of(self, run_id: str) -> Predictions:
         """A run's. Raises UsageError for predictions that were not kept, are damaged or another training's."""
         return of_run(*self._homes[run_id])
@@ -38,13 +33,14 @@ class Banks:
     def of_teacher(self, run_id: str, teacher_id: str | None = None) -> Predictions:
         """Of a run's teacher, or of another that the same results have; errors as of `of`."""
         folder, record = self._homes[run_id]
-        teacher_id = teacher_id or record.result.teacher_id
+        own, weights = record.result.teacher_id, record.result.teacher_weights_sha256
+        teacher_id = teacher_id or own
         if teacher_id is None:
             raise UsageError(f"{run_id} was trained without a teacher")
-        key = folder.teachers.path, teacher_id
+        key = folder.teachers.path, teacher_id, weights if teacher_id == own else None
         if key not in self._teachers:
             try:
-                self._teachers[key] = _read_teacher(folder.teachers, teacher_id)
+                self._teachers[key] = _read_teacher(folder.teachers, *key[1:])
             except UsageError as error:
                 self._teachers[key] = error
         found = self._teachers[key]
@@ -68,8 +64,11 @@ def valued(run_id: str, metric: Metric, own: Predictions, teacher: Predictions |
     return metric(given)
 
 
-def _read_teacher(folder: Folder, teacher_id: str) -> Predictions:
+def _read_teacher(folder: Folder, teacher_id: str, weights: str | None) -> Predictions:
+    """weights: their hash, where students say what theirs was."""
     record = folder.record(teacher_id)
     if record is None:
         raise UsageError(f"teacher {teacher_id} has no record in {folder.path}")
+    if weights not in (None, record.result.weights_sha256):
+        raise UsageError(f"teacher {teacher_id} in {folder.path} has other weights than its students learnt from")
     return of_run(folder, record)

@@ -19,6 +19,11 @@ from benchmark.metrics import Array
 MEASURES = ("agreement_right", "agreement_wrong", "second_choice")
 """Of `benchmark.metrics`, in percent here."""
 
+FAR = 1.0
+"""Percentage points of accuracy by which students alone may be moved for a verdict. Students that learnt from labels
+alone, but from more images, have an excess themselves, which grows with what they are better by: the errors that stay
+are those that all networks make."""
+
 
 @dataclass(frozen=True)
 class Crossed:
@@ -74,6 +79,7 @@ class Crossed:
 class Fidelity:
     """One of MEASURES of a cell, over its runs; what its pair's students alone would show at its mean accuracy, over
     theirs (None without any, and for themselves); and by how much it is above that, in percentage points, tested.
+    `moved` is by how many points of accuracy the students alone were moved for that: beyond FAR nothing is tested.
     `differs` names what, beside the method, the two were not trained alike in."""
 
     dataset: str
@@ -84,8 +90,14 @@ class Fidelity:
     expected: Sample | None = None
     excess: float | None = None
     estimate: Estimate | None = None
+    moved: float | None = None
     p_holm: float | None = None
     differs: str = ""
+
+    @property
+    def p(self) -> float | None:
+        near = self.moved is not None and abs(self.moved) <= FAR
+        return self.estimate.p if self.estimate and near else None
 
     @property
     def mark(self) -> str:
@@ -100,7 +112,7 @@ def fidelity(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> list[Fideli
     corrected = []
     for measure in MEASURES:
         own = [each for each in found if each.measure == measure]
-        adjusted = holm([each.estimate.p if each.estimate else None for each in own])
+        adjusted = holm([each.p for each in own])
         corrected += [replace(each, p_holm=p) for each, p in zip(own, adjusted, strict=True)]
     return sorted(corrected, key=lambda each: (each.dataset, each.pair, listing_order(each.method)))
 
@@ -124,8 +136,8 @@ def _of_pair(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> Iterable[Fi
             if method == CONTROL or CONTROL not in crossed:
                 yield cell
                 continue
-            accuracy = float(np.mean([each.accuracy for each in runs]))
-            moved = [other for each in crossed[CONTROL] if (other := each.at(accuracy))]
+            accuracy, alone = (np.mean([each.accuracy for each in own]) for own in (runs, crossed[CONTROL]))
+            moved = [other for each in crossed[CONTROL] if (other := each.at(float(accuracy)))]
             expected = _sample(moved, name)
             if expected.mean is None:
                 yield cell
@@ -135,6 +147,7 @@ def _of_pair(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> Iterable[Fi
                 expected=expected,
                 excess=less(observed, expected),
                 estimate=moderation.difference(observed, expected),
+                moved=100 * float(accuracy - alone),
                 differs=differences(SETTINGS, members[method], members[CONTROL]),
             )
 

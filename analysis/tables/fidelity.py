@@ -6,7 +6,7 @@ from dataclasses import asdict
 from itertools import groupby
 
 from analysis.statistics.basic import ends
-from analysis.statistics.fidelity import MEASURES, Fidelity
+from analysis.statistics.fidelity import FAR, MEASURES, Fidelity
 from analysis.statistics.mcnemar import Discordance
 from analysis.style import BETTER, CONTROL, NO_VALUE, WORSE, count, display_name, p_value, signed
 from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
@@ -77,7 +77,9 @@ def _fields(each: Fidelity | None, notes: Footnotes) -> tuple[Field, Field]:
     if each.expected is None or each.expected.mean is None or each.excess is None:
         return Field(text), Field(NO_VALUE)
     interval = bracketed(each.estimate.interval() if each.estimate else None, 1)
-    note = notes.mark(f"differs from the student alone in {each.differs}" if each.differs else "")
+    far = f"not tested: more than {FAR:g} point from the student alone in accuracy" if each.p is None else ""
+    apart = f"differs from the student alone in {each.differs}" if each.differs else ""
+    note = notes.mark("; ".join(filter(None, [apart, far if each.estimate else ""])))
     excess = Field(f"{signed(each.excess, 1)} {interval}".rstrip(), mark=each.mark, note=note)
     return Field(f"{text} ({each.expected.mean:.1f})"), excess
 
@@ -117,7 +119,8 @@ def _row(each: Fidelity) -> dict[str, object]:
         "excess_points": each.excess,
         "excess_low": low,
         "excess_high": high,
-        "p": each.estimate.p if each.estimate else None,
+        "moved_points": each.moved,
+        "p": each.p,
         "p_holm": each.p_holm,
         "differs": each.differs,
     }

@@ -84,11 +84,13 @@ def written_out(entry: Any, methods: Any) -> Iterator[Any]:
         if entry not in STANDARD:
             raise ValueError(str(unknown("control", entry, STANDARD)))
         entry = {"name": entry}
-    if isinstance(entry, Mapping) and entry.keys() <= {"name", "methods"} and entry.get("name") in STANDARD:
-        entry = {**STANDARD[entry["name"]], **entry}
+    name = entry.get("name") if isinstance(entry, Mapping) and entry.keys() <= {"name", "methods"} else None
+    if isinstance(name, str) and name in STANDARD:
+        entry = {**STANDARD[name], **entry}
         if entry["name"] == MATCHED and _names(entry["methods"]) and _names(methods):
             for method in taught(entry["methods"], methods):
-                yield {"name": f"{MATCHED}_{method}", "flops_of": method}
+                # A plus in a label is a composition's.
+                yield {"name": f"{MATCHED}_{method.replace('+', '_and_')}", "flops_of": method}
             return
     yield entry
 

@@ -85,8 +85,6 @@ def test_a_signal_to_all_processes_costs_no_numbers(
     ("executor", "number"),
     [
         ("local", signal.SIGINT),
-        ("inline", signal.SIGINT),
-        ("local", signal.SIGTERM),
         ("inline", signal.SIGTERM),
         ("local", signal.SIGHUP),
     ],

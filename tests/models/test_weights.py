@@ -310,7 +310,13 @@ def test_timms_weights_of_other_classes_or_normalisation_are_refused() -> None:
     refused("'vit': its weights were trained with mean", pinned(VIT), grey, 1000)
 
 
-def test_without_network_timms_weights_are_a_clear_error() -> None:
+def test_without_network_timms_weights_are_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, and whether or not this machine has a network."""
+
+    def unreachable(*_: str) -> str:
+        raise ConnectionError("Temporary failure in name resolution")
+
+    monkeypatch.setattr(timm.models._hub, "download_from_hf", unreachable)
     with pytest.raises(UsageError, match=r"'vit': timm's weights of test_vit are neither in its cache nor to be down"):
         pinned(VIT)
 

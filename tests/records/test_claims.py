@@ -142,7 +142,7 @@ OTHER_WORLDS = {
 
 
 @pytest.mark.parametrize("world", OTHER_WORLDS)
-@pytest.mark.parametrize("pid", [1, os.getpid(), 2**22 + 1])
+@pytest.mark.parametrize("pid", [1, os.getpid(), 2**22 + 1], ids=["the first", "this one", "none"])
 def test_a_host_name_that_two_share_tells_nothing_of_a_process(
     world: str, pid: int, tmp_path: Path, clock: Clock
 ) -> None:

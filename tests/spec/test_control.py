@@ -30,6 +30,8 @@ def test_one_line_switches_all_of_them_on() -> None:
     assert found.recipe_of("resnet_s", by_name["label_smoothing"]).label_smoothing == 0.1
     assert found.recipe_of("resnet_s", by_name["longer"]).epochs == 2 * found.recipe.epochs
     assert by_name["matched_sp"].flops_of == "sp"
+    composed = grid(["matched"], methods=["student", "kd+sp"])
+    assert (composed.all_methods[-1], composed.control[0].flops_of) == ("student@matched_kd_and_sp", "kd+sp")
 
 
 def test_a_table_says_which_methods_or_everything() -> None:
@@ -72,6 +74,8 @@ def test_counts_stay_and_others_come_beside_them() -> None:
         ("randm", "unknown control 'randm': did you mean random?"),
         ({"name": "matched_kd", "flops_of": "kd", "methods": ["kd"]}, "flops_of = 'kd' trains the student alone"),
         ({"name": "long", "epochs": {"digits": {"a_b": 5}}}, "epochs are counted, of a control that matches a method"),
+        ({"name": ["matched"]}, "control.0.name: Input should be a valid string, got ['matched']"),
+        ({"name": "kd_budget", "flops_of": "kd"}, "name 'kd_budget' has to begin with 'matched'"),
         ({"name": "matched", "methods": 5}, "control.0.methods: Input should be a list, got 5"),
         ({"name": "never", "times": 0}, "control.0.times: Input should be greater than 0, got 0"),
     ],

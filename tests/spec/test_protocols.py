@@ -14,9 +14,10 @@ from command_line import cli, contents
 import methods
 from benchmark.errors import COMPLETE
 from benchmark.models.weights import pin
-from benchmark.plan.cells import cells, check_options
+from benchmark.plan.cells import cells, check_options, select
+from benchmark.plan.values import Selection
 from benchmark.records import Folder
-from benchmark.spec import GRIDS, Grid, grid_names, load_grid
+from benchmark.spec import GRIDS, Grid, Recipe, Run, grid_names, load_grid
 from benchmark.training.schedule import learning_rate
 
 NINE = ("student", "kd", "fitnet", "rkd_d", "rkd_a", "rkd_da", "sp", "gkd", "mhgd")
@@ -61,6 +62,20 @@ def test_the_crd_protocol() -> None:
     assert mobile == {"MobileNetV2", "ShuffleNetV1", "ShuffleNetV2"}
     own_teacher = {run.teacher.recipe.learning_rate for run in runs if run.teacher and "born" not in run.label}
     assert own_teacher == {0.05}
+
+
+def test_the_crd_protocol_is_computed_as_published_code_does_on_todays_cards() -> None:
+    """For teachers and students; and a pair that is run by itself belongs to the grid."""
+    grid = all_of("cifar100")
+    runs = cells(grid)
+    arithmetic = {(r.precision, r.teacher_precision, r.channels_last) for run in runs for r in recipes(run)}
+    assert arithmetic == {("tf32", "tf32", True)}
+    pair = cells(select(grid, Selection(pairs=("resnet32x4_resnet8x4",))))
+    assert {run.id for run in pair} == {run.id for run in runs if run.pair == "resnet32x4_resnet8x4"}
+
+
+def recipes(run: Run) -> list[Recipe]:
+    return [each.recipe for each in (run, run.teacher) if each]
 
 
 def test_the_protocol_of_graph_distillation() -> None:
@@ -133,6 +148,9 @@ def shortened(name: str, dataset: dict[str, Any], folder: Path) -> Path:
     for field in ("schedule", "milestones"):
         raw["recipe"].pop(field, None)
     raw["recipe"] |= {"warmup_epochs": 0, "epochs": 1, "batch_size": 50, "learning_rate": 0.001}
+    for field in ("precision", "teacher_precision"):
+        if raw["recipe"].get(field) == "tf32":  # which a CPU has not
+            raw["recipe"][field] = "float32"
     raw.pop("teacher_recipe", None)
     raw["options"] = raw.get("options", {}) | {method: {"epochs": 1} for method in ("mhgd", "ab", "ft", "fsp")}
     names = {pair[role] for pair in raw["pairs"] for role in ("teacher", "student")}

@@ -5,7 +5,8 @@ What is compared with are steps as they are written, of the same optimiser: on a
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import launches
@@ -212,6 +213,73 @@ def test_what_cannot_be_recorded_is_said_once_and_trained_as_written(
     assert same_bits(state(trained[1][0]), state(trained[0][0]))
     if method == "noise":  # of the other, the double has made half of a step when it refuses
         assert same_bits(state(trained[1][1]), state(trained[0][1]))
+
+
+class Waiting(Tape):
+    """As a GPU says it of work that is done as written."""
+
+    @staticmethod
+    def as_written(work: Callable[[], Any]) -> tuple[Any, str]:
+        return work(), "it waits for the device at method.py:7"
+
+    def record(self, work: Callable[[], Any]) -> Any:
+        raise AssertionError("recorded all the same")
+
+
+def test_what_is_seen_to_wait_is_never_recorded(
+    graphs: Any, cohorts: dict[str, dict[str, Member]], caplog: pytest.LogCaptureFixture
+) -> None:
+    graphs(Waiting)
+    bench = Bench()
+    member = bench.member("student")
+    bench.train([member])
+    assert [record.getMessage() for record in caplog.records] == [
+        "student: its steps are not captured: it waits for the device at method.py:7"
+    ]
+    assert same_bits(state(member), state(cohorts["written"]["student"]))
+
+
+def test_a_gpu_is_asked_for_graphs_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three calls beside the main stream, in which torch tells of waits; a recording, which shares the first one's
+    memory and computes nothing; replays."""
+    done: list[Any] = []
+
+    class Stream:
+        def wait_stream(self, other: "Stream") -> None:
+            done.append("join" if self is main else "fork")
+
+    class Graph:
+        def pool(self) -> str:
+            return "memory"
+
+        def replay(self) -> None:
+            done.append("replay")
+
+    @contextmanager
+    def noted(*what: Any, **options: Any) -> Iterator[None]:
+        done.append(("record", *what[1:2]) if len(what) > 1 else "beside")
+        yield
+
+    main, modes = Stream(), ["default"]
+    fakes: dict[str, Any] = {"Stream": Stream, "CUDAGraph": Graph, "current_stream": lambda: main, "stream": noted}
+    fakes |= {"graph": noted, "get_sync_debug_mode": lambda: modes[-1], "set_sync_debug_mode": modes.append}
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    capture.aside.cache_clear()
+    recorder = Recorder(CudaGraph)
+
+    def work() -> str:
+        done.append("work")
+        return "result"
+
+    for key in ("teacher", "student"):
+        assert [recorder(key, work) for _ in range(5)] == ["result"] * 5
+    capture.aside.cache_clear()
+    as_written, ahead = ["fork", "beside", "work", "join"] * 3, ["beside"]
+    recorded = [[*as_written, *ahead, ("record", pool), "work", "replay", "replay"] for pool in (None, "memory")]
+    assert done == [*recorded[0], *recorded[1]]
+    assert modes == ["default", *["warn", "default"] * 6]
+    assert recorder.has("student")
 
 
 def test_a_teacher_that_cannot_be_recorded_leaves_all_as_written(

@@ -10,7 +10,7 @@ import torch
 from command_line import one_line, write_grid
 
 from benchmark.cost.__main__ import main as cost_command
-from benchmark.errors import USAGE, UsageError
+from benchmark.errors import COMPLETE, USAGE, UsageError
 from benchmark.grid import main as grid_command
 from benchmark.spec import Recipe
 from benchmark.training.device import device_named, in_float32, inference_in, seed_generators
@@ -134,6 +134,18 @@ def test_a_cluster_may_have_what_this_machine_has_not(tmp_path: Path, monkeypatc
     assert not asked
     grid_command([*arguments, "--executor", "local"])
     assert asked == ["cuda"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_a_dry_run_says_what_this_machine_has_not_and_shows_the_plan(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_grid(tmp_path / "tiny.toml", recipe__precision="tf32")
+    arguments = ["--grid", str(file), "--results-dir", str(tmp_path / "results"), "--executor", "local", "--dry-run"]
+    assert grid_command(arguments) == COMPLETE
+    said = " ".join(capsys.readouterr().out.split())
+    assert "this machine would refuse it: precision 'tf32' needs a GPU of NVIDIA's" in said
+    assert "to train" in said
 
 
 def test_only_what_is_read_is_converted() -> None:

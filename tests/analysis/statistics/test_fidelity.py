@@ -1,5 +1,6 @@
 """Agreement with the teacher against students of the same accuracy that know nothing of it, on real digits."""
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,13 @@ import said_of_digits as said
 from scipy.special import expit
 from statsmodels.stats.contingency_tables import mcnemar
 
+from analysis.runs.banks import Banks
 from analysis.runs.load import load
 from analysis.statistics.answers import Answers
-from analysis.statistics.fidelity import MEASURES, Crossed, Fidelity
+from analysis.statistics.fidelity import FAR, MEASURES, Crossed, Fidelity
 from analysis.statistics.mcnemar import sign_flip
 from analysis.statistics.transfer import Transfer, transfer
+from benchmark.errors import UsageError
 from benchmark.metrics import METRICS
 from benchmark.metrics.classification import classes
 from benchmark.metrics.fidelity import second
@@ -83,6 +86,8 @@ def test_who_copies_is_found_out_and_who_is_only_as_right_is_not(found: Transfer
     assert copied.excess is not None
     assert copied.excess > 10
     assert copied.mark == "*"
+    assert copied.moved is not None
+    assert abs(copied.moved) < FAR
     for measure in MEASURES:
         alone = cell(found, "sp", measure)
         assert not alone.mark
@@ -90,6 +95,18 @@ def test_who_copies_is_found_out_and_who_is_only_as_right_is_not(found: Transfer
         assert alone.estimate.p is not None
         assert alone.estimate.p > 0.05
     assert cell(found, "student", "agreement_wrong").expected is None
+
+
+def test_who_is_far_more_accurate_is_not_tested(found: Transfer) -> None:
+    """For then students that know nothing of the teacher have an excess too."""
+    better = cell(found, "gkd", "agreement_wrong")
+    assert better.moved is not None
+    assert better.moved > 3
+    assert better.excess is not None
+    assert better.excess > 4
+    assert better.estimate
+    assert better.p is better.p_holm is None
+    assert not better.mark
 
 
 def test_a_teacher_that_is_always_right_leaves_only_the_other_measures() -> None:
@@ -119,7 +136,7 @@ def test_several_seeds_are_what_signs_drawn_at_random_give() -> None:
 
 def test_every_two_methods_are_compared_over_their_common_seeds(found: Transfer) -> None:
     compared = {(each.method, each.over): each for each in found.discordances}
-    assert compared.keys() == {("kd", "sp"), ("kd", "student"), ("sp", "student")}
+    assert compared.keys() == {(a, b) for a, b in combinations(("kd", "sp", "gkd", "student"), 2)}
     each = compared["kd", "student"]
     right = [[classes(logits) == LABELS for logits in (said.copying(s, 1 / 3), said.student(s))] for s in range(3)]
     assert each.seeds == 3
@@ -134,7 +151,7 @@ def test_runs_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     first.unlink()
     second_one.write_bytes(b"nonsense")
     [note] = transfer(load([folder.path])).notes
-    assert note.startswith("fidelity: 2 runs of 6 cannot be used: ")
+    assert note.startswith("fidelity: 2 runs of 8 cannot be used: ")
     assert first.stem in note
     assert second_one.stem in note
     for path in folder.teachers.part("predictions").glob("*"):
@@ -142,3 +159,12 @@ def test_runs_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     nothing = transfer(load([folder.path]))
     assert not nothing.fidelity
     assert nothing.notes == ["fidelity and McNemar's tests not tabled: no run and its teacher kept predictions"]
+
+
+def test_a_teacher_of_other_weights_is_refused(tmp_path: Path) -> None:
+    folder = said.results(tmp_path, seeds=2)
+    [path] = folder.teachers.part("records").glob("*.json")
+    path.write_text(path.read_text().replace('"weights_sha256": "aa"', '"weights_sha256": "bb"'))
+    results = load([folder.path])
+    with pytest.raises(UsageError, match="has other weights than its students learnt from"):
+        Banks(results.records).of_teacher(results.runs.run_id[0])

@@ -14,8 +14,10 @@ from scipy.stats import t
 
 from analysis.report.summary import summary
 from analysis.runs.load import load
+from analysis.statistics.basic import summarise
 from analysis.statistics.evidence import Evidence, collect_evidence
 from analysis.statistics.ladder import Ladder, ladders, rising, sizes_reaching
+from analysis.statistics.moderated import Moderation, Part, drawn_means
 from analysis.tables.ladder import ladder_table
 from analysis.tables.markdown import markdown
 from benchmark.errors import COMPLETE
@@ -82,6 +84,27 @@ def test_a_line_that_falls_is_pooled_before_it_is_read() -> None:
     assert at(1.75) == pytest.approx(sqrt(2))
     assert at(3.25) == pytest.approx(4 * sqrt(2))
     assert [at(0.9), at(1.0), at(4.0), at(4.1)] == [0.0, 1.0, pytest.approx(8.0), inf]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+def test_intervals_hold_the_truth(seeds: int) -> None:
+    """On a ladder of four standard deviations a doubling; true variances have 5 degrees of freedom."""
+    random, held, gains = np.random.default_rng(5), [], (0.0, 1.0, 2.0, 3.0)
+    sizes = np.array([1.0, 2.0, 4.0, 8.0, 16.0])
+    for _ in range(250):
+        spreads = np.sqrt(5 / random.chisquare(5, (len(sizes), 1 + len(gains), 1)))
+        means = 4 * np.log2(sizes)[:, None, None] + np.array([0.0, *gains])[:, None]
+        runs = means + spreads * random.standard_normal((*spreads.shape[:2], seeds))
+        samples = [[summarise(list(cell)) for cell in rung] for rung in runs]
+        known = [Moderation.fit(map(Part.of, rung)) for rung in samples]
+        places = [(i, 0) for i in range(len(sizes))] + [(i, 1 + j) for i in (1, 2) for j in range(len(gains))]
+        drawn = drawn_means([(samples[i][j], known[i]) for i, j in places], 2_000)
+        for (i, j), values in zip(places[len(sizes) :], drawn[len(sizes) :], strict=True):
+            read = sizes_reaching(sizes, drawn[: len(sizes)], values)
+            low, high = np.quantile(read, (0.025, 0.975), method="inverted_cdf")
+            held.append(low <= sizes[i] * 2 ** (gains[j - 1] / 4) <= high)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.02)
 
 
 def test_what_is_a_ladder(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def test_the_analysis_writes_them(tmp_path: Path, unsaved: None, capsys: pytest.
     assert float(rows["kd", "agreement_wrong"]["excess_low"]) > 0
     assert rows["student", "agreement_wrong"]["expected_percent"] == ""
     assert (tables / "fidelity.tex").exists()
-    assert len(list(csv.DictReader((tables / "mcnemar.csv").read_text().splitlines()))) == 3
+    assert len(list(csv.DictReader((tables / "mcnemar.csv").read_text().splitlines()))) == 6
+    assert "not tested: more than 1 point from the student alone in accuracy" in text
     assert "Right alone" in (tables / "mcnemar.md").read_text()
     assert "fidelity" not in capsys.readouterr().err
     assert main([str(folder.path), "--methods", "sp"]) == COMPLETE
@@ -37,8 +38,8 @@ def test_scores_are_made_of_predictions_alone(tmp_path: Path, capsys: pytest.Cap
     out = tmp_path / "scores.csv"
     assert score([str(folder.path), "--metric", "top1,agreement_wrong", "cka", "--out", str(out)]) == COMPLETE
     rows = list(csv.DictReader(out.read_text().splitlines()))
-    assert len(rows) == 10
-    assert {row["method"] for row in rows} == {"teacher", "student", "kd", "sp"}
+    assert len(rows) == 13
+    assert {row["method"] for row in rows} == {"teacher", "student", "kd", "sp", "gkd"}
     assert all(row["agreement_wrong"] for row in rows if row["method"] != "teacher")
     assert "Agreement where the teacher is wrong (%, higher is better), mean ± SD (runs):" in capsys.readouterr().out
     [gone, *_] = sorted(folder.part("predictions").glob("*"))
