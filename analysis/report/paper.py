@@ -20,7 +20,7 @@ PREAMBLE = r"""\documentclass[10pt]{article}
 \renewcommand{\topfraction}{0.95}
 \renewcommand{\bottomfraction}{0.95}
 \renewcommand{\textfraction}{0.02}
-\renewcommand{\floatpagefraction}{0.7}
+\renewcommand{\floatpagefraction}{0.5}
 \setcounter{topnumber}{4}
 \setcounter{bottomnumber}{4}
 \setcounter{totalnumber}{8}
