@@ -134,10 +134,9 @@ def _read(each: Reading | None) -> dict[str, float | None]:
 
 def _caption(metric: Metric) -> str:
     return (
-        f"{metric.title} against MACs of one inference (left; bars: 95 % intervals of the student alone, moderated t), "
-        "and how many times a method's MACs the student alone needs for as much (right; 95 % intervals by draws, not "
-        "corrected for their number). Between students the student alone is taken as linear in the logarithm of MACs. "
-        "Grey, and open marks: beyond the ladder's ends, bounds, nothing is extrapolated."
+        f"{metric.title} against MACs (left; bars: 95 % intervals of the student alone, moderated t), and how many "
+        "times a method's MACs the student alone needs for as much (right; 95 % intervals by draws, not corrected for "
+        "their number), read linearly in log MACs. Grey and open marks: bounds, beyond the ladder's ends."
     )
 
 

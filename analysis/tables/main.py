@@ -161,7 +161,7 @@ def _tests(evidence: Evidence) -> Iterator[str]:
         known = ", 95 % CI for these pairs and teachers" if any(each.interval for each in evidence.over_alone) else ""
         yield f"Mean gain: over pairs{known}."
     if evidence.mean_at_equal_budget:
-        yield "At equal budget: over the student alone trained for as many FLOPs, teacher's forward included."
+        yield "At equal budget: over the student alone of equal FLOPs."
 
 
 def marks(verdicts: set[str], evidence: Evidence, than: str = " than the student alone") -> str:
@@ -196,5 +196,7 @@ def _remarks(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "", f"Options differ between pairs for {', '.join(map(display_name, evidence.several_options))}"
     if any(cell.state != "done" for cell in evidence.cells if cell.method != TEACHER):
         yield "", "Cells without a result enter no mean, test or rank"
+    if evidence.at_equal_budget:
+        yield "", "At equal budget: FLOPs of training, teacher's forward and phases included, to half an epoch"
     if any(cell.n == 1 for cell in evidence.cells if cell.method == TEACHER):
         yield "", "One teacher run per pair: intervals do not include variation between teachers"
