@@ -123,15 +123,17 @@ def measure(
         for label, reason in reasons.items():
             console.print(f"n/a: {label}: {reason}")
         unmetered |= {row.method for row in rows if row.step_joules is None}
-    for line in not_measured(unmetered, measurer.clock.processor):
+    for line in not_measured(unmetered, measurer.clock.processor, device.type):
         console.print(f"not measured: {line}")
     console.print(f"wrote {path}")
 
 
-def not_measured(unmetered: Collection[str], processor: bool) -> Iterator[str]:
+def not_measured(unmetered: Collection[str], processor: bool, device: str) -> Iterator[str]:
     """What the numbers do not say, a line each. unmetered: methods whose energy is not known."""
     if unmetered:
         yield "energy: no counter can be read (a CPU's as a rule by root alone; none of a part of a GPU, or of AMD's)"
+    if device == "cuda":
+        yield "captured steps: these are made as they are written, and training is faster"
     if not processor:
         yield "an idle machine: seconds are of the wall, and other work lengthens them"
 

@@ -9,7 +9,7 @@ import tomli_w
 import torch
 from torch import nn
 
-from benchmark.cost.__main__ import main
+from benchmark.cost.__main__ import main, not_measured
 from benchmark.cost.measure import Measurer
 from benchmark.plan.forecast import forecasts, step_key, total, training_images
 from benchmark.records import Folder
@@ -65,6 +65,14 @@ def test_memory_is_what_tensors_take_up_at_most() -> None:
     with Allocations() as made, torch.no_grad():
         network(images)
     assert made.peak == 2 * size
+
+
+def test_what_was_not_measured_is_told() -> None:
+    assert list(not_measured((), processor=True, device="cpu")) == []
+    energy, captured, idle = not_measured({"kd"}, processor=False, device="cuda")
+    assert energy.startswith("energy: no counter can be read")
+    assert captured.startswith("captured steps:")
+    assert idle.startswith("an idle machine: seconds are of the wall")
 
 
 def row(run: Run, step: float = 2.0, teacher: float = 0.0, phases: int = 0, label: str = "kd") -> Measurement:
