@@ -23,6 +23,9 @@ class Answers:
     second: Array
 
 
+SHOWN = 3
+"""How many runs a note names."""
+
 Key = tuple[str, str, str]
 """Data set, pair and run id: a student alone may be of several pairs, each with its teacher."""
 
@@ -42,8 +45,12 @@ def answers(rows: Iterable[Row], banks: Banks) -> tuple[dict[Key, Answers], list
                 problems[str(error)] = None
     if not found:
         return {}, ["fidelity and McNemar's tests not tabled: no run and its teacher kept predictions"] if rows else []
+    if not problems:
+        return found, []
     said = f"fidelity: {count(len(rows) - len(found), 'run')} of {len(rows)} cannot be used: "
-    return found, [said + "; ".join(problems)] if problems else []
+    first, others = list(problems)[:SHOWN], len(problems) - SHOWN
+    more = [f"and {others} more, which python -m analysis.score names"] if others > 0 else []
+    return found, [said + "; ".join(first + more)]
 
 
 def _answered(run_id: str, teacher_id: str, banks: Banks) -> Answers:

@@ -154,6 +154,11 @@ def test_runs_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     assert note.startswith("fidelity: 2 runs of 8 cannot be used: ")
     assert first.stem in note
     assert second_one.stem in note
+    for path in sorted(folder.part("predictions").glob("*"))[:3]:
+        path.unlink(missing_ok=True)
+    [note] = transfer(load([folder.path])).notes
+    assert note.count(".safetensors") == 3
+    assert note.endswith("; and 1 more, which python -m analysis.score names")
     for path in folder.teachers.part("predictions").glob("*"):
         path.unlink()
     nothing = transfer(load([folder.path]))
