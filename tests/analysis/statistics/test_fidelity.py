@@ -12,6 +12,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from analysis.runs.banks import Banks
 from analysis.runs.load import load
+from analysis.runs.scored import scored
 from analysis.statistics.answers import Answers
 from analysis.statistics.fidelity import FAR, MEASURES, Crossed, Fidelity
 from analysis.statistics.mcnemar import LEAST_P, sign_flip
@@ -123,6 +124,9 @@ def test_a_control_is_held_against_students_beside_its_own_teacher(tmp_path: Pat
     assert (beside.expected.n, beside.differs) == (3, "teacher and teacher seed")
     assert cell(found, "sp@random", "agreement_wrong").excess == pytest.approx(9, abs=3)
     assert cell(found, "student", "agreement_wrong").observed.mean == pytest.approx(40, abs=20)
+    rows, _ = scored(load([folder.path]), METRICS["top1"])
+    teachers = {row["run_id"]: row["method"] for row in rows if row["method"].startswith("teacher")}
+    assert sorted(teachers.values()) == ["teacher", *3 * ["teacher@random"]]
 
 
 def test_who_is_far_more_accurate_is_not_tested(found: Transfer) -> None:
