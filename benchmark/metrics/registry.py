@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from numpy.typing import NDArray
 
@@ -12,6 +12,7 @@ from benchmark.errors import UsageError, unknown
 
 Array = NDArray[Any]
 Function = Callable[..., float | None]
+AnyFunction = TypeVar("AnyFunction", bound=Function)
 
 NEEDS = {
     "logits": "the network's, of all test images, [N, K]",
@@ -97,11 +98,11 @@ def metric(
     *,
     better: Literal["higher", "lower"] = "higher",
     field: str | None = None,
-) -> Callable[[Function], Function]:
+) -> Callable[[AnyFunction], AnyFunction]:
     """Register a function as the metric of its name. Raises ValueError for a name that is taken, a parameter that is
     none of NEEDS, and a function without a docstring, which says what the metric means."""
 
-    def register(function: Function) -> Function:
+    def register(function: AnyFunction) -> AnyFunction:
         found = Metric(function, title, short, unit, better, field or function.__name__)
         if found.name in METRICS:
             raise ValueError(f"metric {found.name!r} is registered twice")

@@ -1,6 +1,7 @@
 """A metric is one function, registered once: training, records, tables and command lines know it from there."""
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from analysis import load_results
 from analysis.__main__ import main as analyse
 from analysis.runs.columns import markdown
 from analysis.score import main as score
+from benchmark import metrics
 from benchmark.command.listing import available
 from benchmark.errors import COMPLETE, UsageError
 from benchmark.metrics import METRICS, Array, check, measure, metric
@@ -23,12 +25,15 @@ DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 @pytest.fixture
-def brier() -> Iterator[None]:
-    """The one edit that a new metric takes: the documentation's example."""
+def brier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The one edit that a new metric takes: a file of the documentation's example."""
     [code] = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
-    exec(code, {})
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "brier.py").write_text(code)
+    monkeypatch.setattr(metrics, "__path__", [*metrics.__path__, str(tmp_path / "modules")])
+    metrics.discover()
     yield
-    del METRICS["brier"]
+    del METRICS["brier"], sys.modules["benchmark.metrics.brier"]
 
 
 def said(seed: int) -> Predictions:

@@ -3,6 +3,7 @@
 from itertools import combinations
 from pathlib import Path
 
+import fake_results as fake
 import numpy as np
 import pytest
 import said_of_digits as said
@@ -11,9 +12,10 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from analysis.runs.banks import Banks
 from analysis.runs.load import load
+from analysis.runs.scored import scored
 from analysis.statistics.answers import Answers
 from analysis.statistics.fidelity import FAR, MEASURES, Crossed, Fidelity
-from analysis.statistics.mcnemar import sign_flip
+from analysis.statistics.mcnemar import LEAST_P, sign_flip
 from analysis.statistics.transfer import Transfer, transfer
 from benchmark.errors import UsageError
 from benchmark.metrics import METRICS
@@ -97,6 +99,36 @@ def test_who_copies_is_found_out_and_who_is_only_as_right_is_not(found: Transfer
     assert cell(found, "student", "agreement_wrong").expected is None
 
 
+def test_a_control_is_held_against_students_beside_its_own_teacher(tmp_path: Path) -> None:
+    """Under untrained teachers, of each seed another: who learns nothing of them has no excess, who copies them has."""
+    folder = said.results(tmp_path)
+    for seed in range(3):
+        untrained = fake.run("student", seed).teacher
+        assert untrained
+        untrained = untrained.model_copy(update={"seed": seed, "recipe": fake.RECIPE.model_copy(update={"epochs": 0})})
+        its = np.random.default_rng(seed).standard_normal(said.teacher().shape)
+        copied = np.random.default_rng(9 + seed).random(len(its)) < 0.1
+        for method, logits in (
+            ("kd", said.student(seed + 30)),
+            ("sp", np.where(copied[:, None], its, said.student(seed))),
+        ):
+            run = fake.run(method, seed, label=f"{method}@random").model_copy(update={"teacher": untrained})
+            said.keep(folder, record := fake.record(run, 0.9), logits)
+        said.keep_teacher(folder.teachers, untrained, record, its)
+    found = transfer(load([folder.path]))
+    assert not found.notes
+    beside = cell(found, "kd@random", "agreement_wrong")
+    assert beside.expected
+    assert beside.observed.mean == pytest.approx(1.3, abs=0.5)
+    assert beside.expected.mean == pytest.approx(1.3, abs=0.5)
+    assert (beside.expected.n, beside.differs) == (3, "teacher and teacher seed")
+    assert cell(found, "sp@random", "agreement_wrong").excess == pytest.approx(9, abs=3)
+    assert cell(found, "student", "agreement_wrong").observed.mean == pytest.approx(40, abs=20)
+    rows, _ = scored(load([folder.path]), METRICS["top1"])
+    teachers = {row["run_id"]: row["method"] for row in rows if row["method"].startswith("teacher")}
+    assert sorted(teachers.values()) == ["teacher", *3 * ["teacher@random"]]
+
+
 def test_who_is_far_more_accurate_is_not_tested(found: Transfer) -> None:
     """For then students that know nothing of the teacher have an excess too."""
     better = cell(found, "gkd", "agreement_wrong")
@@ -125,6 +157,11 @@ def test_one_seed_is_the_exact_test_of_statsmodels(gained: int, lost: int) -> No
     differences = np.repeat([1, -1, 0], [gained, lost, 30])
     expected = mcnemar([[20, gained], [lost, 10]], exact=True).pvalue
     assert sign_flip(differences) == pytest.approx(expected, abs=1e-12)
+
+
+def test_what_is_lost_in_rounding_is_no_certainty() -> None:
+    """Probabilities of 1e-300, of which a transform has noise or nothing."""
+    assert sign_flip(np.ones(1000, int)) == sign_flip(np.repeat([2, 3], 500)) == LEAST_P
 
 
 def test_several_seeds_are_what_signs_drawn_at_random_give() -> None:

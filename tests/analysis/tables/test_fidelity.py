@@ -46,6 +46,7 @@ def test_scores_are_made_of_predictions_alone(tmp_path: Path, capsys: pytest.Cap
     gone.unlink()
     assert score([str(folder.path), "--metric", "nll"]) == INCOMPLETE
     captured = capsys.readouterr()
+    assert "digits: 12 of 12 runs done" in captured.out
     assert captured.err == f"warning: no predictions of {gone.stem} at {gone} (keep_predictions)\n"
     assert score([str(folder.path), "--metric", "validation_top1"]) == USAGE
     assert "needs validation_logits and validation_labels, which predictions do not hold" in capsys.readouterr().err
