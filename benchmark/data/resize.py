@@ -28,7 +28,7 @@ def check(images: Images, recipe: Recipe) -> None:
 def check_memory(count: int, recipe: Recipe, device: torch.device) -> None:
     """Raise UsageError if that many training images do not fit into the device's free memory."""
     needed = count * (recipe.input_size + 2 * recipe.crop_padding) ** 2 * recipe.channels
-    free = _free_memory(device)
+    free = free_memory(device)
     if free is not None and needed > free:
         raise UsageError(
             f"{count} images of {recipe.input_size} pixels need {needed / 2**30:.1f} GiB on {device}, where "
@@ -36,7 +36,7 @@ def check_memory(count: int, recipe: Recipe, device: torch.device) -> None:
         )
 
 
-def _free_memory(device: torch.device) -> int | None:
+def free_memory(device: torch.device) -> int | None:
     """Bytes; None where it cannot be told."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]

@@ -1,17 +1,24 @@
 """Make a network from its architecture and a seed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from benchmark.data.libraries import timm
+from benchmark.data.resize import free_memory
 from benchmark.errors import UsageError, one_line, unknown
 from benchmark.models.network import Network
 from benchmark.models.weights import load, timm_options
 from benchmark.spec import TIMM, Architecture, Recipe, derive_seed
 
 THIN = 8
+
+MOST_TENSORS = 10_000
+"""Of a network's parameters: a residual network of 1,202 layers has 3,600. Each costs kilobytes of Python's too."""
 
 
 def model_names() -> list[str]:
@@ -42,7 +49,8 @@ def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int, 
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(derive_seed("weights", seed, architecture.identity()))
         try:
-            model = timm.create_model(architecture.model, **_sized(architecture.model, options, recipe))
+            with _bounded():
+                model = timm.create_model(architecture.model, **_sized(architecture.model, options, recipe))
         except Exception as error:  # timm's networks have many ways to refuse an option
             why = one_line(error)
             raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model}: {why}") from None
@@ -58,6 +66,24 @@ def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int, 
         _refuse_thin_shortcuts(model, architecture)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Raise ValueError while a network is built that has more parameters than can be held: the system would end the
+    process without a word."""
+    free, tensors, needed = free_memory(torch.device("cpu")), 0, 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        nonlocal tensors, needed
+        tensors, needed = tensors + 1, needed + parameter.nbytes
+        if tensors > MOST_TENSORS:
+            raise ValueError(f"its parameters are more than {MOST_TENSORS:,} tensors: fewer layers")
+        if free is not None and needed > free:
+            raise ValueError(f"its parameters need more than the {free / 2**30:.1f} GiB of memory that are free")
+
+    with register_module_parameter_registration_hook(count):
+        yield
 
 
 def _refuse_thin_shortcuts(model: nn.Module, architecture: Architecture) -> None:

@@ -38,7 +38,7 @@ def lean(network: Network, images: Tensor, precision: Precision) -> Network:
     since it remembers only what requires a gradient."""
     network = folded(network, images)
     for module in network.modules():
-        if precision == "bfloat16" and isinstance(module, nn.Conv2d | nn.Linear):
+        if precision == "bfloat16" and type(module) in (nn.Conv2d, nn.Linear):
             module.bfloat16()
     return network
 
@@ -57,7 +57,7 @@ def _foldable(network: Network, images: Tensor) -> list[tuple[nn.Conv2d, nn.Batc
             assert isinstance(module, nn.BatchNorm2d)
             pairs[node] = made[node], module
 
-    watched = [m for m in network.modules() if isinstance(m, nn.Conv2d) or _is_plain(m)]
+    watched = [module for module in network.modules() if _is_plain(module)]
     hooks = [module.register_forward_hook(after) for module in watched]
     try:
         with torch.enable_grad():
@@ -70,8 +70,9 @@ def _foldable(network: Network, images: Tensor) -> list[tuple[nn.Conv2d, nn.Batc
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """A normalisation by running statistics that does nothing else; some of timm's contain an activation."""
-    return type(module) is nn.BatchNorm2d and module.running_mean is not None
+    """A convolution, or a normalisation by running statistics, that does nothing else: subclasses standardise their
+    weights, which no factor in them outlives, or contain an activation."""
+    return type(module) is nn.Conv2d or (type(module) is nn.BatchNorm2d and module.running_mean is not None)
 
 
 def _readers(outputs: Any) -> Counter[Any]:

@@ -11,7 +11,6 @@ from benchmark.data import TrainingData, load, training_data
 from benchmark.models import create
 from benchmark.spec import Grid, Run
 from benchmark.training.count import training_flops
-from benchmark.training.loop import configure_torch
 from benchmark.training.member import Member, build_student, build_task
 from benchmark.training.teacher import Frozen
 from benchmark.training.untrained import settle
@@ -54,9 +53,9 @@ def matching_epochs(
 
 
 def _flops(run: Run, grid: Grid, data_dir: Path | None, download: bool) -> int | None:
-    """Of a run's training, on its own images; None for a method that cannot serve the pair."""
+    """Of a run's training, on its own images; None for a method that cannot serve the pair. In whatever precision this
+    machine has: a count does not depend on it, and the training may be another machine's."""
     splits = load(grid.located(run.dataset), data_dir, download=download)
-    configure_torch(run.recipe, CPU)
     data = training_data(splits.train, run.recipe, CPU)
     with torch.random.fork_rng(devices=()):
         teacher = _teacher(run.teacher, data, splits.classes) if run.teacher else None

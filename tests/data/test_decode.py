@@ -173,7 +173,7 @@ def test_one_array_and_single_images_are_fitted_alike() -> None:
 
 def test_images_that_do_not_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     images = Images(torch.zeros(100, 8, 8, 1, dtype=torch.uint8), torch.zeros(100, dtype=torch.int64))
-    monkeypatch.setattr("benchmark.data.resize._free_memory", lambda device: 2**30)
+    monkeypatch.setattr("benchmark.data.resize.free_memory", lambda device: 2**30)
     with pytest.raises(UsageError, match=r"100 images .* need 1.5 GiB on cpu, where 1.0 are free:.*streamed"):
         Resident(images, recipe(4000, 1), CPU)
     Resident(images, recipe(8, 1), CPU)

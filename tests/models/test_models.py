@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from benchmark.errors import UsageError
-from benchmark.models import Network, check, create, model_names
+from benchmark.models import Network, check, create, creation, model_names
 from benchmark.models.weights import weights_sha256
 from benchmark.spec import Architecture, Recipe
 
@@ -299,6 +299,21 @@ def test_what_cannot_be_built_or_tapped_is_a_usage_error(
     with pytest.raises(UsageError, match=message) as raised:
         check(architecture(model, options, stem), recipe(size))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "message"),
+    [
+        ("MOST_TENSORS", 20, "'net': timm's resnet18: .*more than 20 tensors: fewer layers"),
+        ("free_memory", lambda device: 2**20, "more than the 0.0 GiB of memory that are free"),
+    ],
+)
+def test_what_would_fill_the_memory_is_refused_while_it_is_built(
+    limit: str, value: Any, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(creation, limit, value)
+    with pytest.raises(UsageError, match=message):
+        create(architecture("resnet18"), recipe(32), 10, 0)
 
 
 def test_model_names_are_timms() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -11,8 +12,10 @@ from torch import Tensor
 
 import methods
 from benchmark.errors import COMPLETE, USAGE
+from benchmark.plan.matched import Match
 from benchmark.records import Folder
 from benchmark.spec import Precision, load_grid
+from benchmark.training.matching import matching_epochs
 from benchmark.training.member import shuffled_outputs
 from benchmark.training.teacher import Teacher
 from methods.base import Outputs, Shapes, Tap, Task
@@ -117,6 +120,17 @@ def test_a_grid_with_controls_runs_and_tables_them(tmp_path: Path, capsys: pytes
     assert "born_again" in printed or "born-again" in printed
     assert cli("--grid", grid, "--results-dir", tmp_path, "--methods", "sp@longr") == USAGE
     assert "unknown control 'longr': did you mean longer?" in capsys.readouterr().err
+
+
+def test_a_match_is_counted_on_machines_that_lack_the_recipes_precision() -> None:
+    """A cluster's grid is prepared where there is no GPU."""
+    found = []
+    for precision in ("float32", "tf32"):
+        changed: dict[str, Any] = {"precision": precision, "teacher_precision": precision}
+        match = Match("matched_kd", tiny.run(**changed), tiny.run("kd", **changed))
+        found.append(matching_epochs([match], tiny.GRID, None, download=False))
+    assert found[0] == found[1]
+    assert found[0]["matched_kd"]["digits"][""] > tiny.RECIPE.epochs
 
 
 TUNING = {

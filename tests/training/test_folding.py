@@ -74,6 +74,25 @@ def test_what_something_else_reads_is_not_folded() -> None:
     assert norms(folded(made, images()[:1])) == 2
 
 
+class Standardised(nn.Conv2d):
+    """By its weights divided by their spread, as timm's StdConv2d: of a factor in them nothing is left."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, self.weight / self.weight.std((1, 2, 3), keepdim=True), self.bias)
+
+
+@torch.no_grad()
+def test_a_convolution_that_does_more_is_left_as_it_is() -> None:
+    made = network("cifar_resnet8")
+    made.model.layer1[0].conv1.__class__ = Standardised
+    made.model.layer1[0].conv2.__class__ = Standardised
+    cut = lean(made, images()[:1], "float32")
+    assert norms(cut) == 2
+    torch.testing.assert_close(cut(images()).logits, made(images()).logits, rtol=1e-4, atol=1e-4)
+    kept = lean(made, images()[:1], "bfloat16").model.layer1[0]
+    assert [kept.conv1.weight.dtype, kept.downsample] == [torch.float32, made.model.layer1[0].downsample]
+
+
 def test_a_cpu_keeps_the_network_and_a_gpu_folds_it_once_for_each_precision() -> None:
     made = network("cifar_resnet8")
     frozen = Frozen(made, tiny.CPU)
