@@ -10,6 +10,7 @@ from benchmark.errors import UsageError
 from benchmark.metrics import Array
 from benchmark.metrics.classification import classes
 from benchmark.metrics.fidelity import second
+from benchmark.records.predictions import NoPredictionsError
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +23,9 @@ class Answers:
     agreed: Array
     second: Array
 
+
+NAMED = 3
+"""Problems that a note names; `analysis.score` names all."""
 
 Key = tuple[str, str, str, str]
 """Data set, pair, run id and the id of the teacher that the run is held against."""
@@ -46,7 +50,7 @@ def answers(rows: Iterable[Row], banks: Banks) -> tuple[dict[Key, Answers], list
     """Of these runs, those that kept what they said, the student alone beside the teachers of each method of its pair;
     and a line for others, if any did."""
     found: dict[Key, Answers] = {}
-    problems: dict[str, None] = {}
+    problems: dict[str, UsageError] = {}
     usable, rows = 0, list(rows)
     for members in grouped(rows, "dataset", "pair"):
         methods = grouped([row for row in members if row["method"] != CONTROL], "method")
@@ -56,12 +60,15 @@ def answers(rows: Iterable[Row], banks: Banks) -> tuple[dict[Key, Answers], list
                 try:
                     found[key(row, teacher_id)] = _answered(row["run_id"], teacher_id, banks)
                 except UsageError as error:
-                    problems[str(error)] = None
+                    problems[str(error)] = error
             usable += key(row) in found
     if not found:
-        return {}, ["fidelity and McNemar's tests not tabled: no run and its teacher kept predictions"] if rows else []
-    said = f"fidelity: {count(len(rows) - usable, 'run')} of {len(rows)} cannot be used: "
-    return found, [said + "; ".join(problems)] if problems else []
+        damaged = [text for text, error in problems.items() if not isinstance(error, NoPredictionsError)]
+        why = damaged[0] if damaged else "no run and its teacher kept predictions"
+        return {}, [f"fidelity and McNemar's tests not tabled: {why}"] if rows else []
+    named = [*problems][:NAMED] + ([f"and so for {len(problems)} in all"] if len(problems) > NAMED else [])
+    said = f"fidelity: {count(len(rows) - usable, 'run')} of {len(rows)} cannot be used: {'; '.join(named)}"
+    return found, [said] if problems else []
 
 
 def _answered(run_id: str, teacher_id: str, banks: Banks) -> Answers:
