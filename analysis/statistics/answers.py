@@ -24,8 +24,8 @@ class Answers:
     second: Array
 
 
-NAMED = 3
-"""Problems that a note names; `analysis.score` names all."""
+SHOWN = 3
+"""How many runs a note names."""
 
 Key = tuple[str, str, str, str]
 """Data set, pair, run id and the id of the teacher that the run is held against."""
@@ -66,9 +66,12 @@ def answers(rows: Iterable[Row], banks: Banks) -> tuple[dict[Key, Answers], list
         damaged = [text for text, error in problems.items() if not isinstance(error, NoPredictionsError)]
         why = damaged[0] if damaged else "no run and its teacher kept predictions"
         return {}, [f"fidelity and McNemar's tests not tabled: {why}"] if rows else []
-    named = [*problems][:NAMED] + ([f"and so for {len(problems)} in all"] if len(problems) > NAMED else [])
-    said = f"fidelity: {count(len(rows) - usable, 'run')} of {len(rows)} cannot be used: {'; '.join(named)}"
-    return found, [said] if problems else []
+    if not problems:
+        return found, []
+    said = f"fidelity: {count(len(rows) - usable, 'run')} of {len(rows)} cannot be used: "
+    first, others = list(problems)[:SHOWN], len(problems) - SHOWN
+    more = [f"and {others} more, which python -m analysis.score names"] if others > 0 else []
+    return found, [said + "; ".join(first + more)]
 
 
 def _answered(run_id: str, teacher_id: str, banks: Banks) -> Answers:

@@ -191,12 +191,16 @@ def test_runs_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     assert note.startswith("fidelity: 2 runs of 8 cannot be used: ")
     assert first.stem in note
     assert second_one.stem in note
+    for path in sorted(folder.part("predictions").glob("*"))[:3]:
+        path.unlink(missing_ok=True)
+    [note] = transfer(load([folder.path])).notes
+    assert note.count(".safetensors") == 3
+    assert note.endswith("; and 1 more, which python -m analysis.score names")
     [said_by_teacher] = folder.teachers.part("predictions").glob("*")
     said_by_teacher.write_bytes(b"nonsense")
     [note] = transfer(load([folder.path])).notes
-    assert note.startswith(f"fidelity and McNemar's tests not tabled: predictions {second_one} cannot be read: ")
+    assert note.startswith(f"fidelity and McNemar's tests not tabled: predictions {said_by_teacher} cannot be read: ")
     said_by_teacher.unlink()
-    second_one.unlink()
     nothing = transfer(load([folder.path]))
     assert not nothing.fidelity
     assert nothing.notes == ["fidelity and McNemar's tests not tabled: no run and its teacher kept predictions"]
