@@ -56,7 +56,7 @@ def _score(options: argparse.Namespace) -> int:
         problems |= dict.fromkeys(said)
         print(f"{metric.title} ({metric.unit.symbol}, {metric.better} is better), mean ± SD (runs):")
         with calling(results.labels):
-            print(*_lines(rows, metric), sep="\n")
+            print(*_lines(rows, metric) if rows else ["  of no run"], sep="\n")
         for row in rows:
             table.setdefault(tuple(row[name] for name in RUN), {}).update(row)
     print(progress(results.runs))

@@ -14,6 +14,7 @@ from analysis.statistics.evidence import Evidence
 from analysis.statistics.ladder import ladders
 from analysis.statistics.left_out import left_out
 from analysis.statistics.transfer import Transfer
+from analysis.style import CONTROL
 from analysis.tables.budget import budget_table
 from analysis.tables.errors import errors_table, left_out_table
 from analysis.tables.fidelity import fidelity_table, mcnemar_table
@@ -63,7 +64,7 @@ def write_all(
     titles = {(cell.dataset, cell.pair): pair_title(cell) for cell in evidence.cells}
     if told.fidelity:
         tables.append(fidelity_table(told.fidelity, titles))
-    if told.discordances:
+    if any(each.over == CONTROL for each in told.discordances):
         tables.append(mcnemar_table(told.discordances, titles))
     if rungs := [ladder for ladder in ladders(evidence) if ladder.readings]:
         tables.append(ladder_table(rungs))

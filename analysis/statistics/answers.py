@@ -10,6 +10,7 @@ from benchmark.errors import UsageError
 from benchmark.metrics import Array
 from benchmark.metrics.classification import classes
 from benchmark.metrics.fidelity import second
+from benchmark.records.predictions import NoPredictionsError
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,7 @@ def answers(rows: Iterable[Row], banks: Banks) -> tuple[dict[Key, Answers], list
     """Of these runs, those that kept what they said, the student alone beside the teachers of each method of its pair;
     and a line for others, if any did."""
     found: dict[Key, Answers] = {}
-    problems: dict[str, None] = {}
+    problems: dict[str, UsageError] = {}
     usable, rows = 0, list(rows)
     for members in grouped(rows, "dataset", "pair"):
         methods = grouped([row for row in members if row["method"] != CONTROL], "method")
@@ -59,10 +60,12 @@ def answers(rows: Iterable[Row], banks: Banks) -> tuple[dict[Key, Answers], list
                 try:
                     found[key(row, teacher_id)] = _answered(row["run_id"], teacher_id, banks)
                 except UsageError as error:
-                    problems[str(error)] = None
+                    problems[str(error)] = error
             usable += key(row) in found
     if not found:
-        return {}, ["fidelity and McNemar's tests not tabled: no run and its teacher kept predictions"] if rows else []
+        damaged = [text for text, error in problems.items() if not isinstance(error, NoPredictionsError)]
+        why = damaged[0] if damaged else "no run and its teacher kept predictions"
+        return {}, [f"fidelity and McNemar's tests not tabled: {why}"] if rows else []
     if not problems:
         return found, []
     said = f"fidelity: {count(len(rows) - usable, 'run')} of {len(rows)} cannot be used: "

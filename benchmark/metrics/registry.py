@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import isnan
 from typing import Any, Literal, TypeVar
 
 from numpy.typing import NDArray
@@ -51,8 +52,8 @@ SIMILARITY = Unit("× 100", "hundredths", -1, 1)
 
 @dataclass(frozen=True)
 class Metric:
-    """A function of some of NEEDS, its parameters, to a float, or None where it is not defined. `title` names it in
-    captions, `short` on axes; `field` is what records call it."""
+    """A function of some of NEEDS, its parameters, to a float, or None or NaN where it is not defined. `title` names it
+    in captions, `short` on axes; `field` is what records call it."""
 
     function: Function
     title: str
@@ -82,9 +83,9 @@ class Metric:
         return uncapitalised(text.partition(". ")[0].removesuffix("."))
 
     def __call__(self, given: Mapping[str, Array]) -> float | None:
-        """Its value; raises KeyError for what it needs and is not given."""
+        """Its value, None where it is not defined; raises KeyError for what it needs and is not given."""
         value = self.function(**{need: given[need] for need in self.needs})
-        return None if value is None else float(value)
+        return None if value is None or isnan(value) else float(value)
 
 
 METRICS: dict[str, Metric] = {}

@@ -103,6 +103,21 @@ def test_what_a_metric_may_not_be() -> None:
     assert "mute" not in METRICS
 
 
+def test_what_is_not_a_number_is_not_defined() -> None:
+    """A record takes none, and a training that is finished would fail by its metric."""
+
+    def kappa(logits: Array) -> float:
+        """None of it."""
+        return float("nan")
+
+    try:
+        metric("Title", "Short")(kappa)
+        assert METRICS["kappa"]({"logits": np.eye(4)}) is None
+        assert "kappa" not in measure({"logits": np.eye(4)})
+    finally:
+        del METRICS["kappa"]
+
+
 def test_what_is_not_given_is_not_measured() -> None:
     labels = np.arange(4)
     assert measure({"logits": np.eye(4), "labels": labels}).keys() == {"top1", "top5", "nll", "ece"}

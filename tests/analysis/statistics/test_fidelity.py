@@ -196,8 +196,11 @@ def test_runs_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     [note] = transfer(load([folder.path])).notes
     assert note.count(".safetensors") == 3
     assert note.endswith("; and 1 more, which python -m analysis.score names")
-    for path in folder.teachers.part("predictions").glob("*"):
-        path.unlink()
+    [said_by_teacher] = folder.teachers.part("predictions").glob("*")
+    said_by_teacher.write_bytes(b"nonsense")
+    [note] = transfer(load([folder.path])).notes
+    assert note.startswith(f"fidelity and McNemar's tests not tabled: predictions {said_by_teacher} cannot be read: ")
+    said_by_teacher.unlink()
     nothing = transfer(load([folder.path]))
     assert not nothing.fidelity
     assert nothing.notes == ["fidelity and McNemar's tests not tabled: no run and its teacher kept predictions"]
