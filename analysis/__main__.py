@@ -102,7 +102,7 @@ def _analyse(options: argparse.Namespace) -> int:
             raise UsageError(f"results folder {str(path)!r} does not exist")
     # Reading records and drawing need large libraries: bad input and --help need not wait for them.
     from analysis.report.writing import write_all
-    from analysis.runs.load import load
+    from analysis.runs.load import load, progress
     from analysis.runs.merge import merge
     from analysis.runs.metrics import TOP1
     from analysis.runs.scored import filled
@@ -131,7 +131,7 @@ def _analyse(options: argparse.Namespace) -> int:
     print(table)
     if merged:
         print(merged.account(target))
-    print(_progress(results), "wrote:", *(f"  {path}" for path in written), *notes, sep="\n")
+    print(progress(results.runs), "wrote:", *(f"  {path}" for path in written), *notes, sep="\n")
     for problem in problems:
         print(f"warning: {problem}", file=sys.stderr)
     return 1 if merged and merged.conflicts else 0
@@ -154,16 +154,6 @@ def _derive_csv(results: "Results") -> list[str]:
         except UsageError as error:
             problems.append(f"{error}; its runs.csv and costs.csv are not rewritten")
     return problems
-
-
-def _progress(results: "Results") -> str:
-    """`digits: 45 of 48 runs done, 1 diverged, 2 missing`, a line for each data set."""
-    lines = []
-    for dataset, statuses in results.runs.groupby("dataset").status:
-        counts = statuses.value_counts().sort_index()
-        others = [f", {count} {str(status).replace('_', ' ')}" for status, count in counts.items() if status != "done"]
-        lines.append(f"{dataset}: {counts.get('done', 0)} of {len(statuses)} runs done{''.join(others)}")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

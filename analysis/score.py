@@ -41,8 +41,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _score(options: argparse.Namespace) -> int:
     # Reading records needs large libraries: bad input and --help need not wait for them.
-    from analysis.runs.load import load
+    from analysis.runs.load import load, progress
     from analysis.runs.scored import RUN, scored
+    from analysis.style import calling
     from benchmark.files import write_rows
     from benchmark.metrics import named
 
@@ -54,9 +55,11 @@ def _score(options: argparse.Namespace) -> int:
         rows, said = scored(results, metric)
         problems |= dict.fromkeys(said)
         print(f"{metric.title} ({metric.unit.symbol}, {metric.better} is better), mean ± SD (runs):")
-        print(*_lines(rows, metric), sep="\n")
+        with calling(results.labels):
+            print(*_lines(rows, metric) if rows else ["  of no run"], sep="\n")
         for row in rows:
             table.setdefault(tuple(row[name] for name in RUN), {}).update(row)
+    print(progress(results.runs))
     if options.out:
         columns = (*RUN, *(metric.name for metric in metrics))
         write_rows(options.out, [{name: row.get(name) for name in columns} for row in table.values()])

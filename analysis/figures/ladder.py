@@ -100,12 +100,12 @@ def _draw_times(axes: Axes, ladder: Ladder, look: Mapping[str, Style]) -> None:
 
 def _draw_reading(axes: Axes, x: float, each: Reading, ladder: Ladder, style: Style) -> list[float]:
     """Returns the ends of what is drawn."""
-    at, low, high = (ladder.held(value) / each.macs for value in (each.equal, each.low, each.high))
-    axes.vlines(x, low, high, colors=style.colour, linewidth=0.9, zorder=2)
+    at, *interval = (ladder.held(end) / each.macs for end in (each.equal, each.low, each.high) if end is not None)
+    axes.plot([x] * len(interval), interval, color=style.colour, linewidth=0.9, zorder=2)
     bound: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": style.colour}
     form: dict[str, Any] = canvas.MARK | ({} if each.inside else bound)
     axes.plot(x, at, marker=style.marker, color=style.colour, zorder=3, **form)
-    return [low, high]
+    return interval or [at]
 
 
 def _set_ticks(axes: Axes, ladder: Ladder) -> None:

@@ -9,10 +9,12 @@ from analysis.report.short import short_names
 from analysis.report.summary import summary
 from analysis.runs.load import Results
 from analysis.runs.metrics import TOP1, Metric, renamed
+from analysis.statistics.cells import pair_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.ladder import ladders
 from analysis.statistics.left_out import left_out
 from analysis.statistics.transfer import Transfer
+from analysis.style import CONTROL
 from analysis.tables.budget import budget_table
 from analysis.tables.errors import errors_table, left_out_table
 from analysis.tables.fidelity import fidelity_table, mcnemar_table
@@ -59,10 +61,11 @@ def write_all(
     if evidence.over_alone:
         tables.append(gain_table(evidence))
     told = (transfer or Transfer()).shown(shown)
+    titles = {(cell.dataset, cell.pair): pair_title(cell) for cell in evidence.cells}
     if told.fidelity:
-        tables.append(fidelity_table(told.fidelity))
-    if told.discordances:
-        tables.append(mcnemar_table(told.discordances))
+        tables.append(fidelity_table(told.fidelity, titles))
+    if any(each.over == CONTROL for each in told.discordances):
+        tables.append(mcnemar_table(told.discordances, titles))
     if rungs := [ladder for ladder in ladders(evidence) if ladder.readings]:
         tables.append(ladder_table(rungs))
     if evidence.matches:

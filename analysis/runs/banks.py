@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmark.errors import UsageError
 from benchmark.metrics import Metric
 from benchmark.records import Folder, Record
-from benchmark.records.predictions import Predictions, of_run
+from benchmark.records.predictions import NoPredictionsError, Predictions, of_run
 
 
 class Banks:
@@ -68,7 +68,7 @@ def _read_teacher(folder: Folder, teacher_id: str, weights: str | None) -> Predi
     """weights: their hash, where students say what theirs was."""
     record = folder.record(teacher_id)
     if record is None:
-        raise UsageError(f"teacher {teacher_id} has no record in {folder.path}")
+        raise NoPredictionsError(f"teacher {teacher_id} has no record in {folder.path}")
     if weights not in (None, record.result.weights_sha256):
         raise UsageError(f"teacher {teacher_id} in {folder.path} has other weights than its students learnt from")
     return of_run(folder, record)

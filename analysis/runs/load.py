@@ -78,6 +78,16 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     return Results(runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True), tuple(problems), records, labels)
 
 
+def progress(runs: pd.DataFrame) -> str:
+    """`digits: 45 of 48 runs done, 1 diverged, 2 missing`, a line for each data set."""
+    lines = []
+    for dataset, statuses in runs.groupby("dataset").status:
+        counts = statuses.value_counts().sort_index()
+        others = [f", {count} {str(status).replace('_', ' ')}" for status, count in counts.items() if status != "done"]
+        lines.append(f"{dataset}: {counts.get('done', 0)} of {len(statuses)} runs done{''.join(others)}")
+    return "\n".join(lines)
+
+
 def plain(frame: pd.DataFrame) -> list[Row]:
     """A frame's rows as plain values, None for what is not known."""
     names = list(map(str, frame))

@@ -39,14 +39,18 @@ def scored(results: Results, metric: Metric) -> tuple[list[Row], list[str]]:
 
 
 def _of_teachers(done: Iterable[Row], banks: Banks, metric: Metric, problems: dict[str, None]) -> Iterable[Row]:
-    taught = {(row["dataset"], row["pair"], row["teacher_id"]): row for row in done if row["teacher_id"]}
+    """The pair's own are those of runs under no control; another is its control's, as `teacher@random`."""
+    taught: dict[tuple[str, str, str], Row] = {}
+    for row in sorted(done, key=lambda row: "@" in row["method"]):
+        taught.setdefault((row["dataset"], row["pair"], row["teacher_id"]), row)
     for (dataset, pair, teacher_id), row in taught.items():
         try:
             value = valued(teacher_id, metric, banks.of_teacher(row["run_id"]))
         except UsageError as error:
             problems[str(error)] = None
             continue
-        own = {"method": TEACHER, "seed": row["teacher_seed"], "run_id": teacher_id}
+        _, at, control = row["method"].rpartition("@")
+        own = {"method": f"{TEACHER}@{control}" if at else TEACHER, "seed": row["teacher_seed"], "run_id": teacher_id}
         yield {"dataset": dataset, "pair": pair, **own, metric.name: value}
 
 

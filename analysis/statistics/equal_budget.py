@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from analysis.statistics.gains import CellGain, Comparison, PairRuns, Pooled, cell_gain, compare_all, corrected
+from analysis.statistics.gains import (
+    CellGain,
+    Comparison,
+    PairRuns,
+    Pooled,
+    cell_gain,
+    comparable,
+    compare_all,
+    corrected,
+)
 from analysis.style import CONTROL, MATCHED, base_method, listing_order
 
 HALF_AN_EPOCH = 0.501
@@ -43,7 +52,8 @@ def matches(pair: PairRuns) -> Mapping[str, str]:
     found = {}
     for method, cell in pair.cells.items():
         budget = _flops(cell)
-        near = {name: distance for name in alone if (distance := _epochs_apart(budget, pair.cells[name])) is not None}
+        rivals = {name: pair.cells[name] for name in alone if comparable(cell, pair.cells[name])}
+        near = {name: apart for name, each in rivals.items() if (apart := _epochs_apart(budget, each)) is not None}
         best = min(near, key=lambda name: near[name], default=None)
         if best is not None and near[best] <= HALF_AN_EPOCH and base_method(method) != CONTROL:
             found[method] = best

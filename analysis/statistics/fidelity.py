@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 from analysis.runs.alike import SETTINGS, Row, differences, grouped
-from analysis.statistics.answers import Answers, Key
+from analysis.statistics.answers import Answers, Key, held_against, key
 from analysis.statistics.basic import ALPHA, Sample, holm, summarise
 from analysis.statistics.moderated import Estimate, Moderation, Part, less
 from analysis.style import BETTER, CONTROL, WORSE, listing_order
@@ -118,38 +118,39 @@ def fidelity(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> list[Fideli
 
 
 def _of_pair(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> Iterable[Fidelity]:
-    crossed: dict[str, list[Crossed]] = {}
-    members: dict[str, list[Row]] = {}
-    for row in rows:
-        if (key := (row["dataset"], row["pair"], row["run_id"])) in answers:
-            crossed.setdefault(row["method"], []).append(Crossed.of(answers[key]))
-            members.setdefault(row["method"], []).append(row)
+    members = {own[0]["method"]: own for own in grouped([row for row in rows if key(row) in answers], "method")}
+    crossed = {method: [Crossed.of(answers[key(row)]) for row in runs] for method, runs in members.items()}
     samples = {(method, name): _sample(runs, name) for method, runs in crossed.items() for name in MEASURES}
+    fits = {
+        name: Moderation.fit(Part.of(samples[method, name]) for method in crossed if samples[method, name].n)
+        for name in MEASURES
+    }
     place = rows[0]["dataset"], rows[0]["pair"]
-    for name in MEASURES:
-        moderation = Moderation.fit(Part.of(samples[method, name]) for method in crossed if samples[method, name].n)
-        for method, runs in crossed.items():
-            observed = samples[method, name]
+    for method, runs in members.items():
+        alone = _alone(rows, runs, answers) if method != CONTROL else []
+        accuracy = float(np.mean([each.accuracy for each in crossed[method]]))
+        moved = [other for _, each in alone if (other := each.at(accuracy))]
+        for name in MEASURES:
+            observed, expected = samples[method, name], _sample(moved, name)
             if observed.mean is None:
                 continue
             cell = Fidelity(*place, method, name, observed)
-            if method == CONTROL or CONTROL not in crossed:
-                yield cell
-                continue
-            accuracy, alone = (np.mean([each.accuracy for each in own]) for own in (runs, crossed[CONTROL]))
-            moved = [other for each in crossed[CONTROL] if (other := each.at(float(accuracy)))]
-            expected = _sample(moved, name)
-            if expected.mean is None:
-                yield cell
-                continue
-            yield replace(
-                cell,
-                expected=expected,
-                excess=less(observed, expected),
-                estimate=moderation.difference(observed, expected),
-                moved=100 * float(accuracy - alone),
-                differs=differences(SETTINGS, members[method], members[CONTROL]),
-            )
+            if expected.mean is not None:
+                cell = replace(
+                    cell,
+                    expected=expected,
+                    excess=less(observed, expected),
+                    estimate=fits[name].difference(observed, expected),
+                    moved=100 * (accuracy - float(np.mean([each.accuracy for _, each in alone]))),
+                    differs=differences(SETTINGS, runs, [row for row, _ in alone]),
+                )
+            yield cell
+
+
+def _alone(rows: Iterable[Row], runs: Sequence[Row], answers: Mapping[Key, Answers]) -> list[tuple[Row, Crossed]]:
+    """The students alone of a pair beside the teacher of a method's runs, which a control may have another of."""
+    beside = [(row, held_against(row, runs)) for row in rows if row["method"] == CONTROL]
+    return [(row, Crossed.of(answers[own])) for row, held in beside if held and (own := key(row, held)) in answers]
 
 
 def _sample(runs: Iterable[Crossed], name: str) -> Sample:

@@ -3,7 +3,8 @@
 A ladder is the students of one teacher that differ in one number, which ends their names (`resnet_w0.25`). Between its
 rungs the accuracy of the student alone is taken as linear in the logarithm of MACs, and never to fall as they grow:
 neighbours that do are pooled (isotonic regression). The reading is where this line first reaches the method's mean, its
-interval that of 10,000 draws of all means involved, each from its moderated t. Beyond its ends the line says nothing.
+interval that of 10,000 draws of all means involved, each from its moderated t; there is none where one of them is of a
+single run whose pair knows no spread. Beyond its ends the line says nothing.
 """
 
 import re
@@ -28,14 +29,14 @@ NUMBERED = re.compile(r"(.*?)(\d+(?:\.\d+)?)")
 
 @dataclass(frozen=True)
 class Reading:
-    """A method at a rung: the MACs at which the student alone is as accurate, and the ends of their 95 % interval; 0
-    stands for less than the ladder's smallest, infinity for more than its largest."""
+    """A method at a rung: the MACs at which the student alone is as accurate, and the ends of their 95 % interval, None
+    where nothing varies; 0 stands for less than the ladder's smallest, infinity for more than its largest."""
 
     cell: Cell
     macs: float
     equal: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
     @property
     def inside(self) -> bool:
@@ -45,7 +46,7 @@ class Reading:
     @property
     def settled(self) -> bool:
         """Whether the interval leaves out the student's own size."""
-        return self.low > self.macs or self.high < self.macs
+        return self.low is not None and self.high is not None and not self.low <= self.macs <= self.high
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class Ladder:
         def text(macs: float) -> str:
             return f"{'' if on_ladder(macs) else '> ' if macs else '< '}{said(self.held(macs))}"
 
+        if reading.low is None or reading.high is None:
+            return text(reading.equal)
         return f"{text(reading.equal)} [{text(reading.low)}, {text(reading.high)}]"
 
 
@@ -108,9 +111,9 @@ def ladders(evidence: Evidence) -> list[Ladder]:
     ]
 
 
-def on_ladder(macs: float) -> float | None:
+def on_ladder(macs: float | None) -> float | None:
     """A reading or an end of its interval; None for what lies beyond the ladder."""
-    return macs if 0 < macs < inf else None
+    return macs if macs is not None and 0 < macs < inf else None
 
 
 def sizes_reaching(sizes: np.ndarray, means: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -147,13 +150,18 @@ def _ladder(key: tuple[str, str, str], rungs: Sequence[Cell], evidence: Evidence
     means = np.array([[sample.mean] for sample, _ in samples], dtype=float)
     drawn = np.concatenate([means, drawn_means(samples)], axis=1)  # the means themselves first
     sizes, alone = np.array([_macs(cell) for cell in rungs]), drawn[: len(rungs)]
-    ends = (1 - LEVEL) / 2, (1 + LEVEL) / 2
     readings = []
     for cell, values in zip(taught, drawn[len(rungs) :], strict=True):
         equal, *draws = sizes_reaching(sizes, alone, values)
-        low, high = np.quantile(draws, ends, method="inverted_cdf")  # no mean of a number and infinity
-        readings.append(Reading(cell, _macs(cell), float(equal), float(low), float(high)))
+        certain = not all(np.ptp(row) for row in (*alone, values))
+        readings.append(Reading(cell, _macs(cell), float(equal), *((None, None) if certain else _middle(draws))))
     return Ladder(*key, rungs, readings)
+
+
+def _middle(draws: Sequence[float]) -> tuple[float, float]:
+    """The ends of what holds LEVEL of the draws, each one of them: there is no mean of a number and infinity."""
+    low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), method="inverted_cdf")
+    return float(low), float(high)
 
 
 def _is_read(cell: Cell) -> bool:

@@ -13,10 +13,13 @@ from itertools import combinations
 import numpy as np
 
 from analysis.runs.alike import Row, grouped
-from analysis.statistics.answers import Answers, Key
+from analysis.statistics.answers import Answers, Key, key
 from analysis.statistics.basic import ALPHA, holm
 from analysis.style import CONTROL, listing_order
 from benchmark.metrics import Array
+
+LEAST_P = 1e-12
+"""Smaller ones are lost in rounding, and stand at it."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,8 @@ def discordances(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> list[Di
 def _of_pair(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> Iterable[Discordance]:
     right: dict[str, dict[int, Array]] = {}
     for row in rows:
-        if (key := (row["dataset"], row["pair"], row["run_id"])) in answers:
-            right.setdefault(row["method"], {})[row["seed"]] = answers[key].right
+        if (own := key(row)) in answers:
+            right.setdefault(row["method"], {})[row["seed"]] = answers[own].right
     methods = sorted(right, key=lambda method: (method == CONTROL, listing_order(method)))
     for method, over in combinations(methods, 2):
         if not (seeds := sorted(right[method].keys() & right[over].keys())):
@@ -74,7 +77,8 @@ def _of_pair(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> Iterable[Di
 
 def sign_flip(differences: Array) -> float:
     """How probable it is that whole numbers [N] whose signs are drawn at random sum to as much as theirs do, or more,
-    either way. The characteristic function of the sum is a product of cosines, whose transform has its probabilities.
+    either way; LEAST_P or more. The characteristic function of the sum is a product of cosines, whose transform has its
+    probabilities.
     """
     sizes = np.bincount(np.abs(differences))
     most = int(np.arange(len(sizes)) @ sizes)
@@ -84,4 +88,4 @@ def sign_flip(differences: Array) -> float:
         transform *= np.cos(size * angles) ** number
     odds = np.fft.fft(transform).real / len(angles)
     sums = np.fft.fftfreq(len(angles), 1 / len(angles))
-    return float(np.clip(odds[np.abs(sums) > abs(differences.sum()) - 0.5].sum(), 0, 1))
+    return float(np.clip(odds[np.abs(sums) > abs(differences.sum()) - 0.5].sum(), LEAST_P, 1))

@@ -1,7 +1,7 @@
 """Agreement with the teacher beside what students of the same accuracy show that know nothing of it, and whether
 methods are right on other images than the student alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 
@@ -10,6 +10,9 @@ from analysis.statistics.fidelity import FAR, MEASURES, Fidelity
 from analysis.statistics.mcnemar import Discordance
 from analysis.style import BETTER, CONTROL, NO_VALUE, WORSE, count, display_name, p_value, signed
 from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
+
+Titles = Mapping[tuple[str, str], str]
+"""What pairs are called, by data set and name."""
 
 HEADINGS = (
     *(("Teacher right", "agree (expected)"), ("", "excess [95 % CI]")),
@@ -21,7 +24,7 @@ HEADINGS = (
 SHARES = "Agreements are shares of these images; second choice: of the student's answers that are not the teacher's"
 
 
-def fidelity_table(found: Sequence[Fidelity]) -> Table:
+def fidelity_table(found: Sequence[Fidelity], titles: Titles) -> Table:
     """A row for each method, grouped by pair; the student alone first, with which all are compared."""
     groups, notes = [], Footnotes()
     for (dataset, pair), members in groupby(found, key=lambda each: (each.dataset, each.pair)):
@@ -31,7 +34,7 @@ def fidelity_table(found: Sequence[Fidelity]) -> Table:
             rows.append(
                 (display_name(method), tuple(f for name in MEASURES for f in _fields(measures.get(name), notes)))
             )
-        groups.append(Group(f"{dataset}: {pair}", tuple(rows)))
+        groups.append(Group(titles[dataset, pair], tuple(rows)))
     columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in HEADINGS)
     caption = (
         "Agreement with the teacher (%), split by whether it is right, mean over seeds; expected: of students alone "
@@ -51,22 +54,22 @@ def fidelity_table(found: Sequence[Fidelity]) -> Table:
     )
 
 
-def mcnemar_table(found: Sequence[Discordance]) -> Table:
+def mcnemar_table(found: Sequence[Discordance], titles: Titles) -> Table:
     """Each method against the student alone, grouped by pair; its data have every two methods."""
     shown = [each for each in found if each.over == CONTROL]
     groups = [
-        Group(f"{dataset}: {pair}", tuple((display_name(each.method), _counts(each)) for each in members))
+        Group(titles[dataset, pair], tuple((display_name(each.method), _counts(each)) for each in members))
         for (dataset, pair), members in groupby(shown, key=lambda each: (each.dataset, each.pair))
     ]
-    titles = ("Right alone", "Student right alone", "of images", "n", "P")
+    headings = ("Right alone", "Student right alone", "of images", "n", "P")
     caption = (
         "Test images, a seed on average, on which a method is right and the student alone wrong, and the other way "
         f"round; P: exact McNemar test over n seeds, Holm-adjusted over {count(len(found), 'comparison')} of two "
         "methods each. It is about other test images, with these trainings."
     )
     data = tuple({**asdict(each), "verdict": each.verdict} for each in found)
-    columns = tuple(Column(title, (title,)) for title in titles)
-    return Table("mcnemar", caption, ("Method",), columns, tuple(groups), (), data, len(titles), title="McNemar")
+    columns = tuple(Column(title, (title,)) for title in headings)
+    return Table("mcnemar", caption, ("Method",), columns, tuple(groups), (), data, len(headings), title="McNemar")
 
 
 def _fields(each: Fidelity | None, notes: Footnotes) -> tuple[Field, Field]:

@@ -48,5 +48,5 @@ def _row(reading: Reading, ladder: Ladder) -> dict[str, Any]:
     row = reading.cell.row("n", "top1_percent") | {"macs": reading.macs}
     row |= {f"{name}_macs": on_ladder(value) for name, value in values.items()}
     for name, value in values.items():
-        row[name.replace("equal", "times_fewer")] = None if on_ladder(value) is None else value / reading.macs
+        row[name.replace("equal", "times_fewer")] = held / reading.macs if (held := on_ladder(value)) else None
     return row | {"beyond": "" if on_ladder(reading.equal) else "largest" if reading.equal else "smallest"}

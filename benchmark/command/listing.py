@@ -1,12 +1,11 @@
 """What there is to choose from, and weights to take away. No torch here but for methods and models."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.errors import COMPLETE, UsageError
-from benchmark.spec import STANDARD, Control, Grid, Scalar, grid_names, load_grid
+from benchmark.spec import STANDARD, Control, Grid, grid_names, load_grid
 from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN, DatasetInfo
 
 if TYPE_CHECKING:
@@ -33,13 +32,16 @@ def available(kind: str, grid: str) -> list[str]:
     import methods
 
     return [
-        f"{name}{_defaults(methods.complete_options(name)[name])}: {methods.idea(name)} {methods.summary(name)}".strip()
+        " ".join(filter(None, (f"{name}{_defaults(name)}:", methods.idea(name), methods.summary(name))))
         for name in methods.names()
     ]
 
 
-def _defaults(values: Mapping[str, Scalar]) -> str:
+def _defaults(method: str) -> str:
     """` (distance=0.0, angle=50.0)`: methods of one class differ in these alone."""
+    import methods
+
+    values = methods.complete_options(method)[method]
     return f" ({', '.join(f'{name}={value}' for name, value in values.items())})" if values else ""
 
 

@@ -1,8 +1,11 @@
 """What a trained network is measured by, from what it says of test images: a function each. numpy and scipy alone.
 
 Training, records, tables, figures and the command line know a metric from its registration (`metric`) and from nowhere
-else.
+else. Every module of this package is imported, these three first.
 """
+
+from importlib import import_module
+from pkgutil import iter_modules
 
 from benchmark.metrics import classification, fidelity, relations
 from benchmark.metrics.registry import (
@@ -28,6 +31,7 @@ __all__ = [
     "Unit",
     "check",
     "classification",
+    "discover",
     "fidelity",
     "measure",
     "metric",
@@ -35,3 +39,12 @@ __all__ = [
     "relations",
     "uncapitalised",
 ]
+
+
+def discover() -> None:
+    """Import every module of this package, which registers its metrics."""
+    for module in iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
+
+
+discover()

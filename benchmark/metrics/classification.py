@@ -40,7 +40,7 @@ def ece(logits: Array, labels: Array) -> float:
 @metric("Validation top-1 accuracy", "Validation top-1")
 def validation_top1(validation_logits: Array, validation_labels: Array) -> float:
     """Accuracy on the validation split after the last epoch, a share."""
-    return top1(validation_logits, validation_labels) or 0.0
+    return top1(validation_logits, validation_labels)
 
 
 def classes(logits: Array) -> Array:

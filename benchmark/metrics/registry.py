@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from math import isnan
+from typing import Any, Literal, TypeVar
 
 from numpy.typing import NDArray
 
@@ -12,6 +13,7 @@ from benchmark.errors import UsageError, unknown
 
 Array = NDArray[Any]
 Function = Callable[..., float | None]
+AnyFunction = TypeVar("AnyFunction", bound=Function)
 
 NEEDS = {
     "logits": "the network's, of all test images, [N, K]",
@@ -50,8 +52,8 @@ SIMILARITY = Unit("× 100", "hundredths", -1, 1)
 
 @dataclass(frozen=True)
 class Metric:
-    """A function of some of NEEDS, its parameters, to a float, or None where it is not defined. `title` names it in
-    captions, `short` on axes; `field` is what records call it."""
+    """A function of some of NEEDS, its parameters, to a float, or None or NaN where it is not defined. `title` names it
+    in captions, `short` on axes; `field` is what records call it."""
 
     function: Function
     title: str
@@ -81,9 +83,9 @@ class Metric:
         return uncapitalised(text.partition(". ")[0].removesuffix("."))
 
     def __call__(self, given: Mapping[str, Array]) -> float | None:
-        """Its value; raises KeyError for what it needs and is not given."""
+        """Its value, None where it is not defined; raises KeyError for what it needs and is not given."""
         value = self.function(**{need: given[need] for need in self.needs})
-        return None if value is None else float(value)
+        return None if value is None or isnan(value) else float(value)
 
 
 METRICS: dict[str, Metric] = {}
@@ -97,11 +99,11 @@ def metric(
     *,
     better: Literal["higher", "lower"] = "higher",
     field: str | None = None,
-) -> Callable[[Function], Function]:
+) -> Callable[[AnyFunction], AnyFunction]:
     """Register a function as the metric of its name. Raises ValueError for a name that is taken, a parameter that is
     none of NEEDS, and a function without a docstring, which says what the metric means."""
 
-    def register(function: Function) -> Function:
+    def register(function: AnyFunction) -> AnyFunction:
         found = Metric(function, title, short, unit, better, field or function.__name__)
         if found.name in METRICS:
             raise ValueError(f"metric {found.name!r} is registered twice")

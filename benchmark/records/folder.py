@@ -35,7 +35,9 @@ class Folder:
 
     @property
     def teachers(self) -> "Folder":
-        return Folder(self.path.parent / TEACHERS)
+        """Beside it, also where it is named from within (`.`)."""
+        path = self.path if self.path.name not in ("", "..") else self.path.resolve()
+        return Folder(path.parent / TEACHERS)
 
     def is_there(self) -> bool:
         """Whether a grid's folder is still where it was begun."""

@@ -30,6 +30,10 @@ HELD = frozenset(("logits", "labels", "embeddings", "embedding_labels", "teacher
 """What metrics may ask of the predictions of a run and its teacher."""
 
 
+class NoPredictionsError(UsageError):
+    """None were kept, of which a file that cannot be used is another case."""
+
+
 @dataclass(frozen=True, eq=False)
 class Predictions:
     """Logits [N, K] and labels [N] of all test images; embeddings [R, D] of those at the positions `images` [R], of
@@ -86,12 +90,13 @@ def read(path: Path) -> Predictions:
 
 
 def of_run(folder: Folder, record: Record) -> Predictions:
-    """A finished run's predictions. Raises UsageError where none were kept, or others lie under its name."""
+    """A finished run's predictions. Raises NoPredictionsError where none were kept, UsageError where others lie under
+    its name or they are damaged."""
     path = folder.predictions_path(record.run_id)
     try:
         content = read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"no predictions of {record.run_id} at {path} (keep_predictions)") from None
+        raise NoPredictionsError(f"no predictions of {record.run_id} at {path} (keep_predictions)") from None
     found, recorded = _parsed(path, content), record.result.predictions_sha256
     # a file from before there were hashes is told by its accuracy
     if not (agree(found, record.result) if recorded is None else sha256(content) == recorded):

@@ -79,7 +79,7 @@ def test_options_of_several_methods_are_joined() -> None:
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        (["--grid", "digitz"], "unknown grid 'digitz': did you mean digits?"),
+        (["--grid", "digitz"], "unknown grid 'digitz': did you mean digits"),
         (["--grid", "absent.toml"], "absent.toml"),
         (["--methods", "kdd"], "unknown method 'kdd': did you mean kd"),
         (["--methods", "kd+rdk_da"], "unknown method 'rdk_da': did you mean rkd_da"),

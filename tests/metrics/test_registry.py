@@ -1,6 +1,7 @@
 """A metric is one function, registered once: training, records, tables and command lines know it from there."""
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from analysis import load_results
 from analysis.__main__ import main as analyse
 from analysis.runs.columns import markdown
 from analysis.score import main as score
+from benchmark import metrics
 from benchmark.command.listing import available
 from benchmark.errors import COMPLETE, UsageError
 from benchmark.metrics import METRICS, Array, check, measure, metric
@@ -23,12 +25,15 @@ DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
 
 
 @pytest.fixture
-def brier() -> Iterator[None]:
-    """The one edit that a new metric takes: the documentation's example."""
+def brier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The one edit that a new metric takes: a file of the documentation's example."""
     [code] = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
-    exec(code, {})
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "brier.py").write_text(code)
+    monkeypatch.setattr(metrics, "__path__", [*metrics.__path__, str(tmp_path / "modules")])
+    metrics.discover()
     yield
-    del METRICS["brier"]
+    del METRICS["brier"], sys.modules["benchmark.metrics.brier"]
 
 
 def said(seed: int) -> Predictions:
@@ -96,6 +101,21 @@ def test_what_a_metric_may_not_be() -> None:
         with pytest.raises(ValueError, match=message):
             metric("Title", "Short")(function)
     assert "mute" not in METRICS
+
+
+def test_what_is_not_a_number_is_not_defined() -> None:
+    """A record takes none, and a training that is finished would fail by its metric."""
+
+    def kappa(logits: Array) -> float:
+        """None of it."""
+        return float("nan")
+
+    try:
+        metric("Title", "Short")(kappa)
+        assert METRICS["kappa"]({"logits": np.eye(4)}) is None
+        assert "kappa" not in measure({"logits": np.eye(4)})
+    finally:
+        del METRICS["kappa"]
 
 
 def test_what_is_not_given_is_not_measured() -> None:

@@ -201,6 +201,15 @@ def test_leftovers_of_killed_writers_are_not_records(folder: Folder) -> None:
     assert not folder.records()[1]
 
 
+def test_teachers_lie_beside_a_folder_named_from_within(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "grid" / "records").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "grid" / "records")
+    assert Folder(Path("..")).teachers.path == tmp_path / "teachers"
+    monkeypatch.chdir(tmp_path / "grid")
+    assert Folder(Path()).teachers.path == tmp_path / "teachers"
+    assert Folder(Path("results/grid")).teachers.path == Path("results/teachers")
+
+
 @pytest.mark.parametrize("kind", ["record_path", "weights_path"])
 def test_a_failure_by_the_teachers_fault_stands_until_its_files_change(folder: Folder, kind: str) -> None:
     path: Path = getattr(folder.teachers, kind)("teacher")

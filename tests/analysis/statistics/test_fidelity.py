@@ -3,6 +3,7 @@
 from itertools import combinations
 from pathlib import Path
 
+import fake_results as fake
 import numpy as np
 import pytest
 import said_of_digits as said
@@ -11,9 +12,10 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from analysis.runs.banks import Banks
 from analysis.runs.load import load
+from analysis.runs.scored import scored
 from analysis.statistics.answers import Answers
 from analysis.statistics.fidelity import FAR, MEASURES, Crossed, Fidelity
-from analysis.statistics.mcnemar import sign_flip
+from analysis.statistics.mcnemar import LEAST_P, sign_flip
 from analysis.statistics.transfer import Transfer, transfer
 from benchmark.errors import UsageError
 from benchmark.metrics import METRICS
@@ -97,6 +99,36 @@ def test_who_copies_is_found_out_and_who_is_only_as_right_is_not(found: Transfer
     assert cell(found, "student", "agreement_wrong").expected is None
 
 
+def test_a_control_is_held_against_students_beside_its_own_teacher(tmp_path: Path) -> None:
+    """Under untrained teachers, of each seed another: who learns nothing of them has no excess, who copies them has."""
+    folder = said.results(tmp_path)
+    for seed in range(3):
+        untrained = fake.run("student", seed).teacher
+        assert untrained
+        untrained = untrained.model_copy(update={"seed": seed, "recipe": fake.RECIPE.model_copy(update={"epochs": 0})})
+        its = np.random.default_rng(seed).standard_normal(said.teacher().shape)
+        copied = np.random.default_rng(9 + seed).random(len(its)) < 0.1
+        for method, logits in (
+            ("kd", said.student(seed + 30)),
+            ("sp", np.where(copied[:, None], its, said.student(seed))),
+        ):
+            run = fake.run(method, seed, label=f"{method}@random").model_copy(update={"teacher": untrained})
+            said.keep(folder, record := fake.record(run, 0.9), logits)
+        said.keep_teacher(folder.teachers, untrained, record, its)
+    found = transfer(load([folder.path]))
+    assert not found.notes
+    beside = cell(found, "kd@random", "agreement_wrong")
+    assert beside.expected
+    assert beside.observed.mean == pytest.approx(1.3, abs=0.5)
+    assert beside.expected.mean == pytest.approx(1.3, abs=0.5)
+    assert (beside.expected.n, beside.differs) == (3, "teacher and teacher seed")
+    assert cell(found, "sp@random", "agreement_wrong").excess == pytest.approx(9, abs=3)
+    assert cell(found, "student", "agreement_wrong").observed.mean == pytest.approx(40, abs=20)
+    rows, _ = scored(load([folder.path]), METRICS["top1"])
+    teachers = {row["run_id"]: row["method"] for row in rows if row["method"].startswith("teacher")}
+    assert sorted(teachers.values()) == ["teacher", *3 * ["teacher@random"]]
+
+
 def test_who_is_far_more_accurate_is_not_tested(found: Transfer) -> None:
     """For then students that know nothing of the teacher have an excess too."""
     better = cell(found, "gkd", "agreement_wrong")
@@ -127,6 +159,11 @@ def test_one_seed_is_the_exact_test_of_statsmodels(gained: int, lost: int) -> No
     assert sign_flip(differences) == pytest.approx(expected, abs=1e-12)
 
 
+def test_what_is_lost_in_rounding_is_no_certainty() -> None:
+    """Probabilities of 1e-300, of which a transform has noise or nothing."""
+    assert sign_flip(np.ones(1000, int)) == sign_flip(np.repeat([2, 3], 500)) == LEAST_P
+
+
 def test_several_seeds_are_what_signs_drawn_at_random_give() -> None:
     random = np.random.default_rng(1)
     differences = random.integers(-3, 4, 60) + (random.random(60) < 0.2)
@@ -154,8 +191,16 @@ def test_runs_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     assert note.startswith("fidelity: 2 runs of 8 cannot be used: ")
     assert first.stem in note
     assert second_one.stem in note
-    for path in folder.teachers.part("predictions").glob("*"):
-        path.unlink()
+    for path in sorted(folder.part("predictions").glob("*"))[:3]:
+        path.unlink(missing_ok=True)
+    [note] = transfer(load([folder.path])).notes
+    assert note.count(".safetensors") == 3
+    assert note.endswith("; and 1 more, which python -m analysis.score names")
+    [said_by_teacher] = folder.teachers.part("predictions").glob("*")
+    said_by_teacher.write_bytes(b"nonsense")
+    [note] = transfer(load([folder.path])).notes
+    assert note.startswith(f"fidelity and McNemar's tests not tabled: predictions {said_by_teacher} cannot be read: ")
+    said_by_teacher.unlink()
     nothing = transfer(load([folder.path]))
     assert not nothing.fidelity
     assert nothing.notes == ["fidelity and McNemar's tests not tabled: no run and its teacher kept predictions"]

@@ -38,7 +38,7 @@ def test_a_line_is_read_as_it_was_drawn(tmp_path: Path) -> None:
     assert by_place["gkd", "net_w0.5"].equal == pytest.approx(4e6 / 2**1.5)
     assert (by_place["gkd", "net_w1"].equal, by_place["kd", "net_w0.125"].equal) == (inf, 0.0)
     assert [each.inside for each in found.readings] == [False, True, True, False]
-    assert found.sentence(gkd).startswith("GKD at net_w0.25 equals the student alone at net_w0.354 [")
+    assert found.sentence(gkd) == "GKD at net_w0.25 equals the student alone at net_w0.354: 1.41 times fewer MACs"
     beyond = found.sentence(by_place["gkd", "net_w1"])
     assert beyond == "GKD at net_w1 reaches more than the student alone at net_w1, where the ladder ends"
     assert "reaches less than the student alone at net_w0.125" in found.sentence(by_place["kd", "net_w0.125"])
@@ -56,6 +56,17 @@ def test_the_interval_is_that_of_the_mean_where_the_line_is_certain(tmp_path: Pa
     assert log2(reading.low / 2e6) == pytest.approx(0.5 - half, abs=0.2 * half)
     assert log2(reading.high / 2e6) == pytest.approx(0.5 + half, abs=0.2 * half)
     assert reading.settled
+
+
+def test_single_runs_have_no_interval_and_settle_nothing(tmp_path: Path) -> None:
+    evidence = evidence_of(tmp_path, *rungs({"gkd": {0.25: 2.0}}, seeds=1))
+    [reading] = one(evidence).readings
+    assert reading.equal == pytest.approx(2e6 * sqrt(2))
+    assert (reading.low, reading.high, reading.settled) == (None, None, False)
+    assert one(evidence).times_fewer(reading) == "1.41"
+    [row] = ladder_table([one(evidence)]).data
+    assert (row["times_fewer"], row["times_fewer_low"]) == (pytest.approx(sqrt(2)), None)
+    assert "0 of 1 reading leave" in summary(evidence)
 
 
 def test_what_an_interval_does_not_reach_is_a_bound(tmp_path: Path) -> None:
@@ -145,4 +156,4 @@ def test_real_digits_make_a_ladder(tmp_path: Path) -> None:
     sizes = [cell.macs or 0 for cell in found.rungs]
     assert sizes == sorted(set(sizes))
     assert [each.cell.method for each in found.readings] == ["sp"] * 4
-    assert all(each.low <= each.equal <= each.high for each in found.readings)
+    assert not any(each.settled for each in found.readings)  # of a single seed

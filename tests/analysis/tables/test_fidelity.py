@@ -33,6 +33,15 @@ def test_the_analysis_writes_them(tmp_path: Path, unsaved: None, capsys: pytest.
     assert "| KD" not in (folder.path / "selection" / "tables" / "fidelity.md").read_text()
 
 
+def test_without_a_student_alone_nothing_is_compared_with_it(tmp_path: Path, unsaved: None) -> None:
+    folder = said.results(tmp_path, seeds=2)
+    for path in folder.part("records").glob("*-student-*"):
+        path.unlink()
+    assert main([str(folder.path)]) == COMPLETE
+    assert (folder.path / "tables" / "fidelity.md").exists()
+    assert not (folder.path / "tables" / "mcnemar.md").exists()
+
+
 def test_scores_are_made_of_predictions_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = said.results(tmp_path)
     out = tmp_path / "scores.csv"
@@ -46,6 +55,7 @@ def test_scores_are_made_of_predictions_alone(tmp_path: Path, capsys: pytest.Cap
     gone.unlink()
     assert score([str(folder.path), "--metric", "nll"]) == INCOMPLETE
     captured = capsys.readouterr()
+    assert "digits: 12 of 12 runs done" in captured.out
     assert captured.err == f"warning: no predictions of {gone.stem} at {gone} (keep_predictions)\n"
     assert score([str(folder.path), "--metric", "validation_top1"]) == USAGE
     assert "needs validation_logits and validation_labels, which predictions do not hold" in capsys.readouterr().err
