@@ -92,7 +92,7 @@ class _Gram(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, output: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return (output + output.T) @ x
+        return (output + output.T).to(x.dtype) @ x  # autocast gives products another type than their factors
 
 
 def cosine_similarities(x: Tensor) -> Tensor:

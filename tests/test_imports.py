@@ -21,7 +21,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "metrics": ("errors",),
     "records": (*GROUND, "metrics"),
     "data": GROUND,
-    "models": (*GROUND, "data.libraries", "methods.base"),
+    "models": (*GROUND, "data.libraries", "data.memory", "methods.base"),
     "plan": (*GROUND, "records", "methods"),
     "training": WORKER,
     "launch": (*GROUND, "records", "plan", "methods", "training"),

@@ -1,12 +1,11 @@
 """Images at a recipe's input size and number of channels."""
 
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.data.images import Encoded, Images, Varied
+from benchmark.data.memory import free_memory
 from benchmark.errors import UsageError
 from benchmark.spec import Recipe
 
@@ -34,17 +33,6 @@ def check_memory(count: int, recipe: Recipe, device: torch.device) -> None:
             f"{count} images of {recipe.input_size} pixels need {needed / 2**30:.1f} GiB on {device}, where "
             f"{free / 2**30:.1f} are free: fewer (train = N), smaller ones, or storage = 'streamed'"
         )
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Bytes; None where it cannot be told."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return None
 
 
 def resized(pixels: Tensor | Varied | Encoded, recipe: Recipe) -> Tensor:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from benchmark.data.libraries import timm
-from benchmark.data.resize import free_memory
+from benchmark.data.memory import free_memory
 from benchmark.errors import UsageError, one_line, unknown
 from benchmark.models.network import Network
 from benchmark.models.weights import load, timm_options

@@ -23,13 +23,13 @@ def folded(network: Network, images: Tensor) -> Network:
     Left as it is: a normalisation of what something else reads too, a tap among them, or of no convolution's output.
     """
     network = copy.deepcopy(network).eval()
-    names = {module: name for name, module in network.named_modules()}
+    named = list(network.named_modules(remove_duplicate=False))
     for convolution, norm in _foldable(network, images):
         fused = fuse_conv_bn_eval(copy.deepcopy(convolution).double(), copy.deepcopy(norm).double())
         fused = fused.to(convolution.weight.dtype)
         convolution.weight, convolution.bias = fused.weight, fused.bias
-        parent, _, name = names[norm].rpartition(".")
-        setattr(network.get_submodule(parent), name, nn.Identity())
+        for name in [name for name, module in named if module is norm]:
+            network.set_submodule(name, nn.Identity())
     return network.requires_grad_(False)
 
 

@@ -15,7 +15,10 @@ BATCHES = 32
 
 def settle(network: Network, run: Run, data: TrainingData, batches: int = BATCHES) -> None:
     """Take batch norms' statistics from training images, in place; no label is read. With weights and statistics as
-    they come, a deep network's outputs grow with its depth: it would teach nothing but a scale."""
+    they come, a deep network's outputs grow with its depth: it would teach nothing but a scale. A last batch of one
+    image, which has no variance where a map is one pixel, is left out."""
     seed_generators(data.device, derive_seed("settle", run.seed))  # dropout is at work
     views = data.views(run.seed, 0)
-    update_bn(islice((data.training_batch(views, step)[0] for step in range(data.steps)), batches), network.model)
+    shown = (data.training_batch(views, step)[0] for step in range(data.steps))
+    whole = (images for images in shown if len(images) > 1 or run.recipe.batch_size == 1)
+    update_bn(islice(whole, batches), network.model)

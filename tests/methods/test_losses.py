@@ -341,3 +341,14 @@ def test_relations_of_channels_last_maps_are_those_of_contiguous_ones(relation: 
         leaf = x.clone().requires_grad_()
         gradients.append(torch.autograd.grad((relation(leaf) * tangent).sum(), leaf)[0])
     torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-12, atol=1e-12)
+
+
+def test_a_gram_matrix_has_a_gradient_where_autocast_rounds_its_products() -> None:
+    x = normal(6, 5, seed=3).float()
+    plain, rounded = (x.clone().requires_grad_() for _ in range(2))
+    relations.gram(plain).square().sum().backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        products = relations.gram(rounded)
+    products.float().square().sum().backward()
+    assert (products.dtype, plain.grad is not None, rounded.grad is not None) == (torch.bfloat16, True, True)
+    torch.testing.assert_close(rounded.grad, plain.grad, rtol=0.05, atol=0.05)

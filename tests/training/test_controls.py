@@ -11,13 +11,15 @@ from command_line import cli, contents, write_grid
 from torch import Tensor
 
 import methods
+from benchmark.data import load, training_data
 from benchmark.errors import COMPLETE, USAGE
 from benchmark.plan.matched import Match
 from benchmark.records import Folder
 from benchmark.spec import Precision, load_grid
 from benchmark.training.matching import matching_epochs
-from benchmark.training.member import shuffled_outputs
+from benchmark.training.member import build_student, shuffled_outputs
 from benchmark.training.teacher import Teacher
+from benchmark.training.untrained import settle
 from methods.base import Outputs, Shapes, Tap, Task
 
 pytestmark = pytest.mark.usefixtures("test_methods")
@@ -120,6 +122,19 @@ def test_a_grid_with_controls_runs_and_tables_them(tmp_path: Path, capsys: pytes
     assert "born_again" in printed or "born-again" in printed
     assert cli("--grid", grid, "--results-dir", tmp_path, "--methods", "sp@longr") == USAGE
     assert "unknown control 'longr': did you mean longer?" in capsys.readouterr().err
+
+
+def test_a_last_batch_of_one_image_tells_an_untrained_network_nothing() -> None:
+    """Nor does it end it: a batch norm at 1 x 1 has no variance of one image."""
+    collapsing = tiny.RESNET.model_copy(update={"stem": "timm"})
+    found = []
+    for last_batch in ("keep", "drop"):
+        run = tiny.run(student=collapsing, batch_size=33, last_batch=last_batch)
+        network = build_student(run, 10, tiny.CPU)
+        settle(network, run, training_data(load(tiny.DATA, None).train, run.recipe, tiny.CPU))
+        found.append(network.state_dict())
+    assert same(*found)
+    assert not torch.equal(found[0]["model.bn1.running_mean"], torch.zeros(8))
 
 
 def test_a_match_is_counted_on_machines_that_lack_the_recipes_precision() -> None:

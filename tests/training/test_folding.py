@@ -93,6 +93,15 @@ def test_a_convolution_that_does_more_is_left_as_it_is() -> None:
     assert [kept.conv1.weight.dtype, kept.downsample] == [torch.float32, made.model.layer1[0].downsample]
 
 
+@torch.no_grad()
+def test_a_normalisation_of_two_names_is_folded_under_both() -> None:
+    made = network("cifar_resnet8")
+    made.model.norm = made.model.bn1
+    cut = folded(made, images()[:1])
+    assert [type(cut.model.norm), type(cut.model.bn1)] == [nn.Identity, nn.Identity]
+    torch.testing.assert_close(cut(images()).logits, made(images()).logits, rtol=1e-4, atol=1e-4)
+
+
 def test_a_cpu_keeps_the_network_and_a_gpu_folds_it_once_for_each_precision() -> None:
     made = network("cifar_resnet8")
     frozen = Frozen(made, tiny.CPU)
