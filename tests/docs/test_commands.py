@@ -1,5 +1,6 @@
 """Every command that README and docs show runs: here in a clone that holds the results and files which they name. What
-would train, or submit, is asked what it would do; the guides, which train, are followed by test_guides.py."""
+would train, or submit, is asked what it would do; the guides, which train, are followed by test_guides.py. A GPU's page
+is for who has one."""
 
 import re
 import shutil
@@ -23,6 +24,7 @@ STAND_INS = {
     "/mnt/a/digits": "theirs",
     "/mnt/b/digits": "theirs",
     "results/NAME": "results/digits",
+    "results/ladder_fashion_mnist": "results/ladder",
     "--data-dir D": "--data-dir .",
     "--data-dir DATA": "--data-dir .",
 }
@@ -33,7 +35,7 @@ STAND_INS = {
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone after a few days: digits trained, a grid, a profile, a method and a folder of data of its own."""
     folder = clone(tmp_path_factory.mktemp("reader"))
-    for name in ("digits", "cifar100_brief"):
+    for name in ("digits", "cifar100_brief", "controls", "ladder"):
         shutil.copytree(ROOT / "results" / "reference" / name, folder / "results" / name)
     shutil.copytree(folder / "results" / "cifar100_brief", folder / "results" / "cifar100")
     shutil.copytree(folder / "results" / "digits", folder / "theirs")
