@@ -21,6 +21,7 @@ ANSWERS = ("--help", "--list", "--status", "--cancel", "--prepare", "--dry-run")
 STAND_INS = {
     "--grid cifar100": "--grid smoke",  # whose images are in an installed library
     "--grid cifar100_brief": "--grid smoke",
+    "--grid ladder_fashion_mnist": "--grid ladder",
     "/mnt/a/digits": "theirs",
     "/mnt/b/digits": "theirs",
     "results/NAME": "results/digits",

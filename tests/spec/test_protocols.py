@@ -13,6 +13,7 @@ from command_line import cli, contents
 
 import methods
 from benchmark.errors import COMPLETE
+from benchmark.models.creation import create
 from benchmark.models.weights import pin
 from benchmark.plan.cells import cells, check_options, select
 from benchmark.plan.values import Selection
@@ -40,6 +41,15 @@ def test_every_grid_can_be_planned_and_says_how_to_run_it(name: str) -> None:
     assert cells(grid)
     header = (GRIDS / f"{name}.toml").read_text(encoding="utf-8").partition("description")[0]
     assert "python -m benchmark.grid" in header
+
+
+@pytest.mark.parametrize("name", grid_names())
+def test_every_grids_networks_can_be_built(name: str) -> None:
+    """By the recipes that they are trained with, which may refuse some."""
+    grid = load_grid(name)
+    for pair in grid.pairs:
+        create(grid.architectures[pair.student], grid.recipe_of(pair.student), 10, seed=0, pretrained=False)
+        create(grid.architectures[pair.teacher], grid.teacher_recipe_of(pair.teacher), 10, seed=0, pretrained=False)
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
