@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from threadpoolctl import threadpool_limits
+
 from benchmark.errors import Parser, UsageError, names, points, run_command
 from benchmark.records import Folder
 
@@ -95,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # whose number moves last digits
 def _analyse(options: argparse.Namespace) -> int:
     target: Path = options.folders[0]
     for path in (*options.folders[len(options.merge) > 0 :], *options.merge):

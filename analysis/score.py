@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from threadpoolctl import threadpool_limits
+
 from benchmark.errors import COMPLETE, INCOMPLETE, USAGE, Parser, UsageError, names, run_command
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # whose number moves last digits
 def _score(options: argparse.Namespace) -> int:
     # Reading records needs large libraries: bad input and --help need not wait for them.
     from analysis.runs.load import load, progress

@@ -8,6 +8,7 @@ from math import isnan
 from typing import Any, Literal, TypeVar
 
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from benchmark.errors import UsageError, unknown
 
@@ -83,8 +84,12 @@ class Metric:
         return uncapitalised(text.partition(". ")[0].removesuffix("."))
 
     def __call__(self, given: Mapping[str, Array]) -> float | None:
-        """Its value, None where it is not defined; raises KeyError for what it needs and is not given."""
-        value = self.function(**{need: given[need] for need in self.needs})
+        """Its value, None where it is not defined; raises KeyError for what it needs and is not given.
+
+        On one thread, since sums over several round by their number: a cluster's record is a laptop's to the bit.
+        """
+        with threadpool_limits(1, user_api="blas"):
+            value = self.function(**{need: given[need] for need in self.needs})
         return None if value is None or isnan(value) else float(value)
 
 

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist, pdist
 from scipy.stats import pearsonr
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 
 from benchmark.metrics import measure
 from benchmark.metrics.relations import RELATION_IMAGES, cka
@@ -135,3 +136,13 @@ def test_of_equally_near_neighbours_the_first_count() -> None:
     others = [set(row.argsort(kind="stable")[:10]) for row in cdist(moved, moved) + np.diag([np.inf] * 64)]
     shared = np.mean([len(a & b) / 10 for a, b in zip(nearest, others, strict=True)])
     assert relations(grid, moved, np.arange(64) % 7)["neighbour_overlap"] == pytest.approx(shared)
+
+
+def test_relations_are_the_same_to_the_bit_however_many_threads_numpy_has() -> None:
+    """Where one is a job on one core and the other runs here, on all."""
+    student, teacher = normal(500, 64), normal(500, 256, seed=1)
+    found = []
+    for threads in (1, 2, 4):
+        with threadpool_limits(threads, user_api="blas"):
+            found.append(relations(student, teacher, np.arange(500) % 10))
+    assert found[0] == found[1] == found[2]
