@@ -5,11 +5,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
 from analysis.figures.budget_axis import set_axis, set_ticks
-from analysis.figures.canvas import INK, LIGHT, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import INK, LIGHT, SMALL, STEPS, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import apart
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.overview import Line, overview
@@ -83,7 +82,7 @@ def _draw_forest(axes: Axes, evidence: Evidence, lines: Sequence[Line], look: Ma
     axes.tick_params(left=False)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="y", color=canvas.GRID, linewidth=0.4)
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.locator_params("x", nbins=6, steps=STEPS)
 
 
 def _times(value: float) -> str:
@@ -103,7 +102,7 @@ def _draw_costs(axes: Axes, lines: Sequence[Line], look: Mapping[str, Style]) ->
     axes.set_ylabel("Mean gain", fontsize=SMALL)
     axes.margins(y=0.12)
     axes.xaxis.label.set_fontsize(SMALL)
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.locator_params("y", nbins=5, steps=STEPS)
 
 
 def _name(axes: Axes, lines: Sequence[Line], look: Mapping[str, Style]) -> None:

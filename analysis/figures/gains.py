@@ -9,10 +9,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
-from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import INK, LIGHT, SMALL, STEPS, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.runs.load import plain
 from analysis.statistics.basic import ends
 from analysis.statistics.evidence import Evidence
@@ -198,7 +197,7 @@ def _draw_means(axes: Axes, comparisons: Sequence[Comparison], look: Mapping[str
             axes.text(low if left else high, y, text, fontsize=TINY, ha="left" if left else "right", va="center")
             continue
         canvas.draw_mean(axes, each, y, look[each.method])
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.locator_params("x", nbins=6, steps=STEPS)
     axes.spines["left"].set_visible(False)
     axes.tick_params(left=False, labelleft=False)
     axes.set_title(" ", fontsize=SMALL, pad=5)

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
-from analysis.figures.canvas import DASHED, GREY, LIGHT, ONE_COLUMN, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import DASHED, GREY, LIGHT, ONE_COLUMN, SMALL, STEPS, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.statistics.basic import ends
 from analysis.statistics.evidence import Evidence, Place
 from analysis.statistics.gains import CellGain
@@ -118,5 +117,4 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], look: Mapping[str, Style]) -> N
             axes.vlines(row["published"], row["low"], row["high"], colors=LIGHT, linewidth=0.7, zorder=1.5)
     marks = ((row["published"], row["reproduced"], look[str(row["method"])]) for row in rows)
     canvas.draw_marks(axes, marks, canvas.MARK if len(rows) <= CROWD else canvas.SMALL_MARK)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.locator_params(nbins=5, steps=STEPS)
