@@ -179,6 +179,12 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def enumerated(items: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *most, last = items
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def signed(value: float, decimals: int = 2) -> str:
     """`+1.25` or `−1.25`; a zero has no sign, however it was rounded."""
     text = f"{abs(value):.{decimals}f}"

@@ -11,7 +11,7 @@ from analysis.runs.metrics import Metric
 from analysis.statistics.basic import Interval
 from analysis.statistics.cells import Cell
 from analysis.statistics.evidence import Evidence
-from analysis.style import CONTROL, TEACHER, Style, base_method, display_name, listing_order
+from analysis.style import CONTROL, TEACHER, Style, base_method, display_name, enumerated, listing_order
 
 NAMES = {"accuracy_vs_budget": "Accuracy versus budget", "budget_appendix": "Accuracy versus further budgets"}
 """Stems and titles of the two figures of a data set."""
@@ -125,13 +125,9 @@ def _sources(students: Sequence[Row], budgets: Sequence[Budget]) -> str:
     measured = {"latency_seconds": "latency", "memory_bytes": "memory", "energy_joules": "energy"}
     measured |= {} if packed else {"device_seconds": "device time"}
     what = [name for column, name in measured.items() if column in columns]
-    text = f" {_enumerated(what).capitalize()}: measured alone on {', '.join(devices)}." if devices and what else ""
+    text = f" {enumerated(what).capitalize()}: measured alone on {', '.join(devices)}." if devices and what else ""
     together = packed and "device_seconds" in columns
     return text + (" Device time is that of runs that trained together." if together else "")
-
-
-def _enumerated(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def _alt(rows: Sequence[Row], dataset: str, budgets: Sequence[Budget], metric: Metric) -> str:
