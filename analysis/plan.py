@@ -174,7 +174,7 @@ def open_pairs(evidence: "Evidence", seeds: int) -> tuple[int, list[tuple[str, s
     """How many cells are open, and the pairs (data set, pair) of those that have fewer seeds than these."""
     found = [gain for gain in evidence.gains.values() if gain.verdict in ("open", "untested")]
     short = [gain for gain in found if min(gain.n, gain.n_over) < seeds]
-    return len(found), list(dict.fromkeys((gain.dataset, gain.pair) for gain in short))
+    return len(found), list(dict.fromkeys(gain.block for gain in short))
 
 
 def seeds_file(folder: Path, seeds: int, cells: int, pairs: Sequence[tuple[str, str]], delta: float) -> str:

@@ -52,7 +52,7 @@ def data(evidence: Evidence) -> list[dict[str, Any]]:
     packed = {cell.dataset for cell in cells if cell.method != TEACHER and cell.alone_seconds is None}
     rows = []
     for cell in cells:
-        mean = evidence.accuracy((cell.dataset, cell.pair, cell.method))
+        mean = evidence.accuracy(cell.place)
         low, high = displayed(mean.interval() if mean else None, evidence.metric)
         row = cell.row("seeds", "n", "state", "top1_percent", "std_percent")
         row |= {"low": low, "high": high}

@@ -16,10 +16,8 @@ from analysis.runs.load import plain
 from analysis.statistics.basic import ends
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain, Comparison
+from analysis.statistics.places import Block
 from analysis.style import BETTER, WORSE, Style, count
-
-Column = tuple[str, str]
-"""Data set and pair."""
 
 GAINING = LinearSegmentedColormap.from_list("gaining", ["#C4531A", "#F1B48A", "#FFFFFF", "#9CC6E3", "#2878B0"])
 """Losses orange, gains blue: light enough for black numbers, and told apart by the colour-blind."""
@@ -122,9 +120,9 @@ def draw(evidence: Evidence, look: Mapping[str, Style]) -> Figure:
     return figure
 
 
-def _headings(evidence: Evidence, columns: Sequence[Column]) -> list[str]:
+def _headings(evidence: Evidence, columns: Sequence[Block]) -> list[str]:
     """With a number each, where there are several."""
-    names = {(cell.dataset, cell.pair): (cell.teacher, cell.student) for cell in evidence.cells}
+    names = {cell.block: (cell.teacher, cell.student) for cell in evidence.cells}
     texts = []
     for i, column in enumerate(columns, start=1):
         teacher, student = (words.shortened(words.printable(name), 0.9, TINY) for name in names[column])
@@ -162,7 +160,7 @@ def _signed(gain: float) -> str:
     return "0.0" if abs(gain) < 0.05 else f"{gain:+.1f}".replace("-", "−")
 
 
-def _name_datasets(axes: Axes, columns: Sequence[Column], places: int) -> None:
+def _name_datasets(axes: Axes, columns: Sequence[Block], places: int) -> None:
     """Above its pairs, with a rule under the name."""
     start = 0
     high = axes.get_xaxis_transform()
@@ -208,14 +206,14 @@ def _set_limits(axes: Axes, evidence: Evidence) -> None:
     shown = _scaled(evidence)
     values = [0.0, *(each.gain for each in shown)]
     values += [end for each in shown if isinstance(each, Comparison) for end in ends(each.interval) if end is not None]
-    if len({(each.dataset, each.pair) for each in evidence.gains.values()}) == 1:
+    if len({each.block for each in evidence.gains.values()}) == 1:
         methods = {each.method for each in shown}
         values += list(evidence.run_gains.gain[evidence.run_gains.method.isin(methods)])
     margin = 0.06 * (max(values) - min(values)) or 0.5
     axes.set_xlim(min(values) - margin, max(values) + margin)
 
 
-def _draw_pairs(axes: Axes, evidence: Evidence, columns: Sequence[Column]) -> None:
+def _draw_pairs(axes: Axes, evidence: Evidence, columns: Sequence[Block]) -> None:
     """Each pair's number at its gain, those that would meet in other lanes."""
     width, height = canvas.size(axes)
     rows = len(evidence.over_alone)

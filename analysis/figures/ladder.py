@@ -63,7 +63,7 @@ def _draw_accuracies(axes: Axes, ladder: Ladder, evidence: Evidence, look: Mappi
     line = sign * rising(sign * np.array([[cell.top1_percent] for cell in ladder.rungs], dtype=float))
     axes.plot(sizes, line[:, 0], color=INK, linewidth=1.0, zorder=2)
     for size, cell in zip(sizes, ladder.rungs, strict=True):
-        mean = evidence.accuracy((cell.dataset, cell.pair, CONTROL))
+        mean = evidence.accuracy(cell.place)
         low, high = displayed(mean.interval() if mean else None, evidence.metric)
         if low is not None and high is not None:
             axes.vlines(size, low, high, colors=GREY, linewidth=0.8, zorder=1.5)

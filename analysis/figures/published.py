@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from analysis.figures import canvas, words
 from analysis.figures.canvas import DASHED, GREY, LIGHT, ONE_COLUMN, SMALL, STEPS, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.statistics.basic import ends
-from analysis.statistics.evidence import Evidence, Place
+from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain
+from analysis.statistics.places import Place
 from analysis.statistics.published import Match
 from analysis.style import CONTROL, Style, listing_order
 
@@ -55,7 +56,7 @@ def _row(match: Match, gains: Mapping[Place, CellGain]) -> dict[str, Any] | None
         return None
     if not cell.epochs or not published.epochs or cell.epochs < LEAST_SHARE * published.epochs:
         return None
-    low, high = ends(gains[cell.dataset, cell.pair, cell.method].interval)
+    low, high = ends(gains[cell.place].interval)
     return {
         **cell.row("n"),
         "paper": published.paper,

@@ -46,20 +46,18 @@ def _totals(evidence: Evidence) -> Iterator[Number]:
     yield Number(("planned", "runs"), "runs that were asked for", str(sum(cell.seeds for cell in students)))
     yield Number(("seeds",), "most seeds of a cell", str(max((cell.n for cell in students), default=0)))
     yield Number(("methods",), "methods, the student alone included", str(len({cell.method for cell in students})))
-    yield Number(("pairs",), "pairs of all data sets", str(len({(cell.dataset, cell.pair) for cell in students})))
+    yield Number(("pairs",), "pairs of all data sets", str(len({cell.block for cell in students})))
 
 
 def _accuracies(evidence: Evidence) -> Iterator[Number]:
     for cell in evidence.cells:
         where = f"{display_name(cell.method)} on {pair_title(cell)}"
-        place = (cell.dataset, cell.pair, cell.method)
         if cell.top1_percent is not None:
             word = "accuracy" if evidence.metric is TOP1 else "value"
-            yield Number((word, *place), f"{where}: mean, {evidence.metric.title}", f"{cell.top1_percent:.2f}")
+            yield Number((word, *cell.place), f"{where}: mean, {evidence.metric.title}", f"{cell.top1_percent:.2f}")
         if cell.std_percent is not None:
-            yield Number(
-                ("deviation", *place), f"{where}: its standard deviation over seeds", f"{cell.std_percent:.2f}"
-            )
+            what = f"{where}: its standard deviation over seeds"
+            yield Number(("deviation", *cell.place), what, f"{cell.std_percent:.2f}")
 
 
 def _cell_gains(evidence: Evidence) -> Iterator[Number]:

@@ -50,14 +50,14 @@ def write_all(
     if evidence.metric is TOP1 and (errors := errors_table(evidence)):
         tables.append(errors)
     lacking, problems = left_out(results.records)
-    shown = {(cell.dataset, cell.pair, cell.method) for cell in evidence.cells}
-    lacking = [each for each in lacking if (each.dataset, each.pair, each.method) in shown]
+    shown = {cell.place for cell in evidence.cells}
+    lacking = [each for each in lacking if each.place in shown]
     if lacking and evidence.metric is TOP1:
         tables.append(left_out_table(lacking))
     if evidence.over_alone:
         tables.append(gain_table(evidence))
     told = (transfer or Transfer()).shown(shown)
-    titles = {(cell.dataset, cell.pair): pair_title(cell) for cell in evidence.cells}
+    titles = {cell.block: pair_title(cell) for cell in evidence.cells}
     if told.fidelity:
         tables.append(fidelity_table(told.fidelity, titles))
     if any(each.over == CONTROL for each in told.discordances):

@@ -17,6 +17,7 @@ from analysis.runs.alike import SETTINGS, Row, differences, grouped
 from analysis.runs.load import plain
 from analysis.statistics.basic import ALPHA, Interval, Sample, holm, summarise, t_interval
 from analysis.statistics.moderated import Estimate, Moderation, Part, less, mean_over_pairs
+from analysis.statistics.places import OfBlock, OfPlace
 from analysis.style import BETTER, CONTROL, EQUIVALENT, WORSE, listing_order
 from benchmark.metrics import METRICS, uncapitalised
 
@@ -50,7 +51,7 @@ class Pooled:
 
 
 @dataclass(frozen=True)
-class PairRuns:
+class PairRuns(OfBlock):
     """The cells of one pair by method, in listing order, and what they lend each other."""
 
     dataset: str
@@ -100,7 +101,7 @@ class Tested:
 
 
 @dataclass(frozen=True)
-class CellGain(Tested):
+class CellGain(OfPlace, Tested):
     """On one pair, over the mean of `n` runs of the method and `n_over` of the other."""
 
     dataset: str

@@ -52,7 +52,7 @@ def overview(evidence: Evidence) -> list[Line]:
 
 
 def _cost(method: str, evidence: Evidence) -> float | None:
-    flops = {(cell.dataset, cell.pair, cell.method): cell.training_flops for cell in evidence.cells}
+    flops = {cell.place: cell.training_flops for cell in evidence.cells}
     ratios = []
     for dataset, pair, name in evidence.gains:
         own, alone = flops.get((dataset, pair, name)), flops.get((dataset, pair, CONTROL))

@@ -5,8 +5,9 @@ from math import floor, log
 
 from analysis.statistics.cells import pair_title
 from analysis.statistics.evidence import Evidence
+from analysis.statistics.places import by_block
 from analysis.style import NO_VALUE, display_name
-from analysis.tables.table import Column, Field, Group, Table, by_pair
+from analysis.tables.table import Column, Field, Group, Table
 
 HEADINGS = {
     "parameters": "Parameters",
@@ -47,7 +48,7 @@ def budget_table(evidence: Evidence) -> Table:
             pair_title(members[0]),
             tuple((display_name(cell.method), tuple(Field(texts[id(cell)]) for texts in printed)) for cell in members),
         )
-        for members in by_pair(cells)
+        for members in by_block(cells)
     ]
     data = tuple(cell.row("n", *HEADINGS) for cell in cells)
     notes, stub = tuple(_remarks(evidence)), ("Method", "")

@@ -8,9 +8,10 @@ from analysis.statistics.basic import summarise
 from analysis.statistics.cells import Cell, pair_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.left_out import LeftOut
+from analysis.statistics.places import by_block
 from analysis.style import TEACHER, display_name
 from analysis.tables.main import grouped
-from analysis.tables.table import Column, Field, Footnotes, Group, Table, by_pair
+from analysis.tables.table import Column, Field, Footnotes, Group, Table
 
 HALF = "Predictions are kept in half precision, which may decide an image otherwise than the table of errors"
 """A note of the table of left-out classes."""
@@ -27,7 +28,7 @@ HEADINGS = (
 
 def errors_table(evidence: Evidence) -> Table | None:
     """A row for the teacher and each method, a column for each pair; None where errors are not few."""
-    pairs = [members for members in by_pair(evidence.cells) if _few(evidence.cells, members[0].dataset)]
+    pairs = [members for members in by_block(evidence.cells) if _few(evidence.cells, members[0].dataset)]
     if not pairs:
         return None
     notes, columns, fields, data = Footnotes(), list[Column](), list[dict[str, Field]](), []
@@ -52,8 +53,7 @@ def errors_table(evidence: Evidence) -> Table | None:
 def left_out_table(found: Sequence[LeftOut]) -> Table:
     """A row for each method that was trained without some classes, grouped by pair."""
     groups = []
-    for _, members in groupby(found, key=lambda each: (each.dataset, each.pair)):
-        of_pair = list(members)
+    for of_pair in by_block(found):
         methods = groupby(of_pair, key=lambda each: each.method)
         rows = tuple((display_name(method), _left_out_fields(list(seeds))) for method, seeds in methods)
         groups.append(Group(pair_title(of_pair[0]), rows))

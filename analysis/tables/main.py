@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from analysis.statistics.basic import ends
 from analysis.statistics.cells import Cell, pair_title
-from analysis.statistics.evidence import Evidence, Place
+from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain, Comparison
+from analysis.statistics.places import by_block
 from analysis.style import (
     BETTER,
     CONTROL,
@@ -18,7 +19,7 @@ from analysis.style import (
     listing_order,
     signed,
 )
-from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed, by_pair
+from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
 
 ACCURACY = ("seeds", "n", "top1_percent", "std_percent", "state", "note", "apart", "caveat")
 """What main.csv says of a cell, beside its gain."""
@@ -30,7 +31,7 @@ def main_table(evidence: Evidence) -> Table:
     cells = evidence.cells
     columns, data = [], []
     fields: list[dict[str, Field]] = []
-    for members in by_pair(cells):
+    for members in by_block(cells):
         most = max((cell.n for cell in members if cell.method != TEACHER), default=0)
         columns.append(_pair_column(members, most, notes))
         fields.append({cell.method: _accuracy(cell, evidence, most, notes) for cell in members})
@@ -54,10 +55,6 @@ def grouped(cells: Sequence[Cell], fields: Sequence[dict[str, Field]]) -> tuple[
     return tuple(groups)
 
 
-def place(cell: Cell) -> Place:
-    return cell.dataset, cell.pair, cell.method
-
-
 def _pair_column(members: Sequence[Cell], most: int, notes: Footnotes) -> Column:
     """Headed by the number of seeds of most of its cells."""
     cell = members[0]
@@ -76,21 +73,21 @@ def _accuracy(cell: Cell, evidence: Evidence, most: int, notes: Footnotes) -> Fi
         note = f"n = {cell.n}"
     if cell.apart:
         note = "; ".join(filter(None, [note, f"differs from the student alone in {cell.apart} and is not ranked"]))
-    gain = evidence.gains.get(place(cell))
+    gain = evidence.gains.get(cell.place)
     return Field(
         f"{cell.top1_percent:.2f}",
         "" if cell.std_percent is None else f"{cell.std_percent:.2f}",
-        place(cell) in evidence.best,
-        place(cell) in evidence.highest,
+        cell.place in evidence.best,
+        cell.place in evidence.highest,
         gain.mark if gain else "",
         notes.mark(note),
     )
 
 
 def _row(cell: Cell, evidence: Evidence) -> dict[str, object]:
-    best = {"best": place(cell) in evidence.best, "highest": place(cell) in evidence.highest}
-    row = {**cell.row(*ACCURACY), **best, **_gain_row(evidence.gains.get(place(cell)))}
-    return row | (_equal_budget_row(evidence.at_equal_budget.get(place(cell))) if evidence.at_equal_budget else {})
+    best = {"best": cell.place in evidence.best, "highest": cell.place in evidence.highest}
+    row = {**cell.row(*ACCURACY), **best, **_gain_row(evidence.gains.get(cell.place))}
+    return row | (_equal_budget_row(evidence.at_equal_budget.get(cell.place)) if evidence.at_equal_budget else {})
 
 
 def _equal_budget_row(gain: CellGain | None) -> dict[str, float | str | None]:
@@ -132,7 +129,7 @@ def mean_gain(each: Comparison, evidence: Evidence, pairs: int, notes: Footnotes
 
 def incomplete(method: str, evidence: Evidence) -> str:
     """How many of its runs a method's mean gain is over, where on its pairs some have no result."""
-    own = [cell for cell in evidence.cells if cell.method == method and place(cell) in evidence.gains]
+    own = [cell for cell in evidence.cells if cell.method == method and cell.place in evidence.gains]
     done, asked = sum(cell.n for cell in own), sum(cell.seeds for cell in own)
     return f"{done} of {asked} runs" if done < asked else ""
 

@@ -1,14 +1,11 @@
 """What the tables say: fields, captions and footnotes, before any markup."""
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
 from string import ascii_lowercase
 from typing import Any
 
 from analysis.statistics.basic import Interval
-from analysis.statistics.cells import Cell
 from analysis.style import signed
 
 
@@ -87,10 +84,6 @@ class Footnotes:
 
     def listed(self) -> tuple[tuple[str, str], ...]:
         return tuple((letter, text) for text, letter in self._letters.items())
-
-
-def by_pair(cells: Iterable[Cell]) -> list[list[Cell]]:
-    return [list(members) for _, members in groupby(cells, key=lambda cell: (cell.dataset, cell.pair))]
 
 
 def bracketed(interval: Interval | None, decimals: int = 2) -> str:
