@@ -126,12 +126,12 @@ def power_table(scales: dict[str, float], methods: int, pairs: int, gain: float 
     rows = [_power_row(name, [scale], methods, methods * pairs, gain) for name, scale in scales.items()]
     rows.append(_power_row(f"mean over {pairs} pairs", everywhere, methods, methods, gain))
     wanted = [f"Seeds for {gain:g}"] if gain else []
-    columns = [Column(title, (title,)) for title in ("SD", *(f"n = {seeds}" for seeds in SEEDS), *wanted)]
+    columns = [Column.of(title) for title in ("SD", *(f"n = {seeds}" for seeds in SEEDS), *wanted)]
     caption = (
         f"Smallest gain over the student alone (percentage points) that n seeds establish with power {POWER:g}: in a "
         f"cell, Holm-adjusted over {methods * pairs}; in the mean over pairs, over {methods}. SD: of a run."
     )
-    return Table("plan", caption, ("Pair",), tuple(columns), (Group("", tuple(rows)),), (), ())
+    return Table("plan", "", caption, columns, [Group("", rows)], stub=("Pair",))
 
 
 def _power_row(

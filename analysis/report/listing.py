@@ -91,7 +91,7 @@ WORDS = ("Reason", "Versions", "Code", "Device", "Pair", "Run")
 
 def _table(name: str, title: str, caption: str, rows: pd.DataFrame) -> Table:
     first, *others = map(str, rows)
-    columns = tuple(Column(each, (each,), words=each in WORDS) for each in others)
+    columns = [Column.of(each, words=each in WORDS) for each in others]
     lines = rows.astype(str).itertuples(index=False, name=None)
-    group = Group("", tuple((own, tuple(map(Field, texts))) for own, *texts in lines))
-    return Table(name, caption, (first,), columns, (group,), (), (), title=title)
+    group = Group("", [(own, [*map(Field, texts)]) for own, *texts in lines])
+    return Table(name, title, caption, columns, [group], stub=(first,))

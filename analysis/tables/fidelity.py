@@ -32,45 +32,33 @@ def fidelity_table(found: Sequence[Fidelity], titles: Titles) -> Table:
         rows = []
         for method, own in groupby(members, key=lambda each: each.method):
             measures = {each.measure: each for each in own}
-            rows.append(
-                (display_name(method), tuple(f for name in MEASURES for f in _fields(measures.get(name), notes)))
-            )
-        groups.append(Group(titles[members[0].block], tuple(rows)))
-    columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in HEADINGS)
+            rows.append((display_name(method), [f for name in MEASURES for f in _fields(measures.get(name), notes)]))
+        groups.append(Group(titles[members[0].block], rows))
+    columns = [Column.of(*lines) for lines in HEADINGS]
     caption = (
         "Agreement with the teacher (%), split by whether it is right, mean over seeds; expected: of students alone "
         "whose odds of being right are moved to the method's accuracy; excess over that in percentage points"
         f"{_marked(found)}."
     )
-    return Table(
-        "fidelity",
-        caption,
-        ("", "Method"),
-        columns,
-        tuple(groups),
-        (*notes.listed(), ("", SHARES)),
-        tuple(map(_row, found)),
-        len(columns),
-        title="Fidelity",
-    )
+    stub, listed, data = ("", "Method"), [*notes.listed(), ("", SHARES)], [*map(_row, found)]
+    return Table("fidelity", "Fidelity", caption, columns, groups, stub, listed, data)
 
 
 def mcnemar_table(found: Sequence[Discordance], titles: Titles) -> Table:
     """Each method against the student alone, grouped by pair; its data have every two methods."""
     shown = [each for each in found if each.over == CONTROL]
     groups = [
-        Group(titles[members[0].block], tuple((display_name(each.method), _counts(each)) for each in members))
+        Group(titles[members[0].block], [(display_name(each.method), _counts(each)) for each in members])
         for members in by_block(shown)
     ]
-    headings = ("Right alone", "Student right alone", "of images", "n", "P")
+    columns = map(Column.of, ("Right alone", "Student right alone", "of images", "n", "P"))
     caption = (
         "Test images, a seed on average, on which a method is right and the student alone wrong, and the other way "
         f"round; P: exact McNemar test over n seeds, Holm-adjusted over {count(len(found), 'comparison')} of two "
         "methods each. It is about other test images, with these trainings."
     )
-    data = tuple({**asdict(each), "verdict": each.verdict} for each in found)
-    columns = tuple(Column(title, (title,)) for title in headings)
-    return Table("mcnemar", caption, ("Method",), columns, tuple(groups), (), data, len(headings), title="McNemar")
+    data = [{**asdict(each), "verdict": each.verdict} for each in found]
+    return Table("mcnemar", "McNemar", caption, [*columns], groups, data=data)
 
 
 def _fields(each: Fidelity | None, notes: Footnotes) -> tuple[Field, Field]:

@@ -20,7 +20,7 @@ def first_table(evidence: Evidence) -> Table:
         *(("Mean gain", "[95 % CI]"), ("Pairs like these", "[95 % CI]")),
         *(("Better on", "pairs"), ("P", ""), ("Training", "FLOPs")),
     ]
-    columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in headings)
+    columns = [Column.of(*lines) for lines in headings]
     most = max((line.compared.pairs for line in lines), default=0)
     taken = Counter((dataset, method) for dataset, _, method in evidence.gains)
     rows = []
@@ -33,19 +33,10 @@ def first_table(evidence: Evidence) -> Table:
             for name in datasets
         )
         rows.append((display_name(method), by_dataset + _fields(line, most, notes)))
-    groups = (Group("", tuple(rows)),) if rows else ()
-    remark = (("", evidence.remark),) if evidence.remark else ()
-    return Table(
-        "table1",
-        _caption(evidence),
-        ("", "Method"),
-        columns,
-        groups,
-        (*notes.listed(), *remark),
-        tuple(_row(line, datasets) for line in lines),
-        len(columns),
-        "Overview",
-    )
+    groups = [Group("", rows)] if rows else []
+    listed = [*notes.listed(), *([("", evidence.remark)] if evidence.remark else [])]
+    data = [_row(line, datasets) for line in lines]
+    return Table("table1", "Overview", _caption(evidence), columns, groups, ("", "Method"), listed, data)
 
 
 def _fewer(pairs: int, most: int, notes: Footnotes) -> str:

@@ -17,11 +17,9 @@ def gain_table(evidence: Evidence) -> Table:
     notes = Footnotes()
     pairs = max((each.pairs for each in evidence.over_alone), default=0)
     rows = [(display_name(each.method), _fields(each, evidence, pairs, notes)) for each in evidence.over_alone]
-    columns = tuple(Column(title, (title,)) for title in TITLES)
-    data = tuple(comparison_row(each) for each in evidence.over_alone)
-    groups = (Group("", tuple(rows)),) if rows else ()
-    caption, wide = _caption(evidence), len(TITLES)
-    return Table("gains", caption, ("Method",), columns, groups, notes.listed(), data, wide, title="Gains")
+    groups, data = [Group("", rows)] if rows else [], [comparison_row(each) for each in evidence.over_alone]
+    columns, listed = [*map(Column.of, TITLES)], notes.listed()
+    return Table("gains", "Gains", _caption(evidence), columns, groups, notes=listed, data=data)
 
 
 def _fields(each: Comparison, evidence: Evidence, pairs: int, notes: Footnotes) -> tuple[Field, ...]:

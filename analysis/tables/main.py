@@ -25,6 +25,10 @@ ACCURACY = ("seeds", "n", "top1_percent", "std_percent", "state", "note", "apart
 """What main.csv says of a cell, beside its gain."""
 
 
+WIDEST = 5
+"""Pairs side by side."""
+
+
 def main_table(evidence: Evidence) -> Table:
     """A row for the teacher and each method, a column for each pair of each data set."""
     notes = Footnotes()
@@ -37,22 +41,30 @@ def main_table(evidence: Evidence) -> Table:
         fields.append({cell.method: _accuracy(cell, evidence, most, notes) for cell in members})
         data += [_row(cell, evidence) for cell in members]
     summaries = [(lines, column) for lines, column in _summaries(evidence, len(columns), notes) if column]
-    columns += [Column(" ".join(lines), ("", "", *lines)) for lines, _ in summaries]
+    columns += [Column.of("", "", *lines) for lines, _ in summaries]
     fields += [column for _, column in summaries]
-    stub, listed = ("Data set", "Teacher", "Student", ""), (*notes.listed(), *_remarks(evidence))
-    caption, groups = _caption(evidence), grouped(cells, fields)
-    return Table("main", caption, stub, tuple(columns), groups, listed, tuple(data), title="Accuracy")
+    return Table(
+        "main",
+        "Accuracy",
+        _caption(evidence),
+        columns,
+        grouped(cells, fields),
+        stub=("Data set", "Teacher", "Student", ""),
+        notes=(*notes.listed(), *_remarks(evidence)),
+        data=data,
+        widest=WIDEST,
+    )
 
 
-def grouped(cells: Sequence[Cell], fields: Sequence[dict[str, Field]]) -> tuple[Group, ...]:
+def grouped(cells: Sequence[Cell], fields: Sequence[dict[str, Field]]) -> list[Group]:
     """The references above, the methods below."""
     methods = sorted({cell.method for cell in cells}, key=listing_order)
     groups = []
     for references in (True, False):
         listed = [method for method in methods if (method in (TEACHER, CONTROL)) is references]
-        rows = [(display_name(name), tuple(column.get(name, Field(NO_VALUE)) for column in fields)) for name in listed]
-        groups += [Group("", tuple(rows))] if rows else []
-    return tuple(groups)
+        rows = [(display_name(name), [column.get(name, Field(NO_VALUE)) for column in fields]) for name in listed]
+        groups += [Group("", rows)] if rows else []
+    return groups
 
 
 def _pair_column(members: Sequence[Cell], most: int, notes: Footnotes) -> Column:

@@ -33,12 +33,11 @@ def published_table(matches: Sequence[Match]) -> Table:
     groups = []
     for _, members in groupby(matches, key=lambda match: match.cell.block):
         own = list(members)
-        rows = tuple((display_name(match.cell.method), _published_fields(match)) for match in own)
+        rows = [(display_name(match.cell.method), _published_fields(match)) for match in own]
         groups.append(Group(pair_title(own[0].cell), rows))
-    columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in HEADINGS)
-    data = tuple(map(_published_row, matches))
-    notes, stub, title = (("", account(matches).rstrip(".")), ("", RUNS)), ("", "Method"), "Published and reproduced"
-    return Table("published", CAPTION, stub, columns, tuple(groups), notes, data, len(columns), title)
+    columns, data = [Column.of(*lines) for lines in HEADINGS], [*map(_published_row, matches)]
+    notes, stub = (("", account(matches).rstrip(".")), ("", RUNS)), ("", "Method")
+    return Table("published", "Published and reproduced", CAPTION, columns, groups, stub, notes, data)
 
 
 def _published_fields(match: Match) -> tuple[Field, ...]:
