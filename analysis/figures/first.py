@@ -1,7 +1,6 @@
 """One figure for a paper's first page: what each method gains, how sure that is, and what it costs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,6 +20,9 @@ MOST = 3.6
 NAME, WIDE = 0.11, 2.9
 """Inches from one name in the right panel to the next, and the panel's width."""
 
+COLUMNS = ("method", "pairs", "gain", "low", "high", "elsewhere_low", "elsewhere_high", "p_holm", "verdict")
+"""Of the CSV file, before the cost."""
+
 
 def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     """Raises NotDrawnError without gains."""
@@ -37,14 +39,8 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
         f"these pairs{like}{ticks}.{right}"
     )
     listed = ", ".join(f"{look[line.compared.method].name} {line.compared.gain:+.1f}" for line in lines)
-    figure = draw(evidence, lines, look)
-    return [Drawing("figure1", "Overview", caption, f"Mean gains: {listed}.", {"": list(map(_row, lines))}, figure)]
-
-
-def _row(line: Line) -> dict[str, Any]:
-    row = line.row()
-    del row["positive"]
-    return {"method": line.compared.method, "pairs": row.pop("pairs"), **row}
+    data = [{**line.compared.row(*COLUMNS), "relative_training_flops": line.cost} for line in lines]
+    return [Drawing("figure1", "Overview", caption, f"Mean gains: {listed}.", {"": data}, draw(evidence, lines, look))]
 
 
 def draw(evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style]) -> Figure:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -13,7 +12,6 @@ from matplotlib.figure import Figure
 from analysis.figures import canvas, words
 from analysis.figures.canvas import INK, LIGHT, SMALL, STEPS, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.runs.load import plain
-from analysis.statistics.basic import ends
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain, Comparison
 from analysis.statistics.places import Block
@@ -32,31 +30,17 @@ LANE, MEAN = 0.072, 0.13
 """Inches of a row: for each lane of pairs' numbers, and for the mean below them."""
 
 
+COLUMNS = ("dataset", "pair", "method", "n", "gain", "low", "high", "p", "p_holm", "verdict", "differs")
+"""Of the CSV file; pairs together have none of the names that tell them apart."""
+
+
 def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     """One figure for all data sets. Raises NotDrawnError as `draw` does."""
     cells, comparisons = list(evidence.gains.values()), evidence.over_alone
     figure = draw(evidence, look)
-    data = {"": [*map(_row, cells), *map(_row, comparisons)], "_runs": plain(evidence.run_gains)}
+    data = {"": [each.row(*COLUMNS) for each in (*cells, *comparisons)], "_runs": plain(evidence.run_gains)}
     title = "Gain over the student alone"
     return [Drawing("gains", title, _caption(evidence), _alt(comparisons, look), data, figure)]
-
-
-def _row(found: CellGain | Comparison) -> dict[str, Any]:
-    """Of the CSV file; pairs together have none of the names that tell them apart."""
-    low, high = ends(found.interval)
-    return {
-        "dataset": getattr(found, "dataset", ""),
-        "pair": getattr(found, "pair", ""),
-        "method": found.method,
-        "n": found.n,
-        "gain": found.gain,
-        "low": low,
-        "high": high,
-        "p": found.p,
-        "p_holm": found.p_holm,
-        "verdict": found.verdict,
-        "differs": found.differs,
-    }
 
 
 def _caption(evidence: Evidence) -> str:
@@ -205,7 +189,8 @@ def _set_limits(axes: Axes, evidence: Evidence) -> None:
     """Around gains and the intervals for these pairs; those for pairs like these may go on beyond the edge."""
     shown = _scaled(evidence)
     values = [0.0, *(each.gain for each in shown)]
-    values += [end for each in shown if isinstance(each, Comparison) for end in ends(each.interval) if end is not None]
+    known = [each.interval for each in shown if isinstance(each, Comparison) and each.interval]
+    values += [end for interval in known for end in (interval.low, interval.high)]
     if len({each.block for each in evidence.gains.values()}) == 1:
         methods = {each.method for each in shown}
         values += list(evidence.run_gains.gain[evidence.run_gains.method.isin(methods)])

@@ -56,15 +56,13 @@ def _row(match: Match, gains: Mapping[Place, CellGain]) -> dict[str, Any] | None
         return None
     if not cell.epochs or not published.epochs or cell.epochs < LEAST_SHARE * published.epochs:
         return None
-    low, high = ends(gains[cell.place].interval)
     return {
         **cell.row("n"),
         "paper": published.paper,
         "source": published.source,
         "published": match.published_gain,
         "reproduced": match.reproduced_gain,
-        "low": low,
-        "high": high,
+        **ends(gains[cell.place].interval),
         "epochs_share": cell.epochs / published.epochs,
     }
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.runs.alike import SETTINGS, Row, differences, grouped
 from analysis.runs.load import plain
-from analysis.statistics.basic import ALPHA, Interval, Sample, holm, summarise, t_interval
+from analysis.statistics.basic import ALPHA, Interval, Sample, ends, holm, summarise, t_interval
 from analysis.statistics.moderated import Estimate, Moderation, Part, less, mean_over_pairs
 from analysis.statistics.places import OfBlock, OfPlace
 from analysis.style import BETTER, CONTROL, EQUIVALENT, WORSE, listing_order
@@ -98,6 +98,13 @@ class Tested:
     @property
     def mark(self) -> str:
         return {"better": BETTER, "worse": WORSE, "equivalent": EQUIVALENT}.get(self.verdict, "")
+
+    def row(self, *columns: str) -> dict[str, Any]:
+        """Of a CSV file: fields by name, of intervals the ends (`low`, `elsewhere_high`); empty where it has none."""
+        freedom = self.estimate.freedom if self.interval and self.estimate else None
+        known = {**vars(self), "freedom": freedom, "p": self.p, "verdict": self.verdict, **ends(self.interval)}
+        known |= {**ends(known.get("elsewhere"), "elsewhere_"), **ends(known.get("new_pair"), "new_pair_")}
+        return {name: known.get(name, "") for name in columns}
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,6 @@ def _marked(found: Sequence[Fidelity]) -> str:
 
 
 def _row(each: Fidelity) -> dict[str, object]:
-    low, high = ends(each.estimate.interval() if each.estimate else None)
     return {
         "dataset": each.dataset,
         "pair": each.pair,
@@ -109,8 +108,7 @@ def _row(each: Fidelity) -> dict[str, object]:
         "n_alone": each.expected.n if each.expected else None,
         "expected_percent": each.expected.mean if each.expected else None,
         "excess_points": each.excess,
-        "excess_low": low,
-        "excess_high": high,
+        **ends(each.estimate.interval() if each.estimate else None, "excess_"),
         "moved_points": each.moved,
         "p": each.p,
         "p_holm": each.p_holm,

@@ -8,6 +8,9 @@ from analysis.statistics.overview import Line, overview
 from analysis.style import BETTER, NO_VALUE, WORSE, count, display_name, p_value, signed
 from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
 
+COLUMNS = ("gain", "low", "high", "elsewhere_low", "elsewhere_high", "positive", "pairs", "p_holm", "verdict")
+"""Of the CSV file, between gains on single data sets and the cost."""
+
 
 def first_table(evidence: Evidence) -> Table:
     """A row for each method, the largest mean gain first: its gain on each data set, over all pairs and for pairs like
@@ -57,7 +60,8 @@ def _fields(line: Line, most: int, notes: Footnotes) -> tuple[Field, ...]:
 
 def _row(line: Line, datasets: list[str]) -> dict[str, Any]:
     by_dataset = {f"gain_{name}": line.by_dataset.get(name) for name in datasets}
-    return {"method": line.compared.method, **by_dataset, **line.row()}
+    told = line.compared.row(*COLUMNS)
+    return {"method": line.compared.method, **by_dataset, **told, "relative_training_flops": line.cost}
 
 
 def _caption(evidence: Evidence) -> str:

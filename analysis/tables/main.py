@@ -1,8 +1,8 @@
 """Test accuracy: methods x pairs, with ranks and mean gains."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from analysis.statistics.basic import ends
 from analysis.statistics.cells import Cell, pair_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain, Comparison
@@ -24,6 +24,14 @@ from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracke
 ACCURACY = ("seeds", "n", "top1_percent", "std_percent", "state", "note", "apart", "caveat")
 """What main.csv says of a cell, beside its gain."""
 
+GAIN = ("gain", "low", "high", "freedom", "p", "p_holm", "verdict")
+"""What it says of one."""
+
+CALLED = {
+    **{"gain": "gain_points", "low": "gain_low", "high": "gain_high", "positive": "better_on"},
+    **{"elsewhere_low": "pairs_like_these_low", "elsewhere_high": "pairs_like_these_high"},
+}
+"""Columns of tables' CSV files, by what they are here."""
 
 WIDEST = 5
 """Pairs side by side."""
@@ -96,26 +104,23 @@ def _accuracy(cell: Cell, evidence: Evidence, most: int, notes: Footnotes) -> Fi
     )
 
 
-def _row(cell: Cell, evidence: Evidence) -> dict[str, object]:
+def _row(cell: Cell, evidence: Evidence) -> dict[str, Any]:
     best = {"best": cell.place in evidence.best, "highest": cell.place in evidence.highest}
-    row = {**cell.row(*ACCURACY), **best, **_gain_row(evidence.gains.get(cell.place))}
-    return row | (_equal_budget_row(evidence.at_equal_budget.get(cell.place)) if evidence.at_equal_budget else {})
+    row = {**cell.row(*ACCURACY), **best, **called(_tested(evidence.gains.get(cell.place), *GAIN))}
+    if not evidence.at_equal_budget:
+        return row
+    equal = _tested(evidence.at_equal_budget.get(cell.place), *GAIN, "over")
+    return row | {f"equal_budget_{'points' if name == 'gain' else name}": value for name, value in equal.items()}
 
 
-def _equal_budget_row(gain: CellGain | None) -> dict[str, float | str | None]:
-    """Of grids that have matched controls; `equal_budget_over` is the one that the gain is over."""
-    values = {**_gain_row(gain), "over": gain.over if gain else None}
-    names = {"gain_points": "points", "gain_low": "low", "gain_high": "high"}
-    return {f"equal_budget_{names.get(name, name)}": value for name, value in values.items()}
+def _tested(gain: CellGain | None, *columns: str) -> dict[str, Any]:
+    """Nothing of a cell that was not compared."""
+    return gain.row(*columns) if gain else dict.fromkeys(columns)
 
 
-def _gain_row(gain: CellGain | None) -> dict[str, float | str | None]:
-    if gain is None:
-        return dict.fromkeys(("gain_points", "gain_low", "gain_high", "freedom", "p", "p_holm", "verdict"))
-    low, high = ends(gain.interval)
-    freedom = gain.estimate.freedom if gain.interval and gain.estimate else None
-    row: dict[str, float | str | None] = {"gain_points": gain.gain, "gain_low": low, "gain_high": high}
-    return row | {"freedom": freedom, "p": gain.p, "p_holm": gain.p_holm, "verdict": gain.verdict}
+def called(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What was tested, by the names of tables' CSV files."""
+    return {CALLED.get(name, name): value for name, value in row.items()}
 
 
 def _summaries(evidence: Evidence, pairs: int, notes: Footnotes) -> list[tuple[tuple[str, str], dict[str, Field]]]:
