@@ -79,14 +79,12 @@ def _pages(groups: Sequence[Group]) -> list[list[Group]]:
     page = LONGEST - MOST_HEADINGS
     portions: list[list[Group]] = [[]]
     for group in groups:
-        rows, title = group.rows, bool(group.heading)
-        while rows:
-            room = page - _lines(portions[-1]) - title
-            if len(rows) > room and (room < 1 or (portions[-1] and len(rows) + title <= page)):
+        most = page - bool(group.heading)
+        for start in range(0, len(group.rows), most):
+            part = Group(group.heading, group.rows[start : start + most])
+            if _lines([*portions[-1], part]) > page:
                 portions.append([])
-                continue
-            portions[-1].append(Group(group.heading, rows[:room]))
-            rows = rows[room:]
+            portions[-1].append(part)
     return portions
 
 
