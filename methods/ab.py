@@ -66,15 +66,12 @@ class ActivationBoundaries(Method):
 
     def __init__(self, task: Task, *, weight: float = 0.0, margin: float = 1.0, epochs: int = 30) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("ab needs a teacher")
+        student, teacher = task.pair
         if reason := unbridged(task):
             raise ValueError(f"ab: {reason}")
-        at_least("ab.weight", weight)
-        at_least("ab.margin", margin)
-        at_least("ab.epochs", epochs)
+        at_least(0, "ab", weight=weight, margin=margin, epochs=epochs)
         self.weight, self.margin, self.pairs = weight, margin, task.map_pairs()
-        self.bridges = nn.ModuleList(bridge(task.student.maps[i], task.teacher.maps[j]) for i, j in self.pairs)
+        self.bridges = nn.ModuleList(bridge(student.maps[i], teacher.maps[j]) for i, j in self.pairs)
         self.phases = (Phase(epochs, "both", self.boundaries),)
 
     def boundaries(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

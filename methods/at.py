@@ -39,8 +39,8 @@ class AttentionTransfer(Method):
 
     def __init__(self, task: Task, *, weight: float = 1000.0, power: float = 2.0) -> None:
         super().__init__(task)
-        at_least("at.weight", weight)
-        at_least("at.power", power, 1)
+        at_least(0, "at", weight=weight)
+        at_least(1, "at", power=power)
         self.weight, self.power, self.pairs = weight, power, task.map_pairs()
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

@@ -58,14 +58,13 @@ class CorrelationCongruence(Method):
 
     def __init__(self, task: Task, *, weight: float = 0.02, width: int = 128, pairs: str = "all") -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("cc needs a teacher")
-        at_least("cc.weight", weight)
-        at_least("cc.width", width, 1)
-        one_of("cc.pairs", pairs, PAIRS)
+        student, teacher = task.pair
+        at_least(0, "cc", weight=weight)
+        at_least(1, "cc", width=width)
+        one_of(PAIRS, "cc", pairs=pairs)
         self.weight, self.pairs = weight, pairs
-        self.student_projection = nn.Linear(task.student.embedding, width)
-        self.teacher_projection = nn.Linear(task.teacher.embedding, width)
+        self.student_projection = nn.Linear(student.embedding, width)
+        self.teacher_projection = nn.Linear(teacher.embedding, width)
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         projected = self.student_projection(student.embedding)
@@ -92,9 +91,8 @@ class KernelCongruence(Method):
 
     def __init__(self, task: Task, *, weight: float = 100.0, gamma: float = 0.4, order: int = 2) -> None:
         super().__init__(task)
-        for option, value in {"weight": weight, "gamma": gamma}.items():
-            at_least(f"cc_kernel.{option}", value)
-        at_least("cc_kernel.order", order, 1)
+        at_least(0, "cc_kernel", weight=weight, gamma=gamma)
+        at_least(1, "cc_kernel", order=order)
         self.weight, self.gamma, self.order = weight, gamma, order
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

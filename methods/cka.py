@@ -54,8 +54,7 @@ class KernelAlignment(Method):
 
     def __init__(self, task: Task, *, samples: float = 15.0, classes: float = 15.0, maps: float = 1.0) -> None:
         super().__init__(task)
-        for option, value in {"samples": samples, "classes": classes, "maps": maps}.items():
-            at_least(f"cka.{option}", value)
+        at_least(0, "cka", samples=samples, classes=classes, maps=maps)
         self.samples, self.classes, self.maps = samples, classes, maps
         self.pairs = task.map_pairs() if maps else []
 

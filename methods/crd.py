@@ -55,16 +55,14 @@ class ContrastiveRepresentationDistillation(Method):
         momentum: float = 0.5,
     ) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("crd needs a teacher")
-        at_least("crd.weight", weight)
-        at_least("crd.negatives", negatives, 1)
-        positive("crd.temperature", temperature)
-        at_least("crd.momentum", momentum)
+        ours, theirs = task.pair
+        at_least(0, "crd", weight=weight, momentum=momentum)
+        at_least(1, "crd", negatives=negatives)
+        positive("crd", temperature=temperature)
         images = len(task.labels)
         self.weight, self.temperature, self.share = weight, temperature, negatives / images
-        self.student_embedding = nn.Linear(task.student.embedding, WIDTH)
-        self.teacher_embedding = nn.Linear(task.teacher.embedding, WIDTH)
+        self.student_embedding = nn.Linear(ours.embedding, WIDTH)
+        self.teacher_embedding = nn.Linear(theirs.embedding, WIDTH)
         self.student_bank, self.teacher_bank = Bank(images, momentum), Bank(images, momentum)
         self.negatives = Negatives(task.labels, negatives)
         self.register_buffer("normalisers", torch.zeros(2))  # 0 until the first batch

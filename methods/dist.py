@@ -48,9 +48,8 @@ class DIST(Method):
         self, task: Task, *, weight: float = 2.0, inter: float = 1.0, intra: float = 1.0, temperature: float = 4.0
     ) -> None:
         super().__init__(task)
-        positive("dist.temperature", temperature)
-        for option, value in {"weight": weight, "inter": inter, "intra": intra}.items():
-            at_least(f"dist.{option}", value)
+        positive("dist", temperature=temperature)
+        at_least(0, "dist", weight=weight, inter=inter, intra=intra)
         self.weight, self.inter, self.intra, self.temperature = weight, inter, intra, temperature
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

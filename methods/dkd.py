@@ -64,9 +64,8 @@ class DecoupledKD(Method):
         standardize: bool = False,
     ) -> None:
         super().__init__(task)
-        positive("dkd.temperature", temperature)
-        for option, value in {"alpha": alpha, "beta": beta, "warmup": warmup}.items():
-            at_least(f"dkd.{option}", value)
+        positive("dkd", temperature=temperature)
+        at_least(0, "dkd", alpha=alpha, beta=beta, warmup=warmup)
         self.alpha, self.beta, self.temperature, self.standardize = alpha, beta, temperature, standardize
         self.warmup, self.epochs = warmup, task.epochs
 

@@ -59,8 +59,7 @@ class FlowOfSolutionProcedure(Method):
             raise ValueError("fsp needs a teacher")
         if reason := self.unsupported(task, stem=stem):
             raise ValueError(f"fsp: {reason}")
-        at_least("fsp.epochs", epochs)
-        at_least("fsp.weight", weight)
+        at_least(0, "fsp", epochs=epochs, weight=weight)
         self.weight, self.taps = weight, tapped(task, stem)
         self.phases = (Phase(epochs, "student", self.flows),)
 

@@ -87,13 +87,10 @@ class FactorTransfer(Method):
         factors: str = "attention",
     ) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("ft needs a teacher")
-        one_of("ft.factors", factors, FACTORS)
-        at_least("ft.weight", weight)
-        at_least("ft.epochs", epochs)
-        positive("ft.learning_rate", learning_rate)
-        ours, theirs = (shapes.stages(1)[0][0] for shapes in (task.student, task.teacher))
+        one_of(FACTORS, "ft", factors=factors)
+        at_least(0, "ft", weight=weight, epochs=epochs)
+        positive("ft", learning_rate=learning_rate)
+        ours, theirs = (shapes.stages(1)[0][0] for shapes in task.pair)
         if (count := int(share * theirs)) < 1:
             raise ValueError(f"ft.share = {share:g} leaves none of the teacher's {theirs} channels")
         self.weight, self.factors = weight, factors

@@ -38,10 +38,8 @@ class InterChannelCorrelation(Method):
 
     def __init__(self, task: Task, *, weight: float = 2.5) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("ickd needs a teacher")
-        at_least("ickd.weight", weight)
-        ours, theirs = (shapes.stages(1)[0][0] for shapes in (task.student, task.teacher))
+        at_least(0, "ickd", weight=weight)
+        ours, theirs = (shapes.stages(1)[0][0] for shapes in task.pair)
         self.weight = weight
         self.connector = nn.Sequential(nn.Conv2d(ours, theirs, 1, bias=False), BatchNorm(theirs))
 

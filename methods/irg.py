@@ -91,10 +91,8 @@ class InstanceRelationshipGraph(Method):
         form: str = "zoo",
     ) -> None:
         super().__init__(task)
-        one_of("irg.form", form, FORMS)
-        weights = {"weight": weight, "vertices": vertices, "edges": edges, "transformation": transformation}
-        for option, value in weights.items():
-            at_least(f"irg.{option}", value)
+        one_of(FORMS, "irg", form=form)
+        at_least(0, "irg", weight=weight, vertices=vertices, edges=edges, transformation=transformation)
         self.weight, self.form = weight, form
         self.vertices, self.edges, self.transformation = vertices, edges, transformation
 

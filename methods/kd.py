@@ -57,9 +57,8 @@ class KnowledgeDistillation(Method):
         standardize: bool = False,
     ) -> None:
         super().__init__(task)
-        positive("kd.temperature", temperature)
-        at_least("kd.ce", ce)
-        at_least("kd.weight", weight)
+        positive("kd", temperature=temperature)
+        at_least(0, "kd", ce=ce, weight=weight)
         self.temperature, self.ce_weight, self.weight, self.t_squared = temperature, ce, weight, t_squared
         self.standardize = standardize
 

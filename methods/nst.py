@@ -53,7 +53,7 @@ class NeuronSelectivityTransfer(Method):
 
     def __init__(self, task: Task, *, weight: float = 50.0) -> None:
         super().__init__(task)
-        at_least("nst.weight", weight)
+        at_least(0, "nst", weight=weight)
         self.weight, self.pairs = weight, task.map_pairs()
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

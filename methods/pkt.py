@@ -49,7 +49,7 @@ class ProbabilisticKnowledgeTransfer(Method):
 
     def __init__(self, task: Task, *, weight: float = 30000.0) -> None:
         super().__init__(task)
-        at_least("pkt.weight", weight)
+        at_least(0, "pkt", weight=weight)
         self.weight = weight
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

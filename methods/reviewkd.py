@@ -83,14 +83,12 @@ class KnowledgeReview(Method):
 
     def __init__(self, task: Task, *, weight: float = 5.0, warmup: float = 20.0) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("reviewkd needs a teacher")
+        pair = task.pair
         if reason := task.lacks_stages(STAGES):
             raise ValueError(f"reviewkd: {reason}")
-        at_least("reviewkd.weight", weight)
-        at_least("reviewkd.warmup", warmup)
+        at_least(0, "reviewkd", weight=weight, warmup=warmup)
         self.weight, self.warmup, self.epochs = weight, warmup, task.epochs
-        levels = [((s.embedding, 1, 1), *s.stages(STAGES)[::-1]) for s in (task.student, task.teacher)]
+        levels = [((s.embedding, 1, 1), *s.stages(STAGES)[::-1]) for s in pair]
         width = min(MOST, levels[0][1][0])
         self.fusions = nn.ModuleList(
             Fusion(ours[0], width, theirs[0], theirs[1:], first=level == 0)

@@ -54,9 +54,8 @@ class RelationalKD(Method):
 
     def __init__(self, task: Task, *, distance: float, angle: float, normalize: bool = False, stages: int = 1) -> None:
         super().__init__(task)
-        at_least("distance", distance)
-        at_least("angle", angle)
-        at_least("stages", stages, 1)
+        at_least(0, "rkd", distance=distance, angle=angle)
+        at_least(1, "rkd", stages=stages)
         self.distance, self.angle, self.normalize, self.stages = distance, angle, normalize, stages
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

@@ -47,15 +47,13 @@ class RelationalRepresentationDistillation(Method):
         self, task: Task, *, weight: float = 1.0, queue: int = 16384, tau_s: float = 0.1, tau_t: float = 0.02
     ) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("rrd needs a teacher")
-        at_least("rrd.weight", weight)
-        at_least("rrd.queue", queue, 1)
-        positive("rrd.tau_s", tau_s)
-        positive("rrd.tau_t", tau_t)
+        ours, theirs = task.pair
+        at_least(0, "rrd", weight=weight)
+        at_least(1, "rrd", queue=queue)
+        positive("rrd", tau_s=tau_s, tau_t=tau_t)
         self.weight, self.tau_s, self.tau_t = weight, tau_s, tau_t
-        self.student_embedding = nn.Linear(task.student.embedding, WIDTH)
-        self.teacher_embedding = nn.Linear(task.teacher.embedding, WIDTH).requires_grad_(False)
+        self.student_embedding = nn.Linear(ours.embedding, WIDTH)
+        self.teacher_embedding = nn.Linear(theirs.embedding, WIDTH).requires_grad_(False)
         self.register_buffer("queue", F.normalize(torch.randn(queue, WIDTH), dim=0))  # columns, as the authors have it
         self.register_buffer("place", torch.zeros((), dtype=torch.int64))
 

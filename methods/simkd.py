@@ -46,8 +46,8 @@ class ReusedClassifier(Method):
         super().__init__(task)
         if task.teacher is None or task.classifier is None:
             raise ValueError("simkd needs a teacher")
-        at_least("simkd.weight", weight)
-        at_least("simkd.factor", factor, 1)
+        at_least(0, "simkd", weight=weight)
+        at_least(1, "simkd", factor=factor)
         self.weight = weight
         ours, theirs = task.student.pooled_map, task.teacher.pooled_map
         self.size = theirs[1:] if ours[1] > theirs[1] else ours[1:]

@@ -38,8 +38,8 @@ class SimilarityPreserving(Method):
 
     def __init__(self, task: Task, *, weight: float = 3000.0, stages: int = 1, average: bool = False) -> None:
         super().__init__(task)
-        at_least("sp.weight", weight)
-        at_least("sp.stages", stages, 1)
+        at_least(0, "sp", weight=weight)
+        at_least(1, "sp", stages=stages)
         self.weight, self.stages, self.average = weight, stages, average
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

@@ -34,9 +34,8 @@ class SoftmaxRegression(Method):
         super().__init__(task)
         if task.teacher is None or task.classifier is None:
             raise ValueError("srrl needs a teacher")
-        at_least("srrl.weight", weight)
-        at_least("srrl.kd", kd)
-        positive("srrl.temperature", temperature)
+        at_least(0, "srrl", weight=weight, kd=kd)
+        positive("srrl", temperature=temperature)
         self.weight, self.kd, self.temperature = weight, kd, temperature
         widths = task.student.embedding, task.teacher.embedding
         self.connector = nn.Sequential(nn.Conv2d(*widths, 1, bias=False), BatchNorm(widths[1]), nn.ReLU())

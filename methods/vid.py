@@ -52,11 +52,10 @@ class VariationalInformation(Method):
 
     def __init__(self, task: Task, *, weight: float = 1.0) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("vid needs a teacher")
-        at_least("vid.weight", weight)
+        student, teacher = task.pair
+        at_least(0, "vid", weight=weight)
         self.weight, self.pairs = weight, task.map_pairs()
-        widths = [(task.student.maps[i][0], task.teacher.maps[j][0]) for i, j in self.pairs]
+        widths = [(student.maps[i][0], teacher.maps[j][0]) for i, j in self.pairs]
         scale = math.log(math.expm1(VARIANCE - LEAST_VARIANCE))
         self.regressors = nn.ModuleList(regressor(*width) for width in widths)
         self.scales = nn.ParameterList(nn.Parameter(torch.full((theirs,), scale)) for _, theirs in widths)
