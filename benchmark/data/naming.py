@@ -8,6 +8,7 @@ from fnmatch import translate
 from pathlib import Path
 
 from benchmark.errors import UsageError
+from benchmark.errors.text import visible
 
 SPLITS = {
     "train": ("train", "training"),
@@ -55,7 +56,7 @@ def class_name(text: str) -> str:
 
 def printable(text: str) -> str:
     """A name for a message of one line: line breaks, escapes and undecodable bytes are spelt out."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return visible(text, kept="")
 
 
 def refused(text: str) -> UsageError:

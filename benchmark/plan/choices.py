@@ -4,19 +4,14 @@ import argparse
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from benchmark.errors import UsageError, names
+from benchmark.plan.more_seeds import MOST_SEEDS, MoreSeeds
 from benchmark.plan.values import Selection
 from benchmark.spec import TUNED, Grid, Scalar
 
-if TYPE_CHECKING:
-    from benchmark.plan.more_seeds import MoreSeeds
 
-MOST_SEEDS = 10_000
-
-
-def wanted(grid: Grid, options: argparse.Namespace, more: "MoreSeeds | None" = None) -> Grid:
+def wanted(grid: Grid, options: argparse.Namespace, more: MoreSeeds | None = None) -> Grid:
     """The grid with the command line's choices; `more` chooses pairs and seeds in their place."""
     from benchmark.plan.cells import select
 

@@ -7,11 +7,11 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from benchmark.errors import UsageError, unknown
-from benchmark.plan.choices import MOST_SEEDS
 from benchmark.spec import Grid, load_grid
 from benchmark.spec.value import Name, Value, parse, read_toml
 
 DEFAULT_GRID = "digits"
+MOST_SEEDS = 10_000
 
 Blocks = frozenset[tuple[str, str]]
 """Data sets and pairs on them, by name."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from benchmark.cost.measure import IsolatedRun, noise, untrained
+from benchmark.cost.isolated import IsolatedRun, noise, untrained
 from benchmark.cost.remeasure.results import Results
 from benchmark.files import read_table
 from benchmark.plan.cells import cells
