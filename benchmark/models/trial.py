@@ -12,6 +12,7 @@ from benchmark.data.libraries import timm
 from benchmark.errors import UsageError, one_line
 from benchmark.models.creation import create
 from benchmark.models.network import Network
+from benchmark.models.weights import refusals_of
 from benchmark.spec import Architecture, Recipe
 from methods.base import Shapes
 
@@ -34,16 +35,14 @@ def check(architecture: Architecture, recipe: Recipe, classes: int = 10, alone: 
     size = recipe.input_size
     images = torch.randn(2, recipe.channels, size, size, generator=torch.Generator().manual_seed(0))
     _run(network, images, architecture)
-    try:
+    with refusals_of(architecture):
         shapes = _tapped(network, images)
         if shapes.classes != classes:
             raise UsageError(f"it tells {shapes.classes} classes apart, the data has {classes}")
         _compare(network, images)
         _reach(network, images)
-    except UsageError as error:
-        raise UsageError(f"architecture {architecture.name!r}: {error}") from None
-    if architecture.collapsed_map == "refuse" and collapses(architecture.model, shapes, size):
-        raise _collapsed(architecture, recipe, classes)
+        if architecture.collapsed_map == "refuse" and collapses(architecture.model, shapes, size):
+            raise _collapsed(architecture, recipe, classes)
     if alone:
         _train_alone(network, images[:1], architecture, recipe)
     return shapes
@@ -137,9 +136,8 @@ def _collapsed(architecture: Architecture, recipe: Recipe, classes: int) -> Usag
     small = architecture.model_copy(update={"stem": "small"})
     stem = 'stem = "small", ' if architecture.stem != "small" and _serves(small, recipe, classes) else ""
     return UsageError(
-        f"architecture {architecture.name!r}: {size} x {size} images leave {model} a last map of 1 x 1; choose {stem}"
-        f"upscaled images (a larger input_size; it is built for {own_size(model)}), or, if this is meant, "
-        'collapsed_map = "accept"'
+        f"{size} x {size} images leave {model} a last map of 1 x 1; choose {stem}upscaled images (a larger input_size; "
+        f'it is built for {own_size(model)}), or, if this is meant, collapsed_map = "accept"'
     )
 
 
