@@ -175,6 +175,11 @@ def read_table(path: Path) -> dict[str, Any]:
     return value
 
 
+def json_files(folder: Path) -> list[Path]:
+    """In the order of their names, without those that are being written."""
+    return sorted(folder.glob("[!.]*.json"))
+
+
 @cache
 def say_once(line: str) -> None:
     """A warning that would be the same each time that a file is looked at."""

@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.files import json_files
 from benchmark.records import Folder
 from benchmark.records.claims import say_if_quiet
 from benchmark.records.progress import under_way
@@ -47,7 +48,7 @@ class Display:
         """Look at the files and show what has changed, and whose claims are waited for, which workers say to their logs
         alone."""
         for home, run_ids in ((self._folder, self._open), (self._folder.teachers, None)):
-            for path in home.part("claims").glob("[!.]*.json"):
+            for path in json_files(home.part("claims")):
                 if run_ids is None or path.stem in run_ids:
                     say_if_quiet(path)
         current = under_way(self._folder)
@@ -84,7 +85,8 @@ class Display:
         return sum(1.0 - self._reached.get(run_id, 0.0) for run_id in self._open)
 
     def _time_left(self) -> str:
-        """From the pace since training was first seen, of which what a resumed run has behind it tells nothing."""
+        """From the pace since training was first seen, of which what a resumed run has behind it tells nothing.
+        rich.progress's pace is that of its last thousand changes, and begins anew where a total changes."""
         trained = sum(self._reached.values()) - sum(self._at_first.values())
         if self._first_sight is None or trained <= 0:
             return "time left unknown"

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from fnmatch import translate
 from pathlib import Path
 
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, first_of
 from benchmark.errors.text import visible
 
 SPLITS = {
@@ -66,9 +66,7 @@ def refused(text: str) -> UsageError:
 
 def enumerated(names: Iterable[str], shown: int = 10) -> str:
     """The first names in quotes, and how many others there are."""
-    names = list(names)
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(f"'{name}'" for name in names[:shown]) + more
+    return first_of([f"'{name}'" for name in names], shown)
 
 
 def defect(file: Path) -> str | None:

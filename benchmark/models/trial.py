@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.data.libraries import timm
-from benchmark.errors import UsageError, one_line
+from benchmark.errors import UsageError, first_of, one_line
 from benchmark.models.creation import create
 from benchmark.models.network import Network
 from benchmark.models.weights import refusals_of
@@ -127,8 +127,7 @@ def _reach(network: Network, images: Tensor) -> None:
         logits = network.train()(images).logits
     gradients = torch.autograd.grad(logits.sum(), list(learnt.values()), allow_unused=True)
     if unused := [name for name, gradient in zip(learnt, gradients, strict=True) if gradient is None]:
-        more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
-        raise UsageError(f"{_name(network)}: its logits do not depend on {', '.join(unused[:3])}{more}")
+        raise UsageError(f"{_name(network)}: its logits do not depend on {first_of(unused, 3)}")
 
 
 def _collapsed(architecture: Architecture, recipe: Recipe, classes: int) -> UsageError:

@@ -3,7 +3,6 @@ that stays random; and weights that runs end with, saved with their hash."""
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -188,12 +187,8 @@ def _recorded_normalisation(path: Path) -> tuple[tuple[float, ...], tuple[float,
 def _check_normalisation(recipe: Recipe, mean: Sequence[float], std: Sequence[float]) -> None:
     for field, theirs in (("mean", tuple(mean)), ("std", tuple(std))):
         ours = getattr(recipe, field)
-        if len(ours) != len(theirs) or not all(map(_close, ours, theirs)):
+        if len(ours) != len(theirs) or any(abs(a - b) > 1e-6 for a, b in zip(ours, theirs, strict=True)):
             raise UsageError(f"its weights were trained with {field} = {theirs}, the recipe says {ours}")
-
-
-def _close(a: float, b: float) -> bool:
-    return math.isclose(a, b, abs_tol=1e-6)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

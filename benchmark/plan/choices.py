@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from benchmark.errors import UsageError, names
+from benchmark.errors import UsageError, names, note
 from benchmark.plan.more_seeds import MOST_SEEDS, MoreSeeds
 from benchmark.plan.values import Selection
 from benchmark.spec import TUNED, Grid, Scalar
@@ -76,11 +76,8 @@ def method_options(texts: Sequence[str]) -> dict[str, dict[str, Scalar]]:
         parts = re.fullmatch(r"([^.=]+)\.([^.=]+)=(.+)", text)
         if parts is None:
             raise UsageError(f"--option {text!r} is not METHOD.NAME=VALUE, for example rkd_da.distance=10")
-        value = _scalar(parts[3])
-        before = found.setdefault(parts[1], {}).setdefault(parts[2], value)
-        if before != value:
-            name = f"{parts[1]}.{parts[2]}"
-            raise UsageError(f"--option {name} is given twice, as {before} and as {value}: which is meant?")
+        method, name, value = parts.groups()
+        note(found.setdefault(method, {}), name, _scalar(value), f"--option {method}.{name}")
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark.files import FileError, inside, read_bytes, remove, say_once, write_json
+from benchmark.files import FileError, inside, json_files, read_bytes, remove, say_once, write_json
 from benchmark.records.claims import is_claimed
 from benchmark.records.folder import Folder
 from benchmark.records.record import Share
@@ -104,7 +104,7 @@ def left_behind(folder: Folder) -> list[Path]:
 
 def _entries(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """What can be read; a file that is damaged is said to be passed over."""
-    for path in sorted(folder.glob("[!.]*.json")):
+    for path in json_files(folder):
         try:
             entry = _Entry.model_validate_json(read_bytes(path)).model_dump()
             if entry["run_ids"]:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from benchmark.errors import MOST_THREADS, UsageError, unknown
 from benchmark.spec.control import TUNED, Control, taught, written_out
 from benchmark.spec.run import Architecture, Dataset, Pair, Recipe
-from benchmark.spec.value import Count, Fields, Name, Scalar, Value, one_of, parse, read_toml
+from benchmark.spec.value import Count, Fields, Name, Scalar, Value, listed_once, one_of, parse, read_toml
 
 GRIDS = Path(__file__).parents[1] / "grids"
 
@@ -146,9 +146,7 @@ class Grid(Value):
             ("method", list(self.methods)),
             ("seed", [str(seed) for seed in self.seeds]),
         ):
-            twice = {name for name in names if names.count(name) > 1}
-            if twice:
-                raise ValueError(f"{what} {', '.join(sorted(twice))} is listed twice")
+            listed_once(what, names)
         return self
 
     def recipe_of(self, architecture: str, control: Control | None = None, epochs: int | None = None) -> Recipe:

@@ -95,6 +95,13 @@ COMPLAINTS = {
 }
 """pydantic's words for what TOML calls otherwise, by its type of error."""
 
+
+def listed_once(what: str, names: Sequence[str]) -> None:
+    """Raise ValueError for names that are there more than once."""
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{what} {', '.join(twice)} is listed twice")
+
+
 AnyValue = TypeVar("AnyValue", bound=Value)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from benchmark.cost.isolated import IsolatedRun, noise, untrained
 from benchmark.cost.remeasure.results import Results
-from benchmark.files import read_table
+from benchmark.files import json_files, read_table
 from benchmark.plan.cells import cells
 from benchmark.records.measurements import read
 from benchmark.spec import Grid, Run, load_grid
@@ -25,7 +25,7 @@ def remeasure(results: Results) -> None:
         if old and new and new != old:
             results.say(f"{record.run_id}: training_flops {old} -> {new}, {old / new:.2f} times as many")
             results.change(record.run_id, "cost", {"training_flops": new})
-    for path in sorted(results.folder.part("measured").glob("[!.]*.json")):
+    for path in json_files(results.folder.part("measured")):
         _measurements(path, results, counts)
     results.close()
 
