@@ -1,13 +1,12 @@
 """Correlation congruence: how the differences between student and teacher agree over samples, and kernels of both."""
 
 import math
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.options import at_least, one_of
 
 PAIRS = ("all", "consecutive")
@@ -52,9 +51,9 @@ class CorrelationCongruence(Method):
     RepDistiller's. A batch of one sample gives 0 instead of NaN.
     """
 
-    label: ClassVar[str] = "CC"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
-    memory_order: ClassVar[int] = 1
+    label = "CC"
+    reads = frozenset({"embedding"})
+    memory_order = 1
 
     def __init__(self, task: Task, *, weight: float = 0.02, width: int = 128, pairs: str = "all") -> None:
         super().__init__(task)
@@ -85,9 +84,9 @@ class KernelCongruence(Method):
     was not found. Deviation: a zero embedding has cosine 0 and no gradient, where dividing by 1e-12 gives 1e9.
     """
 
-    label: ClassVar[str] = "CC (kernel)"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
-    vanishes_at_teacher: ClassVar[bool] = True
+    label = "CC (kernel)"
+    reads = frozenset({"embedding"})
+    vanishes_at_teacher = True
 
     def __init__(self, task: Task, *, weight: float = 100.0, gamma: float = 0.4, order: int = 2) -> None:
         super().__init__(task)

@@ -1,12 +1,12 @@
 """Contrastive representation distillation: a sample's two embeddings against those of many other images."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.memory import WIDTH, Bank, Negatives, one_class
 from methods.options import at_least, positive
 
@@ -40,9 +40,9 @@ class ContrastiveRepresentationDistillation(Method):
     [B, K, 128].
     """
 
-    label: ClassVar[str] = "CRD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
-    memory_order: ClassVar[int] = 1
+    label = "CRD"
+    reads = frozenset({"embedding"})
+    memory_order = 1
     normalisers: Tensor
 
     def __init__(

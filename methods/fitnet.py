@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, Outputs, Phase, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Phase, Task, register
 from methods.kd import kd_loss, unequal_classes
 from methods.options import at_least, positive
 
@@ -76,9 +76,9 @@ class FitNet(Method):
     stages.
     """
 
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
-    memory_order: ClassVar[int] = 1
-    precision: ClassVar[Literal["float32", "autocast"]] = "autocast"
+    reads = frozenset({"maps"})
+    memory_order = 1
+    precision = "autocast"
 
     def __init__(self, task: Task, *, weight: float = 100.0, stage: int = 2, relu: bool = True) -> None:
         super().__init__(task)
@@ -116,9 +116,9 @@ class TwoStageFitNet(Method):
     the cross-entropy with softened labels, which differs from KL by a constant, and bound the norm of R's kernels.
     """
 
-    reads: ClassVar[frozenset[Tap]] = frozenset({"logits", "maps"})
-    memory_order: ClassVar[int] = 1
-    alone: ClassVar[frozenset[str]] = frozenset({"ce"})
+    reads = frozenset({"logits", "maps"})
+    memory_order = 1
+    alone = frozenset({"ce"})
 
     def __init__(
         self,

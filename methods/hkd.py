@@ -1,13 +1,13 @@
 """Holistic knowledge distillation: samples and their neighbourhoods in a graph, contrasted across the networks."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.memory import WIDTH, Bank, Negatives, one_class
 from methods.options import at_least, positive
 
@@ -72,8 +72,8 @@ class HolisticKnowledgeDistillation(Method):
     fewer than `neighbours` samples all are neighbours, where the authors leave the graph out and the memories unmoved.
     """
 
-    label: ClassVar[str] = "HKD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding", "logits"})
+    label = "HKD"
+    reads = frozenset({"embedding", "logits"})
 
     def __init__(
         self,

@@ -1,11 +1,11 @@
 """Inter-channel correlation: which channels of one image's map resemble each other."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.channels import channel_products
 from methods.connectors import BatchNorm
 from methods.options import at_least
@@ -32,9 +32,9 @@ class InterChannelCorrelation(Method):
     divides by C^2 and does not normalise rows, says an issue there.
     """
 
-    label: ClassVar[str] = "ICKD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
-    memory_order: ClassVar[int] = 1
+    label = "ICKD"
+    reads = frozenset({"maps"})
+    memory_order = 1
 
     def __init__(self, task: Task, *, weight: float = 2.5) -> None:
         super().__init__(task)

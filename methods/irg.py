@@ -1,6 +1,6 @@
 """Instance relationship graphs: distances between samples, and how far each sample moves between stages."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -76,9 +76,9 @@ class InstanceRelationshipGraph(Method):
     no network here shows. For unequal classes, `vertices = 0`.
     """
 
-    label: ClassVar[str] = "IRG"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"logits", "embedding", "maps"})
-    vanishes_at_teacher: ClassVar[bool] = True
+    label = "IRG"
+    reads = frozenset({"logits", "embedding", "maps"})
+    vanishes_at_teacher = True
 
     def __init__(
         self,

@@ -1,11 +1,9 @@
 """Information-theoretic distillation: correlated dimensions, and no similarity that the teacher lacks."""
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.options import at_least, positive
 
 
@@ -41,8 +39,8 @@ class InformationTheoretic(Method):
     where the authors' code gives NaN.
     """
 
-    label: ClassVar[str] = "ITRD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
+    label = "ITRD"
+    reads = frozenset({"embedding"})
 
     def __init__(self, task: Task, *, correlation: float = 2.0, mutual: float = 0.05, alpha: float = 1.5) -> None:
         super().__init__(task)

@@ -1,12 +1,12 @@
 """Knowledge review: the student's later stages, fused backwards, against the teacher's earlier ones."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.connectors import BatchNorm, pooled
 from methods.options import at_least
 from methods.warmup import ramp
@@ -76,10 +76,10 @@ class KnowledgeReview(Method):
     8 by pair, and begin with a ramp of 0. `warmup` is of a schedule of 240 epochs, and in proportion in others.
     """
 
-    label: ClassVar[str] = "ReviewKD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps", "preacts", "embedding"})
-    memory_order: ClassVar[int] = 1
-    precision: ClassVar[Literal["float32", "autocast"]] = "autocast"
+    label = "ReviewKD"
+    reads = frozenset({"maps", "preacts", "embedding"})
+    memory_order = 1
+    precision = "autocast"
 
     def __init__(self, task: Task, *, weight: float = 5.0, warmup: float = 20.0) -> None:
         super().__init__(task)

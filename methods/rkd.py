@@ -1,6 +1,6 @@
 """Relational knowledge distillation: distances between samples and angles among triplets of samples."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -48,9 +48,9 @@ class RelationalKD(Method):
     and gradients up to 5e7 for the angle; a batch of one sample gives 0 instead of NaN.
     """
 
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
-    vanishes_at_teacher: ClassVar[bool] = True
-    added: ClassVar[frozenset[str]] = frozenset({"stages"})
+    reads = frozenset({"embedding"})
+    vanishes_at_teacher = True
+    added = frozenset({"stages"})
 
     def __init__(self, task: Task, *, distance: float, angle: float, normalize: bool = False, stages: int = 1) -> None:
         super().__init__(task)

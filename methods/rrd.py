@@ -1,13 +1,11 @@
 """Relational representation distillation: how a sample resembles a queue of earlier ones, in both networks."""
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.memory import WIDTH
 from methods.options import at_least, positive
 
@@ -37,9 +35,9 @@ class RelationalRepresentationDistillation(Method):
     Deviation: the queue wraps around wherever it ends, where the authors' wants batches that divide it.
     """
 
-    label: ClassVar[str] = "RRD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
-    memory_order: ClassVar[int] = 1
+    label = "RRD"
+    reads = frozenset({"embedding"})
+    memory_order = 1
     queue: Tensor
     place: Tensor
 

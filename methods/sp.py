@@ -1,12 +1,12 @@
 """Similarity-preserving knowledge distillation: the batch's Gram matrix."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.options import at_least
 
 
@@ -32,9 +32,9 @@ class SimilarityPreserving(Method):
     gradient instead of one divided by 1e-12.
     """
 
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
-    vanishes_at_teacher: ClassVar[bool] = True
-    added: ClassVar[frozenset[str]] = frozenset({"average"})
+    reads = frozenset({"maps"})
+    vanishes_at_teacher = True
+    added = frozenset({"average"})
 
     def __init__(self, task: Task, *, weight: float = 3000.0, stages: int = 1, average: bool = False) -> None:
         super().__init__(task)

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, Outputs, Scalar, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Scalar, Task, register
 from methods.connectors import BatchNorm
 from methods.kd import kd_loss, unequal_classes
 from methods.options import at_least, positive
@@ -25,9 +25,9 @@ class SoftmaxRegression(Method):
     compares means of maps over positions. h reaches no negative value.
     """
 
-    label: ClassVar[str] = "SRRL"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding", "logits"})
-    memory_order: ClassVar[int] = 1
+    label = "SRRL"
+    reads = frozenset({"embedding", "logits"})
+    memory_order = 1
     composed: ClassVar[dict[str, Scalar]] = {"kd": 0.0}
 
     def __init__(self, task: Task, *, weight: float = 1.0, kd: float = 1.0, temperature: float = 4.0) -> None:
