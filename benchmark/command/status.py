@@ -86,7 +86,7 @@ def status_lines(folder: Folder) -> Iterator[str]:
     if submitted:
         yield f"{len(submitted)} teachers in {folder.teachers.path}: {counts(teachers.states.values())}"
     for entry in under_way(folder):
-        yield f"running: {entry['cohort']}: {position(entry)} of {len(entry['run_ids'])} runs"
+        yield f"running: {entry.cohort}: {position(entry)} of {len(entry.run_ids)} runs"
     for part, home in ((teachers, folder.teachers), (found, folder)):
         yield from _of_jobs(part, home, folder.path.parent)
     if teachers.left_by or found.left_by:
