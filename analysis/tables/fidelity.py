@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 
-from analysis.statistics.basic import ends
 from analysis.statistics.fidelity import FAR, MEASURES, Fidelity
 from analysis.statistics.mcnemar import Discordance
 from analysis.style import BETTER, CONTROL, NO_VALUE, WORSE, count, display_name, p_value, signed
@@ -48,7 +47,7 @@ def fidelity_table(found: Sequence[Fidelity], titles: Titles) -> Table:
         columns,
         tuple(groups),
         (*notes.listed(), ("", SHARES)),
-        tuple(map(_row, found)),
+        tuple(each.row() for each in found),
         len(columns),
         title="Fidelity",
     )
@@ -105,25 +104,3 @@ def _marked(found: Sequence[Fidelity]) -> str:
     cells = count(max(map(tested.count, MEASURES)), "cell")
     said = f"moderated t-test, Holm-adjusted over {cells} of a measure, P < 0.05"
     return f", {' and '.join(words)} ({said})" if words else f" (none established: {said})"
-
-
-def _row(each: Fidelity) -> dict[str, object]:
-    low, high = ends(each.estimate.interval() if each.estimate else None)
-    return {
-        "dataset": each.dataset,
-        "pair": each.pair,
-        "method": each.method,
-        "measure": each.measure,
-        "n": each.observed.n,
-        "percent": each.observed.mean,
-        "std_percent": each.observed.std,
-        "n_alone": each.expected.n if each.expected else None,
-        "expected_percent": each.expected.mean if each.expected else None,
-        "excess_points": each.excess,
-        "excess_low": low,
-        "excess_high": high,
-        "moved_points": each.moved,
-        "p": each.p,
-        "p_holm": each.p_holm,
-        "differs": each.differs,
-    }

@@ -1,6 +1,6 @@
 """What is run: validated, frozen, hashed. No torch here."""
 
-from benchmark.spec.control import STANDARD, TUNED, Control
+from benchmark.spec.control import STANDARD, TUNED, Control, Match
 from benchmark.spec.grid import FROZEN, GRIDS, Grid, Range, Tuning, grid_names, load_grid
 from benchmark.spec.run import (
     LABELS_ONLY,

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 import methods
 from benchmark.data import TrainingData, load, training_data
 from benchmark.models import create
-from benchmark.spec import Grid, Run
+from benchmark.spec import Grid, Match, Run
 from benchmark.training.count import training_flops
 from benchmark.training.member import Member, build_student, build_task
 from benchmark.training.teacher import Frozen
@@ -18,21 +17,8 @@ from benchmark.training.untrained import settle
 CPU = torch.device("cpu")
 
 
-class Matching(Protocol):
-    """The student alone under a control whose epochs are wanted, and the method that it is to match."""
-
-    @property
-    def control(self) -> str: ...
-
-    @property
-    def alone(self) -> Run: ...
-
-    @property
-    def method(self) -> Run: ...
-
-
 def matching_epochs(
-    wanted: Sequence[Matching], grid: Grid, data_dir: Path | None, download: bool
+    wanted: Sequence[Match], grid: Grid, data_dir: Path | None, download: bool
 ) -> dict[str, dict[str, dict[str, int]]]:
     """By control, data set and pair; none where a method cannot serve a pair. What a method's training takes includes
     the teacher's forward and phases, not the training of the teacher. Whole epochs come as near as half of one.

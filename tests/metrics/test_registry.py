@@ -17,7 +17,8 @@ from benchmark import metrics
 from benchmark.command.listing import available
 from benchmark.errors import COMPLETE, UsageError
 from benchmark.metrics import METRICS, Array, check, measure, metric
-from benchmark.records import Folder, RecordError, read_record
+from benchmark.metrics.columns import TAKEN
+from benchmark.records import Cost, Folder, RecordError, Result, read_record
 from benchmark.records.predictions import Predictions, sha256, write
 from benchmark.training.evaluation import measures
 
@@ -93,14 +94,37 @@ def test_what_a_metric_may_not_be() -> None:
     def mute(logits: Array) -> float:
         return 0.0
 
-    def top1(logits: Array) -> float:
+    for function, message in ((blurred, "images"), (mute, "docstring")):
+        with pytest.raises(UsageError, match=message):
+            metric("Title", "Short")(function)
+    assert "mute" not in METRICS
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("top1", "one already, in benchmark.metrics.classification"),
+        ("seed", r"a column of that name \(of initial weights"),
+        ("train_top1", r"a column of that name \(training accuracy of the last epoch"),
+        ("latency_seconds", r"a column of that name \(of one image"),
+        ("angle_correlation", "what records call the metric cosine_pearson"),
+    ],
+)
+def test_a_name_that_stands_for_something_else_is_refused(name: str, where: str) -> None:
+    def function(logits: Array) -> float:
         """Another."""
         return 0.0
 
-    for function, message in ((blurred, "images"), (mute, "docstring"), (top1, "twice")):
-        with pytest.raises(ValueError, match=message):
-            metric("Title", "Short")(function)
-    assert "mute" not in METRICS
+    function.__name__ = name
+    before = dict(METRICS)
+    with pytest.raises(UsageError, match=f"metric {name!r} cannot be registered: .*{where}"):
+        metric("Title", "Short")(function)
+    assert before == METRICS
+
+
+def test_every_field_of_results_and_costs_is_taken() -> None:
+    fields = {metric.field for metric in METRICS.values()}
+    assert {*Result.model_fields, *Cost.model_fields} <= {*fields, *TAKEN}
 
 
 def test_what_is_not_a_number_is_not_defined() -> None:
