@@ -5,13 +5,14 @@ from pathlib import Path
 
 import torch
 
-from benchmark.cost.isolated import IsolatedRun, noise, untrained
+from benchmark.cost.isolated import IsolatedRun, noise
 from benchmark.cost.remeasure.results import Results
 from benchmark.files import json_files, read_table
 from benchmark.plan.cells import cells
 from benchmark.records.measurements import read
 from benchmark.spec import Grid, Run, load_grid
 from benchmark.training.count import training_flops
+from benchmark.training.untrained import untrained
 
 CPU = torch.device("cpu")
 
