@@ -125,7 +125,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {kind} {name!r}: {hint}valid: {listed or 'none'}")
 
 
-def note(found: dict[str, Value], name: str, value: Value, said: str) -> None:
+def set_once(found: dict[str, Value], name: str, value: Value, said: str) -> None:
     """Keep a value by its name. Raises UsageError, which says of `said`, where there is another one."""
     if found.setdefault(name, value) != value:
         raise UsageError(f"{said} is given twice, as {found[name]} and as {value}: which is meant?")
@@ -163,7 +163,7 @@ class _Once(argparse.Action):
     ) -> None:
         if option is not None:
             try:
-                note(vars(namespace).setdefault("given", {}), self.dest, values, option)
+                set_once(vars(namespace).setdefault("given", {}), self.dest, values, option)
             except UsageError as error:
                 parser.error(str(error))
         setattr(namespace, self.dest, values)

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from benchmark.errors import UsageError, names, note
+from benchmark.errors import UsageError, names, set_once
 from benchmark.plan.more_seeds import MOST_SEEDS, MoreSeeds
 from benchmark.plan.values import Selection
 from benchmark.spec import TUNED, Grid, Scalar
@@ -77,7 +77,7 @@ def method_options(texts: Sequence[str]) -> dict[str, dict[str, Scalar]]:
         if parts is None:
             raise UsageError(f"--option {text!r} is not METHOD.NAME=VALUE, for example rkd_da.distance=10")
         method, name, value = parts.groups()
-        note(found.setdefault(method, {}), name, _scalar(value), f"--option {method}.{name}")
+        set_once(found.setdefault(method, {}), name, _scalar(value), f"--option {method}.{name}")
     return found
 
 
