@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from benchmark.data.libraries import timm
 from benchmark.errors import Refusals, UsageError, one_line
-from benchmark.files import atomic, expanded, open_regular
+from benchmark.files import expanded, open_regular, write_bytes
 from benchmark.spec import TIMM, Architecture, Grid, Recipe, Run
 
 MOST_KEYS, LONGEST_KEY = 6, 60
@@ -138,8 +138,7 @@ def save_weights(path: Path, module: nn.Module, run: Run) -> None:
     weights of equal runs are equal files."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in sorted(module.state_dict().items())}
     metadata = {"run_id": run.id, "run": json.dumps(run.model_dump(mode="json"), sort_keys=True)}
-    with atomic(path) as temporary:
-        temporary.write_bytes(_ordered(save(tensors, metadata)))  # by Python's own means: a full disk has to be told
+    write_bytes(path, _ordered(save(tensors, metadata)))
 
 
 def _ordered(content: bytes) -> bytes:
