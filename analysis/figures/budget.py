@@ -11,7 +11,7 @@ from analysis.runs.metrics import Metric
 from analysis.statistics.basic import Interval
 from analysis.statistics.cells import Cell
 from analysis.statistics.evidence import Evidence
-from analysis.style import CONTROL, TEACHER, Style, base_method, display_name, enumerated, listing_order
+from analysis.style import CONTROL, TEACHER, Style, base_method, display_name, enumerated, listing_order, spanned
 
 NAMES = {"accuracy_vs_budget": "Accuracy versus budget", "budget_appendix": "Accuracy versus further budgets"}
 """Stems and titles of the two figures of a data set."""
@@ -95,8 +95,7 @@ def _packed_seconds(cell: Cell) -> float | None:
 def _caption(rows: Sequence[Row], dataset: str, budgets: Sequence[Budget], metric: Metric) -> str:
     students = [row for row in rows if row["method"] != TEACHER]
     seeds = sorted({row["n"] for row in students})
-    over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    spread = f"means over {over} seeds, bars 95 % intervals (moderated t)" if seeds[-1] > 1 else "one seed"
+    spread = f"means over {spanned(seeds)} seeds, bars 95 % intervals (moderated t)" if seeds[-1] > 1 else "one seed"
     trained = " Thin lines start at the student alone." if _training(budgets) else ""
     partial = " Ringed: some seeds have no result." if any(row["state"] != "done" for row in students) else ""
     return (

@@ -15,7 +15,7 @@ from analysis.runs.load import plain
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain, Comparison
 from analysis.statistics.places import Block
-from analysis.style import BETTER, WORSE, Style, count
+from analysis.style import BETTER, WORSE, Style, count, signed
 
 GAINING = LinearSegmentedColormap.from_list("gaining", ["#C4531A", "#F1B48A", "#FFFFFF", "#9CC6E3", "#2878B0"])
 """Losses orange, gains blue: light enough for black numbers, and told apart by the colour-blind."""
@@ -59,7 +59,7 @@ def _caption(evidence: Evidence) -> str:
 
 def _alt(comparisons: Sequence[Comparison], look: Mapping[str, Style]) -> str:
     order = sorted(comparisons, key=lambda each: -each.gain)
-    listed = ", ".join(f"{look[each.method].name} {_signed(each.gain)}" for each in order)
+    listed = ", ".join(f"{look[each.method].name} {signed(each.gain, 1)}" for each in order)
     return f"Heat map of gains by method and pair, and their means. Mean gains over all pairs in points: {listed}."
 
 
@@ -131,17 +131,13 @@ def _draw_heat(
     sns.heatmap(values, annot=True, annot_kws=look, ax=axes, **colours)
     axes.patch.set(facecolor="#EFEFEF", edgecolor=LIGHT, hatch="////")
     for text, each in zip(axes.texts, [each for row in rows for each in row if each], strict=True):
-        shown = _signed(each.gain) if numbers else "−" if each.gain < 0 else ""
+        shown = signed(each.gain, 1) if numbers else "−" if each.gain < 0 else ""
         text.set_text(shown + each.mark)
         text.set_fontweight("bold" if each.established else "normal")
     axes.set_xticks([x + 0.5 for x in range(len(headings))], headings, fontsize=TINY, rotation=rotation)
     axes.set_yticks([y + 0.5 for y in range(len(names))], names, fontsize=canvas.TEXT, rotation=0)
     axes.tick_params(length=0)
     axes.set_title(" ", fontsize=SMALL, pad=5)  # room for the data sets' names
-
-
-def _signed(gain: float) -> str:
-    return "0.0" if abs(gain) < 0.05 else f"{gain:+.1f}".replace("-", "−")
 
 
 def _name_datasets(axes: Axes, columns: Sequence[Block], places: int) -> None:
@@ -175,7 +171,7 @@ def _draw_means(axes: Axes, comparisons: Sequence[Comparison], look: Mapping[str
         axes.axhline(i + 1, color=canvas.GRID, linewidth=0.4, zorder=0)
         if not low <= each.gain <= high:
             left = each.gain < low
-            text = f"← {_signed(each.gain)}" if left else f"{_signed(each.gain)} →"
+            text = f"← {signed(each.gain, 1)}" if left else f"{signed(each.gain, 1)} →"
             axes.text(low if left else high, y, text, fontsize=TINY, ha="left" if left else "right", va="center")
             continue
         canvas.draw_mean(axes, each, y, look[each.method])

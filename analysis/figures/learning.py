@@ -27,7 +27,7 @@ from analysis.figures.canvas import (
     NotDrawnError,
 )
 from analysis.runs.load import plain
-from analysis.style import CONTROL, Style, listing_order
+from analysis.style import CONTROL, Style, listing_order, spanned
 from benchmark.files import parse_rows, read_bytes
 from benchmark.records import Folder
 
@@ -102,8 +102,8 @@ def _epochs(path: Path) -> list[dict[str, float]]:
 
 def _caption(bands: pd.DataFrame, measure: str) -> str:
     seeds = sorted(set(bands.n))
-    over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    band = f"lines are means over {over} seeds, bands their standard deviation" if seeds[-1] > 1 else "one seed"
+    band = f"lines are means over {spanned(seeds)} seeds, bands their standard deviation"
+    band = band if seeds[-1] > 1 else "one seed"
     beginning = " The axis leaves out the steep beginning." if bands.epoch.min() <= FROM * bands.epoch.max() else ""
     return (
         f"{MEASURES[measure].removesuffix(' (%)')} accuracy over training, a row for each pair: {band}. Each panel has "

@@ -16,7 +16,7 @@ from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain
 from analysis.statistics.places import Place
 from analysis.statistics.published import Match
-from analysis.style import CONTROL, Style, listing_order
+from analysis.style import CONTROL, Style, listing_order, spanned
 
 Row = Mapping[str, Any]
 
@@ -75,8 +75,8 @@ def _why(matches: Sequence[Match]) -> str:
 
 def _shares(rows: Sequence[Row]) -> str:
     """`5 %`, or `5 to 100 %`."""
-    shares = sorted({f"{100 * row['epochs_share']:.3g}" for row in rows}, key=float)
-    return f"{shares[0]} %" if len(shares) == 1 else f"{shares[0]} to {shares[-1]} %"
+    shares = {f"{100 * row['epochs_share']:.3g}" for row in rows}
+    return f"{spanned(sorted(shares, key=float))} %"
 
 
 def draw(rows: Sequence[Row], look: Mapping[str, Style]) -> Figure:

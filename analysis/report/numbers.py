@@ -11,7 +11,7 @@ from analysis.statistics.basic import Interval
 from analysis.statistics.cells import pair_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison
-from analysis.style import TEACHER, display_name, p_value, signed
+from analysis.style import display_name, p_value, signed
 from analysis.tables.latex import comment, escape
 
 DIGITS = dict(
@@ -41,7 +41,7 @@ def numbers(evidence: Evidence) -> list[Number]:
 
 
 def _totals(evidence: Evidence) -> Iterator[Number]:
-    students = [cell for cell in evidence.cells if cell.method != TEACHER]
+    students = evidence.students
     yield Number(("runs",), "finished runs", str(sum(cell.n for cell in students)))
     yield Number(("planned", "runs"), "runs that were asked for", str(sum(cell.seeds for cell in students)))
     yield Number(("seeds",), "most seeds of a cell", str(max((cell.n for cell in students), default=0)))

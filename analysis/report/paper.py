@@ -7,7 +7,7 @@ from jinja2 import Environment, StrictUndefined
 
 from analysis.figures.canvas import Drawing
 from analysis.statistics.evidence import Evidence
-from analysis.style import LEAST_P, TEACHER, display_name, enumerated
+from analysis.style import LEAST_P, display_name, enumerated
 from analysis.tables.latex import escape
 from analysis.tables.table import Table
 
@@ -54,7 +54,7 @@ def _pointers(evidence: Evidence, tables: Sequence[Table], figures: Sequence[Dra
     for figure in figures:
         places.setdefault(figure.title.partition(" on ")[0], []).append(f"Figure~\\ref{{fig:{figure.name}}}")
     yield from (f"{escape(title)}: {enumerated(listed)}." for title, listed in places.items())
-    if all(cell.n == 0 for cell in evidence.cells if cell.method != TEACHER):
+    if all(cell.n == 0 for cell in evidence.students):
         yield "No run has finished yet."
     if evidence.ranking and evidence.ranking.p is not None:
         equals = "" if evidence.ranking.p < LEAST_P else "= "

@@ -10,8 +10,9 @@ from analysis.statistics.gains import Comparison, Tested
 from analysis.statistics.ladder import ladders
 from analysis.statistics.places import by_block
 from analysis.statistics.ranks import LEAST_DATASETS
-from analysis.style import TEACHER, count, listing_order, p_value, signed
+from analysis.style import count, listing_order, p_value, signed
 from analysis.style import display_name as plain_name
+from analysis.tables.main import SINGLE_TEACHERS
 from analysis.tables.markdown import escape
 from analysis.tables.table import bracketed
 
@@ -40,18 +41,17 @@ def summary(evidence: Evidence) -> str:
 
 
 def _extent(evidence: Evidence) -> str:
-    students = [cell for cell in evidence.cells if cell.method != TEACHER]
+    students = evidence.students
     done, asked = sum(cell.n for cell in students), sum(cell.seeds for cell in students)
     pairs = len({cell.block for cell in students})
     datasets = len({cell.dataset for cell in students})
     methods = len({cell.method for cell in students})
     varied = ", ".join(map(display_name, evidence.several_options))
-    one = any(cell.n == 1 for cell in evidence.cells if cell.method == TEACHER)
     sentences = [
         f"{count(done, 'usable run')} of {asked}: {count(methods, 'method')} on {count(pairs, 'pair')} of "
         f"{count(datasets, 'data set')}. Gains are {evidence.metric.points} of "
         f"{evidence.metric.noun} after the last epoch, in brackets their 95 % intervals.",
-        "One teacher run per pair: intervals do not include variation between teachers." if one else "",
+        f"{SINGLE_TEACHERS}." if evidence.single_teachers else "",
         f"{evidence.remark}." if evidence.remark else "",
         f"Options or revision differ between pairs for {varied}." if varied else "",
     ]

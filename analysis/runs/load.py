@@ -78,13 +78,15 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
 
 
 def progress(runs: pd.DataFrame) -> str:
-    """`digits: 45 of 48 runs done, 1 diverged, 2 missing`, a line for each data set."""
-    lines = []
-    for dataset, statuses in runs.groupby("dataset").status:
-        counts = statuses.value_counts().sort_index()
-        others = [f", {count} {str(status).replace('_', ' ')}" for status, count in counts.items() if status != "done"]
-        lines.append(f"{dataset}: {counts.get('done', 0)} of {len(statuses)} runs done{''.join(others)}")
-    return "\n".join(lines)
+    """`digits: 45 of 48 runs done`, a line for each data set."""
+    return "\n".join(f"{dataset}: {counted(statuses)}" for dataset, statuses in runs.groupby("dataset").status)
+
+
+def counted(statuses: "pd.Series[str]") -> str:
+    """`45 of 48 runs done, 1 diverged, 2 missing`."""
+    counts = statuses.value_counts().sort_index()
+    others = [f", {count} {str(status).replace('_', ' ')}" for status, count in counts.items() if status != "done"]
+    return f"{counts.get('done', 0)} of {len(statuses)} runs done{''.join(others)}"
 
 
 def plain(frame: pd.DataFrame) -> list[Row]:

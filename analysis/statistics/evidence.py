@@ -26,6 +26,7 @@ from analysis.statistics.moderated import Estimate, Moderation, best_set
 from analysis.statistics.places import Block, Place
 from analysis.statistics.published import Key, Match, Published, compare
 from analysis.statistics.ranks import Ranking, candidates, ranking
+from analysis.style import TEACHER
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,16 @@ class Evidence:
     remark: str = ""
     at_equal_budget: Mapping[Place, CellGain] = field(default_factory=dict)
     mean_at_equal_budget: Sequence[Comparison] = ()
+
+    @property
+    def students(self) -> Sequence[Cell]:
+        """All cells but teachers'."""
+        return [cell for cell in self.cells if cell.method != TEACHER]
+
+    @property
+    def single_teachers(self) -> bool:
+        """Whether any pair had one teacher for all seeds."""
+        return any(cell.n == 1 for cell in self.cells if cell.method == TEACHER)
 
     @property
     def otherwise(self) -> Set[str]:

@@ -33,6 +33,8 @@ CALLED = {
 }
 """Columns of tables' CSV files, by what they are here."""
 
+SINGLE_TEACHERS = "One teacher run per pair: intervals do not include variation between teachers"
+
 WIDEST = 5
 """Pairs side by side."""
 
@@ -152,8 +154,7 @@ def incomplete(method: str, evidence: Evidence) -> str:
 
 
 def _caption(evidence: Evidence) -> str:
-    students = [cell for cell in evidence.cells if cell.method != TEACHER]
-    most = max((cell.n for cell in students), default=0)
+    most = max((cell.n for cell in evidence.students), default=0)
     over = "mean ± SD over n seeds" if most > 1 else "one seed" if most else "no run has finished"
     leaders = [
         *(["Bold: not told apart from the best"] if evidence.best else []),
@@ -208,9 +209,9 @@ def _remarks(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "", ", ".join([f"Rank: over {count(len(evidence.ranking.blocks), 'pair')}{within}", *left_out])
     if evidence.several_options:
         yield "", f"Options differ between pairs for {', '.join(map(display_name, evidence.several_options))}"
-    if any(cell.state != "done" for cell in evidence.cells if cell.method != TEACHER):
+    if any(cell.state != "done" for cell in evidence.students):
         yield "", "Cells without a result enter no mean, test or rank"
     if evidence.at_equal_budget:
         yield "", "At equal budget: FLOPs of training, teacher's forward and phases included, to half an epoch"
-    if any(cell.n == 1 for cell in evidence.cells if cell.method == TEACHER):
-        yield "", "One teacher run per pair: intervals do not include variation between teachers"
+    if evidence.single_teachers:
+        yield "", SINGLE_TEACHERS
