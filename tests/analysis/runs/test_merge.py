@@ -11,6 +11,8 @@ from analysis.runs.merge import merge
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def records(values: dict[str, tuple[float, ...]], **result: object) -> list[Record]:
     """Runs with these accuracies in percent, a seed each."""

@@ -11,7 +11,7 @@ from analysis.score import main as score
 from benchmark.errors import COMPLETE, INCOMPLETE, USAGE
 
 
-def test_the_analysis_writes_them(tmp_path: Path, unsaved: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_analysis_writes_them(tmp_path: Path, undrawn: None, capsys: pytest.CaptureFixture[str]) -> None:
     folder = said.results(tmp_path)
     assert main([str(folder.path)]) == COMPLETE
     tables = folder.path / "tables"
@@ -33,7 +33,7 @@ def test_the_analysis_writes_them(tmp_path: Path, unsaved: None, capsys: pytest.
     assert "| KD" not in (folder.path / "selection" / "tables" / "fidelity.md").read_text()
 
 
-def test_without_a_student_alone_nothing_is_compared_with_it(tmp_path: Path, unsaved: None) -> None:
+def test_without_a_student_alone_nothing_is_compared_with_it(tmp_path: Path, undrawn: None) -> None:
     folder = said.results(tmp_path, seeds=2)
     for path in folder.part("records").glob("*-student-*"):
         path.unlink()
