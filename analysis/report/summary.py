@@ -30,7 +30,7 @@ def summary(evidence: Evidence) -> str:
         *_cells(evidence),
         *_budget_saved(evidence),
         "## Between methods",
-        *_between(evidence.between),
+        *_between(evidence),
         "## Ranks",
         _ranks(evidence),
         "## How to read this",
@@ -63,7 +63,7 @@ def _against_alone(evidence: Evidence) -> list[str]:
     if not compared:
         return ["No method can be compared: there is no pair with finished runs of both the student alone and another."]
     pairs = max(each.pairs for each in compared)
-    return [_verdicts(compared, pairs), *_at_equal_budget(evidence), *_elsewhere(evidence), *_apart(compared)]
+    return [_verdicts(compared, pairs), *_at_equal_budget(evidence), *_elsewhere(evidence), *_apart(evidence)]
 
 
 def _at_equal_budget(evidence: Evidence) -> list[str]:
@@ -127,11 +127,15 @@ def _elsewhere(evidence: Evidence) -> list[str]:
     return [text]
 
 
-def _apart(compared: Sequence[Comparison]) -> list[str]:
+def _apart(evidence: Evidence) -> list[str]:
+    compared = evidence.over_alone
     differing = [f"{display_name(each.method)} (in {each.differs})" for each in compared if each.differs]
-    if not differing:
-        return []
-    return [f"Trained otherwise than the student alone, and therefore not ranked: {', '.join(differing)}."]
+    lacking = dict.fromkeys(display_name(cell.method) for cell in evidence.without_gain)
+    sentences = {
+        "Trained otherwise than the student alone, and therefore not ranked": differing,
+        "Without a gain on some pair, since it is measured against another teacher than the student alone": lacking,
+    }
+    return [f"{sentence}: {', '.join(names)}." for sentence, names in sentences.items() if names]
 
 
 def _cells(evidence: Evidence) -> list[str]:
@@ -177,10 +181,14 @@ def _budget_saved(evidence: Evidence) -> list[str]:
     return ["## Budget saved", text, *(["\n".join(lines)] if lines else [])]
 
 
-def _between(compared: Sequence[Comparison]) -> list[str]:
-    """A line for each method that beats others."""
+def _between(evidence: Evidence) -> list[str]:
+    """A line for each method that beats others of the same protocol: what was trained otherwise, as controls are, is
+    for `comparisons.csv`."""
+    compared = [
+        each for each in evidence.between if not each.differs and not {each.method, each.over} & evidence.otherwise
+    ]
     if not compared:
-        return ["There are no two methods with runs on the same pair."]
+        return ["There are no two methods of one protocol with runs on the same pair."]
     beaten: dict[str, list[str]] = {}
     for each in compared:
         if each.established:
@@ -188,7 +196,8 @@ def _between(compared: Sequence[Comparison]) -> list[str]:
             beaten.setdefault(winner, []).append(f"{display_name(loser)} by {abs(each.gain):.2f}")
     established = sum(each.established for each in compared)
     are = "is" if established == 1 else "are"
-    text = f"{established} of {count(len(compared), 'difference')} between two methods {are} established."
+    among = " of one protocol" if len(compared) < len(evidence.between) else ""
+    text = f"{established} of {count(len(compared), 'difference')} between two methods{among} {are} established."
     lines = [f"- {display_name(winner)} beats {_listed(losers)}" for winner, losers in beaten.items()]
     return [text, *(["\n".join(lines)] if lines else [])]
 

@@ -26,7 +26,7 @@ from analysis.statistics.moderated import Estimate, Moderation, best_set
 from analysis.statistics.places import Block, Place
 from analysis.statistics.published import Key, Match, Published, compare
 from analysis.statistics.ranks import Ranking, candidates, ranking
-from analysis.style import TEACHER
+from analysis.style import CONTROL, TEACHER
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,19 @@ class Evidence:
     def otherwise(self) -> Set[str]:
         """Methods that do not compete with the student alone of some pair (`runs.alike.competes`)."""
         return {cell.method for cell in self.cells if not cell.competes}
+
+    @property
+    def without_gain(self) -> Sequence[Cell]:
+        """Cells with results beside the student alone's that cannot be compared with it: where the metric is agreement
+        with the teacher, and theirs is another."""
+        return [
+            cell
+            for cell in self.cells
+            if (place := (cell.dataset, cell.pair, cell.method)) in self.samples
+            and (*place[:2], CONTROL) in self.samples
+            and cell.method != CONTROL
+            and place not in self.gains
+        ]
 
     def accuracy(self, place: Place) -> Estimate | None:
         """A cell's mean in percent, with the moderated variance of its error; None for one run and for teachers."""

@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 
 from analysis.runs.alike import SETTINGS, Row, differences, grouped
 from analysis.statistics.answers import Answers, Key, held_against, key
-from analysis.statistics.basic import ALPHA, Sample, corrected, summarise
+from analysis.statistics.basic import ALPHA, Sample, corrected, ends, summarise
 from analysis.statistics.moderated import Estimate, Moderation, Part, less
 from analysis.statistics.places import OfPlace
 from analysis.style import BETTER, CONTROL, WORSE, listing_order
@@ -106,6 +106,26 @@ class Fidelity(OfPlace):
         if self.p_holm is None or self.p_holm >= ALPHA:
             return ""
         return BETTER if (self.excess or 0.0) > 0 else WORSE
+
+    def row(self) -> dict[str, object]:
+        """Of CSV files."""
+        return {
+            "dataset": self.dataset,
+            "pair": self.pair,
+            "method": self.method,
+            "measure": self.measure,
+            "n": self.observed.n,
+            "percent": self.observed.mean,
+            "std_percent": self.observed.std,
+            "n_alone": self.expected.n if self.expected else None,
+            "expected_percent": self.expected.mean if self.expected else None,
+            "excess_points": self.excess,
+            **ends(self.estimate.interval() if self.estimate else None, "excess_"),
+            "moved_points": self.moved,
+            "p": self.p,
+            "p_holm": self.p_holm,
+            "differs": self.differs,
+        }
 
 
 def fidelity(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> list[Fidelity]:

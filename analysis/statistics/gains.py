@@ -15,6 +15,7 @@ import pandas as pd
 
 from analysis.runs.alike import SETTINGS, Row, differences, grouped
 from analysis.runs.load import plain
+from analysis.runs.metrics import COMPARED_WITH
 from analysis.statistics.basic import ALPHA, Interval, Sample, corrected, ends, summarise, t_interval
 from analysis.statistics.moderated import Estimate, Moderation, Part, less, mean_over_pairs
 from analysis.statistics.places import OfBlock, OfPlace
@@ -25,7 +26,8 @@ DELTA = 0.5
 """Percentage points within which two methods are called equivalent, unless said otherwise."""
 
 SAME = {name: SETTINGS[name] for name in ("dataset_hash", "data_sha256", "student_hash", "protocol")}
-"""Settings without which a difference of two runs means nothing; recipe and teacher may differ, and are then named."""
+"""Settings without which a difference of two runs means nothing; recipe and teacher may differ, and are then named,
+unless the metric is how alike they are to it."""
 
 RELATIONS: Mapping[str, str] = {
     name: uncapitalised(METRICS[name].short)
@@ -151,7 +153,9 @@ def by_pair(runs: pd.DataFrame) -> list[PairRuns]:
 
 
 def comparable(first: Pooled, second: Pooled) -> bool:
-    return all(len({row[name] for row in (*first.rows, *second.rows)} - {None}) < 2 for name in SAME)
+    return all(
+        len({row.get(name) for row in (*first.rows, *second.rows)} - {None}) < 2 for name in (*SAME, COMPARED_WITH)
+    )
 
 
 def cell_gains(pairs: Iterable[PairRuns], delta: float = DELTA, looks: int = 1) -> list[CellGain]:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 
-from analysis.statistics.basic import ends
 from analysis.statistics.fidelity import FAR, MEASURES, Fidelity
 from analysis.statistics.mcnemar import Discordance
 from analysis.statistics.places import Block, by_block
@@ -40,7 +39,8 @@ def fidelity_table(found: Sequence[Fidelity], titles: Titles) -> Table:
         "whose odds of being right are moved to the method's accuracy; excess over that in percentage points"
         f"{_marked(found)}."
     )
-    stub, listed, data = ("", "Method"), [*notes.listed(), ("", SHARES)], [*map(_row, found)]
+    stub, listed = ("", "Method"), (*notes.listed(), ("", SHARES))
+    data = [each.row() for each in found]
     return Table("fidelity", "Fidelity", caption, columns, groups, stub, listed, data)
 
 
@@ -94,23 +94,3 @@ def _marked(found: Sequence[Fidelity]) -> str:
     cells = count(max(map(tested.count, MEASURES)), "cell")
     said = f"moderated t-test, Holm-adjusted over {cells} of a measure, P < 0.05"
     return f", {' and '.join(words)} ({said})" if words else f" (none established: {said})"
-
-
-def _row(each: Fidelity) -> dict[str, object]:
-    return {
-        "dataset": each.dataset,
-        "pair": each.pair,
-        "method": each.method,
-        "measure": each.measure,
-        "n": each.observed.n,
-        "percent": each.observed.mean,
-        "std_percent": each.observed.std,
-        "n_alone": each.expected.n if each.expected else None,
-        "expected_percent": each.expected.mean if each.expected else None,
-        "excess_points": each.excess,
-        **ends(each.estimate.interval() if each.estimate else None, "excess_"),
-        "moved_points": each.moved,
-        "p": each.p,
-        "p_holm": each.p_holm,
-        "differs": each.differs,
-    }

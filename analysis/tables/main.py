@@ -94,7 +94,9 @@ def _accuracy(cell: Cell, evidence: Evidence, most: int, notes: Footnotes) -> Fi
     elif cell.method != TEACHER and cell.n != most:
         note = f"n = {cell.n}"
     if cell.apart:
-        note = "; ".join(filter(None, [note, f"differs from the student alone in {cell.apart} and is not ranked"]))
+        no_gain = ", has no gain" if cell in evidence.without_gain else ""
+        apart = f"differs from the student alone in {cell.apart}{no_gain} and is not ranked"
+        note = "; ".join(filter(None, [note, apart]))
     gain = evidence.gains.get(cell.place)
     return Field(
         f"{cell.top1_percent:.2f}",
