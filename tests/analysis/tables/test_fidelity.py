@@ -11,7 +11,7 @@ from analysis.score import main as score
 from benchmark.errors import COMPLETE, INCOMPLETE, USAGE
 
 
-def test_the_analysis_writes_them(tmp_path: Path, undrawn: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_analysis_writes_them(tmp_path: Path, unsaved: None, capsys: pytest.CaptureFixture[str]) -> None:
     folder = said.results(tmp_path)
     assert main([str(folder.path)]) == COMPLETE
     tables = folder.path / "tables"
