@@ -221,7 +221,7 @@ def on_front(samples: Sequence[tuple[Sample, Moderation]], costs: Sequence[float
     """
     drawn = drawn_means(samples, draws)
     cost = np.array(costs)
-    shares = []
-    for own, mine in zip(cost, drawn, strict=True):
-        shares.append(float((drawn[cost <= ALIKE * own].max(axis=0) <= mine).mean()))
-    return shares
+    order = cost.argsort()
+    best = np.maximum.accumulate(drawn[order])  # of so many of the cheapest
+    reach = np.searchsorted(cost[order], ALIKE * cost, side="right") - 1
+    return [float((best[i] <= mine).mean()) for i, mine in zip(reach, drawn, strict=True)]
