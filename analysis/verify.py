@@ -287,23 +287,17 @@ def table(verdicts: Sequence[Verdict], folder: Path, source: Path) -> "Table":
     """Verdicts as a table, grouped by pair."""
     from analysis.tables.table import Column, Field, Group, Table
 
-    def fields(verdict: Verdict) -> tuple[Field, ...]:
-        wanted = verdict.expectation
+    def fields(verdict: Verdict) -> list[Field]:
+        wanted, found = verdict.expectation, verdict.top1_percent
         spread = "" if wanted.std_percent is None else f"{wanted.std_percent:.2f}"
-        expected = Field(f"{wanted.top1_percent:.2f}", spread)
-        note = f"{verdict.word} ({verdict.note})" if verdict.note else verdict.word
-        if verdict.top1_percent is None:
-            return expected, Field(NO_VALUE), Field("0"), Field(NO_VALUE), Field(NO_VALUE), Field(note)
-        difference = Field(signed(verdict.top1_percent - wanted.top1_percent))
-        resolution = Field(NO_VALUE if verdict.resolution is None else f"{verdict.resolution:.2f}")
-        return (
-            expected,
-            Field(f"{verdict.top1_percent:.2f}"),
-            Field(str(verdict.n)),
-            difference,
-            resolution,
-            Field(note),
+        texts = (
+            NO_VALUE if found is None else f"{found:.2f}",
+            str(verdict.n),
+            NO_VALUE if found is None else signed(found - wanted.top1_percent),
+            NO_VALUE if verdict.resolution is None else f"{verdict.resolution:.2f}",
+            f"{verdict.word} ({verdict.note})" if verdict.note else verdict.word,
         )
+        return [Field(f"{wanted.top1_percent:.2f}", spread), *map(Field, texts)]
 
     groups = []
     for dataset, pair in dict.fromkeys((v.expectation.dataset, v.expectation.pair) for v in verdicts):

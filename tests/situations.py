@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -9,6 +10,7 @@ import drawn_grids as grids
 import fake_results as fake
 from matplotlib.axes import Axes
 from matplotlib.text import Text
+from matplotlib.transforms import Affine2D, Bbox
 
 from analysis.figures import Drawing, draw_figures
 from analysis.runs.load import Results, load
@@ -126,6 +128,22 @@ def texts(figure: Drawing) -> list[Text]:
             ticks = [tick for tick in axis.get_major_ticks() if low - 1e-9 <= tick.get_loc() <= high + 1e-9]
             found += [tick.label1 for tick in ticks]
     return [text for text in found if text.get_text() and text.get_visible()]
+
+
+def extents(figure: Drawing) -> list[tuple[str, Bbox]]:
+    """Texts with their places in points."""
+    figure.figure.draw_without_rendering()
+    scale = Affine2D().scale(72 / figure.figure.dpi)
+    return [(text.get_text(), text.get_window_extent().transformed(scale)) for text in texts(figure)]
+
+
+def meeting(figure: Drawing) -> list[tuple[str, str]]:
+    """Texts that lie over each other. Boxes of letters include room for accents and tails: a little may be shared."""
+    pairs = combinations(extents(figure), 2)
+    both = [(one, other, Bbox.intersection(first, second)) for (one, first), (other, second) in pairs]
+    return [
+        (one, other) for one, other, shared in both if shared is not None and min(shared.width, shared.height) >= 1.8
+    ]
 
 
 def marks(axes: Axes) -> list[tuple[float, float]]:

@@ -182,6 +182,13 @@ def draw_mean(axes: Axes, compared: Comparison, y: float, style: Style) -> None:
     axes.plot(compared.gain, y, color=style.colour, marker=style.marker, zorder=4, **MARK)
 
 
+def point_beyond(axes: Axes, x: float, y: float, number: str) -> None:
+    """An arrow with a number at the edge that it lies beyond."""
+    low, high = axes.get_xlim()
+    end, text, side = (low, f"← {number}", "left") if x < low else (high, f"{number} →", "right")
+    axes.text(end, y, text, fontsize=TINY, ha=side, va="center")
+
+
 def size(axes: Axes) -> tuple[float, float]:
     """Width and height of axes, once they are laid out."""
     box = axes.get_window_extent()

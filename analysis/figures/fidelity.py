@@ -9,14 +9,14 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
-from analysis.figures.canvas import GREY, INK, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import GREY, INK, SMALL, STEPS, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.statistics.basic import Interval
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.fidelity import FAR, MEASURES, Fidelity
-from analysis.style import BETTER, CONTROL, WORSE, Style, count, signed
+from analysis.statistics.places import by_block
+from analysis.style import BETTER, CONTROL, WORSE, Style, count, signed, spanned
 from benchmark.metrics import METRICS
 
 ROW, AROUND = 0.145, 0.4
@@ -36,8 +36,8 @@ def drawings(found: Sequence[Fidelity], evidence: Evidence, look: Mapping[str, S
     """A figure for each data set, of the pairs with something to compare with. Raises NotDrawnError if there is none,
     or more than a page holds.
     """
-    pairs = {(each.dataset, each.pair) for each in found if each.excess is not None}
-    shown = [each for each in found if (each.dataset, each.pair) in pairs]
+    compared = {each.block for each in found if each.excess is not None}
+    shown = [each for each in found if each.block in compared]
     shown = [each for each in shown if each.excess is not None or each.method == CONTROL]
     if not shown:
         raise NotDrawnError("no pair has a method and the student alone with predictions")
@@ -90,17 +90,13 @@ def draw(found: Sequence[Fidelity], evidence: Evidence, look: Mapping[str, Style
 
 def _rows(found: Sequence[Fidelity], evidence: Evidence) -> list[tuple[str, str]]:
     """Pair and method of each; where there are several pairs, the pair's students before its methods, and no method."""
-    pairs = {pair: list(dict.fromkeys(each.method for each in own)) for pair, own in _by_pair(found)}
+    pairs = by_block(found)
     titles = {cell.pair: f"{cell.teacher} → {cell.student}" for cell in evidence.cells}
     rows = []
-    for pair, methods in pairs.items():
-        rows += [(titles[pair], "")] if len(pairs) > 1 else []
-        rows += [(pair, method) for method in methods]
+    for own in pairs:
+        rows += [(titles[own[0].pair], "")] if len(pairs) > 1 else []
+        rows += [(own[0].pair, method) for method in dict.fromkeys(each.method for each in own)]
     return rows
-
-
-def _by_pair(found: Sequence[Fidelity]) -> list[tuple[str, list[Fidelity]]]:
-    return [(pair, list(own)) for pair, own in groupby(found, key=lambda each: each.pair)]
 
 
 def _shown(each: Fidelity) -> tuple[float, float | None, Interval | None]:
@@ -123,7 +119,7 @@ def _set_limits(axes: Axes, found: Sequence[Fidelity], otherwise: Set[str]) -> N
     low, high = max(min(values, default=0.0), 0.0), min(max(values, default=100.0), 100.0)
     margin = 0.08 * (high - low) or 0.5
     axes.set_xlim(low - margin, high + margin)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.locator_params("x", nbins=5, steps=STEPS)
 
 
 def _draw_row(axes: Axes, y: int, each: Fidelity, style: Style) -> None:
@@ -132,9 +128,7 @@ def _draw_row(axes: Axes, y: int, each: Fidelity, style: Style) -> None:
     low, high = axes.get_xlim()
     axes.axhline(y + 0.5, color=canvas.GRID, linewidth=0.4, zorder=0)
     if not low <= observed <= high:
-        left = observed < low
-        text = f"← {observed:.0f}" if left else f"{observed:.0f} →"
-        axes.text(low if left else high, y, text, fontsize=TINY, ha="left" if left else "right", va="center_baseline")
+        canvas.point_beyond(axes, observed, y, f"{observed:.0f}")
         return
     if interval:
         axes.hlines(y, max(interval.low, low), min(interval.high, high), colors=style.colour, linewidth=1.0, zorder=2)
@@ -166,13 +160,12 @@ def _caption(found: Sequence[Fidelity]) -> str:
     said = [f"{mark} {word}" for mark, word in ((BETTER, "above"), (WORSE, "below")) if mark in marks]
     tested = sum(each.p_holm is not None for each in found if each.measure == MEASURES[0])
     seeds = sorted({each.observed.n for each in found})
-    over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     established = ", ".join(said) if said else "no difference established"
     test = f"; {established} (moderated t-test, Holm-adjusted over cells, P < 0.05)" if tested else ""
     return (
         "Share of test images that student and teacher give one class, where the teacher is right and where it is "
         "wrong, and of the student's other answers that are the teacher's second choice, beside what students alone of "
-        f"that accuracy would show; means over {over} seeds{test}."
+        f"that accuracy would show; means over {spanned(seeds)} seeds{test}."
     )
 
 

@@ -170,9 +170,7 @@ def _draw_means(axes: Axes, comparisons: Sequence[Comparison], look: Mapping[str
         y = i + 0.76
         axes.axhline(i + 1, color=canvas.GRID, linewidth=0.4, zorder=0)
         if not low <= each.gain <= high:
-            left = each.gain < low
-            text = f"← {signed(each.gain, 1)}" if left else f"{signed(each.gain, 1)} →"
-            axes.text(low if left else high, y, text, fontsize=TINY, ha="left" if left else "right", va="center")
+            canvas.point_beyond(axes, each.gain, y, signed(each.gain, 1))
             continue
         canvas.draw_mean(axes, each, y, look[each.method])
     axes.locator_params("x", nbins=6, steps=STEPS)

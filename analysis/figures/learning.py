@@ -140,15 +140,21 @@ def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
     # Panels of few methods would be stretched over the sheet: empty ones keep their places.
     places = across if len(shown) == 1 else max(across, int(TWO_COLUMNS / WIDE))
     panels = figure.subplots(len(pairs) * lines, places, sharex=True, sharey="row", squeeze=False)
+    # Once for all panels that share an axis: each would tell all others of its limits. At the ends numbers would meet
+    # the neighbours'.
+    panels[0, 0].set_xlim(float(bands.epoch.min()), float(bands.epoch.max()))
+    panels[0, 0].locator_params("x", nbins=4, steps=STEPS, integer=True, prune="both")
     for block, pair in enumerate(pairs):
         rows = bands[bands.pair == pair]
-        limits = _limits(rows)
+        for axes in panels[block * lines : (block + 1) * lines, 0]:
+            axes.set_ylim(*_limits(rows))
+            axes.locator_params("y", nbins=3, steps=STEPS)
         others = [curve[["epoch", "mean"]].to_numpy() for _, curve in rows[rows.method != CONTROL].groupby("method")]
         for i, axes in enumerate(panels[block * lines : (block + 1) * lines, :across].flat):
             if i >= len(shown):
                 axes.set_axis_off()
                 continue
-            _draw_panel(axes, rows, shown[i], look, limits, others)
+            _draw_panel(axes, rows, shown[i], look, others)
             if block == 0 or lines > 1:
                 room = TWO_COLUMNS / places - 0.15
                 axes.set_title(words.shortened(words.printable(look[shown[i]].name), room, SMALL), fontsize=SMALL)
@@ -182,25 +188,18 @@ def summarise(curves: pd.DataFrame, measure: str) -> pd.DataFrame:
     return bands.assign(low=bands["mean"] - spread, high=bands["mean"] + spread)
 
 
-def _limits(rows: pd.DataFrame) -> tuple[float, float, float]:
-    """Last epoch, and the accuracies between which a pair's curves are shown."""
-    last = float(rows.epoch.max())
-    later = rows[rows.epoch > FROM * last]
+def _limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """The accuracies between which a pair's curves are shown."""
+    later = rows[rows.epoch > FROM * rows.epoch.max()]
     # One method that fails must not flatten all others, nor one seed's band.
     low = float(np.quantile(later["mean"], 0.02))
     low, high = max(float(later.low.min()), low - 3.0), float(later.high.max())
-    return last, low - 0.04 * (high - low), high + 0.06 * (high - low) + 1e-6
+    return low - 0.04 * (high - low), high + 0.06 * (high - low) + 1e-6
 
 
 def _draw_panel(
-    axes: Axes,
-    rows: pd.DataFrame,
-    method: str,
-    look: Mapping[str, Style],
-    limits: tuple[float, float, float],
-    others: Sequence[np.ndarray],
+    axes: Axes, rows: pd.DataFrame, method: str, look: Mapping[str, Style], others: Sequence[np.ndarray]
 ) -> None:
-    last, low, high = limits
     axes.add_collection(LineCollection(others, colors=FAINT, linewidths=0.5, zorder=1))  # many lines take long to draw
     for name, colour, dash, band in ((CONTROL, INK, DOTTED, 0.13), (method, look[method].colour, "-", 0.28)):
         curve = rows[rows.method == name]
@@ -209,9 +208,6 @@ def _draw_panel(
             axes.plot(curve.epoch, curve["mean"], color=colour, linewidth=1.1, linestyle=dash, zorder=3)
     if rows[rows.method == method].empty:
         axes.text(0.5, 0.5, "no curve", ha="center", va="center", fontsize=TINY, color=GREY, transform=axes.transAxes)
-    axes.set(xlim=(float(rows.epoch.min()), last), ylim=(low, high))
-    axes.locator_params("x", nbins=4, steps=STEPS, integer=True, prune="both")  # the ends' would meet neighbours'
-    axes.locator_params("y", nbins=3, steps=STEPS)
     axes.grid(axis="y", color=canvas.GRID, linewidth=0.4)
     axes.tick_params(labelsize=TINY)
 

@@ -37,7 +37,7 @@ def origins(records: Mapping[Any, Sequence[Record]]) -> list[Table]:
     every = [record for members in records.values() for record in members if record.run.teacher]
     made, taught = pd.DataFrame(map(_origin, every)), pd.DataFrame(map(_teacher, every))
     makers = made.groupby(list(made)[:-1]).Day.agg(Runs="count", First="min", Last="max").reset_index()
-    teachers = taught.value_counts(sort=False).reset_index(name="Runs")
+    teachers = taught.groupby(list(taught)).size().reset_index(name="Runs")
     return [
         _table("made-by", "Code, versions and hardware", "What made the records.", makers),
         _table("teachers", "Teachers", "Runs under unlike weights are never pooled.", teachers),

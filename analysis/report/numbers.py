@@ -4,13 +4,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from analysis.runs.metrics import TOP1
 from analysis.statistics.basic import Interval
 from analysis.statistics.cells import pair_title
 from analysis.statistics.evidence import Evidence
-from analysis.statistics.gains import Comparison
+from analysis.statistics.gains import Comparison, Tested
 from analysis.style import display_name, p_value, signed
 from analysis.tables.latex import comment, escape
 
@@ -22,11 +22,20 @@ DIGITS = dict(
 
 @dataclass(frozen=True)
 class Number:
-    """A macro: the words its name is made of, what it is, and its text before any markup."""
+    """A macro: the kind of number, of which data set, pair and method (or some of these), what it is, its text before
+    any markup, and whether it is an end of its interval or its p.
+    """
 
-    words: tuple[str, ...]
+    kind: str
+    key: tuple[str, ...]
     meaning: str
     text: str
+    end: Literal["", "low", "high", "p"] = ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Of its name."""
+        return tuple(filter(None, (self.kind, *self.key, self.end)))
 
 
 def numbers(evidence: Evidence) -> list[Number]:
@@ -42,63 +51,66 @@ def numbers(evidence: Evidence) -> list[Number]:
 
 def _totals(evidence: Evidence) -> Iterator[Number]:
     students = evidence.students
-    yield Number(("runs",), "finished runs", str(sum(cell.n for cell in students)))
-    yield Number(("planned", "runs"), "runs that were asked for", str(sum(cell.seeds for cell in students)))
-    yield Number(("seeds",), "most seeds of a cell", str(max((cell.n for cell in students), default=0)))
-    yield Number(("methods",), "methods, the student alone included", str(len({cell.method for cell in students})))
-    yield Number(("pairs",), "pairs of all data sets", str(len({cell.block for cell in students})))
+    yield Number("runs", (), "finished runs", str(sum(cell.n for cell in students)))
+    yield Number("planned runs", (), "runs that were asked for", str(sum(cell.seeds for cell in students)))
+    yield Number("seeds", (), "most seeds of a cell", str(max((cell.n for cell in students), default=0)))
+    yield Number("methods", (), "methods, the student alone included", str(len({cell.method for cell in students})))
+    yield Number("pairs", (), "pairs of all data sets", str(len({cell.block for cell in students})))
 
 
 def _accuracies(evidence: Evidence) -> Iterator[Number]:
     for cell in evidence.cells:
         where = f"{display_name(cell.method)} on {pair_title(cell)}"
         if cell.top1_percent is not None:
-            word = "accuracy" if evidence.metric is TOP1 else "value"
-            yield Number((word, *cell.place), f"{where}: mean, {evidence.metric.title}", f"{cell.top1_percent:.2f}")
+            kind = "accuracy" if evidence.metric is TOP1 else "value"
+            yield Number(kind, cell.place, f"{where}: mean, {evidence.metric.title}", f"{cell.top1_percent:.2f}")
         if cell.std_percent is not None:
             what = f"{where}: its standard deviation over seeds"
-            yield Number(("deviation", *cell.place), what, f"{cell.std_percent:.2f}")
+            yield Number("deviation", cell.place, what, f"{cell.std_percent:.2f}")
 
 
 def _cell_gains(evidence: Evidence) -> Iterator[Number]:
     for place, gain in evidence.gains.items():
         what = f"{display_name(gain.method)} on {gain.dataset}, {gain.pair}: gain over the student alone, points"
-        yield Number(("gain", *place), what, signed(gain.gain))
-        yield from _ends(("gain", *place), what, gain.interval)
-        if gain.p_holm is not None:
-            yield Number(("gain", *place, "p"), f"{what}: Holm-corrected p", p_value(gain.p_holm))
+        yield Number("gain", place, what, signed(gain.gain))
+        yield from _ends("gain", place, what, gain.interval)
+        yield from _p("gain", place, what, gain)
 
 
 def _comparison(each: Comparison) -> Iterator[Number]:
-    name = display_name(each.method)
-    what = f"{name}: mean gain over the student alone over all pairs, points"
-    yield Number(("mean", "gain", each.method), what, signed(each.gain))
-    yield from _ends(("mean", "gain", each.method), what, each.interval)
-    yield from _ends(("elsewhere", each.method), f"{what}, for pairs like these", each.elsewhere)
-    if each.p_holm is not None:
-        yield Number(("mean", "gain", each.method, "p"), f"{what}: Holm-corrected p", p_value(each.p_holm))
+    key, what = (each.method,), f"{display_name(each.method)}: mean gain over the student alone over all pairs, points"
+    yield Number("mean gain", key, what, signed(each.gain))
+    yield from _ends("mean gain", key, what, each.interval)
+    yield from _ends("elsewhere", key, f"{what}, for pairs like these", each.elsewhere)
+    yield from _p("mean gain", key, what, each)
 
 
-def _ends(words: tuple[str, ...], what: str, interval: Interval | None) -> Iterator[Number]:
+def _p(kind: str, key: tuple[str, ...], what: str, gain: Tested) -> Iterator[Number]:
+    if gain.p_holm is not None:
+        yield Number(kind, key, f"{what}: Holm-corrected p", p_value(gain.p_holm), "p")
+
+
+def _ends(kind: str, key: tuple[str, ...], what: str, interval: Interval | None) -> Iterator[Number]:
     if interval:
-        yield Number((*words, "low"), f"{what}: lower end of the 95 % interval", signed(interval.low))
-        yield Number((*words, "high"), f"{what}: upper end of the 95 % interval", signed(interval.high))
+        yield Number(kind, key, f"{what}: lower end of the 95 % interval", signed(interval.low), "low")
+        yield Number(kind, key, f"{what}: upper end of the 95 % interval", signed(interval.high), "high")
 
 
 def _ranks(evidence: Evidence) -> Iterator[Number]:
-    if evidence.ranking is None:
+    found = evidence.ranking
+    if found is None:
         return
-    if evidence.ranking.p is not None:
-        yield Number(("friedman", "p"), "Friedman's test that all methods rank alike: p", p_value(evidence.ranking.p))
-    for method, average in zip(evidence.ranking.methods, evidence.ranking.average, strict=True):
-        yield Number(("rank", method), f"{display_name(method)}: average rank", f"{average:.1f}")
+    if found.p is not None:
+        yield Number("friedman p", (), "Friedman's test that all methods rank alike: p", p_value(found.p))
+    for method, average in zip(found.methods, found.average, strict=True):
+        yield Number("rank", (method,), f"{display_name(method)}: average rank", f"{average:.1f}")
 
 
 def named(found: Iterable[Number]) -> dict[str, Number]:
     """Numbers by the names of their macros; where two names would be the same, the later gets `Again`s."""
     names: dict[str, Number] = {}
     for number in found:
-        name = "".join(_word(word) for word in number.words)
+        name = "".join(map(_word, number.words))
         while name in names:
             name += "Again"
         names[name] = number

@@ -4,7 +4,6 @@ import re
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markdown_it import MarkdownIt
@@ -35,6 +34,7 @@ def page(
 ) -> str:
     """One HTML page that loads nothing. `summary` is Markdown; `notes` say what could not be made, and why."""
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    environment.filters |= {"base64": _base64, "csv": rows_as_csv}
     template = environment.from_string(_text("page.html"))
     return (
         template.render(
@@ -44,7 +44,8 @@ def page(
             script=Markup(_text("page.js")),
             summary=_prose(summary),
             tables=tables,
-            figures=[_figure(figure) for figure in figures],
+            figures=figures,
+            pixels=PIXELS,
             holes=holes(evidence.cells),
             notes=[*results.problems, *notes],
             provenance=origins(results.records),
@@ -67,23 +68,6 @@ def _prose(markdown: str) -> Markup:
 def _lead(results: Results, metric: Metric) -> str:
     done = counted(distinct(results.runs).status)
     return f"{done}. {metric.title} after the last epoch, unless said otherwise."
-
-
-def _figure(figure: Drawing) -> dict[str, Any]:
-    width, height = figure.figure.get_size_inches()
-    return {
-        "name": figure.name,
-        "title": figure.title,
-        "alt": figure.alt,
-        "caption": figure.caption,
-        "image": _base64(figure.svg()),
-        "width": round(width * PIXELS),
-        "height": round(height * PIXELS),
-        "files": [
-            {"name": f"{figure.name}{end}.csv", "content": _base64(rows_as_csv(rows))}
-            for end, rows in figure.data.items()
-        ],
-    }
 
 
 def _base64(content: bytes) -> str:

@@ -8,12 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from analysis.report.numbers import Number, mathematics
 from analysis.statistics.cells import Cell
 
-OF_CELLS = {"accuracy": "Acc", "value": "Val", "deviation": "Std", "gain": "Gain"}
-"""Macros of a data set, a student (or teacher_student) and a method, by the first word of the long name."""
-
-OF_METHODS = {("mean", "gain"): "MeanGain", ("rank",): "Rank"}
-
-ENDS = {"low": "Low", "high": "High", "p": "P"}
+SHORT = {
+    **{"accuracy": "Acc", "value": "Val", "deviation": "Std", "gain": "Gain"},
+    **{"mean gain": "MeanGain", "rank": "Rank"},
+}
+"""Macros of a data set, a student (or teacher_student) and a method, and of a method alone, by kinds of numbers."""
 
 LOOKUP = r"""
 % Short names: \Acc{data set}{student}{method}, likewise \Std, \Gain, \GainLow, \GainHigh, \GainP; where a student has
@@ -33,10 +32,10 @@ def short_names(numbers: Iterable[Number], cells: Sequence[Cell]) -> str:
     students = {cell.block: cell.student for cell in cells}
     found: dict[str, dict[str, list[str]]] = {}
     for number in numbers:
-        macro, key = _macro(number.words)
-        if not macro or not all(map(_plain, key)):
+        key = number.key
+        if number.kind not in SHORT or not all(map(_plain, key)):
             continue
-        keys = found.setdefault(macro, {})
+        keys = found.setdefault(SHORT[number.kind] + number.end.capitalize(), {})
         keys.setdefault("/".join(key), []).append(number.text)
         if len(key) == 3:
             keys.setdefault("/".join((key[0], students[key[0], key[1]], key[2])), []).append(number.text)
@@ -44,18 +43,6 @@ def short_names(numbers: Iterable[Number], cells: Sequence[Cell]) -> str:
     for macro, keys in found.items():
         lines += [_command(macro, keys), *(_definition(macro, key, texts) for key, texts in keys.items())]
     return "\n".join([*lines, r"\makeatother", ""])
-
-
-def _macro(words: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    """`GainLow` and the key of ("gain", data set, pair, method, "low"); empty where there is no short name."""
-    end = ENDS.get(words[-1], "") if len(words) > 1 else ""
-    own = words[:-1] if end else words
-    if words[0] in OF_CELLS and len(own) == 4:
-        return OF_CELLS[words[0]] + end, tuple(own[1:])
-    for start, name in OF_METHODS.items():
-        if tuple(own[: len(start)]) == start and len(own) == len(start) + 1:
-            return name + end, tuple(own[len(start) :])
-    return "", ()
 
 
 def _plain(name: str) -> bool:

@@ -10,7 +10,7 @@ from analysis.statistics.gains import Comparison, Tested
 from analysis.statistics.ladder import ladders
 from analysis.statistics.places import by_block
 from analysis.statistics.ranks import LEAST_DATASETS
-from analysis.style import count, listing_order, p_value, signed
+from analysis.style import count, enumerated, listing_order, p_value, signed
 from analysis.style import display_name as plain_name
 from analysis.tables.main import SINGLE_TEACHERS
 from analysis.tables.markdown import escape
@@ -98,7 +98,9 @@ def _verdicts(compared: Sequence[Comparison], pairs: int) -> str:
         members = sorted((each for each in compared if each.verdict == verdict), key=lambda each: -each.gain)
         if not members:
             continue
-        claim = f"{_listed(display_name(each.method) for each in members)} {phrases[verdict][len(members) > 1]} {these}"
+        claim = (
+            f"{enumerated(display_name(each.method) for each in members)} {phrases[verdict][len(members) > 1]} {these}"
+        )
         found = "; ".join(_measured(each, pairs) for each in members)
         lines.append(f"- {f'**{claim}**' if verdict == 'better' else claim}: {found}.")
     return "\n".join(lines)
@@ -117,7 +119,9 @@ def _elsewhere(evidence: Evidence) -> list[str]:
         return []
     apart = [each for each in known if each.elsewhere and not each.elsewhere.low <= 0 <= each.elsewhere.high]
     named = [f"{display_name(each.method)} {bracketed(each.elsewhere)}" for each in apart]
-    over = f"intervals over pairs leave out 0 for {_listed(named)}" if named else "no interval over pairs leaves out 0"
+    over = (
+        f"intervals over pairs leave out 0 for {enumerated(named)}" if named else "no interval over pairs leaves out 0"
+    )
     text = f"On other pairs gains may differ: {over}."
     if spread := evidence.spread:
         text += (
@@ -155,7 +159,7 @@ def _cells(evidence: Evidence) -> list[str]:
         best = [display_name(method) for method in sorted(of_best, key=listing_order)]
         listed += [f"not told apart from the best {', '.join(best)}"] if best else []
         lines.append(f"- {titles[block]}: {'; '.join(listed)}.")
-    return [f"Of {count(len(gains), 'cell')}, {_listed(counts)}.", "\n".join(lines)]
+    return [f"Of {count(len(gains), 'cell')}, {enumerated(counts)}.", "\n".join(lines)]
 
 
 def _gains(members: Iterable[Tested], verdict: str) -> str:
@@ -198,7 +202,7 @@ def _between(evidence: Evidence) -> list[str]:
     are = "is" if established == 1 else "are"
     among = " of one protocol" if len(compared) < len(evidence.between) else ""
     text = f"{established} of {count(len(compared), 'difference')} between two methods{among} {are} established."
-    lines = [f"- {display_name(winner)} beats {_listed(losers)}" for winner, losers in beaten.items()]
+    lines = [f"- {display_name(winner)} beats {enumerated(losers)}" for winner, losers in beaten.items()]
     return [text, *(["\n".join(lines)] if lines else [])]
 
 
@@ -244,12 +248,6 @@ def equals(p: float) -> str:
     """`= 0.031` or `< 0.001`."""
     text = p_value(p)
     return text if text.startswith("<") else f"= {text}"
-
-
-def _listed(items: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    *most, last = items
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def display_name(label: str) -> str:

@@ -1,5 +1,6 @@
 """Files of an analysis: tables in three forms, macros, figures, summary, paper, report."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from analysis.report import numbers
@@ -10,7 +11,7 @@ from analysis.runs.metrics import TOP1, Metric, renamed
 from analysis.statistics.cells import pair_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.ladder import ladders
-from analysis.statistics.left_out import left_out
+from analysis.statistics.left_out import LeftOut, left_out
 from analysis.statistics.transfer import Transfer
 from analysis.style import CONTROL
 from analysis.tables.budget import budget_table
@@ -46,26 +47,10 @@ def write_all(
     from analysis.report.page import page
     from analysis.report.paper import paper
 
-    tables = [*([first_table(evidence)] if table1 else []), main_table(evidence), budget_table(evidence)]
-    if evidence.metric is TOP1 and (errors := errors_table(evidence)):
-        tables.append(errors)
-    lacking, problems = left_out(results.records)
     shown = {cell.place for cell in evidence.cells}
-    lacking = [each for each in lacking if each.place in shown]
-    if lacking and evidence.metric is TOP1:
-        tables.append(left_out_table(lacking))
-    if evidence.over_alone:
-        tables.append(gain_table(evidence))
+    lacking, problems = left_out(results.records)
     told = (transfer or Transfer()).shown(shown)
-    titles = {cell.block: pair_title(cell) for cell in evidence.cells}
-    if told.fidelity:
-        tables.append(fidelity_table(told.fidelity, titles))
-    if any(each.over == CONTROL for each in told.discordances):
-        tables.append(mcnemar_table(told.discordances, titles))
-    if rungs := [ladder for ladder in ladders(evidence) if ladder.readings]:
-        tables.append(ladder_table(rungs))
-    if evidence.matches:
-        tables.append(published_table(evidence.matches))
+    tables = [*_tables(evidence, [each for each in lacking if each.place in shown], told, table1=table1)]
     written = [path for table in tables for path in write_table(table, out / "tables", evidence.metric)]
     named = numbers.named(numbers.numbers(evidence))
     text = numbers.macros(named) + short_names(named.values(), evidence.cells)
@@ -83,6 +68,29 @@ def write_all(
     written.append(write_text(out / "paper.tex", paper(evidence, tables, figures, numbers.citations(named))))
     written.append(write_text(out / "report.html", page(results, evidence, tables, figures, said, notes)))
     return written, notes
+
+
+def _tables(evidence: Evidence, lacking: Sequence[LeftOut], told: Transfer, *, table1: bool) -> Iterator[Table]:
+    """All that there is something to say in."""
+    titles = {cell.block: pair_title(cell) for cell in evidence.cells}
+    if table1:
+        yield first_table(evidence)
+    yield main_table(evidence)
+    yield budget_table(evidence)
+    if evidence.metric is TOP1 and (errors := errors_table(evidence)):
+        yield errors
+    if evidence.metric is TOP1 and lacking:
+        yield left_out_table(lacking)
+    if evidence.over_alone:
+        yield gain_table(evidence)
+    if told.fidelity:
+        yield fidelity_table(told.fidelity, titles)
+    if any(each.over == CONTROL for each in told.discordances):
+        yield mcnemar_table(told.discordances, titles)
+    if rungs := [ladder for ladder in ladders(evidence) if ladder.readings]:
+        yield ladder_table(rungs)
+    if evidence.matches:
+        yield published_table(evidence.matches)
 
 
 def write_text(path: Path, text: str) -> Path:

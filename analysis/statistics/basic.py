@@ -4,9 +4,10 @@ Every interval is a 95 % one unless said otherwise, every test two-sided.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 from statistics import fmean
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.stats import t
@@ -63,6 +64,16 @@ def t_interval(values: Sequence[float], least: int = 2, *, of_another: bool = Fa
         return None
     half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * spread(values) * sqrt(1 / n + of_another)
     return Interval(fmean(values) - half, fmean(values) + half)
+
+
+AnyTest = TypeVar("AnyTest")
+
+
+def corrected(family: Sequence[AnyTest], looks: int = 1) -> list[AnyTest]:
+    """Tests that were made together, dataclasses with `p` and `p_holm`, each with its p adjusted as `holm` does."""
+    tests: Sequence[Any] = family
+    adjusted = holm([each.p for each in tests], looks)
+    return [replace(each, p_holm=p) for each, p in zip(tests, adjusted, strict=True)]
 
 
 def holm(values: Sequence[float | None], looks: int = 1) -> list[float | None]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from analysis.statistics.basic import corrected
 from analysis.statistics.gains import (
     CellGain,
     Comparison,
@@ -17,7 +18,6 @@ from analysis.statistics.gains import (
     cell_gain,
     comparable,
     compare_all,
-    corrected,
 )
 from analysis.style import CONTROL, MATCHED, base_method, listing_order
 

@@ -83,14 +83,8 @@ class Evidence:
     def without_gain(self) -> Sequence[Cell]:
         """Cells with results beside the student alone's that cannot be compared with it: where the metric is agreement
         with the teacher, and theirs is another."""
-        return [
-            cell
-            for cell in self.cells
-            if (place := (cell.dataset, cell.pair, cell.method)) in self.samples
-            and (*place[:2], CONTROL) in self.samples
-            and cell.method != CONTROL
-            and place not in self.gains
-        ]
+        beside = [cell for cell in self.cells if {cell.place, (*cell.block, CONTROL)} <= self.samples.keys()]
+        return [cell for cell in beside if cell.method != CONTROL and cell.place not in self.gains]
 
     def accuracy(self, place: Place) -> Estimate | None:
         """A cell's mean in percent, with the moderated variance of its error; None for one run and for teachers."""

@@ -4,6 +4,7 @@ accuracy that learnt from labels alone, and so know nothing of the teacher. `doc
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from scipy.optimize import brentq
@@ -11,7 +12,7 @@ from scipy.special import expit, logit
 
 from analysis.runs.alike import SETTINGS, Row, differences, grouped
 from analysis.statistics.answers import Answers, Key, held_against, key
-from analysis.statistics.basic import ALPHA, Sample, ends, holm, summarise
+from analysis.statistics.basic import ALPHA, Sample, corrected, ends, summarise
 from analysis.statistics.moderated import Estimate, Moderation, Part, less
 from analysis.statistics.places import OfPlace
 from analysis.style import BETTER, CONTROL, WORSE, listing_order
@@ -130,12 +131,8 @@ class Fidelity(OfPlace):
 def fidelity(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> list[Fidelity]:
     """Every measure of every cell, in listing order, tested together by measure; answers by data set, pair, run id."""
     found = [each for members in grouped(rows, "dataset", "pair") for each in _of_pair(members, answers)]
-    corrected = []
-    for measure in MEASURES:
-        own = [each for each in found if each.measure == measure]
-        adjusted = holm([each.p for each in own])
-        corrected += [replace(each, p_holm=p) for each, p in zip(own, adjusted, strict=True)]
-    return sorted(corrected, key=lambda each: (each.block, listing_order(each.method)))
+    families = [corrected([each for each in found if each.measure == measure]) for measure in MEASURES]
+    return sorted(chain(*families), key=lambda each: (each.block, listing_order(each.method)))
 
 
 def _of_pair(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> Iterable[Fidelity]:

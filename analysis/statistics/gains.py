@@ -6,17 +6,17 @@ that claims are about that teacher.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
 from analysis.runs.alike import SETTINGS, Row, differences, grouped
 from analysis.runs.load import plain
 from analysis.runs.metrics import COMPARED_WITH
-from analysis.statistics.basic import ALPHA, Interval, Sample, ends, holm, summarise, t_interval
+from analysis.statistics.basic import ALPHA, Interval, Sample, corrected, ends, summarise, t_interval
 from analysis.statistics.moderated import Estimate, Moderation, Part, less, mean_over_pairs
 from analysis.statistics.places import OfBlock, OfPlace
 from analysis.style import BETTER, CONTROL, EQUIVALENT, WORSE, listing_order
@@ -60,6 +60,12 @@ class PairRuns(OfBlock):
     pair: str
     cells: Mapping[str, Pooled]
     moderation: Moderation
+
+    @property
+    def compared(self) -> list[str]:
+        """Methods that may be compared with the student alone."""
+        alone = self.cells.get(CONTROL)
+        return [name for name, cell in self.cells.items() if alone and name != CONTROL and comparable(cell, alone)]
 
 
 @dataclass(frozen=True)
@@ -154,13 +160,7 @@ def comparable(first: Pooled, second: Pooled) -> bool:
 
 def cell_gains(pairs: Iterable[PairRuns], delta: float = DELTA, looks: int = 1) -> list[CellGain]:
     """Every method's gain over the student alone on every pair, tested together."""
-    found = []
-    for pair in pairs:
-        alone = pair.cells.get(CONTROL)
-        for method, cell in pair.cells.items():
-            if alone and method != CONTROL and comparable(cell, alone):
-                found.append(cell_gain(pair, method, CONTROL, delta))
-    return corrected(found, looks)
+    return corrected([cell_gain(pair, name, CONTROL, delta) for pair in pairs for name in pair.compared], looks)
 
 
 def cell_gain(pair: PairRuns, method: str, over: str, delta: float) -> CellGain:
@@ -180,15 +180,6 @@ def cell_gain(pair: PairRuns, method: str, over: str, delta: float) -> CellGain:
         n=first.sample.n,
         n_over=second.sample.n,
     )
-
-
-AnyTested = TypeVar("AnyTested", bound=Tested)
-
-
-def corrected(found: Sequence[AnyTested], looks: int) -> list[AnyTested]:
-    """One family of tests, each with its p adjusted."""
-    adjusted = holm([each.p for each in found], looks)
-    return [replace(each, p_holm=p_holm) for each, p_holm in zip(found, adjusted, strict=True)]
 
 
 def method_gains(pairs: Sequence[PairRuns], delta: float = DELTA, looks: int = 1) -> list[Comparison]:
@@ -279,11 +270,9 @@ def run_gains(pairs: Iterable[PairRuns]) -> pd.DataFrame:
     """
     rows = []
     for pair in pairs:
-        alone = pair.cells.get(CONTROL)
-        for method, cell in pair.cells.items():
-            if alone and method != CONTROL and comparable(cell, alone):
-                differs = differences(SETTINGS, cell.rows, alone.rows)
-                rows += [{**_run_gain(row, alone), "differs": differs} for row in cell.rows]
+        for cell, alone in ((pair.cells[name], pair.cells[CONTROL]) for name in pair.compared):
+            differs = differences(SETTINGS, cell.rows, alone.rows)
+            rows += [{**_run_gain(row, alone), "differs": differs} for row in cell.rows]
     columns = [*RUN, "top1_percent", "gain", *RELATIONS, "differs"]
     return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(("gain", *RELATIONS), float))
 

@@ -7,14 +7,14 @@ Obuchowski 1998). With one seed that is McNemar's exact test.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
 from analysis.runs.alike import Row, grouped
 from analysis.statistics.answers import Answers, Key, key
-from analysis.statistics.basic import ALPHA, holm
+from analysis.statistics.basic import ALPHA, corrected
 from analysis.statistics.places import OfPlace
 from analysis.style import CONTROL, listing_order
 from benchmark.metrics import Array
@@ -49,8 +49,7 @@ class Discordance(OfPlace):
 def discordances(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> list[Discordance]:
     """Each two methods of each pair, the student alone as the second of any other, in listing order."""
     found = [each for members in grouped(rows, "dataset", "pair") for each in _of_pair(members, answers)]
-    adjusted = holm([each.p for each in found])
-    return [replace(each, p_holm=p or 0.0) for each, p in zip(found, adjusted, strict=True)]
+    return corrected(found)
 
 
 def _of_pair(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> Iterable[Discordance]:

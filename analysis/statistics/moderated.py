@@ -14,6 +14,7 @@ from itertools import combinations
 from math import exp, inf, isclose, log, sqrt
 
 import numpy as np
+from scipy.cluster.hierarchy import DisjointSet
 from scipy.special import digamma, polygamma
 from scipy.stats import t
 
@@ -182,12 +183,10 @@ def _variance_of_t(freedom: float) -> float:
 
 def linked(number: int, shared: Iterable[tuple[int, int]]) -> list[list[int]]:
     """The numbers below `number`, those together that share something, also by way of others, in rising order."""
-    groups = {i: [i] for i in range(number)}
-    for i, j in shared:
-        if groups[i] is not groups[j]:
-            groups[i] += groups[j]
-            groups.update((k, groups[i]) for k in groups[j])
-    return [sorted(group) for i, group in groups.items() if min(group) == i]
+    groups = DisjointSet(range(number))
+    for two in shared:
+        groups.merge(*two)
+    return sorted(map(sorted, groups.subsets()))
 
 
 def best_set(samples: Mapping[str, Sample], moderation: Moderation) -> set[str]:
@@ -222,7 +221,7 @@ def on_front(samples: Sequence[tuple[Sample, Moderation]], costs: Sequence[float
     """
     drawn = drawn_means(samples, draws)
     cost = np.array(costs)
-    shares = []
-    for own, mine in zip(cost, drawn, strict=True):
-        shares.append(float((drawn[cost <= ALIKE * own].max(axis=0) <= mine).mean()))
-    return shares
+    order = cost.argsort()
+    best = np.maximum.accumulate(drawn[order])  # of so many of the cheapest
+    reach = np.searchsorted(cost[order], ALIKE * cost, side="right") - 1
+    return [float((best[i] <= mine).mean()) for i, mine in zip(reach, drawn, strict=True)]

@@ -4,6 +4,7 @@
 points) of the pairs that a gain is averaged over, one for a single cell.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from math import sqrt
 
@@ -45,12 +46,6 @@ def smallest_gain(scales: Sequence[float], seeds: int, methods: int, tests: int)
 
 def seeds_needed(gain: float, scales: Sequence[float], methods: int, tests: int) -> int | None:
     """The fewest with which a gain is seen with POWER; None above MOST_SEEDS."""
-    low, high = 1, 2
-    while power(gain, scales, high, methods, tests) < POWER:
-        low, high = high, 2 * high
-        if low >= MOST_SEEDS:
-            return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(gain, scales, middle, methods, tests) >= POWER else (middle, high)
-    return high if high <= MOST_SEEDS else None
+    possible = range(2, MOST_SEEDS + 1)
+    found = bisect_left(possible, POWER, key=lambda seeds: power(gain, scales, seeds, methods, tests))
+    return possible[found] if found < len(possible) else None

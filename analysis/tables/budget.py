@@ -41,7 +41,7 @@ def budget_table(evidence: Evidence) -> Table:
         prefix, texts = _scaled(values, prefixed=not heading.endswith("seconds"))
         unit = prefix + UNITS.get(kind, "")
         title = f"{heading} ({unit})" if unit else heading
-        columns.append(Column.of(*f"{title} ".split(" ", 1)))
+        columns.append(Column.of(*title.partition(" ")[::2]))
         printed.append(dict(zip(map(id, cells), texts, strict=True)))
     groups = [
         Group(

@@ -79,10 +79,10 @@ def _pages(groups: Sequence[Group]) -> list[list[Group]]:
     page = LONGEST - MOST_HEADINGS
     portions: list[list[Group]] = [[]]
     for group in groups:
-        rows, title = group.rows, bool(group.heading)
+        rows, most = group.rows, page - bool(group.heading)
         while rows:
-            room = page - _lines(portions[-1]) - title
-            if len(rows) > room and (room < 1 or (portions[-1] and len(rows) + title <= page)):
+            room = most - _lines(portions[-1])
+            if room < (len(rows) if len(rows) <= most else 1):
                 portions.append([])
                 continue
             portions[-1].append(Group(group.heading, rows[:room]))

@@ -24,7 +24,7 @@ from analysis.tables.published import published_table
 from benchmark.records import Folder, Record
 from benchmark.records import folder as recording
 
-pytestmark = pytest.mark.usefixtures("unsaved")
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 METHODS = ("student", "kd", "größe $x_2$ 方法")
 PLACES = [(method, seed, pair) for method in METHODS for seed in range(2) for pair in fake.PAIRS]

@@ -15,6 +15,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fake.write(tmp_path_factory.mktemp("chosen") / "grid", *records)
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_a_selection_stands_beside_the_whole(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chosen = ["--methods", "kd", "--methods", "fitnet", "--metric", "nll", "--figure1", "--table1"]
     assert main([str(folder), *chosen]) == 0

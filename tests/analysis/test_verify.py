@@ -167,6 +167,7 @@ def test_expected_means_may_come_from_a_file(suffix: str, tmp_path: Path, capsys
     assert "1 within, 1 outside" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_main_table_of_a_colleague_serves_as_expectation(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

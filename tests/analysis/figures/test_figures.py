@@ -1,15 +1,13 @@
 """Figures in many situations: drawn or said why not, nothing over anything else, and equal to the data beside them."""
 
 import csv
-from itertools import combinations
 from pathlib import Path
 
 import fake_results as fake
 import pytest
-from matplotlib.transforms import Affine2D, Bbox
-from situations import ALL, APPENDIX, SITUATIONS, drawn, texts
+from situations import ALL, APPENDIX, SITUATIONS, drawn, extents, figure_named, meeting, texts
 
-from analysis.figures import Drawing, draw_figures
+from analysis.figures import draw_figures
 from analysis.figures.canvas import ONE_COLUMN, TALLEST, TWO_COLUMNS
 from analysis.runs.load import load
 from analysis.statistics.evidence import collect_evidence
@@ -33,27 +31,16 @@ def test_nothing_finished_is_nothing_drawn(tmp_path: Path) -> None:
     assert len(notes) == len(ALL) - 1  # nobody asked for the one of a first page
 
 
-def extents(figure: Drawing) -> list[tuple[str, Bbox]]:
-    """Texts with their places in points."""
-    figure.figure.draw_without_rendering()
-    scale = Affine2D().scale(72 / figure.figure.dpi)
-    return [(text.get_text(), text.get_window_extent().transformed(scale)) for text in texts(figure)]
-
-
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_no_two_texts_overlap_and_none_leaves_the_sheet(situation: str) -> None:
     for figure in drawn(situation)[0]:
-        found = extents(figure)
         width, height = figure.figure.get_size_inches() * 72
-        for text, box in found:
+        for text, box in extents(figure):
             assert box.x0 >= -1, (figure.name, text)
             assert box.x1 <= width + 1, (figure.name, text)
             assert box.y0 >= -1, (figure.name, text)
             assert box.y1 <= height + 1, (figure.name, text)
-        for (one, first), (other, second) in combinations(found, 2):
-            both = Bbox.intersection(first, second)
-            # Boxes of letters include room for accents and tails: a little of it may be shared.
-            assert both is None or min(both.width, both.height) < 1.8, (figure.name, one, other)
+        assert not meeting(figure), figure.name
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
@@ -65,6 +52,8 @@ def test_figures_have_the_widths_of_a_paper(situation: str) -> None:
         smallest = min(text.get_fontsize() for text in texts(figure))
         assert smallest >= 6
         assert len(figure.caption.split()) <= 60, figure.caption
+        assert figure.caption.endswith((".", ")"))
+        assert len(figure.alt) > 40
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -72,15 +61,12 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("situation", ["odd names", "one run"])
-def test_each_figure_has_truetype_fonts_and_its_data_beside_it(situation: str, tmp_path: Path) -> None:
-    for figure in drawn(situation)[0]:
+def test_each_figure_has_truetype_fonts_and_its_data_beside_it(tmp_path: Path) -> None:
+    for figure in (*drawn("one run")[0], figure_named("odd names", "gains")):
         written = figure.write(tmp_path)
         assert [path.suffix for path in written[:3]] == [".pdf", ".png", ".csv"]
         assert {path.stem for path in written[:3]} == {figure.name}
         assert all(rows(path) for path in written if path.suffix == ".csv")
-        assert figure.caption.endswith((".", ")"))
-        assert len(figure.alt) > 40
         pdf = written[0].read_bytes()
         assert b"/FontFile2" in pdf
         assert b"/Type3" not in pdf

@@ -235,6 +235,7 @@ def test_a_screenshot_shows_words_and_colours(tmp_path: Path) -> None:
     assert len(colours) > 200
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_too_many_runs_are_left_to_the_table_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from analysis.report import listing
 

@@ -37,6 +37,7 @@ def test_latex_sets_the_paper_with_any_names_and_holes(tmp_path: Path) -> None:
     assert not re.findall(UNWANTED, log)
 
 
+@pytest.mark.usefixtures("unsaved")
 def test_every_table_and_figure_is_in_the_paper_and_referred_to(tmp_path: Path) -> None:
     folder = fake.full_grid(tmp_path / "grid")
     assert main([str(folder)]) == 0

@@ -12,16 +12,16 @@ from analysis.report.short import short_names
 from analysis.statistics.cells import Cell
 
 NUMBERS = [
-    Number(("accuracy", "cifar100", "resnet56_resnet20", "kd"), "", "38.81"),
-    Number(("accuracy", "cifar100", "resnet56_resnet20", "kd+sp[weight=2]"), "", "39.00"),
-    Number(("accuracy", "cifar100", "resnet110_resnet32", "kd"), "", "40.00"),
-    Number(("accuracy", "cifar100", "vgg13_resnet32", "kd"), "", "41.00"),
-    Number(("gain", "cifar100", "resnet56_resnet20", "kd"), "", "+9.03"),
-    Number(("gain", "cifar100", "resnet56_resnet20", "kd", "low"), "", "−1.00"),
-    Number(("mean", "gain", "kd"), "", "+3.20"),
-    Number(("mean", "gain", "kd", "p"), "", "< 0.001"),
-    Number(("accuracy", "cifar100", "resnet56_resnet20", "größe 50%"), "", "1.00"),
-    Number(("runs",), "", "3"),
+    Number("accuracy", ("cifar100", "resnet56_resnet20", "kd"), "", "38.81"),
+    Number("accuracy", ("cifar100", "resnet56_resnet20", "kd+sp[weight=2]"), "", "39.00"),
+    Number("accuracy", ("cifar100", "resnet110_resnet32", "kd"), "", "40.00"),
+    Number("accuracy", ("cifar100", "vgg13_resnet32", "kd"), "", "41.00"),
+    Number("gain", ("cifar100", "resnet56_resnet20", "kd"), "", "+9.03"),
+    Number("gain", ("cifar100", "resnet56_resnet20", "kd"), "", "−1.00", "low"),
+    Number("mean gain", ("kd",), "", "+3.20"),
+    Number("mean gain", ("kd",), "", "< 0.001", "p"),
+    Number("accuracy", ("cifar100", "resnet56_resnet20", "größe 50%"), "", "1.00"),
+    Number("runs", (), "", "3"),
 ]
 PAIRS = ("resnet56_resnet20", "resnet110_resnet32", "vgg13_resnet32")
 CELLS = [Cell("cifar100", pair, *pair.split("_"), "kd", 1, 1, 1.0, None, "done", "") for pair in PAIRS]

@@ -12,6 +12,8 @@ from benchmark.errors import UsageError
 from benchmark.files import write_bytes
 from benchmark.records import Folder, Record, Result
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def records(values: dict[str, tuple[float, ...]], **result: object) -> list[Record]:
     """Runs with these accuracies in percent, a seed each."""

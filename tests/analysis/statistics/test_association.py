@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from analysis.statistics.association import within
 
@@ -16,7 +17,6 @@ def test_differences_between_pairs_do_not_count() -> None:
 
 
 def test_it_is_scipys_spearman_in_a_single_pair() -> None:
-    stats = pytest.importorskip("scipy.stats")
     first, second = np.random.default_rng(0).normal(size=(2, 9))
     found = within([(first, second)])
     assert found

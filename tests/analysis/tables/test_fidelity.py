@@ -35,7 +35,7 @@ def test_the_analysis_writes_them(tmp_path: Path, unsaved: None, capsys: pytest.
     assert "| KD" not in (folder.path / "selection" / "tables" / "fidelity.md").read_text()
 
 
-def test_without_a_student_alone_nothing_is_compared_with_it(tmp_path: Path, unsaved: None) -> None:
+def test_without_a_student_alone_nothing_is_compared_with_it(tmp_path: Path, undrawn: None) -> None:
     folder = said.results(tmp_path, seeds=2)
     for path in folder.part("records").glob("*-student-*"):
         path.unlink()
