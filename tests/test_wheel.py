@@ -12,7 +12,10 @@ import pytest
 import rich
 
 ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "results" / "reference" / "digits"
 PACKAGES = ("analysis", "benchmark", "methods")
+BUILD = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
+SOURCES = (*BUILD, "results/reference/digits/", *(f"{package}/" for package in PACKAGES))
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no git checkout to build from")
     for name in tracked.decode().split("\0"):
-        if name.partition("/")[0] in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE") and (ROOT / name).exists():
+        if name.startswith(SOURCES) and (ROOT / name).exists():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
     pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(target), str(source)]
@@ -60,6 +63,8 @@ def run(command: Path, *arguments: str, where: Path, code: int = 0) -> str:
 def test_it_holds_every_file_of_the_packages(wheel: Path) -> None:
     tracked = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
     wanted = {name for name in tracked.stdout.split() if (ROOT / name).exists() and not name.endswith(".md")}
+    parts = [path for part in ("records/*", "curves/*", "runs.csv", "grid.toml") for path in REFERENCE.glob(part)]
+    wanted |= {f"analysis/reference/{path.relative_to(REFERENCE.parent)}" for path in parts}
     assert wanted - set(zipfile.ZipFile(wheel).namelist()) == set()
 
 
@@ -81,7 +86,7 @@ def test_it_trains_analyses_and_verifies_outside_the_checkout(installed: Path, t
     run(installed, "analysis", "results/smoke", where=tmp_path)
     assert (tmp_path / "results" / "smoke" / "report.html").exists()
     run(installed, "verify", "results/smoke", "--against", "results/smoke", where=tmp_path)
-    assert "not in an installed wheel" in run(installed, "verify", "results/smoke", where=tmp_path, code=2)
+    assert "(references: digits)" in run(installed, "verify", "results/smoke", where=tmp_path, code=2)
 
 
 def test_every_command_says_what_it_takes(installed: Path, tmp_path: Path) -> None:

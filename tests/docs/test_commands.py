@@ -41,8 +41,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(folder / "results" / "cifar100_brief", folder / "results" / "cifar100")
     shutil.copytree(folder / "results" / "digits", folder / "theirs")
     shutil.copy(ROOT / "benchmark" / "grids" / "smoke.toml", folder / "my_grid.toml")
-    shutil.copytree(ROOT / "slurm", folder / "slurm")
-    shutil.copy(ROOT / "slurm" / "profiles" / "cpu.toml", folder / "my.toml")
+    shutil.copy(ROOT / "benchmark" / "profiles" / "cpu.toml", folder / "my.toml")
     own = run([sys.executable, "-m", "methods.check", "--template"], folder)
     (folder / "methods" / "mine.py").write_text(own.replace("my_method", "mine"))
     cell = {"dataset": "digits", "pair": "resnet_l_efficientnet_s", "method": "kd", "top1_percent": 92.9}
