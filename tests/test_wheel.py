@@ -1,6 +1,7 @@
 """An installed wheel is no lesser suite: built here, installed where nothing else of the project is, used elsewhere."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import rich
+from documented import FENCE
+from guides import steps
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference" / "digits"
@@ -96,6 +99,25 @@ def test_every_command_says_what_it_takes(installed: Path, tmp_path: Path) -> No
     for command in ("grid", "analysis", "verify"):
         assert "usage: " in run(installed, command, "--help", where=tmp_path)
     assert "did you mean analysis" in run(installed, "analyse", where=tmp_path, code=2)
+
+
+def test_committed_records_are_read_without_a_clone(installed: Path, tmp_path: Path) -> None:
+    """As their guide does it."""
+    snippets = "\n".join(code for _, code, _ in steps("read_a_record"))
+    said = run(installed.with_name("python"), "-c", snippets, where=tmp_path)
+    assert f"{len(list(REFERENCE.glob('records/*')))} records, 0 that cannot be used" in said
+
+
+@pytest.mark.long
+def test_a_method_is_added_without_a_clone(installed: Path, tmp_path: Path) -> None:
+    """In a package whose every file the documentation has."""
+    section = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8").partition("## In a package of your own\n")[2]
+    project, shell = (code for _, language, code in FENCE.findall(section)[:2])
+    (tmp_path / "pyproject.toml").write_text(project)
+    python = installed.with_name("python")
+    shell = shell.replace("python -m methods", f"{python} -m methods")
+    shell = shell.replace("pip install", f"{sys.executable} -m pip --python {python} install")
+    assert re.search(r"my_method: \d+ ok, 0 failed", run(Path("bash"), "-ec", shell, where=tmp_path))
 
 
 @pytest.mark.parametrize(("package", "module"), [("methods", "benchmark.grid"), ("benchmark", "analysis")])
