@@ -13,6 +13,7 @@ from analysis.runs.alike import SETTINGS, Row, differences, grouped
 from analysis.statistics.answers import Answers, Key, held_against, key
 from analysis.statistics.basic import ALPHA, Sample, ends, holm, summarise
 from analysis.statistics.moderated import Estimate, Moderation, Part, less
+from analysis.statistics.places import OfPlace
 from analysis.style import BETTER, CONTROL, WORSE, listing_order
 from benchmark.metrics import Array
 
@@ -76,7 +77,7 @@ class Crossed:
 
 
 @dataclass(frozen=True)
-class Fidelity:
+class Fidelity(OfPlace):
     """One of MEASURES of a cell, over its runs; what its pair's students alone would show at its mean accuracy, over
     theirs (None without any, and for themselves); and by how much it is above that, in percentage points, tested.
     `moved` is by how many points of accuracy the students alone were moved for that: beyond FAR nothing is tested.
@@ -107,7 +108,6 @@ class Fidelity:
 
     def row(self) -> dict[str, object]:
         """Of CSV files."""
-        low, high = ends(self.estimate.interval() if self.estimate else None)
         return {
             "dataset": self.dataset,
             "pair": self.pair,
@@ -119,8 +119,7 @@ class Fidelity:
             "n_alone": self.expected.n if self.expected else None,
             "expected_percent": self.expected.mean if self.expected else None,
             "excess_points": self.excess,
-            "excess_low": low,
-            "excess_high": high,
+            **ends(self.estimate.interval() if self.estimate else None, "excess_"),
             "moved_points": self.moved,
             "p": self.p,
             "p_holm": self.p_holm,
@@ -136,7 +135,7 @@ def fidelity(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> list[Fideli
         own = [each for each in found if each.measure == measure]
         adjusted = holm([each.p for each in own])
         corrected += [replace(each, p_holm=p) for each, p in zip(own, adjusted, strict=True)]
-    return sorted(corrected, key=lambda each: (each.dataset, each.pair, listing_order(each.method)))
+    return sorted(corrected, key=lambda each: (each.block, listing_order(each.method)))
 
 
 def _of_pair(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> Iterable[Fidelity]:

@@ -16,8 +16,9 @@ import pandas as pd
 from analysis.runs.alike import SETTINGS, Row, differences, grouped
 from analysis.runs.load import plain
 from analysis.runs.metrics import COMPARED_WITH
-from analysis.statistics.basic import ALPHA, Interval, Sample, holm, summarise, t_interval
+from analysis.statistics.basic import ALPHA, Interval, Sample, ends, holm, summarise, t_interval
 from analysis.statistics.moderated import Estimate, Moderation, Part, less, mean_over_pairs
+from analysis.statistics.places import OfBlock, OfPlace
 from analysis.style import BETTER, CONTROL, EQUIVALENT, WORSE, listing_order
 from benchmark.metrics import METRICS, uncapitalised
 
@@ -52,7 +53,7 @@ class Pooled:
 
 
 @dataclass(frozen=True)
-class PairRuns:
+class PairRuns(OfBlock):
     """The cells of one pair by method, in listing order, and what they lend each other."""
 
     dataset: str
@@ -100,9 +101,16 @@ class Tested:
     def mark(self) -> str:
         return {"better": BETTER, "worse": WORSE, "equivalent": EQUIVALENT}.get(self.verdict, "")
 
+    def row(self, *columns: str) -> dict[str, Any]:
+        """Of a CSV file: fields by name, of intervals the ends (`low`, `elsewhere_high`); empty where it has none."""
+        freedom = self.estimate.freedom if self.interval and self.estimate else None
+        known = {**vars(self), "freedom": freedom, "p": self.p, "verdict": self.verdict, **ends(self.interval)}
+        known |= {**ends(known.get("elsewhere"), "elsewhere_"), **ends(known.get("new_pair"), "new_pair_")}
+        return {name: known.get(name, "") for name in columns}
+
 
 @dataclass(frozen=True)
-class CellGain(Tested):
+class CellGain(OfPlace, Tested):
     """On one pair, over the mean of `n` runs of the method and `n_over` of the other."""
 
     dataset: str

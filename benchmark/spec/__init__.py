@@ -14,32 +14,3 @@ from benchmark.spec.run import (
     Run,
 )
 from benchmark.spec.value import Options, Scalar, Value, derive_seed, digest, parse
-
-__all__ = [
-    "FROZEN",
-    "GRIDS",
-    "LABELS_ONLY",
-    "PROTOCOL_REVISION",
-    "STANDARD",
-    "TIMM",
-    "TUNED",
-    "Architecture",
-    "Control",
-    "Dataset",
-    "Grid",
-    "Match",
-    "Options",
-    "Pair",
-    "Precision",
-    "Range",
-    "Recipe",
-    "Run",
-    "Scalar",
-    "Tuning",
-    "Value",
-    "derive_seed",
-    "digest",
-    "grid_names",
-    "load_grid",
-    "parse",
-]

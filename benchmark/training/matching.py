@@ -6,13 +6,11 @@ from pathlib import Path
 import torch
 
 import methods
-from benchmark.data import TrainingData, load, training_data
-from benchmark.models import create
+from benchmark.data import load, training_data
 from benchmark.spec import Grid, Match, Run
 from benchmark.training.count import training_flops
 from benchmark.training.member import Member, build_student, build_task
-from benchmark.training.teacher import Frozen
-from benchmark.training.untrained import settle
+from benchmark.training.untrained import untrained
 
 CPU = torch.device("cpu")
 
@@ -44,17 +42,10 @@ def _flops(run: Run, grid: Grid, data_dir: Path | None, download: bool) -> int |
     splits = load(grid.located(run.dataset), data_dir, download=download)
     data = training_data(splits.train, run.recipe, CPU)
     with torch.random.fork_rng(devices=()):
-        teacher = _teacher(run.teacher, data, splits.classes) if run.teacher else None
+        teacher = untrained(run.teacher, data, splits.classes) if run.teacher else None
         network = build_student(run, splits.classes, CPU)
         task = build_task(run, network, teacher.network if teacher else None, data)
         if methods.unsupported(run.method, task, run.options):
             return None
         member = Member(run, task, network, CPU, data.steps)
         return training_flops(member, teacher if member.reads else None, data)
-
-
-def _teacher(run: Run, data: TrainingData, classes: int) -> Frozen:
-    """With the weights that it starts from, which changes no count."""
-    network = create(run.student, run.recipe, classes, run.seed, pretrained=False).to(CPU)
-    settle(network, run, data, batches=1)
-    return Frozen(network, CPU)

@@ -16,10 +16,11 @@ from analysis.score import main as score
 from benchmark import metrics
 from benchmark.command.listing import available
 from benchmark.errors import COMPLETE, UsageError
+from benchmark.files import write_bytes
 from benchmark.metrics import METRICS, Array, check, measure, metric
 from benchmark.metrics.columns import TAKEN
 from benchmark.records import Cost, Folder, RecordError, Result, read_record
-from benchmark.records.predictions import Predictions, sha256, write
+from benchmark.records.predictions import Predictions, sha256
 from benchmark.training.evaluation import measures
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -54,7 +55,7 @@ def test_a_new_metric_is_known_everywhere(
             assert found["measures"].keys() == {"brier"}
             content = predictions.content()
             fake.write(folder, fake.record(run, **found, predictions_sha256=sha256(content)))
-            write(Folder(folder).predictions_path(run.id), content)
+            write_bytes(Folder(folder).predictions_path(run.id), content)
     [*_, record] = Folder(folder).records()[0]
     assert record.result.measures
     Folder(folder).write_tables()
@@ -79,7 +80,7 @@ def test_it_is_computed_where_records_are_older_than_it(brier: None, tmp_path: P
         predictions = said(method == "kd")
         old = {name: value for name, value in measures(predictions, None).items() if name != "measures"}
         fake.write(folder, fake.record(fake.run(method), **old))
-        write(Folder(folder).predictions_path(fake.run(method).id), predictions.content())
+        write_bytes(Folder(folder).predictions_path(fake.run(method).id), predictions.content())
     assert load_results(folder).brier.isna().all()
     assert analyse([str(folder), "--metric", "brier"]) == COMPLETE
     value = 100 * (METRICS["brier"](said(1).given()) or 0)

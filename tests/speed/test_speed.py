@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import methods
-from benchmark.cost.isolated import IsolatedRun, noise, untrained
+from benchmark.cost.isolated import IsolatedRun, noise
 from benchmark.speed import textbook
 from benchmark.speed.__main__ import main
 from benchmark.speed.losses import growth
@@ -23,6 +23,7 @@ from benchmark.speed.measure import of_kd, ratios, torch_defaults
 from benchmark.speed.reference import Pictures
 from benchmark.training.loop import configure_torch
 from benchmark.training.member import Member
+from benchmark.training.untrained import untrained
 from methods.base import Batch, Outputs
 
 NINE = ("student", "kd", "fitnet", "rkd_d", "rkd_a", "rkd_da", "sp", "gkd", "mhgd")

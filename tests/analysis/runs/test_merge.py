@@ -9,8 +9,8 @@ from analysis.__main__ import main
 from analysis.runs.load import load
 from analysis.runs.merge import Merged, merge
 from benchmark.errors import UsageError
+from benchmark.files import write_bytes
 from benchmark.records import Folder, Record, Result
-from benchmark.records.predictions import write
 
 
 def records(values: dict[str, tuple[float, ...]], **result: object) -> list[Record]:
@@ -76,8 +76,8 @@ def taught(path: Path, method: str, weights: str) -> tuple[Folder, Folder]:
     fake.write(teacher.path, own.model_copy(update={"result": result}))
     fake.write(student.path, fake.record(run, teacher_weights_sha256=weights))
     for folder, run_id in ((student, run.id), (teacher, run.teacher.id)):
-        write(folder.predictions_path(run_id), run_id.encode())
-    write(teacher.weights_path(run.teacher.id), weights.encode())
+        write_bytes(folder.predictions_path(run_id), run_id.encode())
+    write_bytes(teacher.weights_path(run.teacher.id), weights.encode())
     return student, teacher
 
 
