@@ -96,7 +96,9 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "methods" / "mean_distance.py").write_text(snippet)
     cell = {"dataset": "digits", "pair": "resnet_l_efficientnet_s", "method": "kd", "top1_percent": 92.9}
     (folder / "expected.toml").write_text(tomli_w.dumps({"cell": [cell]}))
-    run([sys.executable, "-m", "analysis.plan", "results/digits", "--open", "--out", "seeds.toml"], folder)
+    run(
+        [sys.executable, "-m", "analysis.plan", "results/digits", "--open", "--to", "10", "--out", "seeds.toml"], folder
+    )
     return folder
 
 
