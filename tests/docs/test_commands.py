@@ -27,7 +27,7 @@ STAND_INS = {
     "--grid ladder_fashion_mnist": "--grid ladder",
     "--grid NAME": "--grid smoke",
     "--pairs resnet32x4_resnet8x4": "--pairs resnet_m_resnet_s",
-    "--pair resnet32x4_resnet8x4": "--pair resnet_m_resnet_s",
+    "--pair resnet32x4_resnet8x4": "--pair resnet_l_resnet_w0.5",
     "results/reference/fashion_mnist_precision/grid.toml": "results/reference/digits_precision/grid.toml",
     "/mnt/a/digits": "theirs",
     "/mnt/b/digits": "theirs",
@@ -49,10 +49,10 @@ STAND_INS = {
 """What is here for what a reader has, or the suite takes hours for; the former are looked for first."""
 
 QUICK = {
-    "benchmark.cost": {"--rounds": "1", "--methods": "student kd"},
-    "benchmark.speed": {"--grid": "smoke", "--rounds": "1", "--methods": "student kd", "--output": "."},
+    "benchmark.cost": {"--grid": "smoke", "--rounds": "1", "--methods": "student kd"},
+    "benchmark.speed": {"--grid": "ladder", "--rounds": "1", "--methods": "student kd", "--output": "."},
 }
-"""What measures for minutes measures the smallest grid, with these options where a command has none of its own."""
+"""What measures for minutes measures little, with these options where a command has none of its own."""
 
 
 def here(command: str) -> str:
@@ -64,7 +64,7 @@ def here(command: str) -> str:
     if words[-1] == module != "benchmark.command":
         return f"{command} --help"  # a mention
     if module in QUICK:
-        command = re.sub(r"--grid \S+", "--grid smoke", command)
+        command = re.sub(r"--grid \S+", f"--grid {QUICK[module]['--grid']}", command)
         command += "".join(f" {option} {value}" for option, value in QUICK[module].items() if option not in words)
     trains = module == "benchmark.grid" and not any(option in words for option in ANSWERS)
     return command + " --dry-run" * trains
