@@ -15,7 +15,12 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["load_results"]
+__all__ = ["REFERENCE", "load_results"]
+
+_CLONED = Path(__file__).parents[1] / "results" / "reference"
+
+REFERENCE = _CLONED if _CLONED.is_dir() else Path(__file__).parent / "reference"
+"""The committed results, a folder for each grid: those of the clone, or what of them is in an installed wheel."""
 
 
 def load_results(*folders: str | PathLike[str], include_stale: bool = False) -> "pd.DataFrame":

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field as Bound
 
+from analysis import REFERENCE
 from analysis.runs.alike import CELL, POOLED
 from analysis.style import NO_VALUE, TEACHER, calling, display_name, signed
 from benchmark.errors import Parser, UsageError, run_command
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from analysis.statistics.moderated import Estimate
     from analysis.tables.table import Table
 
-
-REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 
 ALL_WITHIN, OUTSIDE, UNUSABLE, UNDECIDED = 0, 1, 2, 3
 """Exit codes: every cell within; one outside or of another setup; bad input; none outside, but some undecided."""
@@ -120,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="WHAT",
         help="another results folder, or a .toml ([[cell]] tables) or .csv file with dataset, pair, method, "
-        "top1_percent and, where known, std_percent and n; by default results/reference/<grid>",
+        "top1_percent and, where known, std_percent and n; by default the committed results of its grid",
     )
     return parser
 
@@ -129,12 +128,10 @@ def _reference(folder: Path) -> Path:
     found = REFERENCE / folder.resolve().name
     if not found.is_dir():
         known = sorted(path.name for path in REFERENCE.glob("*") if (path / "records").is_dir())
-        here = (
-            f"references: {', '.join(known)}"
-            if known
-            else "references lie in the repository, not in an installed wheel"
+        raise UsageError(
+            f"there is no reference {str(found)!r}; say with --against what to compare with (references: "
+            f"{', '.join(known) or 'none'})"
         )
-        raise UsageError(f"there is no reference {str(found)!r}; say with --against what to compare with ({here})")
     return found
 
 

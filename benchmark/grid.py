@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from benchmark.command import cluster
-from benchmark.command.listing import available, export
+from benchmark.command.listing import available, export, shown
 from benchmark.command.options import parser
 from benchmark.command.status import forget_failures, left_undone, status_lines
 from benchmark.command.terminal import completions, print_plan, print_results, problem_lines
@@ -66,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(options: argparse.Namespace, console: Console) -> int:
     if options.list:
         print("\n".join(available(options.list, options.grid or DEFAULT_GRID)))
+        return COMPLETE
+    if options.show:
+        print(shown(options.show), end="")
         return COMPLETE
     if options.export:
         return export(options.export, options.results_dir)

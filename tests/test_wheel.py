@@ -1,6 +1,7 @@
 """An installed wheel is no lesser suite: built here, installed where nothing else of the project is, used elsewhere."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -10,9 +11,14 @@ from pathlib import Path
 
 import pytest
 import rich
+from documented import FENCE
+from guides import steps
 
 ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "results" / "reference" / "digits"
 PACKAGES = ("analysis", "benchmark", "methods")
+BUILD = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
+SOURCES = (*BUILD, "results/reference/digits/", *(f"{package}/" for package in PACKAGES))
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no git checkout to build from")
     for name in tracked.decode().split("\0"):
-        if name.partition("/")[0] in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE") and (ROOT / name).exists():
+        if name.startswith(SOURCES) and (ROOT / name).exists():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
     pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(target), str(source)]
@@ -60,6 +66,8 @@ def run(command: Path, *arguments: str, where: Path, code: int = 0) -> str:
 def test_it_holds_every_file_of_the_packages(wheel: Path) -> None:
     tracked = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
     wanted = {name for name in tracked.stdout.split() if (ROOT / name).exists() and not name.endswith(".md")}
+    parts = [path for part in ("records/*", "curves/*", "runs.csv", "grid.toml") for path in REFERENCE.glob(part)]
+    wanted |= {f"analysis/reference/{path.relative_to(REFERENCE.parent)}" for path in parts}
     assert wanted - set(zipfile.ZipFile(wheel).namelist()) == set()
 
 
@@ -81,7 +89,7 @@ def test_it_trains_analyses_and_verifies_outside_the_checkout(installed: Path, t
     run(installed, "analysis", "results/smoke", where=tmp_path)
     assert (tmp_path / "results" / "smoke" / "report.html").exists()
     run(installed, "verify", "results/smoke", "--against", "results/smoke", where=tmp_path)
-    assert "not in an installed wheel" in run(installed, "verify", "results/smoke", where=tmp_path, code=2)
+    assert "(references: digits)" in run(installed, "verify", "results/smoke", where=tmp_path, code=2)
 
 
 def test_every_command_says_what_it_takes(installed: Path, tmp_path: Path) -> None:
@@ -91,6 +99,25 @@ def test_every_command_says_what_it_takes(installed: Path, tmp_path: Path) -> No
     for command in ("grid", "analysis", "verify"):
         assert "usage: " in run(installed, command, "--help", where=tmp_path)
     assert "did you mean analysis" in run(installed, "analyse", where=tmp_path, code=2)
+
+
+def test_committed_records_are_read_without_a_clone(installed: Path, tmp_path: Path) -> None:
+    """As their guide does it."""
+    snippets = "\n".join(code for _, code, _ in steps("read_a_record"))
+    said = run(installed.with_name("python"), "-c", snippets, where=tmp_path)
+    assert f"{len(list(REFERENCE.glob('records/*')))} records, 0 that cannot be used" in said
+
+
+@pytest.mark.long
+def test_a_method_is_added_without_a_clone(installed: Path, tmp_path: Path) -> None:
+    """In a package whose every file the documentation has."""
+    section = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8").partition("## In a package of your own\n")[2]
+    project, shell = (code for _, language, code in FENCE.findall(section)[:2])
+    (tmp_path / "pyproject.toml").write_text(project)
+    python = installed.with_name("python")
+    shell = shell.replace("python -m methods", f"{python} -m methods")
+    shell = shell.replace("pip install", f"{sys.executable} -m pip --python {python} install")
+    assert re.search(r"my_method: \d+ ok, 0 failed", run(Path("bash"), "-ec", shell, where=tmp_path))
 
 
 @pytest.mark.parametrize(("package", "module"), [("methods", "benchmark.grid"), ("benchmark", "analysis")])

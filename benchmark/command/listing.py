@@ -4,8 +4,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.errors import COMPLETE, UsageError, first_of
-from benchmark.spec import STANDARD, Control, Grid, grid_names, load_grid
+from benchmark.errors import COMPLETE, UsageError, first_of, unknown
+from benchmark.launch.slurm.profile import PROFILES
+from benchmark.spec import GRIDS, STANDARD, Control, Grid, grid_names, load_grid
 from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN, DatasetInfo
 
 if TYPE_CHECKING:
@@ -66,6 +67,19 @@ def _control(grid: Grid, control: Control) -> str:
     differs = control.model_dump(exclude={"name", "methods"}, exclude_defaults=True)
     names = ", ".join(f"{method}@{control.name}" for method in grid.under(control))
     return f"{names}: {', '.join(f'{key} = {value}' for key, value in differs.items())}"
+
+
+def shown(name: str) -> str:
+    """A grid or profile that comes with the suite, as it stands, but that it names its schema wherever it is copied to.
+
+    Raises UsageError for a name that neither has.
+    """
+    found = {path.stem: path for folder in (GRIDS, PROFILES) for path in folder.glob("*.toml")}
+    if name not in found:
+        raise unknown("grid or profile", name, found)
+    schema, _, text = found[name].read_text(encoding="utf-8").partition("\n")
+    start, _, place = schema.partition(" ")
+    return f"{start} {(found[name].parent / place).resolve().as_uri()}\n{text}"
 
 
 def export(run_id: str, results: Path) -> int:

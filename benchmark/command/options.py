@@ -60,7 +60,7 @@ def _how(add: Callable[..., object]) -> None:
 
 
 def _on_a_cluster(add: Callable[..., object]) -> None:
-    profile = "sbatch options from slurm/profiles/NAME.toml, or a TOML file of your own"
+    profile = "sbatch options of this suite (cpu, gpu), or from a TOML file of your own"
     add("--profile", metavar="NAME|FILE", help=profile)
     option = "any option of sbatch, as partition=gpu or time=2:00:00; comes on top of the profile"
     add("--slurm", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=option)
@@ -81,6 +81,7 @@ def _instead(group: argparse._ArgumentGroup) -> None:
     add("--cancel", action="store_true", help="take this grid's jobs out of the queue; what is finished stays")
     kinds = ("methods", "grids", "models", "datasets", "controls", "metrics")
     add("--list", choices=kinds, help="print what there is to choose from; controls are the --grid's")
+    add("--show", metavar="NAME", help="print a grid or profile of this suite, for a file of your own to start from")
     add("--export", metavar="RUN", help="write a run's student weights to RUN.safetensors here, if its grid keeps them")
 
 

@@ -3,13 +3,16 @@
 import json
 import tomllib
 from pathlib import Path
+from urllib.request import url2pathname
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from benchmark.command.listing import shown
 from benchmark.command.schemas import FOLDER, SCHEMAS, text
-from benchmark.launch.slurm.profile import PROFILES
-from benchmark.spec import GRIDS
+from benchmark.errors import UsageError
+from benchmark.launch.slurm.profile import PROFILES, profile_names
+from benchmark.spec import GRIDS, grid_names
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
@@ -28,6 +31,20 @@ def test_files_name_theirs_and_are_valid(path: Path) -> None:
     named = path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("#:schema ")
     assert (path.parent / named).resolve().parent == FOLDER
     assert complaints(Path(named).stem, tomllib.loads(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("name", ["digits", "gpu"])
+def test_what_is_shown_names_its_schema_wherever_it_is_copied_to(name: str) -> None:
+    schema, _, text = shown(name).partition("\n")
+    assert Path(url2pathname(schema.removeprefix("#:schema file:"))).parent == FOLDER
+    [path] = [path for path in (*GRIDS.glob("*.toml"), *PROFILES.glob("*.toml")) if path.stem == name]
+    assert path.read_text(encoding="utf-8").endswith(f"\n{text}")
+
+
+def test_grids_and_profiles_have_names_of_their_own() -> None:
+    assert not set(grid_names()) & set(profile_names())
+    with pytest.raises(UsageError, match="unknown grid or profile 'gpus': did you mean gpu"):
+        shown("gpus")
 
 
 def test_committed_grids_and_records_are_valid() -> None:

@@ -3,7 +3,9 @@
 import re
 import sys
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 
 import fake_results as fake
 import numpy as np
@@ -72,6 +74,17 @@ def test_a_new_metric_is_known_everywhere(
     assert score([str(folder), "--metric", "brier", "--out", str(out)]) != COMPLETE  # the teacher kept nothing
     assert "no record in" in capsys.readouterr().err
     assert len(out.read_text().splitlines()) == 5
+
+
+def test_packages_of_others_bring_metrics_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is broken is left out, and said to be."""
+    group = metrics.ENTRY_POINTS
+    points = [EntryPoint(name, f"{name}_of_others", group) for name in ("there", "gone")]
+    monkeypatch.setitem(sys.modules, "there_of_others", ModuleType("there_of_others"))
+    monkeypatch.setattr(metrics, "entry_points", lambda group: points)
+    with pytest.warns(UserWarning, match="metrics of 'gone_of_others' cannot be loaded") as said:
+        metrics.discover()
+    assert len(said) == 1
 
 
 def test_it_is_computed_where_records_are_older_than_it(brier: None, tmp_path: Path, unsaved: None) -> None:

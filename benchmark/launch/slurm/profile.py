@@ -8,11 +8,10 @@ from typing import Any
 from benchmark.errors import UsageError, set_once, unknown
 from benchmark.files import say_once
 from benchmark.launch.slurm.scheduler import sbatch_options
-from benchmark.records.code import ROOT
 from benchmark.spec import Value, parse
 from benchmark.spec.value import Size, read_toml
 
-PROFILES = ROOT / "slurm" / "profiles"
+PROFILES = Path(__file__).parents[2] / "profiles"
 
 OWN_OPTIONS = """
     array chdir dependency error input job-name kill-on-invalid-dep nodes no-requeue ntasks ntasks-per-core
@@ -48,7 +47,7 @@ class Profile(Value):
 
 
 def load_profile(name_or_file: str | None, settings: Sequence[str] = (), changes: Mapping[str, Any] = {}) -> Profile:
-    """A profile by its name in slurm/profiles or from a TOML file, None for the defaults alone; then `KEY=VALUE`
+    """A profile by its name in `benchmark/profiles` or from a TOML file, None for the defaults alone; then `KEY=VALUE`
     settings of sbatch, then `changes` of the suite's own keys that are not None.
 
     Raises UsageError for a file that cannot be read, and for a key or value that is not valid.
