@@ -7,6 +7,7 @@ from analysis.figures import canvas
 from analysis.figures.budget_axis import BUDGETS, Budget, Row, distinct
 from analysis.figures.budget_panels import draw
 from analysis.figures.canvas import Drawing, NotDrawnError
+from analysis.figures.layout import in_reach
 from analysis.runs.metrics import Metric
 from analysis.statistics.basic import Interval
 from analysis.statistics.cells import Cell
@@ -33,8 +34,9 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
             if budgets:
                 stem = canvas.stem(name, dataset, datasets)
                 shown = with_fronts(members, budgets, evidence)
-                figure = draw(shown, budgets, look, evidence.metric)
-                caption = _caption(shown, dataset, budgets, evidence.metric) + _left_out(evidence, dataset)
+                near, far = by_reach(shown)
+                figure = draw(near, budgets, look, evidence.metric)
+                caption = _caption(near, dataset, budgets, evidence.metric) + _left_out(evidence, dataset) + _far(far)
                 alt = _alt(shown, dataset, budgets, evidence.metric)
                 made.append(Drawing(stem, f"{title} on {dataset}", caption, alt, {"": shown}, figure))
     if not made:
@@ -60,6 +62,14 @@ def data(evidence: Evidence) -> list[dict[str, Any]]:
         row["device_seconds"] = _packed_seconds(cell) if cell.dataset in packed else cell.alone_seconds
         rows.append(row | {"measured_on": cell.measured_on, "packed": cell.dataset in packed})
     return rows
+
+
+def by_reach(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Those of teachers and of students near enough to each other for one scale, and those too far from the others."""
+    students = [row for row in rows if row["method"] != TEACHER]
+    reached = in_reach([row["top1_percent"] for row in students])
+    far = [row for row, near in zip(students, reached, strict=True) if not near]
+    return [row for row in rows if row not in far], far
 
 
 def displayed(interval: Interval | None, metric: Metric) -> tuple[float | None, float | None]:
@@ -110,6 +120,12 @@ def _left_out(evidence: Evidence, dataset: str) -> str:
     methods = sorted(own, key=listing_order)
     named = ", ".join(map(display_name, methods)) if len(methods) < 3 else f"{len(methods)} controls"
     return f" Not shown, trained otherwise: {named}." if methods else ""
+
+
+def _far(rows: Sequence[Row]) -> str:
+    """Cells that are not in the figure."""
+    named = [f"{display_name(row['method'])} on {row['student']} ({row['top1_percent']:.1f})" for row in rows]
+    return f" Not shown, far from all others: {enumerated(named)}." if named else ""
 
 
 def _training(budgets: Sequence[Budget]) -> bool:

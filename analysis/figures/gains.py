@@ -1,7 +1,7 @@
 """Gain over the student alone: by method and pair, and the mean over pairs beside what it is a mean of."""
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import compress, groupby
 
 import numpy as np
 import seaborn as sns
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import canvas, words
 from analysis.figures.canvas import INK, LIGHT, SMALL, STEPS, TINY, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.layout import in_reach
 from analysis.runs.load import plain
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain, Comparison
@@ -156,9 +157,10 @@ def _name_datasets(axes: Axes, columns: Sequence[Block], places: int) -> None:
 
 
 def _scaled(evidence: Evidence) -> list[CellGain | Comparison]:
-    """What sets the scale: gains of what competes with the student alone, or all, where nothing does."""
+    """What sets the scale: gains of what competes with the student alone, or all, where nothing does; none far out."""
     every: list[CellGain | Comparison] = [*evidence.gains.values(), *evidence.over_alone]
-    return [each for each in every if each.method not in evidence.otherwise] or every
+    competing = [each for each in every if each.method not in evidence.otherwise] or every
+    return list(compress(competing, in_reach([each.gain for each in competing])))
 
 
 def _draw_means(axes: Axes, comparisons: Sequence[Comparison], look: Mapping[str, Style]) -> None:

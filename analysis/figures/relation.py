@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures import canvas, words
 from analysis.figures.canvas import LIGHT, SMALL, STEPS, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.layout import in_reach
 from analysis.runs.alike import CELL
 from analysis.runs.load import plain
 from analysis.runs.metrics import TOP1
 from analysis.statistics.association import Association, within
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import RELATIONS
-from analysis.style import Style, count, listing_order, p_value
+from analysis.style import Style, count, display_name, enumerated, listing_order, p_value, signed
 
 HEIGHT, AROUND = 1.35, 0.62
 """Inches of a data set's panels, and of labels and titles."""
@@ -38,10 +40,26 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
         "Similarity to the teacher's geometry and accuracy, as gains over the student alone less the pair's mean: "
         f"{count(len(table), 'cell')} of {count(pairs, 'pair')}. ρ: Spearman's, within pairs; over all, with P by "
         f"permutation: {said or 'too few methods'}. An association, no effect: labels alone bring students closer, too."
+        f"{_far(table)}"
     )
     alt = f"Scatter of accuracy gain against relation gained within pairs. Rank correlations: {said or 'none'}."
     data = {"": plain(table)}
     return [Drawing("relation_vs_gain", "Relation transferred and accuracy gained", caption, alt, data, figure)]
+
+
+def _near(table: pd.DataFrame) -> list[bool]:
+    """Which cells of a data set are near enough to the others for one scale."""
+    return in_reach(list(table.gain_within))
+
+
+def _far(table: pd.DataFrame) -> str:
+    """Cells that are not in the figure."""
+    named = []
+    for _, members in table.groupby("dataset"):
+        far = members[np.invert(_near(members))]
+        for method, student, gain in zip(far.method, far.student, far.gain_within, strict=True):
+            named.append(f"{display_name(method)} on {student} ({signed(gain, 1)})")
+    return f" Not shown, far from all others: {enumerated(named)}." if named else ""
 
 
 def _said(found: Association) -> str:
@@ -67,8 +85,9 @@ def association(table: pd.DataFrame, name: str) -> Association | None:
 
 
 def draw(table: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
-    """A row of panels for each data set, a panel for each relation, a mark for each row of `cells`. Raises
-    NotDrawnError where nothing was measured, and where no pair has two methods.
+    """A row of panels for each data set, a panel for each relation, a mark for each row of `cells` that is near enough
+    to the others for one scale; ρ is that of all. Raises NotDrawnError where nothing was measured, and where no pair
+    has two methods.
     """
     measured = [name for name in RELATIONS if name in table]
     if table.empty or not measured:
@@ -99,11 +118,12 @@ def draw(table: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
 
 def _draw_panel(axes: Axes, table: pd.DataFrame, name: str, look: Mapping[str, Style]) -> None:
     known = table[table[name].notna()]
+    shown = known[_near(known)]
     axes.axhline(0, color=LIGHT, linewidth=0.6, zorder=0)
     axes.axvline(0, color=LIGHT, linewidth=0.6, zorder=0)
-    styles: Sequence[Style] = [look[method] for method in known.method]
-    form = canvas.MARK if len(known) <= CROWD else canvas.SMALL_MARK
-    canvas.draw_marks(axes, zip(known[f"{name}_within"], known.gain_within, styles, strict=True), form)
+    styles: Sequence[Style] = [look[method] for method in shown.method]
+    form = canvas.MARK if len(shown) <= CROWD else canvas.SMALL_MARK
+    canvas.draw_marks(axes, zip(shown[f"{name}_within"], shown.gain_within, styles, strict=True), form)
     axes.margins(0.08)
     axes.locator_params("x", nbins=4, steps=STEPS)
     axes.locator_params("y", nbins=5, steps=STEPS)

@@ -1,0 +1,62 @@
+"""A method that failed is told of, and leaves the others the scale."""
+
+from pathlib import Path
+
+import fake_results as fake
+import pytest
+from graded import graded
+from situations import marks
+
+from analysis.figures import budget, gains, relation
+from analysis.figures.layout import in_reach
+from analysis.runs.load import load
+from analysis.statistics.evidence import Evidence, collect_evidence
+from analysis.style import styles
+
+NEAR = {"kd": 1.0, "sp": 2.0, "gkd": -1.0, "rkd_d": 0.5, "rkd_a": 1.5}
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    """RKD-DA is 40 points below the student alone, on one pair."""
+    records = graded(NEAR | {"rkd_da": -40.0}, seeds=2, pairs=fake.PAIRS[:1])
+    related = [
+        each.model_copy(update={"result": each.result.model_copy(update={"cka": 0.5 + len(each.run.label) / 100})})
+        for each in records
+    ]
+    folder: Path = fake.write(tmp_path_factory.mktemp("far") / "grid", *related)
+    return collect_evidence(load([folder]).runs)
+
+
+def look(evidence: Evidence) -> dict[str, object]:
+    return dict(styles(cell.method for cell in evidence.cells))
+
+
+def test_accuracy_has_the_others_scale_and_the_caption_the_number(failed: Evidence) -> None:
+    figure = budget.drawings(failed, look(failed))[0]
+    low, _ = figure.figure.axes[0].get_ylim()
+    assert 70 < low < 79
+    assert figure.caption.endswith("Not shown, far from all others: RKD-DA on resnet_s (40.0).")
+    assert "rkd_da" in {row["method"] for row in figure.data[""]}
+    assert "RKD-DA" not in {text.get_text() for text in figure.figure.legends[0].get_texts()}
+
+
+def test_gains_have_the_others_scale_and_an_arrow_the_number(failed: Evidence) -> None:
+    heat, spread = gains.draw(failed, look(failed)).axes
+    assert spread.get_xlim()[0] > -5
+    assert [text.get_text() for text in spread.texts if "←" in text.get_text()] == ["← −40.0"]
+    assert "−40.0†" in {text.get_text() for text in heat.texts}
+    assert heat.collections[0].get_clim() == pytest.approx((-2, 2), abs=0.1)
+
+
+def test_relations_have_the_others_scale_and_the_caption_the_number(failed: Evidence) -> None:
+    figure = relation.drawings(failed, look(failed))[0]
+    assert all(len(marks(axes)) == len(NEAR) for axes in figure.figure.axes)
+    assert "Not shown, far from all others: RKD-DA on resnet_s (−34.0)." in figure.caption
+
+
+def test_what_is_far_is_so_by_the_middle_half_and_never_within_ten_points() -> None:
+    assert in_reach([1, 1, 1, 1, 10]) == [True] * 5
+    assert in_reach([1, 1, 1, 1, 12]) == [True] * 4 + [False]
+    assert in_reach([0, 10, 20, 30, 80]) == [True] * 5
+    assert in_reach([]) == []
