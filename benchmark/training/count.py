@@ -97,13 +97,12 @@ def training_flops(member: Member, teacher: Frozen | None, data: TrainingData, i
     recipe = member.run.recipe
     images = len(data) if images is None else images
     whole, rest = divmod(images, recipe.batch_size)
+    batches = {recipe.batch_size: whole, rest: steps(images, recipe) - whole}
     total = 0
     for phase, epochs in [*((phase, phase.epochs) for phase in member.method.phases), (None, recipe.epochs)]:
         with torch.random.fork_rng(devices=()):
-            epoch = whole * step_flops(member, teacher, data, phase, min(recipe.batch_size, images))
-            if steps(images, recipe) > whole:
-                epoch += step_flops(member, teacher, data, phase, rest)
-        total += epochs * epoch
+            counts = (n * step_flops(member, teacher, data, phase, size) for size, n in batches.items() if n)
+            total += epochs * sum(counts)
     return total
 
 
