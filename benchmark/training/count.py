@@ -3,6 +3,7 @@
 import copy
 import resource
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -106,14 +107,16 @@ def training_flops(member: Member, teacher: Frozen | None, data: TrainingData, i
     return total
 
 
-def cost(member: Member, teacher: Frozen | None, data: TrainingData, cohort_size: int) -> Cost:
-    """Everything that the record says of a run's cost."""
+def cost(
+    member: Member, teacher: Frozen | None, data: TrainingData, cohort_size: int, of_teacher: Mapping[str, int]
+) -> Cost:
+    """Everything that the record says of a run's cost; of_teacher: `teacher_cost`."""
     image = data.batch(0, 1)[0]
     own_clock = data.device.type == "cpu"
     return Cost(
         parameters=deployed_parameters(member),
         macs=deployed_macs(member, image),
-        **(teacher_cost(teacher, image) if teacher else {}),
+        **of_teacher,
         training_flops=training_flops(member, teacher, data),
         cohort_seconds=member.cohort_seconds,
         student_seconds=member.seconds if own_clock else None,
@@ -124,6 +127,7 @@ def cost(member: Member, teacher: Frozen | None, data: TrainingData, cohort_size
 
 
 def teacher_cost(teacher: Frozen, image: Tensor) -> dict[str, int]:
+    """What records say of the teacher's size, from one image [1, C, H, W]."""
     return {
         "teacher_parameters": parameter_count(teacher.network),
         "teacher_macs": inference_macs(teacher.network, image),
