@@ -111,7 +111,8 @@ def _open_split(entry: Path, split: str, source: Source, keep_pixels: bool, size
     if not keep_pixels:
         return Images(Encoded(packed, shapes), labels, digests)
     if (shapes == shapes[0]).all():
-        return Images(torch.from_numpy(packed.content.reshape(len(shapes), *shapes[0])), labels, digests)
+        flat = np.memmap(kept, np.uint8, mode="c")  # copy on write: torch has no arrays that cannot be written
+        return Images(torch.from_numpy(flat.reshape(len(shapes), *shapes[0])), labels, digests)
     return Images(Varied(packed, shapes), labels, digests)
 
 

@@ -20,7 +20,7 @@ class Packed:
     def __init__(self, path: Path, starts: np.ndarray, lengths: np.ndarray) -> None:
         """starts and lengths, in bytes: [N]."""
         self.path, self.starts, self.lengths = path, starts, lengths
-        self.content = np.memmap(path, np.uint8, mode="c")  # copy on write: torch has no arrays that cannot be written
+        self._bytes = np.memmap(path, np.uint8, mode="r")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A process that does not inherit this one's memory maps the file itself."""
@@ -28,7 +28,7 @@ class Packed:
 
     def __getitem__(self, position: int) -> np.ndarray:
         """uint8 [length]"""
-        return self.content[self.starts[position] :][: self.lengths[position]]
+        return self._bytes[self.starts[position] :][: self.lengths[position]]
 
     def take(self, index: np.ndarray) -> "Packed":
         return Packed(self.path, self.starts[index], self.lengths[index])
@@ -46,8 +46,7 @@ class Varied:
 
     def __getitem__(self, position: int) -> np.ndarray:
         """uint8 [H, W, C]"""
-        pixels: np.ndarray = self.contents[position].reshape(self.shapes[position])
-        return pixels
+        return np.array(self.contents[position]).reshape(self.shapes[position])  # torch's can be written
 
     def take(self, index: np.ndarray) -> Self:
         return type(self)(self.contents.take(index), self.shapes[index])

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TextIO, TypeVar, cast
 import benchmark
 from benchmark.errors.text import Visible
 
-Value = TypeVar("Value")
+T = TypeVar("T")
 
 COMPLETE, FAILED, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES = (
@@ -125,7 +125,7 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {kind} {name!r}: {hint}valid: {listed or 'none'}")
 
 
-def set_once(found: dict[str, Value], name: str, value: Value, said: str) -> None:
+def set_once(found: dict[str, T], name: str, value: T, said: str) -> None:
     """Keep a value by its name. Raises UsageError, which says of `said`, where there is another one."""
     if found.setdefault(name, value) != value:
         raise UsageError(f"{said} is given twice, as {found[name]} and as {value}: which is meant?")

@@ -2,9 +2,7 @@
 
 import os
 import re
-import shutil
 import signal
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -15,6 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import pynvml
 import submitit
 
 from benchmark.launch.job import Executor, Job, Settings, Work, job_of
@@ -119,10 +118,11 @@ def visible_gpus() -> list[str]:
     if listed is not None:
         named = (name.strip() for name in listed.split(","))
         return list(takewhile(re.compile(r"\d+|(GPU|MIG)-.+").fullmatch, named))  # as CUDA, up to the first it ignores
-    if not shutil.which("nvidia-smi"):
+    try:
+        pynvml.nvmlInit()
+        return [str(index) for index in range(pynvml.nvmlDeviceGetCount())]  # a GPU once, in however many instances
+    except pynvml.NVMLError:
         return []
-    answer = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
-    return [str(index) for index in range(len(answer.stdout.splitlines()))] if answer.returncode == 0 else []
 
 
 def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit.Job[Any]]:

@@ -51,6 +51,11 @@ class Setup:
             return None
         return predictions_on(lambda images: teacher.evaluate(images, self.recipe.teacher_precision), self.test)
 
+    @cached_property
+    def teacher_cost(self) -> dict[str, int]:
+        """Counted once for all students."""
+        return teacher_cost(self.teacher, self.training.batch(0, 1)[0]) if self.teacher else {}
+
 
 def run_cohort(
     folder: Folder,
@@ -176,7 +181,7 @@ def _complete(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> None:
         values |= measures(predictions_on(member.evaluate, setup.test), setup.supplied)
     if is_mine(run.id):
         result = Result.model_validate({**record.result.model_dump(), **values})
-        costs = {**record.cost.model_dump(), **teacher_cost(teacher, setup.training.batch(0, 1)[0])}
+        costs = {**record.cost.model_dump(), **setup.teacher_cost}
         folder.finish(record.model_copy(update={"result": result, "cost": Cost.model_validate(costs)}), None)
         checkpoints.discard(folder.checkpoints_path(run.id))
 
@@ -188,7 +193,7 @@ def _record(member: Member, predictions: Predictions | None, setup: Setup, cohor
         status="done" if result.reason is None else "diverged",
         run=member.run,
         result=result,
-        cost=cost(member, setup.teacher, setup.training, cohort_size),
+        cost=cost(member, setup.teacher, setup.training, cohort_size, setup.teacher_cost),
         provenance=provenance(
             setup.device, member.run.recipe.deterministic, member.resumed, member.run.method, member.captured
         ),

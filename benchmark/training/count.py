@@ -3,6 +3,7 @@
 import copy
 import resource
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -97,24 +98,25 @@ def training_flops(member: Member, teacher: Frozen | None, data: TrainingData, i
     recipe = member.run.recipe
     images = len(data) if images is None else images
     whole, rest = divmod(images, recipe.batch_size)
+    batches = {recipe.batch_size: whole, rest: steps(images, recipe) - whole}
     total = 0
     for phase, epochs in [*((phase, phase.epochs) for phase in member.method.phases), (None, recipe.epochs)]:
         with torch.random.fork_rng(devices=()):
-            epoch = whole * step_flops(member, teacher, data, phase, min(recipe.batch_size, images))
-            if steps(images, recipe) > whole:
-                epoch += step_flops(member, teacher, data, phase, rest)
-        total += epochs * epoch
+            counts = (n * step_flops(member, teacher, data, phase, size) for size, n in batches.items() if n)
+            total += epochs * sum(counts)
     return total
 
 
-def cost(member: Member, teacher: Frozen | None, data: TrainingData, cohort_size: int) -> Cost:
-    """Everything that the record says of a run's cost."""
+def cost(
+    member: Member, teacher: Frozen | None, data: TrainingData, cohort_size: int, of_teacher: Mapping[str, int]
+) -> Cost:
+    """Everything that the record says of a run's cost; of_teacher: `teacher_cost`."""
     image = data.batch(0, 1)[0]
     own_clock = data.device.type == "cpu"
     return Cost(
         parameters=deployed_parameters(member),
         macs=deployed_macs(member, image),
-        **(teacher_cost(teacher, image) if teacher else {}),
+        **of_teacher,
         training_flops=training_flops(member, teacher, data),
         cohort_seconds=member.cohort_seconds,
         student_seconds=member.seconds if own_clock else None,
@@ -125,6 +127,7 @@ def cost(member: Member, teacher: Frozen | None, data: TrainingData, cohort_size
 
 
 def teacher_cost(teacher: Frozen, image: Tensor) -> dict[str, int]:
+    """What records say of the teacher's size, from one image [1, C, H, W]."""
     return {
         "teacher_parameters": parameter_count(teacher.network),
         "teacher_macs": inference_macs(teacher.network, image),

@@ -10,7 +10,7 @@ from benchmark.data import EvaluationData
 from benchmark.metrics import METRICS, measure
 from benchmark.records import RELATIONS_VERSION, Result
 from benchmark.records.predictions import SAMPLE, Predictions
-from benchmark.training.relations import relation_sample
+from benchmark.spec import derive_seed
 
 BATCH = 500
 
@@ -39,6 +39,20 @@ def outputs_on(network: Callable[[Tensor], tuple[Tensor, Tensor]], data: Evaluat
     """Logits [N, K] and embeddings [N, D] on a whole split."""
     logits, embeddings = zip(*(network(images) for images, _ in batches(data)), strict=True)
     return torch.cat(logits), torch.cat(embeddings)
+
+
+def relation_sample(labels: Tensor, most: int) -> Tensor:
+    """Positions of up to so many test images, from all labels [N]. Any first of them have every class's share, as
+    nearly as whole images can be, and within a class any are as likely. The labels alone decide.
+    """
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(derive_seed("relations")))
+    mixed = labels.cpu()[order]
+    counts = mixed.bincount()
+    by_class = mixed.argsort(stable=True)
+    rank = torch.empty_like(mixed)  # of each image within its class, by the random order
+    rank[by_class] = torch.arange(len(mixed)) - (counts.cumsum(0) - counts)[mixed[by_class]]
+    passed = (rank.double() + 0.5) / counts[mixed]
+    return order[passed.argsort(stable=True)[:most]]
 
 
 def measures(student: Predictions, teacher: Predictions | None) -> dict[str, Any]:

@@ -7,21 +7,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from full_disk import files_end_at
+from written_claims import write_claim
 
 from benchmark.errors import UsageError
-from benchmark.records import claims, process
+from benchmark.records import claims
 from benchmark.records.claims import STALE_SECONDS, Claims, is_claimed
 from benchmark.records.process import identity
 
 ROOT = Path(__file__).parents[2]
 RACERS = 8
-
 RACE = """
 import sys, time
 from pathlib import Path
@@ -38,20 +37,6 @@ with Claims() as claims:
     print("won" if won else "lost")
 """
 """Take a claim at a sign, and hold it until all have tried."""
-
-
-@pytest.fixture
-def holder() -> Iterator["subprocess.Popen[bytes]"]:
-    """Another live process."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        yield process
-        process.kill()
-
-
-def write_claim(path: Path, age: float = 0.0, **values: Any) -> Path:
-    path.write_text(json.dumps({**identity(os.getpid()), **values}))
-    os.utime(path, (time.time() - age,) * 2)
-    return path
 
 
 @pytest.fixture(params=["none before", "stale before"])
@@ -108,7 +93,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 AGES = (-3600.0, 0.0, 3600.0)
 """By this host's clock, which may be wrong by any of these."""
-
 WATCHED = [(0.9 * STALE_SECONDS, False), (1.1 * STALE_SECONDS, True)]
 
 
@@ -229,36 +213,6 @@ def test_a_requeued_job_soon_takes_over_what_it_held_on_a_node_that_died(
     assert clock.is_stale_after(1.1 * claims.SOON_STALE_SECONDS, watcher, path) == stale
     os.utime(path, (5, 5))
     assert not watcher.is_stale(path)
-
-
-def test_of_a_dead_process_is_taken_over(tmp_path: Path, holder: "subprocess.Popen[bytes]") -> None:
-    path = write_claim(tmp_path / "run.json", **identity(holder.pid))
-    holder.kill()
-    holder.wait()
-    assert not is_claimed(path)
-    with Claims() as mine:
-        assert mine.take(path)
-        assert json.loads(path.read_text()).items() >= identity(os.getpid()).items()
-
-
-def test_of_a_dead_process_that_nobody_waited_for_is_stale(tmp_path: Path, holder: "subprocess.Popen[bytes]") -> None:
-    path = write_claim(tmp_path / "run.json", **identity(holder.pid))
-    holder.kill()
-    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # dead, and left as a zombie
-    assert Claims().is_stale(path)
-
-
-def test_of_a_process_that_the_system_hides_is_not_dead(
-    tmp_path: Path, holder: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As another user's, where /proc is mounted with hidepid."""
-    path = write_claim(tmp_path / "run.json", **identity(holder.pid))
-    monkeypatch.setattr(process, "_start_time", lambda pid: process.ALIVE)
-    assert not Claims().is_stale(path)
-
-
-def test_of_a_process_whose_id_is_used_again_is_stale(tmp_path: Path) -> None:
-    assert Claims().is_stale(write_claim(tmp_path / "run.json", started="12345"))
 
 
 NOBODYS = {

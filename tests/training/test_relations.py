@@ -5,7 +5,7 @@ import torch
 
 from benchmark.metrics.relations import RELATION_IMAGES
 from benchmark.records.predictions import SAMPLE
-from benchmark.training.relations import relation_sample
+from benchmark.training.evaluation import relation_sample
 
 
 @pytest.mark.parametrize(
