@@ -126,12 +126,12 @@ def power_table(scales: dict[str, float], methods: int, pairs: int, gain: float 
     rows = [_power_row(name, [scale], methods, methods * pairs, gain) for name, scale in scales.items()]
     rows.append(_power_row(f"mean over {pairs} pairs", everywhere, methods, methods, gain))
     wanted = [f"Seeds for {gain:g}"] if gain else []
-    columns = [Column(title, (title,)) for title in ("SD", *(f"n = {seeds}" for seeds in SEEDS), *wanted)]
+    columns = [Column.of(title) for title in ("SD", *(f"n = {seeds}" for seeds in SEEDS), *wanted)]
     caption = (
         f"Smallest gain over the student alone (percentage points) that n seeds establish with power {POWER:g}: in a "
         f"cell, Holm-adjusted over {methods * pairs}; in the mean over pairs, over {methods}. SD: of a run."
     )
-    return Table("plan", caption, ("Pair",), tuple(columns), (Group("", tuple(rows)),), (), ())
+    return Table("plan", "", caption, columns, [Group("", rows)], stub=("Pair",))
 
 
 def _power_row(
@@ -174,7 +174,7 @@ def open_pairs(evidence: "Evidence", seeds: int) -> tuple[int, list[tuple[str, s
     """How many cells are open, and the pairs (data set, pair) of those that have fewer seeds than these."""
     found = [gain for gain in evidence.gains.values() if gain.verdict in ("open", "untested")]
     short = [gain for gain in found if min(gain.n, gain.n_over) < seeds]
-    return len(found), list(dict.fromkeys((gain.dataset, gain.pair) for gain in short))
+    return len(found), list(dict.fromkeys(gain.block for gain in short))
 
 
 def seeds_file(folder: Path, seeds: int, cells: int, pairs: Sequence[tuple[str, str]], delta: float) -> str:

@@ -1,12 +1,12 @@
 """How methods are named, ordered, coloured and marked, and numbers printed: the same in every figure and table."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from benchmark.spec import digest
 
@@ -177,6 +177,17 @@ def _component_name(component: str) -> str:
 def count(number: int, noun: str) -> str:
     """`1 pair`, `2 pairs`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def enumerated(items: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *most, last = items
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def spanned(values: Sequence[Any]) -> str:
+    """`3`, or `3 to 10`, of values in ascending order."""
+    return f"{values[0]}" if len(values) == 1 else f"{values[0]} to {values[-1]}"
 
 
 def signed(value: float, decimals: int = 2) -> str:

@@ -308,14 +308,13 @@ def table(verdicts: Sequence[Verdict], folder: Path, source: Path) -> "Table":
     groups = []
     for dataset, pair in dict.fromkeys((v.expectation.dataset, v.expectation.pair) for v in verdicts):
         members = [v for v in verdicts if (v.expectation.dataset, v.expectation.pair) == (dataset, pair)]
-        rows = tuple((display_name(v.expectation.method), fields(v)) for v in members)
+        rows = [(display_name(v.expectation.method), fields(v)) for v in members]
         groups.append(Group(f"{dataset}: {pair}", rows))
     caption = (
         f"{folder} against {source}: test top-1 accuracy (%), expected ± SD, found over n seeds; difference in "
         "percentage points, and the least that would have been seen in this cell alone (half of its 95 % CI)."
     )
-    columns = tuple(Column(title, (title,)) for title in TITLES)
-    return Table("verify", caption, ("Method",), columns, tuple(groups), (), ())
+    return Table("verify", "", caption, [*map(Column.of, TITLES)], groups)
 
 
 if __name__ == "__main__":

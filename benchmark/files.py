@@ -16,6 +16,8 @@ from io import BufferedRandom, BufferedReader, StringIO
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from benchmark.errors import UsageError, machine_trouble, one_line
 
 log = logging.getLogger(__name__)
@@ -30,10 +32,19 @@ def expanded(path: str) -> Path:
     return Path(os.path.expandvars(os.path.expanduser(path)))
 
 
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """A whole file. Raises UsageError as `atomic`; a full disk is told as such, which not every library does."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_toml(path: Path, values: dict[str, Any]) -> None:
+    write_bytes(path, tomli_w.dumps(values).encode("utf-8"))
+
+
 def write_json(path: Path, value: Any) -> None:
     """Plain values as JSON with sorted keys. Raises ValueError for NaN and infinity, UsageError as `atomic`."""
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("utf-8"))
 
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -42,8 +53,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """A CSV file of rows with equal keys; numbers in their shortest exact form."""
-    with atomic(path) as temporary:
-        temporary.write_bytes(rows_as_csv(list(rows)))
+    write_bytes(path, rows_as_csv(list(rows)))
 
 
 def rows_as_csv(rows: Sequence[dict[str, Any]]) -> bytes:
@@ -173,6 +183,11 @@ def read_table(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FileError(f"{path} holds no table but a {type(value).__name__}")
     return value
+
+
+def json_files(folder: Path) -> list[Path]:
+    """In the order of their names, without those that are being written."""
+    return sorted(folder.glob("[!.]*.json"))
 
 
 @cache

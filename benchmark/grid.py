@@ -222,14 +222,14 @@ def train(
 
 def conclude(plan: Plan, folder: Folder, console: Console) -> int:
     """Derive the tables, print the results and what is wrong, and say where everything is."""
-    found, _ = folder.records()
+    found, unusable = folder.records()
     folder.write_tables(found)
     folder.teachers.write_tables()
     records = {record.run_id: record for record in found}
     states = {run.id: records[run.id].status if run.id in records else folder.state(run.id) for run in plan.runs}
     if any(state in ("done", "diverged", "not_applicable") for state in states.values()):
         print_results(plan.runs, records, states, console)
-    for line in problem_lines(states, folder):
+    for line in problem_lines(states, folder, unusable):
         console.print(line)
     missing = sum(state == "missing" for state in states.values())
     if missing:

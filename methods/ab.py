@@ -1,12 +1,12 @@
 """Activation boundaries: which units are active, transferred before the labels are learnt."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Phase, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Phase, Task, register
 from methods.connectors import BatchNorm
 from methods.fitnet import connector
 from methods.options import at_least
@@ -60,21 +60,18 @@ class ActivationBoundaries(Method):
     Deviation: the authors (bhheo/AB_distillation) distil by softened logits afterwards.
     """
 
-    label: ClassVar[str] = "AB"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"preacts"})
-    memory_order: ClassVar[int] = 1
+    label = "AB"
+    reads = frozenset({"preacts"})
+    memory_order = 1
 
     def __init__(self, task: Task, *, weight: float = 0.0, margin: float = 1.0, epochs: int = 30) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("ab needs a teacher")
+        student, teacher = task.pair
         if reason := unbridged(task):
             raise ValueError(f"ab: {reason}")
-        at_least("ab.weight", weight)
-        at_least("ab.margin", margin)
-        at_least("ab.epochs", epochs)
+        at_least(0, "ab", weight=weight, margin=margin, epochs=epochs)
         self.weight, self.margin, self.pairs = weight, margin, task.map_pairs()
-        self.bridges = nn.ModuleList(bridge(task.student.maps[i], task.teacher.maps[j]) for i, j in self.pairs)
+        self.bridges = nn.ModuleList(bridge(student.maps[i], teacher.maps[j]) for i, j in self.pairs)
         self.phases = (Phase(epochs, "both", self.boundaries),)
 
     def boundaries(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

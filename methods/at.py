@@ -1,11 +1,11 @@
 """Attention transfer: where a map's channels are active."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.channels import attention
 from methods.connectors import of_one_size
 from methods.options import at_least
@@ -32,15 +32,15 @@ class AttentionTransfer(Method):
     mean over three stages. Deviation: a zero map has attention 0 and no gradient.
     """
 
-    label: ClassVar[str] = "AT"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
-    vanishes_at_teacher: ClassVar[bool] = True
-    memory_order: ClassVar[int] = 1
+    label = "AT"
+    reads = frozenset({"maps"})
+    vanishes_at_teacher = True
+    memory_order = 1
 
     def __init__(self, task: Task, *, weight: float = 1000.0, power: float = 2.0) -> None:
         super().__init__(task)
-        at_least("at.weight", weight)
-        at_least("at.power", power, 1)
+        at_least(0, "at", weight=weight)
+        at_least(1, "at", power=power)
         self.weight, self.power, self.pairs = weight, power, task.map_pairs()
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

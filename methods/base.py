@@ -116,18 +116,22 @@ class Task:
     steps: int = 1
     initial: Callable[[], nn.Module] | None = None
 
+    @property
+    def pair(self) -> tuple[Shapes, Shapes]:
+        """Of the student and of the teacher. Raises ValueError where there is no teacher."""
+        if self.teacher is None:
+            raise ValueError("the method needs a teacher")
+        return self.student, self.teacher
+
     def map_pairs(self, count: int = 3) -> list[tuple[int, int]]:
         """Which map of the student goes with which of the teacher, front to back: all after the stem where both
         networks have as many, as published tables pair them, else the ones of `stages(count)`.
 
         Raises ValueError if there are fewer stages, or no teacher.
         """
-        if self.teacher is None:
-            raise ValueError("there is no teacher")
-        both = (self.student, self.teacher)
-        student, teacher = (list(range(shapes.stem, len(shapes.maps))) for shapes in both)
+        student, teacher = (list(range(shapes.stem, len(shapes.maps))) for shapes in self.pair)
         if len(student) != len(teacher):
-            student, teacher = (stage_indices([m[1:] for m in s.maps], s.stem, count) for s in both)
+            student, teacher = (stage_indices([m[1:] for m in s.maps], s.stem, count) for s in self.pair)
         return list(zip(student, teacher, strict=True))
 
     def lacks_map_pairs(self, count: int = 3) -> str | None:

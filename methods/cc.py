@@ -1,13 +1,12 @@
 """Correlation congruence: how the differences between student and teacher agree over samples, and kernels of both."""
 
 import math
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.options import at_least, one_of
 
 PAIRS = ("all", "consecutive")
@@ -52,20 +51,19 @@ class CorrelationCongruence(Method):
     RepDistiller's. A batch of one sample gives 0 instead of NaN.
     """
 
-    label: ClassVar[str] = "CC"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
-    memory_order: ClassVar[int] = 1
+    label = "CC"
+    reads = frozenset({"embedding"})
+    memory_order = 1
 
     def __init__(self, task: Task, *, weight: float = 0.02, width: int = 128, pairs: str = "all") -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("cc needs a teacher")
-        at_least("cc.weight", weight)
-        at_least("cc.width", width, 1)
-        one_of("cc.pairs", pairs, PAIRS)
+        student, teacher = task.pair
+        at_least(0, "cc", weight=weight)
+        at_least(1, "cc", width=width)
+        one_of(PAIRS, "cc", pairs=pairs)
         self.weight, self.pairs = weight, pairs
-        self.student_projection = nn.Linear(task.student.embedding, width)
-        self.teacher_projection = nn.Linear(task.teacher.embedding, width)
+        self.student_projection = nn.Linear(student.embedding, width)
+        self.teacher_projection = nn.Linear(teacher.embedding, width)
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         projected = self.student_projection(student.embedding)
@@ -86,15 +84,14 @@ class KernelCongruence(Method):
     was not found. Deviation: a zero embedding has cosine 0 and no gradient, where dividing by 1e-12 gives 1e9.
     """
 
-    label: ClassVar[str] = "CC (kernel)"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
-    vanishes_at_teacher: ClassVar[bool] = True
+    label = "CC (kernel)"
+    reads = frozenset({"embedding"})
+    vanishes_at_teacher = True
 
     def __init__(self, task: Task, *, weight: float = 100.0, gamma: float = 0.4, order: int = 2) -> None:
         super().__init__(task)
-        for option, value in {"weight": weight, "gamma": gamma}.items():
-            at_least(f"cc_kernel.{option}", value)
-        at_least("cc_kernel.order", order, 1)
+        at_least(0, "cc_kernel", weight=weight, gamma=gamma)
+        at_least(1, "cc_kernel", order=order)
         self.weight, self.gamma, self.order = weight, gamma, order
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

@@ -1,6 +1,6 @@
 """Kernel alignment: the Gram matrices of logits, between images and between classes, and of maps."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
@@ -48,14 +48,13 @@ class KernelAlignment(Method):
     outputs, where they use -a; a zero row or map has alignment 0 and no gradient, where theirs gives NaN or 1e11.
     """
 
-    label: ClassVar[str] = "CKA"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"logits", "maps"})
-    vanishes_at_teacher: ClassVar[bool] = True
+    label = "CKA"
+    reads = frozenset({"logits", "maps"})
+    vanishes_at_teacher = True
 
     def __init__(self, task: Task, *, samples: float = 15.0, classes: float = 15.0, maps: float = 1.0) -> None:
         super().__init__(task)
-        for option, value in {"samples": samples, "classes": classes, "maps": maps}.items():
-            at_least(f"cka.{option}", value)
+        at_least(0, "cka", samples=samples, classes=classes, maps=maps)
         self.samples, self.classes, self.maps = samples, classes, maps
         self.pairs = task.map_pairs() if maps else []
 

@@ -1,12 +1,12 @@
 """Contrastive representation distillation: a sample's two embeddings against those of many other images."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.memory import WIDTH, Bank, Negatives, one_class
 from methods.options import at_least, positive
 
@@ -40,9 +40,9 @@ class ContrastiveRepresentationDistillation(Method):
     [B, K, 128].
     """
 
-    label: ClassVar[str] = "CRD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
-    memory_order: ClassVar[int] = 1
+    label = "CRD"
+    reads = frozenset({"embedding"})
+    memory_order = 1
     normalisers: Tensor
 
     def __init__(
@@ -55,16 +55,14 @@ class ContrastiveRepresentationDistillation(Method):
         momentum: float = 0.5,
     ) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("crd needs a teacher")
-        at_least("crd.weight", weight)
-        at_least("crd.negatives", negatives, 1)
-        positive("crd.temperature", temperature)
-        at_least("crd.momentum", momentum)
+        ours, theirs = task.pair
+        at_least(0, "crd", weight=weight, momentum=momentum)
+        at_least(1, "crd", negatives=negatives)
+        positive("crd", temperature=temperature)
         images = len(task.labels)
         self.weight, self.temperature, self.share = weight, temperature, negatives / images
-        self.student_embedding = nn.Linear(task.student.embedding, WIDTH)
-        self.teacher_embedding = nn.Linear(task.teacher.embedding, WIDTH)
+        self.student_embedding = nn.Linear(ours.embedding, WIDTH)
+        self.teacher_embedding = nn.Linear(theirs.embedding, WIDTH)
         self.student_bank, self.teacher_bank = Bank(images, momentum), Bank(images, momentum)
         self.negatives = Negatives(task.labels, negatives)
         self.register_buffer("normalisers", torch.zeros(2))  # 0 until the first batch

@@ -1,12 +1,12 @@
 """Knowledge distillation from a stronger teacher: correlations of predictions, by image and by class."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.kd import unequal_classes
 from methods.options import at_least, positive
 
@@ -39,18 +39,17 @@ class DIST(Method):
     divide by 1e-8.
     """
 
-    label: ClassVar[str] = "DIST"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"logits"})
-    vanishes_at_teacher: ClassVar[bool] = True
-    memory_order: ClassVar[int] = 1
+    label = "DIST"
+    reads = frozenset({"logits"})
+    vanishes_at_teacher = True
+    memory_order = 1
 
     def __init__(
         self, task: Task, *, weight: float = 2.0, inter: float = 1.0, intra: float = 1.0, temperature: float = 4.0
     ) -> None:
         super().__init__(task)
-        positive("dist.temperature", temperature)
-        for option, value in {"weight": weight, "inter": inter, "intra": intra}.items():
-            at_least(f"dist.{option}", value)
+        positive("dist", temperature=temperature)
+        at_least(0, "dist", weight=weight, inter=inter, intra=intra)
         self.weight, self.inter, self.intra, self.temperature = weight, inter, intra, temperature
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

@@ -1,12 +1,12 @@
 """Decoupled knowledge distillation: the labelled class against the rest, and the rest among themselves."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.kd import unequal_classes
 from methods.options import at_least, positive
 from methods.relations import rows, standardized
@@ -48,10 +48,10 @@ class DecoupledKD(Method):
     100 T apart.
     """
 
-    label: ClassVar[str] = "DKD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"logits"})
-    vanishes_at_teacher: ClassVar[bool] = True
-    memory_order: ClassVar[int] = 1
+    label = "DKD"
+    reads = frozenset({"logits"})
+    vanishes_at_teacher = True
+    memory_order = 1
 
     def __init__(
         self,
@@ -64,9 +64,8 @@ class DecoupledKD(Method):
         standardize: bool = False,
     ) -> None:
         super().__init__(task)
-        positive("dkd.temperature", temperature)
-        for option, value in {"alpha": alpha, "beta": beta, "warmup": warmup}.items():
-            at_least(f"dkd.{option}", value)
+        positive("dkd", temperature=temperature)
+        at_least(0, "dkd", alpha=alpha, beta=beta, warmup=warmup)
         self.alpha, self.beta, self.temperature, self.standardize = alpha, beta, temperature, standardize
         self.warmup, self.epochs = warmup, task.epochs
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, Outputs, Phase, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Phase, Task, register
 from methods.kd import kd_loss, unequal_classes
 from methods.options import at_least, positive
 
@@ -49,11 +49,10 @@ def regression(name: str, task: Task, stage: int) -> tuple[nn.Module, int]:
 
     Raises ValueError where there is none.
     """
-    if task.teacher is None:
-        raise ValueError(f"{name} needs a teacher")
+    pair = task.pair
     if reason := unguided(name, task, stage):
         raise ValueError(f"{name}: {reason}")
-    student, teacher = (shapes.stages(STAGES)[stage - 1] for shapes in (task.student, task.teacher))
+    student, teacher = (shapes.stages(STAGES)[stage - 1] for shapes in pair)
     convolution = connector(student[1:], teacher[1:])
     assert convolution is not None
     return convolution(student[0], teacher[0]), teacher[0]
@@ -77,13 +76,13 @@ class FitNet(Method):
     stages.
     """
 
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
-    memory_order: ClassVar[int] = 1
-    precision: ClassVar[Literal["float32", "autocast"]] = "autocast"
+    reads = frozenset({"maps"})
+    memory_order = 1
+    precision = "autocast"
 
     def __init__(self, task: Task, *, weight: float = 100.0, stage: int = 2, relu: bool = True) -> None:
         super().__init__(task)
-        at_least("fitnet.weight", weight)
+        at_least(0, "fitnet", weight=weight)
         convolution, width = regression("fitnet", task, stage)
         self.weight, self.index = weight, stage - 1
         self.regressor = nn.Sequential(convolution, nn.BatchNorm2d(width), *([nn.ReLU()] if relu else []))
@@ -117,9 +116,9 @@ class TwoStageFitNet(Method):
     the cross-entropy with softened labels, which differs from KL by a constant, and bound the norm of R's kernels.
     """
 
-    reads: ClassVar[frozenset[Tap]] = frozenset({"logits", "maps"})
-    memory_order: ClassVar[int] = 1
-    alone: ClassVar[frozenset[str]] = frozenset({"ce"})
+    reads = frozenset({"logits", "maps"})
+    memory_order = 1
+    alone = frozenset({"ce"})
 
     def __init__(
         self,
@@ -135,9 +134,8 @@ class TwoStageFitNet(Method):
         t_squared: bool = False,
     ) -> None:
         super().__init__(task)
-        positive("fitnet_two_stage.temperature", temperature)
-        for option, value in {"epochs": epochs, "ce": ce, "weight": weight, "last_weight": last_weight}.items():
-            at_least(f"fitnet_two_stage.{option}", value)
+        positive("fitnet_two_stage", temperature=temperature)
+        at_least(0, "fitnet_two_stage", epochs=epochs, ce=ce, weight=weight, last_weight=last_weight)
         convolution, _ = regression("fitnet_two_stage", task, stage)
         self.index = stage - 1
         self.regressor = nn.Sequential(convolution, *([nn.ReLU()] if relu else []))

@@ -1,12 +1,12 @@
 """Flow of the solution procedure: products of the channels of one stage with those of the next."""
 
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from methods.base import Batch, Method, Outputs, Phase, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Phase, Task, register
 from methods.channels import channel_products
 from methods.connectors import of_one_size
 from methods.options import at_least
@@ -48,10 +48,10 @@ class FlowOfSolutionProcedure(Method):
     used: pairs of other widths cannot be served.
     """
 
-    label: ClassVar[str] = "FSP"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
-    vanishes_at_teacher: ClassVar[bool] = True
-    memory_order: ClassVar[int] = 1
+    label = "FSP"
+    reads = frozenset({"maps"})
+    vanishes_at_teacher = True
+    memory_order = 1
 
     def __init__(self, task: Task, *, epochs: int = 30, weight: float = 0.0, stem: bool = True) -> None:
         super().__init__(task)
@@ -59,8 +59,7 @@ class FlowOfSolutionProcedure(Method):
             raise ValueError("fsp needs a teacher")
         if reason := self.unsupported(task, stem=stem):
             raise ValueError(f"fsp: {reason}")
-        at_least("fsp.epochs", epochs)
-        at_least("fsp.weight", weight)
+        at_least(0, "fsp", epochs=epochs, weight=weight)
         self.weight, self.taps = weight, tapped(task, stem)
         self.phases = (Phase(epochs, "student", self.flows),)
 

@@ -1,13 +1,12 @@
 """Factor transfer: the teacher's last map, paraphrased by an autoencoder, and the student's, translated towards it."""
 
 from itertools import pairwise
-from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Phase, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Phase, Task, register
 from methods.channels import attention
 from methods.connectors import BatchNorm, of_one_size
 from methods.options import at_least, one_of, positive
@@ -71,10 +70,10 @@ class FactorTransfer(Method):
     the decoder, as published, and cannot follow large negative values of maps that no ReLU ends.
     """
 
-    label: ClassVar[str] = "FT"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
-    memory_order: ClassVar[int] = 1
-    precision: ClassVar[Literal["float32", "autocast"]] = "autocast"
+    label = "FT"
+    reads = frozenset({"maps"})
+    memory_order = 1
+    precision = "autocast"
 
     def __init__(
         self,
@@ -87,13 +86,10 @@ class FactorTransfer(Method):
         factors: str = "attention",
     ) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("ft needs a teacher")
-        one_of("ft.factors", factors, FACTORS)
-        at_least("ft.weight", weight)
-        at_least("ft.epochs", epochs)
-        positive("ft.learning_rate", learning_rate)
-        ours, theirs = (shapes.stages(1)[0][0] for shapes in (task.student, task.teacher))
+        one_of(FACTORS, "ft", factors=factors)
+        at_least(0, "ft", weight=weight, epochs=epochs)
+        positive("ft", learning_rate=learning_rate)
+        ours, theirs = (shapes.stages(1)[0][0] for shapes in task.pair)
         if (count := int(share * theirs)) < 1:
             raise ValueError(f"ft.share = {share:g} leaves none of the teacher's {theirs} channels")
         self.weight, self.factors = weight, factors

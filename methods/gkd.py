@@ -106,11 +106,9 @@ class GraphKD(Method):
         average: bool = True,
     ) -> None:
         super().__init__(task)
-        one_of("gkd.edges", edges, EDGES)
-        at_least("gkd.weight", weight)
-        at_least("gkd.stages", stages, 1)
-        at_least("gkd.neighbours", neighbours)
-        at_least("gkd.power", power, 1)
+        one_of(EDGES, "gkd", edges=edges)
+        at_least(0, "gkd", weight=weight, neighbours=neighbours)
+        at_least(1, "gkd", stages=stages, power=power)
         self.weight, self.stages, self.average = weight, stages, average
         self.neighbours, self.power, self.edges = neighbours, power, edges
 

@@ -1,13 +1,13 @@
 """Holistic knowledge distillation: samples and their neighbourhoods in a graph, contrasted across the networks."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.memory import WIDTH, Bank, Negatives, one_class
 from methods.options import at_least, positive
 
@@ -72,8 +72,8 @@ class HolisticKnowledgeDistillation(Method):
     fewer than `neighbours` samples all are neighbours, where the authors leave the graph out and the memories unmoved.
     """
 
-    label: ClassVar[str] = "HKD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding", "logits"})
+    label = "HKD"
+    reads = frozenset({"embedding", "logits"})
 
     def __init__(
         self,
@@ -87,17 +87,11 @@ class HolisticKnowledgeDistillation(Method):
         smoothing: float = 0.75,
     ) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("hkd needs a teacher")
-        at_least("hkd.weight", weight)
-        at_least("hkd.negatives", negatives, 1)
-        at_least("hkd.neighbours", neighbours, 1)
-        positive("hkd.temperature", temperature)
-        at_least("hkd.momentum", momentum)
-        at_least("hkd.smoothing", smoothing)
+        at_least(0, "hkd", weight=weight, momentum=momentum, smoothing=smoothing)
+        at_least(1, "hkd", negatives=negatives, neighbours=neighbours)
+        positive("hkd", temperature=temperature)
         self.weight, self.neighbours, self.temperature, self.smoothing = weight, neighbours, temperature, smoothing
-        widths = task.student.embedding, task.teacher.embedding
-        self.student_side, self.teacher_side = (Side(width, len(task.labels), momentum) for width in widths)
+        self.student_side, self.teacher_side = (Side(s.embedding, len(task.labels), momentum) for s in task.pair)
         self.negatives = Negatives(task.labels, negatives)
         self._embedded: tuple[Tensor, ...] = ()
 

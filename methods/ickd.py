@@ -1,11 +1,11 @@
 """Inter-channel correlation: which channels of one image's map resemble each other."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.channels import channel_products
 from methods.connectors import BatchNorm
 from methods.options import at_least
@@ -32,16 +32,14 @@ class InterChannelCorrelation(Method):
     divides by C^2 and does not normalise rows, says an issue there.
     """
 
-    label: ClassVar[str] = "ICKD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
-    memory_order: ClassVar[int] = 1
+    label = "ICKD"
+    reads = frozenset({"maps"})
+    memory_order = 1
 
     def __init__(self, task: Task, *, weight: float = 2.5) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("ickd needs a teacher")
-        at_least("ickd.weight", weight)
-        ours, theirs = (shapes.stages(1)[0][0] for shapes in (task.student, task.teacher))
+        at_least(0, "ickd", weight=weight)
+        ours, theirs = (shapes.stages(1)[0][0] for shapes in task.pair)
         self.weight = weight
         self.connector = nn.Sequential(nn.Conv2d(ours, theirs, 1, bias=False), BatchNorm(theirs))
 

@@ -1,6 +1,6 @@
 """Instance relationship graphs: distances between samples, and how far each sample moves between stages."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -76,9 +76,9 @@ class InstanceRelationshipGraph(Method):
     no network here shows. For unequal classes, `vertices = 0`.
     """
 
-    label: ClassVar[str] = "IRG"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"logits", "embedding", "maps"})
-    vanishes_at_teacher: ClassVar[bool] = True
+    label = "IRG"
+    reads = frozenset({"logits", "embedding", "maps"})
+    vanishes_at_teacher = True
 
     def __init__(
         self,
@@ -91,10 +91,8 @@ class InstanceRelationshipGraph(Method):
         form: str = "zoo",
     ) -> None:
         super().__init__(task)
-        one_of("irg.form", form, FORMS)
-        weights = {"weight": weight, "vertices": vertices, "edges": edges, "transformation": transformation}
-        for option, value in weights.items():
-            at_least(f"irg.{option}", value)
+        one_of(FORMS, "irg", form=form)
+        at_least(0, "irg", weight=weight, vertices=vertices, edges=edges, transformation=transformation)
         self.weight, self.form = weight, form
         self.vertices, self.edges, self.transformation = vertices, edges, transformation
 

@@ -1,11 +1,9 @@
 """Information-theoretic distillation: correlated dimensions, and no similarity that the teacher lacks."""
 
-from typing import ClassVar
-
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.options import at_least, positive
 
 
@@ -41,18 +39,16 @@ class InformationTheoretic(Method):
     where the authors' code gives NaN.
     """
 
-    label: ClassVar[str] = "ITRD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
+    label = "ITRD"
+    reads = frozenset({"embedding"})
 
     def __init__(self, task: Task, *, correlation: float = 2.0, mutual: float = 0.05, alpha: float = 1.5) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("itrd needs a teacher")
-        at_least("itrd.correlation", correlation)
-        at_least("itrd.mutual", mutual)
-        positive("itrd.alpha", alpha)
+        at_least(0, "itrd", correlation=correlation, mutual=mutual)
+        positive("itrd", alpha=alpha)
         self.correlation, self.mutual, self.alpha = correlation, mutual, alpha
-        self.projection = nn.Linear(task.student.embedding, task.teacher.embedding)
+        student, teacher = task.pair
+        self.projection = nn.Linear(student.embedding, teacher.embedding)
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         projected, target = self.projection(student.embedding), teacher.embedding

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.base import Batch, Method, Outputs, Scalar, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Scalar, Task, register
 from methods.options import at_least, positive
 from methods.relations import rows, standardized
 
@@ -39,12 +39,12 @@ class KnowledgeDistillation(Method):
     arXiv:2403.01427; theirs is T = 2 and weight 9, beside 0.1 CE), a row of equal logits to 0, without gradient.
     """
 
-    reads: ClassVar[frozenset[Tap]] = frozenset({"logits"})
-    vanishes_at_teacher: ClassVar[bool] = True
-    memory_order: ClassVar[int] = 1
-    added: ClassVar[frozenset[str]] = frozenset({"standardize"})
+    reads = frozenset({"logits"})
+    vanishes_at_teacher = True
+    memory_order = 1
+    added = frozenset({"standardize"})
     composed: ClassVar[dict[str, Scalar]] = {"ce": 1.0, "weight": 1.0}
-    alone: ClassVar[frozenset[str]] = frozenset({"ce"})
+    alone = frozenset({"ce"})
 
     def __init__(
         self,
@@ -57,9 +57,8 @@ class KnowledgeDistillation(Method):
         standardize: bool = False,
     ) -> None:
         super().__init__(task)
-        positive("kd.temperature", temperature)
-        at_least("kd.ce", ce)
-        at_least("kd.weight", weight)
+        positive("kd", temperature=temperature)
+        at_least(0, "kd", ce=ce, weight=weight)
         self.temperature, self.ce_weight, self.weight, self.t_squared = temperature, ce, weight, t_squared
         self.standardize = standardize
 

@@ -130,10 +130,9 @@ class MultiHeadGraphDistillation(Method):
             raise ValueError("mhgd needs a teacher")
         if reason := self.unsupported(task, stages=stages):
             raise ValueError(f"mhgd: {reason}")
-        at_least("mhgd.weight", weight)
-        at_least("mhgd.heads", heads, 1)
-        at_least("mhgd.epochs", epochs)
-        one_of("mhgd.rule", rule, RULES)
+        at_least(0, "mhgd", weight=weight, epochs=epochs)
+        at_least(1, "mhgd", heads=heads)
+        one_of(RULES, "mhgd", rule=rule)
         self.weight, self.stages, self.heads, self.rule = weight, stages, heads, rule
         student, teacher = ([shape[0] for shape in s.stages(stages)] for s in (task.student, task.teacher))
         graphs = list(pairwise(teacher))

@@ -1,12 +1,12 @@
 """Neuron selectivity transfer: which positions of an image activate the same channels."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.connectors import of_one_size
 from methods.options import at_least
 
@@ -46,14 +46,14 @@ class NeuronSelectivityTransfer(Method):
     gradient.
     """
 
-    label: ClassVar[str] = "NST"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
-    vanishes_at_teacher: ClassVar[bool] = True
-    memory_order: ClassVar[int] = 1
+    label = "NST"
+    reads = frozenset({"maps"})
+    vanishes_at_teacher = True
+    memory_order = 1
 
     def __init__(self, task: Task, *, weight: float = 50.0) -> None:
         super().__init__(task)
-        at_least("nst.weight", weight)
+        at_least(0, "nst", weight=weight)
         self.weight, self.pairs = weight, task.map_pairs()
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 
 
-def positive(option: str, value: float) -> None:
-    if not value > 0:
-        raise ValueError(f"{option} = {value:g} is not above 0")
+def positive(method: str, **options: float) -> None:
+    for name, value in options.items():
+        if not value > 0:
+            raise ValueError(f"{method}.{name} = {value:g} is not above 0")
 
 
-def at_least(option: str, value: float, least: float = 0) -> None:
-    if not value >= least:
-        raise ValueError(f"{option} = {value:g} is not at least {least:g}")
+def at_least(least: float, method: str, **options: float) -> None:
+    for name, value in options.items():
+        if not value >= least:
+            raise ValueError(f"{method}.{name} = {value:g} is not at least {least:g}")
 
 
-def one_of(option: str, value: str, valid: Sequence[str]) -> None:
-    if value not in valid:
-        raise ValueError(f"{option} = {value!r} is none of {', '.join(valid)}")
+def one_of(valid: Sequence[str], method: str, **options: str) -> None:
+    for name, value in options.items():
+        if value not in valid:
+            raise ValueError(f"{method}.{name} = {value!r} is none of {', '.join(valid)}")

@@ -1,12 +1,10 @@
 """Probabilistic knowledge transfer: how likely each sample is to pick each other as its neighbour."""
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.options import at_least
 
 EPSILON = 1e-7
@@ -43,13 +41,13 @@ class ProbabilisticKnowledgeTransfer(Method):
     no gradient, where the authors' code gives NaN.
     """
 
-    label: ClassVar[str] = "PKT"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
-    vanishes_at_teacher: ClassVar[bool] = True
+    label = "PKT"
+    reads = frozenset({"embedding"})
+    vanishes_at_teacher = True
 
     def __init__(self, task: Task, *, weight: float = 30000.0) -> None:
         super().__init__(task)
-        at_least("pkt.weight", weight)
+        at_least(0, "pkt", weight=weight)
         self.weight = weight
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

@@ -1,12 +1,12 @@
 """Knowledge review: the student's later stages, fused backwards, against the teacher's earlier ones."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.connectors import BatchNorm, pooled
 from methods.options import at_least
 from methods.warmup import ramp
@@ -76,21 +76,19 @@ class KnowledgeReview(Method):
     8 by pair, and begin with a ramp of 0. `warmup` is of a schedule of 240 epochs, and in proportion in others.
     """
 
-    label: ClassVar[str] = "ReviewKD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps", "preacts", "embedding"})
-    memory_order: ClassVar[int] = 1
-    precision: ClassVar[Literal["float32", "autocast"]] = "autocast"
+    label = "ReviewKD"
+    reads = frozenset({"maps", "preacts", "embedding"})
+    memory_order = 1
+    precision = "autocast"
 
     def __init__(self, task: Task, *, weight: float = 5.0, warmup: float = 20.0) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("reviewkd needs a teacher")
+        pair = task.pair
         if reason := task.lacks_stages(STAGES):
             raise ValueError(f"reviewkd: {reason}")
-        at_least("reviewkd.weight", weight)
-        at_least("reviewkd.warmup", warmup)
+        at_least(0, "reviewkd", weight=weight, warmup=warmup)
         self.weight, self.warmup, self.epochs = weight, warmup, task.epochs
-        levels = [((s.embedding, 1, 1), *s.stages(STAGES)[::-1]) for s in (task.student, task.teacher)]
+        levels = [((s.embedding, 1, 1), *s.stages(STAGES)[::-1]) for s in pair]
         width = min(MOST, levels[0][1][0])
         self.fusions = nn.ModuleList(
             Fusion(ours[0], width, theirs[0], theirs[1:], first=level == 0)

@@ -1,6 +1,6 @@
 """Relational knowledge distillation: distances between samples and angles among triplets of samples."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -48,15 +48,14 @@ class RelationalKD(Method):
     and gradients up to 5e7 for the angle; a batch of one sample gives 0 instead of NaN.
     """
 
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
-    vanishes_at_teacher: ClassVar[bool] = True
-    added: ClassVar[frozenset[str]] = frozenset({"stages"})
+    reads = frozenset({"embedding"})
+    vanishes_at_teacher = True
+    added = frozenset({"stages"})
 
     def __init__(self, task: Task, *, distance: float, angle: float, normalize: bool = False, stages: int = 1) -> None:
         super().__init__(task)
-        at_least("distance", distance)
-        at_least("angle", angle)
-        at_least("stages", stages, 1)
+        at_least(0, "rkd", distance=distance, angle=angle)
+        at_least(1, "rkd", stages=stages)
         self.distance, self.angle, self.normalize, self.stages = distance, angle, normalize, stages
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

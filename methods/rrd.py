@@ -1,13 +1,11 @@
 """Relational representation distillation: how a sample resembles a queue of earlier ones, in both networks."""
 
-from typing import ClassVar
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.memory import WIDTH
 from methods.options import at_least, positive
 
@@ -37,9 +35,9 @@ class RelationalRepresentationDistillation(Method):
     Deviation: the queue wraps around wherever it ends, where the authors' wants batches that divide it.
     """
 
-    label: ClassVar[str] = "RRD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding"})
-    memory_order: ClassVar[int] = 1
+    label = "RRD"
+    reads = frozenset({"embedding"})
+    memory_order = 1
     queue: Tensor
     place: Tensor
 
@@ -47,15 +45,13 @@ class RelationalRepresentationDistillation(Method):
         self, task: Task, *, weight: float = 1.0, queue: int = 16384, tau_s: float = 0.1, tau_t: float = 0.02
     ) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("rrd needs a teacher")
-        at_least("rrd.weight", weight)
-        at_least("rrd.queue", queue, 1)
-        positive("rrd.tau_s", tau_s)
-        positive("rrd.tau_t", tau_t)
+        ours, theirs = task.pair
+        at_least(0, "rrd", weight=weight)
+        at_least(1, "rrd", queue=queue)
+        positive("rrd", tau_s=tau_s, tau_t=tau_t)
         self.weight, self.tau_s, self.tau_t = weight, tau_s, tau_t
-        self.student_embedding = nn.Linear(task.student.embedding, WIDTH)
-        self.teacher_embedding = nn.Linear(task.teacher.embedding, WIDTH).requires_grad_(False)
+        self.student_embedding = nn.Linear(ours.embedding, WIDTH)
+        self.teacher_embedding = nn.Linear(theirs.embedding, WIDTH).requires_grad_(False)
         self.register_buffer("queue", F.normalize(torch.randn(queue, WIDTH), dim=0))  # columns, as the authors have it
         self.register_buffer("place", torch.zeros((), dtype=torch.int64))
 

@@ -1,11 +1,11 @@
 """SimKD: the student's map brought to the teacher's, and the teacher's classifier reused."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.connectors import BatchNorm, pooled, statistics_kept
 from methods.kd import unequal_classes
 from methods.options import at_least
@@ -36,18 +36,18 @@ class ReusedClassifier(Method):
     which reaches no negative value.
     """
 
-    label: ClassVar[str] = "SimKD"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"pooled_map"})
-    memory_order: ClassVar[int] = 1
-    precision: ClassVar[Literal["float32", "autocast"]] = "autocast"
+    label = "SimKD"
+    reads = frozenset({"pooled_map"})
+    memory_order = 1
+    precision = "autocast"
     ce_weight = 0.0
 
     def __init__(self, task: Task, *, weight: float = 1.0, factor: int = 2) -> None:
         super().__init__(task)
         if task.teacher is None or task.classifier is None:
             raise ValueError("simkd needs a teacher")
-        at_least("simkd.weight", weight)
-        at_least("simkd.factor", factor, 1)
+        at_least(0, "simkd", weight=weight)
+        at_least(1, "simkd", factor=factor)
         self.weight = weight
         ours, theirs = task.student.pooled_map, task.teacher.pooled_map
         self.size = theirs[1:] if ours[1] > theirs[1] else ours[1:]

@@ -1,12 +1,12 @@
 """Similarity-preserving knowledge distillation: the batch's Gram matrix."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.options import at_least
 
 
@@ -32,14 +32,14 @@ class SimilarityPreserving(Method):
     gradient instead of one divided by 1e-12.
     """
 
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
-    vanishes_at_teacher: ClassVar[bool] = True
-    added: ClassVar[frozenset[str]] = frozenset({"average"})
+    reads = frozenset({"maps"})
+    vanishes_at_teacher = True
+    added = frozenset({"average"})
 
     def __init__(self, task: Task, *, weight: float = 3000.0, stages: int = 1, average: bool = False) -> None:
         super().__init__(task)
-        at_least("sp.weight", weight)
-        at_least("sp.stages", stages, 1)
+        at_least(0, "sp", weight=weight)
+        at_least(1, "sp", stages=stages)
         self.weight, self.stages, self.average = weight, stages, average
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

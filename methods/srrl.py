@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, Outputs, Scalar, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Scalar, Task, register
 from methods.connectors import BatchNorm
 from methods.kd import kd_loss, unequal_classes
 from methods.options import at_least, positive
@@ -25,18 +25,17 @@ class SoftmaxRegression(Method):
     compares means of maps over positions. h reaches no negative value.
     """
 
-    label: ClassVar[str] = "SRRL"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"embedding", "logits"})
-    memory_order: ClassVar[int] = 1
+    label = "SRRL"
+    reads = frozenset({"embedding", "logits"})
+    memory_order = 1
     composed: ClassVar[dict[str, Scalar]] = {"kd": 0.0}
 
     def __init__(self, task: Task, *, weight: float = 1.0, kd: float = 1.0, temperature: float = 4.0) -> None:
         super().__init__(task)
         if task.teacher is None or task.classifier is None:
             raise ValueError("srrl needs a teacher")
-        at_least("srrl.weight", weight)
-        at_least("srrl.kd", kd)
-        positive("srrl.temperature", temperature)
+        at_least(0, "srrl", weight=weight, kd=kd)
+        positive("srrl", temperature=temperature)
         self.weight, self.kd, self.temperature = weight, kd, temperature
         widths = task.student.embedding, task.teacher.embedding
         self.connector = nn.Sequential(nn.Conv2d(*widths, 1, bias=False), BatchNorm(widths[1]), nn.ReLU())

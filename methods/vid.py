@@ -1,13 +1,13 @@
 """Variational information distillation: the teacher's maps predicted from the student's, with a learnt variance."""
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.connectors import of_one_size
 from methods.options import at_least
 from methods.relations import maps_as_columns
@@ -45,18 +45,17 @@ class VariationalInformation(Method):
     softplus does not overflow where log(1 + exp) does.
     """
 
-    label: ClassVar[str] = "VID"
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
-    memory_order: ClassVar[int] = 1
-    precision: ClassVar[Literal["float32", "autocast"]] = "autocast"
+    label = "VID"
+    reads = frozenset({"maps"})
+    memory_order = 1
+    precision = "autocast"
 
     def __init__(self, task: Task, *, weight: float = 1.0) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("vid needs a teacher")
-        at_least("vid.weight", weight)
+        student, teacher = task.pair
+        at_least(0, "vid", weight=weight)
         self.weight, self.pairs = weight, task.map_pairs()
-        widths = [(task.student.maps[i][0], task.teacher.maps[j][0]) for i, j in self.pairs]
+        widths = [(student.maps[i][0], teacher.maps[j][0]) for i, j in self.pairs]
         scale = math.log(math.expm1(VARIANCE - LEAST_VARIANCE))
         self.regressors = nn.ModuleList(regressor(*width) for width in widths)
         self.scales = nn.ParameterList(nn.Parameter(torch.full((theirs,), scale)) for _, theirs in widths)

@@ -10,9 +10,10 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
+from benchmark.files import write_bytes
 from benchmark.metrics import measure
 from benchmark.records import Cost, Folder, Record, Result
-from benchmark.records.predictions import Predictions, sha256, write
+from benchmark.records.predictions import Predictions, sha256
 from benchmark.spec import Run
 
 Array = NDArray[np.float64]
@@ -52,7 +53,7 @@ def keep(folder: Folder, record: Record, logits: Array) -> Record:
     said = Predictions(logits.astype(np.float32), labels, logits[images].astype(np.float32), images)
     content, values = said.content(), measure({"logits": logits, "labels": labels})
     result = record.result.model_copy(update={"top1": values["top1"], "predictions_sha256": sha256(content)})
-    write(folder.predictions_path(record.run_id), content)
+    write_bytes(folder.predictions_path(record.run_id), content)
     folder.finish(record.model_copy(update={"result": result}), [])
     return record
 

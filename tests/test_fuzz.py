@@ -36,10 +36,11 @@ import benchmark.speed.__main__
 import methods.check.__main__
 from benchmark.errors import UsageError, run_command
 from benchmark.errors.text import visible
+from benchmark.files import write_bytes
 from benchmark.launch.slurm.profile import load_profile
 from benchmark.records import Folder, Record, ledger
 from benchmark.records.claims import identity
-from benchmark.records.predictions import Predictions, write
+from benchmark.records.predictions import Predictions
 from benchmark.spec import load_grid
 from benchmark.training import checkpoints
 
@@ -114,7 +115,7 @@ class Place:
             made = fake.record(fake.run()).model_copy(update={"run": run, "run_id": run.id})
             result = made.result.model_copy(update={"teacher_id": teacher.id})
             folder.finish(Record.model_validate(made.model_copy(update={"result": result}).model_dump()), CURVE)
-            write(folder.predictions_path(run.id), Predictions(np.eye(4, 10), np.arange(4)).content())
+            write_bytes(folder.predictions_path(run.id), Predictions(np.eye(4, 10), np.arange(4)).content())
         for run in runs:
             folder.plan(run)
         folder.fail(runs[-1].id, "RuntimeError: it broke", "Traceback ...", teacher.id)

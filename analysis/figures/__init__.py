@@ -1,25 +1,28 @@
 """All figures of results: each a module that turns runs into rows and rows into a drawing."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 os.environ["MPLBACKEND"] = "agg"  # files alone are drawn: a notebook's backend, or a screen's, must not be looked for
 
-from analysis.figures import budget, first, gains, ladder, learning, published, ranks, relation
+from analysis.figures import budget, fidelity, first, gains, ladder, learning, published, ranks, relation
 from analysis.figures.canvas import Drawing, NotDrawnError, settings
 from analysis.runs.load import Results
 from analysis.runs.metrics import renamed
 from analysis.statistics.evidence import Evidence
+from analysis.statistics.fidelity import Fidelity
 from analysis.statistics.ladder import ladders
 from analysis.style import styles
 
 __all__ = ["Drawing", "NotDrawnError", "draw_figures"]
 
 
-def draw_figures(results: Results, evidence: Evidence, *, figure1: bool = False) -> tuple[list[Drawing], list[str]]:
-    """Every figure that the results allow, and for each of the others why it is not drawn. `evidence` is theirs;
-    `figure1`: also the one for a paper's first page, as the first.
+def draw_figures(
+    results: Results, evidence: Evidence, told: Sequence[Fidelity] = (), *, figure1: bool = False
+) -> tuple[list[Drawing], list[str]]:
+    """Every figure that the results allow, and for each of the others why it is not drawn. `evidence` is theirs, `told`
+    what predictions add to it; `figure1`: also the one for a paper's first page, as the first.
     """
     look = styles(cell.method for cell in evidence.cells)
     kinds: dict[str, Callable[[], list[Drawing]]] = {
@@ -27,6 +30,7 @@ def draw_figures(results: Results, evidence: Evidence, *, figure1: bool = False)
         "accuracy versus budget": lambda: budget.drawings(evidence, look),
         "gains": lambda: gains.drawings(evidence, look),
         **({"budget saved": lambda: ladder.drawings(evidence, look)} if ladders(evidence) else {}),
+        **({"fidelity": lambda: fidelity.drawings(told, evidence, look)} if told else {}),
         "ranks": lambda: ranks.drawings(evidence, look),
         "learning curves": lambda: learning.drawings(results.runs, list(results.records), look),
         "relation versus gain": lambda: relation.drawings(evidence, look),

@@ -11,7 +11,7 @@ from analysis.runs.metrics import Metric
 from analysis.statistics.basic import Interval
 from analysis.statistics.cells import Cell
 from analysis.statistics.evidence import Evidence
-from analysis.style import CONTROL, TEACHER, Style, base_method, display_name, listing_order
+from analysis.style import CONTROL, TEACHER, Style, base_method, display_name, enumerated, listing_order, spanned
 
 NAMES = {"accuracy_vs_budget": "Accuracy versus budget", "budget_appendix": "Accuracy versus further budgets"}
 """Stems and titles of the two figures of a data set."""
@@ -52,7 +52,7 @@ def data(evidence: Evidence) -> list[dict[str, Any]]:
     packed = {cell.dataset for cell in cells if cell.method != TEACHER and cell.alone_seconds is None}
     rows = []
     for cell in cells:
-        mean = evidence.accuracy((cell.dataset, cell.pair, cell.method))
+        mean = evidence.accuracy(cell.place)
         low, high = displayed(mean.interval() if mean else None, evidence.metric)
         row = cell.row("seeds", "n", "state", "top1_percent", "std_percent")
         row |= {"low": low, "high": high}
@@ -95,8 +95,7 @@ def _packed_seconds(cell: Cell) -> float | None:
 def _caption(rows: Sequence[Row], dataset: str, budgets: Sequence[Budget], metric: Metric) -> str:
     students = [row for row in rows if row["method"] != TEACHER]
     seeds = sorted({row["n"] for row in students})
-    over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    spread = f"means over {over} seeds, bars 95 % intervals (moderated t)" if seeds[-1] > 1 else "one seed"
+    spread = f"means over {spanned(seeds)} seeds, bars 95 % intervals (moderated t)" if seeds[-1] > 1 else "one seed"
     trained = " Thin lines start at the student alone." if _training(budgets) else ""
     partial = " Ringed: some seeds have no result." if any(row["state"] != "done" for row in students) else ""
     return (
@@ -125,13 +124,9 @@ def _sources(students: Sequence[Row], budgets: Sequence[Budget]) -> str:
     measured = {"latency_seconds": "latency", "memory_bytes": "memory", "energy_joules": "energy"}
     measured |= {} if packed else {"device_seconds": "device time"}
     what = [name for column, name in measured.items() if column in columns]
-    text = f" {_enumerated(what).capitalize()}: measured alone on {', '.join(devices)}." if devices and what else ""
+    text = f" {enumerated(what).capitalize()}: measured alone on {', '.join(devices)}." if devices and what else ""
     together = packed and "device_seconds" in columns
     return text + (" Device time is that of runs that trained together." if together else "")
-
-
-def _enumerated(items: Sequence[str]) -> str:
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def _alt(rows: Sequence[Row], dataset: str, budgets: Sequence[Budget], metric: Metric) -> str:

@@ -36,6 +36,9 @@ INK, GREY, LIGHT, GRID, BAND = "#222222", "#6E6E6E", "#B8B8B8", "#E4E4E4", "#F3F
 DASHED = (0, (5, 2))
 DOTTED = (0, (1, 1.5))
 
+STEPS = (1, 2, 5, 10)
+"""Of the numbers on an axis (`Axes.locator_params`)."""
+
 MARK: dict[str, Any] = {"markersize": 4.8, "markeredgecolor": "black", "markeredgewidth": 0.4, "linestyle": "none"}
 SMALL_MARK: dict[str, Any] = {**MARK, "markersize": 3.4}
 """Where there are many."""

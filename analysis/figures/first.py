@@ -1,15 +1,13 @@
 """One figure for a paper's first page: what each method gains, how sure that is, and what it costs."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
 from analysis.figures.budget_axis import set_axis, set_ticks
-from analysis.figures.canvas import INK, LIGHT, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import INK, LIGHT, SMALL, STEPS, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import apart
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.overview import Line, overview
@@ -21,6 +19,9 @@ MOST = 3.6
 """Inches that methods take together, as long as they can: a first page also holds text."""
 NAME, WIDE = 0.11, 2.9
 """Inches from one name in the right panel to the next, and the panel's width."""
+
+COLUMNS = ("method", "pairs", "gain", "low", "high", "elsewhere_low", "elsewhere_high", "p_holm", "verdict")
+"""Of the CSV file, before the cost."""
 
 
 def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
@@ -38,14 +39,8 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
         f"these pairs{like}{ticks}.{right}"
     )
     listed = ", ".join(f"{look[line.compared.method].name} {line.compared.gain:+.1f}" for line in lines)
-    figure = draw(evidence, lines, look)
-    return [Drawing("figure1", "Overview", caption, f"Mean gains: {listed}.", {"": list(map(_row, lines))}, figure)]
-
-
-def _row(line: Line) -> dict[str, Any]:
-    row = line.row()
-    del row["positive"]
-    return {"method": line.compared.method, "pairs": row.pop("pairs"), **row}
+    data = [{**line.compared.row(*COLUMNS), "relative_training_flops": line.cost} for line in lines]
+    return [Drawing("figure1", "Overview", caption, f"Mean gains: {listed}.", {"": data}, draw(evidence, lines, look))]
 
 
 def draw(evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style]) -> Figure:
@@ -83,7 +78,7 @@ def _draw_forest(axes: Axes, evidence: Evidence, lines: Sequence[Line], look: Ma
     axes.tick_params(left=False)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="y", color=canvas.GRID, linewidth=0.4)
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.locator_params("x", nbins=6, steps=STEPS)
 
 
 def _times(value: float) -> str:
@@ -103,7 +98,7 @@ def _draw_costs(axes: Axes, lines: Sequence[Line], look: Mapping[str, Style]) ->
     axes.set_ylabel("Mean gain", fontsize=SMALL)
     axes.margins(y=0.12)
     axes.xaxis.label.set_fontsize(SMALL)
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.locator_params("y", nbins=5, steps=STEPS)
 
 
 def _name(axes: Axes, lines: Sequence[Line], look: Mapping[str, Style]) -> None:

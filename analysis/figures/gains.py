@@ -2,25 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
-from analysis.figures.canvas import INK, LIGHT, SMALL, TINY, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import INK, LIGHT, SMALL, STEPS, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.runs.load import plain
-from analysis.statistics.basic import ends
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain, Comparison
-from analysis.style import BETTER, WORSE, Style, count
-
-Column = tuple[str, str]
-"""Data set and pair."""
+from analysis.statistics.places import Block
+from analysis.style import BETTER, WORSE, Style, count, signed
 
 GAINING = LinearSegmentedColormap.from_list("gaining", ["#C4531A", "#F1B48A", "#FFFFFF", "#9CC6E3", "#2878B0"])
 """Losses orange, gains blue: light enough for black numbers, and told apart by the colour-blind."""
@@ -35,31 +30,17 @@ LANE, MEAN = 0.072, 0.13
 """Inches of a row: for each lane of pairs' numbers, and for the mean below them."""
 
 
+COLUMNS = ("dataset", "pair", "method", "n", "gain", "low", "high", "p", "p_holm", "verdict", "differs")
+"""Of the CSV file; pairs together have none of the names that tell them apart."""
+
+
 def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     """One figure for all data sets. Raises NotDrawnError as `draw` does."""
     cells, comparisons = list(evidence.gains.values()), evidence.over_alone
     figure = draw(evidence, look)
-    data = {"": [*map(_row, cells), *map(_row, comparisons)], "_runs": plain(evidence.run_gains)}
+    data = {"": [each.row(*COLUMNS) for each in (*cells, *comparisons)], "_runs": plain(evidence.run_gains)}
     title = "Gain over the student alone"
     return [Drawing("gains", title, _caption(evidence), _alt(comparisons, look), data, figure)]
-
-
-def _row(found: CellGain | Comparison) -> dict[str, Any]:
-    """Of the CSV file; pairs together have none of the names that tell them apart."""
-    low, high = ends(found.interval)
-    return {
-        "dataset": getattr(found, "dataset", ""),
-        "pair": getattr(found, "pair", ""),
-        "method": found.method,
-        "n": found.n,
-        "gain": found.gain,
-        "low": low,
-        "high": high,
-        "p": found.p,
-        "p_holm": found.p_holm,
-        "verdict": found.verdict,
-        "differs": found.differs,
-    }
 
 
 def _caption(evidence: Evidence) -> str:
@@ -78,7 +59,7 @@ def _caption(evidence: Evidence) -> str:
 
 def _alt(comparisons: Sequence[Comparison], look: Mapping[str, Style]) -> str:
     order = sorted(comparisons, key=lambda each: -each.gain)
-    listed = ", ".join(f"{look[each.method].name} {_signed(each.gain)}" for each in order)
+    listed = ", ".join(f"{look[each.method].name} {signed(each.gain, 1)}" for each in order)
     return f"Heat map of gains by method and pair, and their means. Mean gains over all pairs in points: {listed}."
 
 
@@ -123,9 +104,9 @@ def draw(evidence: Evidence, look: Mapping[str, Style]) -> Figure:
     return figure
 
 
-def _headings(evidence: Evidence, columns: Sequence[Column]) -> list[str]:
+def _headings(evidence: Evidence, columns: Sequence[Block]) -> list[str]:
     """With a number each, where there are several."""
-    names = {(cell.dataset, cell.pair): (cell.teacher, cell.student) for cell in evidence.cells}
+    names = {cell.block: (cell.teacher, cell.student) for cell in evidence.cells}
     texts = []
     for i, column in enumerate(columns, start=1):
         teacher, student = (words.shortened(words.printable(name), 0.9, TINY) for name in names[column])
@@ -150,7 +131,7 @@ def _draw_heat(
     sns.heatmap(values, annot=True, annot_kws=look, ax=axes, **colours)
     axes.patch.set(facecolor="#EFEFEF", edgecolor=LIGHT, hatch="////")
     for text, each in zip(axes.texts, [each for row in rows for each in row if each], strict=True):
-        shown = _signed(each.gain) if numbers else "−" if each.gain < 0 else ""
+        shown = signed(each.gain, 1) if numbers else "−" if each.gain < 0 else ""
         text.set_text(shown + each.mark)
         text.set_fontweight("bold" if each.established else "normal")
     axes.set_xticks([x + 0.5 for x in range(len(headings))], headings, fontsize=TINY, rotation=rotation)
@@ -159,11 +140,7 @@ def _draw_heat(
     axes.set_title(" ", fontsize=SMALL, pad=5)  # room for the data sets' names
 
 
-def _signed(gain: float) -> str:
-    return "0.0" if abs(gain) < 0.05 else f"{gain:+.1f}".replace("-", "−")
-
-
-def _name_datasets(axes: Axes, columns: Sequence[Column], places: int) -> None:
+def _name_datasets(axes: Axes, columns: Sequence[Block], places: int) -> None:
     """Above its pairs, with a rule under the name."""
     start = 0
     high = axes.get_xaxis_transform()
@@ -194,11 +171,11 @@ def _draw_means(axes: Axes, comparisons: Sequence[Comparison], look: Mapping[str
         axes.axhline(i + 1, color=canvas.GRID, linewidth=0.4, zorder=0)
         if not low <= each.gain <= high:
             left = each.gain < low
-            text = f"← {_signed(each.gain)}" if left else f"{_signed(each.gain)} →"
+            text = f"← {signed(each.gain, 1)}" if left else f"{signed(each.gain, 1)} →"
             axes.text(low if left else high, y, text, fontsize=TINY, ha="left" if left else "right", va="center")
             continue
         canvas.draw_mean(axes, each, y, look[each.method])
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.locator_params("x", nbins=6, steps=STEPS)
     axes.spines["left"].set_visible(False)
     axes.tick_params(left=False, labelleft=False)
     axes.set_title(" ", fontsize=SMALL, pad=5)
@@ -208,15 +185,16 @@ def _set_limits(axes: Axes, evidence: Evidence) -> None:
     """Around gains and the intervals for these pairs; those for pairs like these may go on beyond the edge."""
     shown = _scaled(evidence)
     values = [0.0, *(each.gain for each in shown)]
-    values += [end for each in shown if isinstance(each, Comparison) for end in ends(each.interval) if end is not None]
-    if len({(each.dataset, each.pair) for each in evidence.gains.values()}) == 1:
+    known = [each.interval for each in shown if isinstance(each, Comparison) and each.interval]
+    values += [end for interval in known for end in (interval.low, interval.high)]
+    if len({each.block for each in evidence.gains.values()}) == 1:
         methods = {each.method for each in shown}
         values += list(evidence.run_gains.gain[evidence.run_gains.method.isin(methods)])
     margin = 0.06 * (max(values) - min(values)) or 0.5
     axes.set_xlim(min(values) - margin, max(values) + margin)
 
 
-def _draw_pairs(axes: Axes, evidence: Evidence, columns: Sequence[Column]) -> None:
+def _draw_pairs(axes: Axes, evidence: Evidence, columns: Sequence[Block]) -> None:
     """Each pair's number at its gain, those that would meet in other lanes."""
     width, height = canvas.size(axes)
     rows = len(evidence.over_alone)

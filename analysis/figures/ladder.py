@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from analysis.figures import canvas, words
 from analysis.figures.budget import displayed
 from analysis.figures.budget_axis import BUDGETS, set_axis
-from analysis.figures.canvas import BAND, DOTTED, GREY, INK, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import BAND, DOTTED, GREY, INK, SMALL, STEPS, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.runs.metrics import Metric
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.ladder import Ladder, Reading, ladders, on_ladder, rising
@@ -63,7 +63,7 @@ def _draw_accuracies(axes: Axes, ladder: Ladder, evidence: Evidence, look: Mappi
     line = sign * rising(sign * np.array([[cell.top1_percent] for cell in ladder.rungs], dtype=float))
     axes.plot(sizes, line[:, 0], color=INK, linewidth=1.0, zorder=2)
     for size, cell in zip(sizes, ladder.rungs, strict=True):
-        mean = evidence.accuracy((cell.dataset, cell.pair, CONTROL))
+        mean = evidence.accuracy(cell.place)
         low, high = displayed(mean.interval() if mean else None, evidence.metric)
         if low is not None and high is not None:
             axes.vlines(size, low, high, colors=GREY, linewidth=0.8, zorder=1.5)
@@ -75,7 +75,7 @@ def _draw_accuracies(axes: Axes, ladder: Ladder, evidence: Evidence, look: Mappi
     cells = [*ladder.rungs, *(each.cell for each in ladder.readings)]
     canvas.draw_marks(axes, [(cell.macs or 0.0, cell.top1_percent or 0.0, look[cell.method]) for cell in cells])
     axes.set_ylabel(evidence.metric.axis)
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.locator_params("y", nbins=6, steps=STEPS)
 
 
 def _draw_times(axes: Axes, ladder: Ladder, look: Mapping[str, Style]) -> None:

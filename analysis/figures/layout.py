@@ -38,6 +38,15 @@ class Box:
     right: float
     top: float
 
+    @classmethod
+    def around(cls, centre: tuple[float, float], half_width: float, half_height: float) -> "Box":
+        x, y = centre
+        return cls(x - half_width, y - half_height, x + half_width, y + half_height)
+
+    def __contains__(self, other: "Box") -> bool:
+        across = self.left <= other.left and other.right <= self.right
+        return across and self.bottom <= other.bottom and other.top <= self.top
+
     def overlap(self, other: "Box") -> float:
         """Area that both cover."""
         width = min(self.right, other.right) - max(self.left, other.left)

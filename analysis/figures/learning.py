@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
 from analysis.figures.canvas import (
@@ -19,6 +19,7 @@ from analysis.figures.canvas import (
     INK,
     ONE_COLUMN,
     SMALL,
+    STEPS,
     TALLEST,
     TINY,
     TWO_COLUMNS,
@@ -26,7 +27,7 @@ from analysis.figures.canvas import (
     NotDrawnError,
 )
 from analysis.runs.load import plain
-from analysis.style import CONTROL, Style, listing_order
+from analysis.style import CONTROL, Style, listing_order, spanned
 from benchmark.files import parse_rows, read_bytes
 from benchmark.records import Folder
 
@@ -101,8 +102,8 @@ def _epochs(path: Path) -> list[dict[str, float]]:
 
 def _caption(bands: pd.DataFrame, measure: str) -> str:
     seeds = sorted(set(bands.n))
-    over = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    band = f"lines are means over {over} seeds, bands their standard deviation" if seeds[-1] > 1 else "one seed"
+    band = f"lines are means over {spanned(seeds)} seeds, bands their standard deviation"
+    band = band if seeds[-1] > 1 else "one seed"
     beginning = " The axis leaves out the steep beginning." if bands.epoch.min() <= FROM * bands.epoch.max() else ""
     return (
         f"{MEASURES[measure].removesuffix(' (%)')} accuracy over training, a row for each pair: {band}. Each panel has "
@@ -141,7 +142,8 @@ def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
     panels = figure.subplots(len(pairs) * lines, places, sharex=True, sharey="row", squeeze=False)
     for block, pair in enumerate(pairs):
         rows = bands[bands.pair == pair]
-        limits, others = _limits(rows), _joined(rows)
+        limits = _limits(rows)
+        others = [curve[["epoch", "mean"]].to_numpy() for _, curve in rows[rows.method != CONTROL].groupby("method")]
         for i, axes in enumerate(panels[block * lines : (block + 1) * lines, :across].flat):
             if i >= len(shown):
                 axes.set_axis_off()
@@ -190,26 +192,16 @@ def _limits(rows: pd.DataFrame) -> tuple[float, float, float]:
     return last, low - 0.04 * (high - low), high + 0.06 * (high - low) + 1e-6
 
 
-def _joined(rows: pd.DataFrame) -> tuple[list[float], list[float]]:
-    """All methods' curves as one line that is broken between them: many lines take long to draw."""
-    epochs: list[float] = []
-    means: list[float] = []
-    for _, curve in rows[rows.method != CONTROL].groupby("method"):
-        epochs += [*curve.epoch, np.nan]
-        means += [*curve["mean"], np.nan]
-    return epochs, means
-
-
 def _draw_panel(
     axes: Axes,
     rows: pd.DataFrame,
     method: str,
     look: Mapping[str, Style],
     limits: tuple[float, float, float],
-    others: tuple[list[float], list[float]],
+    others: Sequence[np.ndarray],
 ) -> None:
     last, low, high = limits
-    axes.plot(*others, color=FAINT, linewidth=0.5, zorder=1)
+    axes.add_collection(LineCollection(others, colors=FAINT, linewidths=0.5, zorder=1))  # many lines take long to draw
     for name, colour, dash, band in ((CONTROL, INK, DOTTED, 0.13), (method, look[method].colour, "-", 0.28)):
         curve = rows[rows.method == name]
         if not curve.empty:
@@ -218,9 +210,8 @@ def _draw_panel(
     if rows[rows.method == method].empty:
         axes.text(0.5, 0.5, "no curve", ha="center", va="center", fontsize=TINY, color=GREY, transform=axes.transAxes)
     axes.set(xlim=(float(rows.epoch.min()), last), ylim=(low, high))
-    # At the ends numbers would meet the neighbours'.
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, prune="both"))
-    axes.yaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 5, 10]))
+    axes.locator_params("x", nbins=4, steps=STEPS, integer=True, prune="both")  # the ends' would meet neighbours'
+    axes.locator_params("y", nbins=3, steps=STEPS)
     axes.grid(axis="y", color=canvas.GRID, linewidth=0.4)
     axes.tick_params(labelsize=TINY)
 

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
-from analysis.figures.canvas import DASHED, GREY, LIGHT, ONE_COLUMN, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import DASHED, GREY, LIGHT, ONE_COLUMN, SMALL, STEPS, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.statistics.basic import ends
-from analysis.statistics.evidence import Evidence, Place
+from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain
+from analysis.statistics.places import Place
 from analysis.statistics.published import Match
-from analysis.style import CONTROL, Style, listing_order
+from analysis.style import CONTROL, Style, listing_order, spanned
 
 Row = Mapping[str, Any]
 
@@ -56,15 +56,13 @@ def _row(match: Match, gains: Mapping[Place, CellGain]) -> dict[str, Any] | None
         return None
     if not cell.epochs or not published.epochs or cell.epochs < LEAST_SHARE * published.epochs:
         return None
-    low, high = ends(gains[cell.dataset, cell.pair, cell.method].interval)
     return {
         **cell.row("n"),
         "paper": published.paper,
         "source": published.source,
         "published": match.published_gain,
         "reproduced": match.reproduced_gain,
-        "low": low,
-        "high": high,
+        **ends(gains[cell.place].interval),
         "epochs_share": cell.epochs / published.epochs,
     }
 
@@ -77,8 +75,8 @@ def _why(matches: Sequence[Match]) -> str:
 
 def _shares(rows: Sequence[Row]) -> str:
     """`5 %`, or `5 to 100 %`."""
-    shares = sorted({f"{100 * row['epochs_share']:.3g}" for row in rows}, key=float)
-    return f"{shares[0]} %" if len(shares) == 1 else f"{shares[0]} to {shares[-1]} %"
+    shares = {f"{100 * row['epochs_share']:.3g}" for row in rows}
+    return f"{spanned(sorted(shares, key=float))} %"
 
 
 def draw(rows: Sequence[Row], look: Mapping[str, Style]) -> Figure:
@@ -118,5 +116,4 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], look: Mapping[str, Style]) -> N
             axes.vlines(row["published"], row["low"], row["high"], colors=LIGHT, linewidth=0.7, zorder=1.5)
     marks = ((row["published"], row["reproduced"], look[str(row["method"])]) for row in rows)
     canvas.draw_marks(axes, marks, canvas.MARK if len(rows) <= CROWD else canvas.SMALL_MARK)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.locator_params(nbins=5, steps=STEPS)

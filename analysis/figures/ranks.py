@@ -9,7 +9,8 @@ from analysis.figures import canvas, words
 from analysis.figures.canvas import GREY, ONE_COLUMN, SMALL, Drawing, NotDrawnError
 from analysis.runs.metrics import Metric
 from analysis.statistics.evidence import Evidence
-from analysis.statistics.ranks import Block, Ranking
+from analysis.statistics.places import Block
+from analysis.statistics.ranks import Ranking
 from analysis.style import Style, count, display_name
 
 ROW, AROUND = 0.19, 0.5
@@ -48,7 +49,7 @@ def by_pair(found: Ranking, evidence: Evidence) -> dict[str, dict[Block, float]]
     """Of each ranked method: its rank on each pair that counts."""
     ranks: dict[str, dict[Block, float]] = {method: {} for method in found.methods}
     for block in found.blocks:
-        means = {cell.method: cell.top1_percent for cell in evidence.cells if (cell.dataset, cell.pair) == block}
+        means = {cell.method: cell.top1_percent for cell in evidence.cells if cell.block == block}
         scores = rankdata([-evidence.metric.sign * (means[method] or 0.0) for method in found.methods])
         for method, rank in zip(found.methods, scores, strict=True):
             ranks[method][block] = float(rank)

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import canvas, words
-from analysis.figures.canvas import LIGHT, SMALL, TWO_COLUMNS, Drawing, NotDrawnError
+from analysis.figures.canvas import LIGHT, SMALL, STEPS, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.runs.alike import CELL
 from analysis.runs.load import plain
 from analysis.runs.metrics import TOP1
@@ -106,7 +105,7 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, name: str, look: Mapping[str, S
     form = canvas.MARK if len(known) <= CROWD else canvas.SMALL_MARK
     canvas.draw_marks(axes, zip(known[f"{name}_within"], known.gain_within, styles, strict=True), form)
     axes.margins(0.08)
-    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.locator_params("x", nbins=4, steps=STEPS)
+    axes.locator_params("y", nbins=5, steps=STEPS)
     if found := association(known, name):
         axes.set_title(f"ρ = {found.rho:.2f}".replace("-", "−"), fontsize=SMALL)

@@ -11,7 +11,7 @@ from analysis.statistics.basic import Interval
 from analysis.statistics.cells import pair_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison
-from analysis.style import TEACHER, display_name, p_value, signed
+from analysis.style import display_name, p_value, signed
 from analysis.tables.latex import comment, escape
 
 DIGITS = dict(
@@ -41,25 +41,23 @@ def numbers(evidence: Evidence) -> list[Number]:
 
 
 def _totals(evidence: Evidence) -> Iterator[Number]:
-    students = [cell for cell in evidence.cells if cell.method != TEACHER]
+    students = evidence.students
     yield Number(("runs",), "finished runs", str(sum(cell.n for cell in students)))
     yield Number(("planned", "runs"), "runs that were asked for", str(sum(cell.seeds for cell in students)))
     yield Number(("seeds",), "most seeds of a cell", str(max((cell.n for cell in students), default=0)))
     yield Number(("methods",), "methods, the student alone included", str(len({cell.method for cell in students})))
-    yield Number(("pairs",), "pairs of all data sets", str(len({(cell.dataset, cell.pair) for cell in students})))
+    yield Number(("pairs",), "pairs of all data sets", str(len({cell.block for cell in students})))
 
 
 def _accuracies(evidence: Evidence) -> Iterator[Number]:
     for cell in evidence.cells:
         where = f"{display_name(cell.method)} on {pair_title(cell)}"
-        place = (cell.dataset, cell.pair, cell.method)
         if cell.top1_percent is not None:
             word = "accuracy" if evidence.metric is TOP1 else "value"
-            yield Number((word, *place), f"{where}: mean, {evidence.metric.title}", f"{cell.top1_percent:.2f}")
+            yield Number((word, *cell.place), f"{where}: mean, {evidence.metric.title}", f"{cell.top1_percent:.2f}")
         if cell.std_percent is not None:
-            yield Number(
-                ("deviation", *place), f"{where}: its standard deviation over seeds", f"{cell.std_percent:.2f}"
-            )
+            what = f"{where}: its standard deviation over seeds"
+            yield Number(("deviation", *cell.place), what, f"{cell.std_percent:.2f}")
 
 
 def _cell_gains(evidence: Evidence) -> Iterator[Number]:

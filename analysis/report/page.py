@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from analysis.figures.canvas import Drawing
 from analysis.report.listing import holes, origins, runs
-from analysis.runs.load import Results
+from analysis.runs.load import Results, counted
 from analysis.runs.metrics import Metric
 from analysis.runs.shared import distinct
 from analysis.statistics.evidence import Evidence
@@ -65,11 +65,8 @@ def _prose(markdown: str) -> Markup:
 
 
 def _lead(results: Results, metric: Metric) -> str:
-    every = distinct(results.runs)
-    counts = every.status.value_counts().sort_index()
-    others = [f"{count} {str(status).replace('_', ' ')}" for status, count in counts.items() if status != "done"]
-    done = f"{counts.get('done', 0)} of {len(every)} runs done"
-    return f"{', '.join([done, *others])}. {metric.title} after the last epoch, unless said otherwise."
+    done = counted(distinct(results.runs).status)
+    return f"{done}. {metric.title} after the last epoch, unless said otherwise."
 
 
 def _figure(figure: Drawing) -> dict[str, Any]:

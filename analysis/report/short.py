@@ -30,7 +30,7 @@ LOOKUP = r"""
 
 def short_names(numbers: Iterable[Number], cells: Sequence[Cell]) -> str:
     """Lines of LaTeX. A name that TeX cannot read as a key has its long macro only."""
-    students = {(cell.dataset, cell.pair): cell.student for cell in cells}
+    students = {cell.block: cell.student for cell in cells}
     found: dict[str, dict[str, list[str]]] = {}
     for number in numbers:
         macro, key = _macro(number.words)

@@ -1,17 +1,18 @@
 """What the numbers say in plain words: which methods beat the student alone, by how much, and what is open."""
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 
 from analysis.statistics.basic import ALPHA
-from analysis.statistics.cells import OfPair
+from analysis.statistics.cells import OfNetworks
 from analysis.statistics.cells import pair_title as plain_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison, Tested
 from analysis.statistics.ladder import ladders
+from analysis.statistics.places import by_block
 from analysis.statistics.ranks import LEAST_DATASETS
-from analysis.style import TEACHER, count, listing_order, p_value, signed
+from analysis.style import count, listing_order, p_value, signed
 from analysis.style import display_name as plain_name
+from analysis.tables.main import SINGLE_TEACHERS
 from analysis.tables.markdown import escape
 from analysis.tables.table import bracketed
 
@@ -29,7 +30,7 @@ def summary(evidence: Evidence) -> str:
         *_cells(evidence),
         *_budget_saved(evidence),
         "## Between methods",
-        *_between(evidence.between),
+        *_between(evidence),
         "## Ranks",
         _ranks(evidence),
         "## How to read this",
@@ -40,18 +41,17 @@ def summary(evidence: Evidence) -> str:
 
 
 def _extent(evidence: Evidence) -> str:
-    students = [cell for cell in evidence.cells if cell.method != TEACHER]
+    students = evidence.students
     done, asked = sum(cell.n for cell in students), sum(cell.seeds for cell in students)
-    pairs = len({(cell.dataset, cell.pair) for cell in students})
+    pairs = len({cell.block for cell in students})
     datasets = len({cell.dataset for cell in students})
     methods = len({cell.method for cell in students})
     varied = ", ".join(map(display_name, evidence.several_options))
-    one = any(cell.n == 1 for cell in evidence.cells if cell.method == TEACHER)
     sentences = [
         f"{count(done, 'usable run')} of {asked}: {count(methods, 'method')} on {count(pairs, 'pair')} of "
         f"{count(datasets, 'data set')}. Gains are {evidence.metric.points} of "
         f"{evidence.metric.noun} after the last epoch, in brackets their 95 % intervals.",
-        "One teacher run per pair: intervals do not include variation between teachers." if one else "",
+        f"{SINGLE_TEACHERS}." if evidence.single_teachers else "",
         f"{evidence.remark}." if evidence.remark else "",
         f"Options or revision differ between pairs for {varied}." if varied else "",
     ]
@@ -63,7 +63,7 @@ def _against_alone(evidence: Evidence) -> list[str]:
     if not compared:
         return ["No method can be compared: there is no pair with finished runs of both the student alone and another."]
     pairs = max(each.pairs for each in compared)
-    return [_verdicts(compared, pairs), *_at_equal_budget(evidence), *_elsewhere(evidence), *_apart(compared)]
+    return [_verdicts(compared, pairs), *_at_equal_budget(evidence), *_elsewhere(evidence), *_apart(evidence)]
 
 
 def _at_equal_budget(evidence: Evidence) -> list[str]:
@@ -127,11 +127,15 @@ def _elsewhere(evidence: Evidence) -> list[str]:
     return [text]
 
 
-def _apart(compared: Sequence[Comparison]) -> list[str]:
+def _apart(evidence: Evidence) -> list[str]:
+    compared = evidence.over_alone
     differing = [f"{display_name(each.method)} (in {each.differs})" for each in compared if each.differs]
-    if not differing:
-        return []
-    return [f"Trained otherwise than the student alone, and therefore not ranked: {', '.join(differing)}."]
+    lacking = dict.fromkeys(display_name(cell.method) for cell in evidence.without_gain)
+    sentences = {
+        "Trained otherwise than the student alone, and therefore not ranked": differing,
+        "Without a gain on some pair, since it is measured against another teacher than the student alone": lacking,
+    }
+    return [f"{sentence}: {', '.join(names)}." for sentence, names in sentences.items() if names]
 
 
 def _cells(evidence: Evidence) -> list[str]:
@@ -141,15 +145,16 @@ def _cells(evidence: Evidence) -> list[str]:
     if not tested:
         return ["No cell has two runs beside two of the student alone, so that none can be tested."]
     counts = [f"{n} {verdict}" for verdict in VERDICTS if (n := sum(gain.verdict == verdict for gain in gains))]
-    titles = {(cell.dataset, cell.pair): pair_title(cell) for cell in evidence.cells}
+    titles = {cell.block: pair_title(cell) for cell in evidence.cells}
     lines = []
-    for place, members in groupby(gains, key=lambda gain: (gain.dataset, gain.pair)):
+    for members in by_block(gains):
+        block = members[0].block
         own = sorted(members, key=lambda gain: -gain.gain)
         listed = [f"{verdict} {named}" for verdict in VERDICTS if (named := _gains(own, verdict))]
-        of_best = {method for *pair, method in evidence.best if (*pair,) == place}
+        of_best = {method for *pair, method in evidence.best if (*pair,) == block}
         best = [display_name(method) for method in sorted(of_best, key=listing_order)]
         listed += [f"not told apart from the best {', '.join(best)}"] if best else []
-        lines.append(f"- {titles[place]}: {'; '.join(listed)}.")
+        lines.append(f"- {titles[block]}: {'; '.join(listed)}.")
     return [f"Of {count(len(gains), 'cell')}, {_listed(counts)}.", "\n".join(lines)]
 
 
@@ -176,10 +181,14 @@ def _budget_saved(evidence: Evidence) -> list[str]:
     return ["## Budget saved", text, *(["\n".join(lines)] if lines else [])]
 
 
-def _between(compared: Sequence[Comparison]) -> list[str]:
-    """A line for each method that beats others."""
+def _between(evidence: Evidence) -> list[str]:
+    """A line for each method that beats others of the same protocol: what was trained otherwise, as controls are, is
+    for `comparisons.csv`."""
+    compared = [
+        each for each in evidence.between if not each.differs and not {each.method, each.over} & evidence.otherwise
+    ]
     if not compared:
-        return ["There are no two methods with runs on the same pair."]
+        return ["There are no two methods of one protocol with runs on the same pair."]
     beaten: dict[str, list[str]] = {}
     for each in compared:
         if each.established:
@@ -187,7 +196,8 @@ def _between(compared: Sequence[Comparison]) -> list[str]:
             beaten.setdefault(winner, []).append(f"{display_name(loser)} by {abs(each.gain):.2f}")
     established = sum(each.established for each in compared)
     are = "is" if established == 1 else "are"
-    text = f"{established} of {count(len(compared), 'difference')} between two methods {are} established."
+    among = " of one protocol" if len(compared) < len(evidence.between) else ""
+    text = f"{established} of {count(len(compared), 'difference')} between two methods{among} {are} established."
     lines = [f"- {display_name(winner)} beats {_listed(losers)}" for winner, losers in beaten.items()]
     return [text, *(["\n".join(lines)] if lines else [])]
 
@@ -246,5 +256,5 @@ def display_name(label: str) -> str:
     return escape(plain_name(label))
 
 
-def pair_title(cell: OfPair) -> str:
+def pair_title(cell: OfNetworks) -> str:
     return escape(plain_title(cell))

@@ -1,10 +1,8 @@
 """Files of an analysis: tables in three forms, macros, figures, summary, paper, report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from analysis.report import numbers
-from analysis.report.paper import Illustration, paper
 from analysis.report.short import short_names
 from analysis.report.summary import summary
 from analysis.runs.load import Results
@@ -28,9 +26,6 @@ from analysis.tables.published import published_table
 from analysis.tables.table import Table
 from benchmark.files import atomic, write_rows
 
-if TYPE_CHECKING:
-    from analysis.figures import Drawing
-
 
 def write_all(
     results: Results,
@@ -49,19 +44,20 @@ def write_all(
     # Drawing libraries take most of a second to import: whoever writes a single table need not wait for them.
     from analysis.figures import draw_figures
     from analysis.report.page import page
+    from analysis.report.paper import paper
 
     tables = [*([first_table(evidence)] if table1 else []), main_table(evidence), budget_table(evidence)]
     if evidence.metric is TOP1 and (errors := errors_table(evidence)):
         tables.append(errors)
     lacking, problems = left_out(results.records)
-    shown = {(cell.dataset, cell.pair, cell.method) for cell in evidence.cells}
-    lacking = [each for each in lacking if (each.dataset, each.pair, each.method) in shown]
+    shown = {cell.place for cell in evidence.cells}
+    lacking = [each for each in lacking if each.place in shown]
     if lacking and evidence.metric is TOP1:
         tables.append(left_out_table(lacking))
     if evidence.over_alone:
         tables.append(gain_table(evidence))
     told = (transfer or Transfer()).shown(shown)
-    titles = {(cell.dataset, cell.pair): pair_title(cell) for cell in evidence.cells}
+    titles = {cell.block: pair_title(cell) for cell in evidence.cells}
     if told.fidelity:
         tables.append(fidelity_table(told.fidelity, titles))
     if any(each.over == CONTROL for each in told.discordances):
@@ -79,13 +75,12 @@ def write_all(
     if compared := [*evidence.between, *evidence.mean_at_equal_budget]:
         written.append(out / "tables" / "comparisons.csv")
         write_rows(written[-1], [comparison_row(each) for each in compared])
-    figures, notes = draw_figures(results, evidence, figure1=figure1)
+    figures, notes = draw_figures(results, evidence, told.fidelity, figure1=figure1)
     notes += [*problems, *told.notes]
     written += [path for figure in figures for path in figure.write(out / "figures")]
-    illustrations = [_illustration(figure) for figure in figures]
     said = summary(evidence)
     written.append(write_text(out / "summary.md", said))
-    written.append(write_text(out / "paper.tex", paper(evidence, tables, illustrations, numbers.citations(named))))
+    written.append(write_text(out / "paper.tex", paper(evidence, tables, figures, numbers.citations(named))))
     written.append(write_text(out / "report.html", page(results, evidence, tables, figures, said, notes)))
     return written, notes
 
@@ -105,7 +100,3 @@ def write_table(table: Table, folder: Path, metric: Metric = TOP1) -> list[Path]
     ]
     write_rows(paths[-1], renamed(table.data, metric))
     return paths
-
-
-def _illustration(figure: "Drawing") -> Illustration:
-    return Illustration(f"figures/{figure.name}", figure.title, figure.caption, wide=figure.wide)

@@ -18,7 +18,7 @@ from benchmark.errors import UsageError
 from benchmark.files import read_table
 from benchmark.metrics import METRICS
 from benchmark.records import Folder, Record, Result, key_columns
-from benchmark.spec import Run, digest
+from benchmark.spec import Pair, Run, digest
 
 
 @dataclass(frozen=True)
@@ -46,46 +46,47 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
         raise UsageError("no results folder is named")
     records, problems = _read(folders)
     found: dict[str, Record] = {}
-    for path, members in records.items():
-        students = [record for record in members if record.run.teacher]
-        problems += [_disagreement(each.run_id, path) for each in students if _differ(each, found.get(each.run_id))]
-        found = {**{each.run_id: each for each in students}, **found}
+    students = [(path, each) for path, members in records.items() for each in members if each.run.teacher]
+    for path, each in students:
+        if _differ(each, found.setdefault(each.run_id, each)):
+            problems.append(f"run {each.run_id} has another result in {path}; the folder named first counts")
     if not found:
         raise UsageError(f"no valid record of a student in {', '.join(map(str, folders))}{_first(problems)}")
-    labels = {name: text for each in found.values() for name, text in (each.provenance.labels or {}).items()}
-    planned = [_planned(Folder(path), {each.run_id for each in members}) for path, members in records.items()]
-    waiting = [run for each in planned for run in each.runs]
-    revisions = Revisions.newest([*(each.run for each in found.values()), *waiting])
-    students = [each for members in records.values() for each in members if each.run.teacher]
-    saw = [(each.run.dataset, each.result.data_sha256) for each in students]
-    names = headings([*saw, *((run.dataset, None) for run in waiting)])
-    current, stale = _split([_row(record, revisions, names) for record in found.values()], include_stale)
-    current, unlike = of_one_version(current)
-    problems += unlike
-    problems += [problem for each in planned for problem in each.problems]
-    problems += [*_stale_problem(stale), *_teacher_problems(current)]
-    absent = [*stale, *({**row, **_dataset(run, names)} for each in planned for run, row in each.holes)]
-    for path, members in records.items():
+    said: list[str] = []
+    waiting = [hole for path, members in records.items() for hole in _absent(Folder(path), members, said)]
+    revisions = Revisions.newest([*(each.run for each in found.values()), *(run for run, _ in waiting)])
+    saw = [(each.run.dataset, each.result.data_sha256) for _, each in students]
+    names = headings([*saw, *((run.dataset, None) for run, _ in waiting)])
+    known = {run_id: _row(each, revisions, names) for run_id, each in found.items()}
+    fresh = {cell_and_seed(row) for row in known.values() if not row["stale"]}
+    rows = [row for row in known.values() if not row["stale"] or cell_and_seed(row) not in fresh]
+    stale = [] if include_stale else [row for row in rows if row["stale"]]
+    current, unlike = of_one_version([row for row in rows if include_stale or not row["stale"]])
+    problems += [*unlike, *said, *_stale_problem(stale), *_teacher_problems(current)]
+    absent = [*map(_left_out, stale), *({**row, **_dataset(run, names)} for run, row in waiting)]
+    for path in records:
         if not Folder(path).planned_ids():
-            absent += _product_holes([_key(each, names) for each in members if each.run.teacher])
-    pairs = pairs_of(folders)
-    current = repeated(current, pairs)
-    holes = _still_absent(repeated(absent, pairs), current)
-    alike = set(map(id, poolable(current)))
-    rows = [*({**row, "pooled": id(row) in alike} for row in current), *({**row, "pooled": False} for row in holes)]
-    runs, left_out = joined(pd.DataFrame(rows), folders)
-    problems += left_out
-    return Results(runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True), tuple(problems), records, labels)
+            absent += _product_holes([known[each.run_id] for its, each in students if its == path])
+    runs, left_out = joined(pd.DataFrame(_completed(current, absent, pairs_of(folders))), folders)
+    labels = [(each.provenance.labels or {}).items() for each in reversed(found.values())]
+    return Results(
+        runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True),
+        (*problems, *left_out),
+        records,
+        {name: text for own in labels for name, text in own},
+    )
 
 
 def progress(runs: pd.DataFrame) -> str:
-    """`digits: 45 of 48 runs done, 1 diverged, 2 missing`, a line for each data set."""
-    lines = []
-    for dataset, statuses in runs.groupby("dataset").status:
-        counts = statuses.value_counts().sort_index()
-        others = [f", {count} {str(status).replace('_', ' ')}" for status, count in counts.items() if status != "done"]
-        lines.append(f"{dataset}: {counts.get('done', 0)} of {len(statuses)} runs done{''.join(others)}")
-    return "\n".join(lines)
+    """`digits: 45 of 48 runs done`, a line for each data set."""
+    return "\n".join(f"{dataset}: {counted(statuses)}" for dataset, statuses in runs.groupby("dataset").status)
+
+
+def counted(statuses: "pd.Series[str]") -> str:
+    """`45 of 48 runs done, 1 diverged, 2 missing`."""
+    counts = statuses.value_counts().sort_index()
+    others = [f", {count} {str(status).replace('_', ' ')}" for status, count in counts.items() if status != "done"]
+    return f"{counts.get('done', 0)} of {len(statuses)} runs done{''.join(others)}"
 
 
 def plain(frame: pd.DataFrame) -> list[Row]:
@@ -118,15 +119,12 @@ def _dataset(run: Run, names: Mapping[Seen, str], images: str | None = None) -> 
     return {"dataset": names[seen(run.dataset, images)], "dataset_name": run.dataset.name}
 
 
-def _key(record: Record, names: Mapping[Seen, str]) -> Row:
-    run = record.run
-    return {**key_columns(run, record.run_id), **_dataset(run, names, record.result.data_sha256)}
-
-
 def _row(record: Record, revisions: Revisions, names: Mapping[Seen, str]) -> Row:
-    row = {**_key(record, names), **_result(record.result), **record.cost.model_dump()}
-    row |= {"device": record.provenance.device, "status": record.status, **_settings(record.run)}
-    return {**row, "stale": revisions.stale(record.run)}
+    """Of a run with a record."""
+    run, result = record.run, record.result
+    row = {**key_columns(run, record.run_id), **_dataset(run, names, result.data_sha256), **_result(result)}
+    row |= {**record.cost.model_dump(), "device": record.provenance.device, "status": record.status}
+    return {**row, **_settings(run), "stale": revisions.stale(run)}
 
 
 def _result(result: Result) -> Row:
@@ -155,16 +153,6 @@ def _settings(run: Run) -> Row:
     }
 
 
-def _split(rows: list[Row], include_stale: bool) -> tuple[list[Row], list[Row]]:
-    """Rows that count, and those that are left out as stale, which become holes."""
-    fresh = [row for row in rows if not row["stale"]]
-    taken = {cell_and_seed(row) for row in fresh}
-    old = [row for row in rows if row["stale"] and cell_and_seed(row) not in taken]
-    if include_stale:
-        return fresh + old, []
-    return fresh, [_left_out(row) for row in old]
-
-
 def _left_out(row: Row) -> Row:
     """A stale record's row without its numbers; every column stays, for a table may have no other rows."""
     key = {name: row[name] for name in ("run_id", "dataset_name", *CELL, "teacher", "student", "seed")}
@@ -172,11 +160,11 @@ def _left_out(row: Row) -> Row:
 
 
 def _stale_problem(stale: list[Row]) -> list[str]:
-    reasons = sorted({row["reason"] for row in stale})
     if not stale:
         return []
+    reasons = "; ".join(sorted({row["stale"] for row in stale}))
     count = f"{len(stale)} records are" if len(stale) > 1 else "1 record is"
-    return [f"{count} left out as stale ({'; '.join(reasons)}); --include-stale counts them"]
+    return [f"{count} left out as stale ({reasons}); --include-stale counts them"]
 
 
 def _teacher_problems(rows: list[Row]) -> Iterator[str]:
@@ -191,31 +179,20 @@ def _teacher_problems(rows: list[Row]) -> Iterator[str]:
             yield f"teacher {teacher} has several weights ({named}): runs under different ones are not pooled"
 
 
-@dataclass(frozen=True)
-class Planned:
-    """Runs that a folder planned and has no valid record of, and the holes they make."""
-
-    holes: list[tuple[Run, Row]]
-    problems: list[str]
-
-    @property
-    def runs(self) -> list[Run]:
-        return [run for run, _ in self.holes]
-
-
-def _planned(folder: Folder, recorded: set[str]) -> Planned:
-    found = Planned([], [])
-    for run_id in sorted(set(folder.planned_ids()) - recorded):
+def _absent(folder: Folder, members: Sequence[Record], problems: list[str]) -> Iterator[tuple[Run, Row]]:
+    """The runs that a folder planned and has no valid record of, and their holes; of one without plans, those of the
+    records that are not valid and still say which run they are of.
+    """
+    planned = folder.planned_ids()
+    for run_id in sorted(set(planned or folder.known_ids()) - {each.run_id for each in members}):
         try:
-            run = folder.planned(run_id)
-        except (OSError, ValueError):
-            found.problems.append(f"planned run {folder.planned_path(run_id)} cannot be read")
+            said = None if planned else read_table(folder.record_path(run_id)).get("run")
+            run = folder.planned(run_id) if planned else Run.model_validate(said)
+        except (OSError, ValueError, RecursionError):
+            problems += [f"planned run {folder.planned_path(run_id)} cannot be read"] if planned else []
             continue
-        if run.teacher:
-            found.holes.append((run, {**key_columns(run, run_id), **_why_absent(folder, run_id)}))
-    if not folder.planned_ids():
-        found.holes.extend(_not_valid(folder, recorded))
-    return found
+        if run.teacher and run.id == run_id:
+            yield run, {**key_columns(run, run_id), **_why_absent(folder, run_id)}
 
 
 def _why_absent(folder: Folder, run_id: str) -> Row:
@@ -224,17 +201,6 @@ def _why_absent(folder: Folder, run_id: str) -> Row:
     if folder.record_path(run_id).exists():
         return {"status": "failed", "reason": "its record is not valid"}
     return {"status": "missing", "reason": None}
-
-
-def _not_valid(folder: Folder, recorded: set[str]) -> Iterator[tuple[Run, Row]]:
-    """Holes where records are not valid, as far as they still say which run they are of."""
-    for run_id in sorted(set(folder.known_ids()) - recorded):
-        try:
-            run = Run.model_validate(read_table(folder.record_path(run_id)).get("run"))
-            if run.teacher and run.id == run_id:
-                yield run, {**key_columns(run, run_id), **_why_absent(folder, run_id)}
-        except (OSError, ValueError, RecursionError):
-            continue
 
 
 def _product_holes(rows: list[Row]) -> Iterator[Row]:
@@ -249,21 +215,16 @@ def _product_holes(rows: list[Row]) -> Iterator[Row]:
                 yield {"run_id": "", **names, "method": method, "seed": seed, "status": "missing", "reason": None}
 
 
-def _still_absent(absent: list[Row], recorded: list[Row]) -> Iterator[Row]:
-    """Each hole once, and none where a record stands for the same cell and seed."""
-    seen = {cell_and_seed(row) for row in recorded}
-    for row in absent:
-        if cell_and_seed(row) not in seen:
-            seen.add(cell_and_seed(row))
-            yield row
+def _completed(current: Sequence[Row], absent: Sequence[Row], pairs: Sequence[Pair]) -> list[Row]:
+    """The rows, each hole once, and none where a record stands for the same cell and seed; and which are `pooled`."""
+    current = repeated(current, pairs)
+    taken = {cell_and_seed(row) for row in current}
+    holes = {cell_and_seed(row): row for row in reversed(repeated(absent, pairs)) if cell_and_seed(row) not in taken}
+    rows = [*current, *holes.values()]
+    alike = set(map(id, poolable(rows)))
+    return [{**row, "pooled": id(row) in alike} for row in rows]
 
 
-def _differ(record: Record, other: Record | None) -> bool:
-    if other is None:
-        return False
+def _differ(record: Record, other: Record) -> bool:
     ours, theirs = ((each.status, each.result.top1, each.result.weights_sha256) for each in (record, other))
     return ours != theirs
-
-
-def _disagreement(run_id: str, path: Path) -> str:
-    return f"run {run_id} has another result in {path}; the folder named first counts"

@@ -1,7 +1,7 @@
 """Merging records that several machines made for one grid: what agrees is copied, what contradicts is named."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,15 +13,18 @@ from benchmark.records import Folder, Record
 
 @dataclass
 class Merged:
-    """How many records were copied, how many were there already, and what was left out, a line each."""
+    """How many records were copied, how many were there already, how many teachers' came along, and what was left out,
+    a line each."""
 
     copied: int = 0
     known: int = 0
+    teachers: int = 0
     conflicts: list[str] = field(default_factory=list)
 
     def account(self, target: Path) -> str:
-        there = f"{count(self.copied, 'record')} copied, {self.known} there already, {len(self.conflicts)} left out"
-        return f"merged into {target}: {there}"
+        along = f" (and {count(self.teachers, 'teacher')})" if self.teachers else ""
+        copied = f"{count(self.copied, 'record')}{along} copied"
+        return f"merged into {target}: {copied}, {self.known} there already, {len(self.conflicts)} left out"
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Witness:
 
 
 def merge(target: Path, sources: Sequence[Path]) -> Merged:
-    """Copy every valid record, with its curve and predictions, from the sources into `target`, unless it contradicts
-    what is there.
+    """Copy every valid record, with its curve and predictions, from the sources into `target`, and with their weights
+    those of its teachers from beside the source to beside the target, unless it contradicts what is there.
 
     A record's run id hashes its protocol: data set, recipe, options, revisions, teacher. What the id does not hold is
     checked here: one run has one result, one teacher the same weights, and one data set the same images everywhere.
@@ -53,27 +56,46 @@ def merge(target: Path, sources: Sequence[Path]) -> Merged:
     for source, found, errors in readable:
         if not found:
             raise UsageError("; ".join([*map(str, errors), f"no valid record in {source}"]))
+        records += found
+    for teacher in _teachers(records, Folder(target), merged):
+        _agree(teacher, Folder(target).teachers.record_path(teacher.run_id), known)
     for source, found, errors in readable:
         merged.conflicts += map(str, errors)
+        for teacher in _teachers(found, Folder(source), merged):
+            merged.teachers += _take(teacher, Folder(source).teachers, Folder(target).teachers, known, merged) is True
         for record in found:
-            _take(record, Folder(source), Folder(target), known, merged)
+            copied = _take(record, Folder(source), Folder(target), known, merged)
+            merged.copied += copied is True
+            merged.known += copied is False
         _copy_plan(Folder(source), Folder(target))
     return merged
 
 
-def _take(record: Record, source: Folder, target: Folder, known: dict[str, Witness], merged: Merged) -> None:
-    path = source.record_path(record.run_id)
+def _teachers(records: Iterable[Record], folder: Folder, merged: Merged) -> Iterator[Record]:
+    """Of these records, those that lie beside the folder; what cannot be read is a conflict."""
+    for run_id in sorted({record.result.teacher_id for record in records if record.result.teacher_id}):
+        try:
+            if (found := folder.teachers.record(run_id)) is not None:
+                yield found
+        except UsageError as error:
+            merged.conflicts.append(str(error))
+
+
+def _take(record: Record, source: Folder, target: Folder, known: dict[str, Witness], merged: Merged) -> bool | None:
+    """Whether the record was copied, or was there already; None if it is left out."""
+    run_id, path = record.run_id, source.record_path(record.run_id)
     if conflict := _agree(record, path, known):
         merged.conflicts.append(conflict)
-    elif target.record_path(record.run_id).exists() and record.lacks_teacher >= target.lacks_teacher(record.run_id):
-        merged.known += 1
-    else:
-        target.record_path(record.run_id).unlink(missing_ok=True)  # one that still lacked its teacher
-        _copy(source.curve_path(record.run_id), target.curve_path(record.run_id))
-        _copy(source.predictions_path(record.run_id), target.predictions_path(record.run_id))
-        _copy(path, target.record_path(record.run_id))
-        target.failure_path(record.run_id).unlink(missing_ok=True)
-        merged.copied += 1
+        return None
+    there = target.record_path(run_id).exists() and record.lacks_teacher >= target.lacks_teacher(run_id)
+    if not there:
+        target.record_path(run_id).unlink(missing_ok=True)  # one that still lacked its teacher
+    parts = [Folder.curve_path, Folder.predictions_path, *([Folder.weights_path] if record.run.teacher is None else [])]
+    for part in parts:
+        _copy(part(source, run_id), part(target, run_id))
+    _copy(path, target.record_path(run_id))
+    target.failure_path(run_id).unlink(missing_ok=True)
+    return not there
 
 
 def _agree(record: Record, path: Path, known: dict[str, Witness]) -> str:
@@ -95,6 +117,8 @@ def _claims(record: Record) -> Iterator[tuple[str, str]]:
     if result.data_sha256:
         data = run.dataset.model_dump_json()
         yield f"the hash of data set {data}", _short(result.data_sha256)
+    if run.teacher is None:
+        yield f"the weights' hash of teacher {record.run_id}", _short(result.weights_sha256)
     if result.teacher_id and result.teacher_weights_sha256:
         yield f"the weights' hash of teacher {result.teacher_id}", _short(result.teacher_weights_sha256)
 

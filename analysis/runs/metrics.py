@@ -79,6 +79,10 @@ def metric(name: str) -> Metric:
 
 TOP1 = metric("top1")
 
+COMPARED_WITH = "compared_with"
+"""Column of runs that are measured by how alike they are to their teacher: which teacher that is, seeds apart. Between
+two teachers a difference means nothing."""
+
 
 def measured_by(runs: pd.DataFrame, metric: Metric) -> pd.DataFrame:
     """The runs with the metric in the place of their accuracy, its sign such that higher is better. Of teachers only
@@ -88,6 +92,8 @@ def measured_by(runs: pd.DataFrame, metric: Metric) -> pd.DataFrame:
         return runs
     values = metric.sign * runs[metric.column].astype(float)
     lacking = (runs.status == "done") & values.isna()
+    if metric.of.of_teacher:
+        runs = runs.assign(**{COMPARED_WITH: runs.teacher_hash})
     return runs.assign(
         top1=values,
         teacher_top1=None,

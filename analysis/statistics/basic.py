@@ -38,9 +38,9 @@ class Interval:
         return -delta < self.low and self.high < delta
 
 
-def ends(interval: Interval | None) -> tuple[float | None, float | None]:
-    """Of an interval that may not be known."""
-    return (interval.low, interval.high) if interval else (None, None)
+def ends(interval: Interval | None, name: str = "") -> dict[str, float | None]:
+    """Of an interval that may not be known, as columns of a CSV file: `low` and `high` behind a name."""
+    return {f"{name}{end}": getattr(interval, end, None) for end in ("low", "high")}
 
 
 def summarise(values: Sequence[float]) -> Sample:

@@ -11,7 +11,8 @@ from analysis.runs.alike import CELL, POOLED, SETTINGS, Row, competes, differenc
 from analysis.runs.load import plain
 from analysis.runs.measured import ORIGIN
 from analysis.statistics.basic import summarise
-from analysis.style import CONTROL, TEACHER, listing_order
+from analysis.statistics.places import OfPlace
+from analysis.style import CONTROL, TEACHER, enumerated, listing_order
 
 LONGEST_REASON = 140
 """Characters of a failure's message that a footnote repeats."""
@@ -27,7 +28,7 @@ COSTS = (
 
 
 @dataclass(frozen=True)
-class Cell:
+class Cell(OfPlace):
     """A method (or the teacher) on one pair. Accuracies are over the `n` of `seeds` runs that finished
     (for a teacher: over its n distinct runs); None where there is nothing to pool. Costs are means over the same runs;
     `measured_on` is the device of those that runs cannot tell (`runs.measured`).
@@ -71,8 +72,8 @@ class Cell:
         return {name: getattr(self, name) for name in ("dataset", "pair", "teacher", "student", "method", *columns)}
 
 
-class OfPair(Protocol):
-    """Whatever belongs to one pair of one data set."""
+class OfNetworks(Protocol):
+    """Whatever belongs to a teacher and a student on a data set."""
 
     @property
     def dataset(self) -> str: ...
@@ -84,7 +85,7 @@ class OfPair(Protocol):
     def student(self) -> str: ...
 
 
-def pair_title(cell: OfPair) -> str:
+def pair_title(cell: OfNetworks) -> str:
     return f"{cell.dataset}: {cell.teacher} → {cell.student}"
 
 
@@ -176,7 +177,7 @@ def _mean_costs(rows: Sequence[Row], columns: Mapping[str, str]) -> dict[str, An
 def _hole(rows: Sequence[Row]) -> str:
     """Runs that have no result for one reason: `seeds 0 and 2 diverged (the loss was not finite in epoch 3)`."""
     seeds = [str(row["seed"]) for row in rows]
-    which = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(seeds[:-1])} and {seeds[-1]}"
+    which = f"seed{'s' if len(seeds) > 1 else ''} {enumerated(seeds)}"
     first = rows[0]
     reason = "" if first["reason"] is None else f" ({shorten(first['reason'], LONGEST_REASON, placeholder=' ...')})"
     return f"{which} {first['status'].replace('_', ' ')}{reason}"

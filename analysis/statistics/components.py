@@ -6,6 +6,7 @@ from math import sqrt
 
 import numpy as np
 
+from analysis.statistics.places import Block
 from analysis.statistics.ranks import complete
 
 
@@ -19,7 +20,7 @@ class Components:
     pairs: float
 
 
-def components(gains: Mapping[tuple[str, str], Mapping[str, float]], noise: float) -> Components | None:
+def components(gains: Mapping[Block, Mapping[str, float]], noise: float) -> Components | None:
     """From gains by pair and method, those left out that have holes, and the mean variance of the error of a cell's
     mean. None below two methods or two pairs.
     """

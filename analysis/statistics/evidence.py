@@ -23,11 +23,10 @@ from analysis.statistics.gains import (
     run_gains,
 )
 from analysis.statistics.moderated import Estimate, Moderation, best_set
+from analysis.statistics.places import Block, Place
 from analysis.statistics.published import Key, Match, Published, compare
 from analysis.statistics.ranks import Ranking, candidates, ranking
-
-Place = tuple[str, str, str]
-"""Data set, pair, method."""
+from analysis.style import CONTROL, TEACHER
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,32 @@ class Evidence:
     mean_at_equal_budget: Sequence[Comparison] = ()
 
     @property
+    def students(self) -> Sequence[Cell]:
+        """All cells but teachers'."""
+        return [cell for cell in self.cells if cell.method != TEACHER]
+
+    @property
+    def single_teachers(self) -> bool:
+        """Whether any pair had one teacher for all seeds."""
+        return any(cell.n == 1 for cell in self.cells if cell.method == TEACHER)
+
+    @property
     def otherwise(self) -> Set[str]:
         """Methods that do not compete with the student alone of some pair (`runs.alike.competes`)."""
         return {cell.method for cell in self.cells if not cell.competes}
+
+    @property
+    def without_gain(self) -> Sequence[Cell]:
+        """Cells with results beside the student alone's that cannot be compared with it: where the metric is agreement
+        with the teacher, and theirs is another."""
+        return [
+            cell
+            for cell in self.cells
+            if (place := (cell.dataset, cell.pair, cell.method)) in self.samples
+            and (*place[:2], CONTROL) in self.samples
+            and cell.method != CONTROL
+            and place not in self.gains
+        ]
 
     def accuracy(self, place: Place) -> Estimate | None:
         """A cell's mean in percent, with the moderated variance of its error; None for one run and for teachers."""
@@ -91,13 +113,13 @@ def collect_evidence(
 ) -> Evidence:
     """Pool, test and rank the runs of `runs.load`."""
     cells, pairs = pool(runs), by_pair(runs)
-    gains = {(gain.dataset, gain.pair, gain.method): gain for gain in cell_gains(pairs, delta, looks)}
+    gains = {gain.place: gain for gain in cell_gains(pairs, delta, looks)}
     ranked = candidates(cells, runs)
     best, highest = _best(pairs, ranked)
     return Evidence(
         cells=cells,
         samples={
-            (pair.dataset, pair.pair, method): (cell.sample, pair.moderation)
+            (*pair.block, method): (cell.sample, pair.moderation)
             for pair in pairs
             for method, cell in pair.cells.items()
         },
@@ -115,9 +137,7 @@ def collect_evidence(
         delta=delta,
         looks=looks,
         tested=sum(gain.p_holm is not None for gain in gains.values()),
-        at_equal_budget={
-            (gain.dataset, gain.pair, gain.method): gain for gain in equal_budget.cell_gains(pairs, delta, looks)
-        },
+        at_equal_budget={gain.place: gain for gain in equal_budget.cell_gains(pairs, delta, looks)},
         mean_at_equal_budget=equal_budget.method_gains(pairs, delta, looks),
     )
 
@@ -128,24 +148,24 @@ def _best(pairs: Sequence[PairRuns], ranked: Sequence[Cell]) -> tuple[set[Place]
     """
     best, highest = set[Place](), set[Place]()
     for pair in pairs:
-        methods = [cell.method for cell in ranked if (cell.dataset, cell.pair) == (pair.dataset, pair.pair)]
+        methods = [cell.method for cell in ranked if cell.block == pair.block]
         samples = {method: pair.cells[method].sample for method in methods}
         printed = {method: f"{sample.mean:.2f}" for method, sample in samples.items()}
         top = max(printed.values(), key=float, default="")
         tops = [method for method, text in printed.items() if text == top and len(set(printed.values())) > 1]
-        best |= {(pair.dataset, pair.pair, method) for method in best_set(samples, pair.moderation)}
-        highest |= {(pair.dataset, pair.pair, method) for method in tops}
+        best |= {(*pair.block, method) for method in best_set(samples, pair.moderation)}
+        highest |= {(*pair.block, method) for method in tops}
     return best, highest
 
 
 def _spread(pairs: Sequence[PairRuns], gains: Mapping[Place, CellGain]) -> Components | None:
     """Of the methods that were trained as the student alone."""
-    table: dict[tuple[str, str], dict[str, float]] = {}
+    table: dict[Block, dict[str, float]] = {}
     noise = []
     for pair in pairs:
         for method, cell in pair.cells.items():
-            gain, mean = gains.get((pair.dataset, pair.pair, method)), pair.moderation.mean(cell.sample)
+            gain, mean = gains.get((*pair.block, method)), pair.moderation.mean(cell.sample)
             if gain and mean and not gain.differs:
-                table.setdefault((pair.dataset, pair.pair), {})[method] = gain.gain
+                table.setdefault(pair.block, {})[method] = gain.gain
                 noise.append(mean.variance)
     return components(table, fmean(noise)) if noise else None

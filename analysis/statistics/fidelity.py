@@ -11,8 +11,9 @@ from scipy.special import expit, logit
 
 from analysis.runs.alike import SETTINGS, Row, differences, grouped
 from analysis.statistics.answers import Answers, Key, held_against, key
-from analysis.statistics.basic import ALPHA, Sample, holm, summarise
+from analysis.statistics.basic import ALPHA, Sample, ends, holm, summarise
 from analysis.statistics.moderated import Estimate, Moderation, Part, less
+from analysis.statistics.places import OfPlace
 from analysis.style import BETTER, CONTROL, WORSE, listing_order
 from benchmark.metrics import Array
 
@@ -76,7 +77,7 @@ class Crossed:
 
 
 @dataclass(frozen=True)
-class Fidelity:
+class Fidelity(OfPlace):
     """One of MEASURES of a cell, over its runs; what its pair's students alone would show at its mean accuracy, over
     theirs (None without any, and for themselves); and by how much it is above that, in percentage points, tested.
     `moved` is by how many points of accuracy the students alone were moved for that: beyond FAR nothing is tested.
@@ -105,6 +106,26 @@ class Fidelity:
             return ""
         return BETTER if (self.excess or 0.0) > 0 else WORSE
 
+    def row(self) -> dict[str, object]:
+        """Of CSV files."""
+        return {
+            "dataset": self.dataset,
+            "pair": self.pair,
+            "method": self.method,
+            "measure": self.measure,
+            "n": self.observed.n,
+            "percent": self.observed.mean,
+            "std_percent": self.observed.std,
+            "n_alone": self.expected.n if self.expected else None,
+            "expected_percent": self.expected.mean if self.expected else None,
+            "excess_points": self.excess,
+            **ends(self.estimate.interval() if self.estimate else None, "excess_"),
+            "moved_points": self.moved,
+            "p": self.p,
+            "p_holm": self.p_holm,
+            "differs": self.differs,
+        }
+
 
 def fidelity(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> list[Fidelity]:
     """Every measure of every cell, in listing order, tested together by measure; answers by data set, pair, run id."""
@@ -114,7 +135,7 @@ def fidelity(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> list[Fideli
         own = [each for each in found if each.measure == measure]
         adjusted = holm([each.p for each in own])
         corrected += [replace(each, p_holm=p) for each, p in zip(own, adjusted, strict=True)]
-    return sorted(corrected, key=lambda each: (each.dataset, each.pair, listing_order(each.method)))
+    return sorted(corrected, key=lambda each: (each.block, listing_order(each.method)))
 
 
 def _of_pair(rows: Sequence[Row], answers: Mapping[Key, Answers]) -> Iterable[Fidelity]:

@@ -15,8 +15,10 @@ import pandas as pd
 
 from analysis.runs.alike import SETTINGS, Row, differences, grouped
 from analysis.runs.load import plain
-from analysis.statistics.basic import ALPHA, Interval, Sample, holm, summarise, t_interval
+from analysis.runs.metrics import COMPARED_WITH
+from analysis.statistics.basic import ALPHA, Interval, Sample, ends, holm, summarise, t_interval
 from analysis.statistics.moderated import Estimate, Moderation, Part, less, mean_over_pairs
+from analysis.statistics.places import OfBlock, OfPlace
 from analysis.style import BETTER, CONTROL, EQUIVALENT, WORSE, listing_order
 from benchmark.metrics import METRICS, uncapitalised
 
@@ -24,7 +26,8 @@ DELTA = 0.5
 """Percentage points within which two methods are called equivalent, unless said otherwise."""
 
 SAME = {name: SETTINGS[name] for name in ("dataset_hash", "data_sha256", "student_hash", "protocol")}
-"""Settings without which a difference of two runs means nothing; recipe and teacher may differ, and are then named."""
+"""Settings without which a difference of two runs means nothing; recipe and teacher may differ, and are then named,
+unless the metric is how alike they are to it."""
 
 RELATIONS: Mapping[str, str] = {
     name: uncapitalised(METRICS[name].short)
@@ -50,7 +53,7 @@ class Pooled:
 
 
 @dataclass(frozen=True)
-class PairRuns:
+class PairRuns(OfBlock):
     """The cells of one pair by method, in listing order, and what they lend each other."""
 
     dataset: str
@@ -98,9 +101,16 @@ class Tested:
     def mark(self) -> str:
         return {"better": BETTER, "worse": WORSE, "equivalent": EQUIVALENT}.get(self.verdict, "")
 
+    def row(self, *columns: str) -> dict[str, Any]:
+        """Of a CSV file: fields by name, of intervals the ends (`low`, `elsewhere_high`); empty where it has none."""
+        freedom = self.estimate.freedom if self.interval and self.estimate else None
+        known = {**vars(self), "freedom": freedom, "p": self.p, "verdict": self.verdict, **ends(self.interval)}
+        known |= {**ends(known.get("elsewhere"), "elsewhere_"), **ends(known.get("new_pair"), "new_pair_")}
+        return {name: known.get(name, "") for name in columns}
+
 
 @dataclass(frozen=True)
-class CellGain(Tested):
+class CellGain(OfPlace, Tested):
     """On one pair, over the mean of `n` runs of the method and `n_over` of the other."""
 
     dataset: str
@@ -137,7 +147,9 @@ def by_pair(runs: pd.DataFrame) -> list[PairRuns]:
 
 
 def comparable(first: Pooled, second: Pooled) -> bool:
-    return all(len({row[name] for row in (*first.rows, *second.rows)} - {None}) < 2 for name in SAME)
+    return all(
+        len({row.get(name) for row in (*first.rows, *second.rows)} - {None}) < 2 for name in (*SAME, COMPARED_WITH)
+    )
 
 
 def cell_gains(pairs: Iterable[PairRuns], delta: float = DELTA, looks: int = 1) -> list[CellGain]:

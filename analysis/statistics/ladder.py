@@ -142,11 +142,10 @@ def rising(means: np.ndarray) -> np.ndarray:
 
 
 def _ladder(key: tuple[str, str, str], rungs: Sequence[Cell], evidence: Evidence) -> Ladder:
-    pairs = {(cell.dataset, cell.pair): cell for cell in rungs}
-    taught = [cell for cell in evidence.cells if (cell.dataset, cell.pair) in pairs and _is_read(cell)]
-    order = {place: i for i, place in enumerate(pairs)}
-    taught.sort(key=lambda cell: order[cell.dataset, cell.pair])
-    samples = [evidence.samples[cell.dataset, cell.pair, cell.method] for cell in (*rungs, *taught)]
+    order = [cell.block for cell in rungs]
+    taught = [cell for cell in evidence.cells if cell.block in order and _is_read(cell)]
+    taught.sort(key=lambda cell: order.index(cell.block))
+    samples = [evidence.samples[cell.place] for cell in (*rungs, *taught)]
     means = np.array([[sample.mean] for sample, _ in samples], dtype=float)
     drawn = np.concatenate([means, drawn_means(samples)], axis=1)  # the means themselves first
     sizes, alone = np.array([_macs(cell) for cell in rungs]), drawn[: len(rungs)]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.statistics.places import OfPlace
 from analysis.style import listing_order
 from benchmark.errors import UsageError
 from benchmark.records import Folder, Record
@@ -18,7 +19,7 @@ from benchmark.records.predictions import of_run
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class LeftOut(OfPlace):
     """A run whose transfer set lacks `classes`: errors of `images` test images, of which `class_images` are of those
     classes; then the same with `bias` added to their logits."""
 
@@ -50,7 +51,7 @@ def left_out(records: Mapping[Path, Sequence[Record]]) -> tuple[list[LeftOut], l
                 found.setdefault(record.run_id, _measured(record, Folder(path)))
             except UsageError as error:
                 problems.append(f"classes left out: {error}")
-    return sorted(found.values(), key=lambda e: (e.dataset, e.pair, *listing_order(e.method), e.seed)), problems
+    return sorted(found.values(), key=lambda e: (e.block, listing_order(e.method), e.seed)), problems
 
 
 def best_bias(logits: np.ndarray, labels: np.ndarray, classes: Sequence[int]) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 from analysis.runs.alike import Row, grouped
 from analysis.statistics.answers import Answers, Key, key
 from analysis.statistics.basic import ALPHA, holm
+from analysis.statistics.places import OfPlace
 from analysis.style import CONTROL, listing_order
 from benchmark.metrics import Array
 
@@ -23,7 +24,7 @@ LEAST_P = 1e-12
 
 
 @dataclass(frozen=True)
-class Discordance:
+class Discordance(OfPlace):
     """Two methods on one pair over `seeds` that both have: how many (seed, image) the first is right on and the other
     wrong, and the other way round; p, and corrected for everything that was tested."""
 

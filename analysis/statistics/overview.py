@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean, geometric_mean
-from typing import Any
 
-from analysis.statistics.basic import ends
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison
 from analysis.style import CONTROL
@@ -21,24 +19,6 @@ class Line:
     by_dataset: Mapping[str, float]
     cost: float | None
 
-    def row(self) -> dict[str, Any]:
-        """Of a CSV file, but for the data sets."""
-        each = self.compared
-        low, high = ends(each.interval)
-        elsewhere_low, elsewhere_high = ends(each.elsewhere)
-        return {
-            "gain": each.gain,
-            "low": low,
-            "high": high,
-            "elsewhere_low": elsewhere_low,
-            "elsewhere_high": elsewhere_high,
-            "positive": each.positive,
-            "pairs": each.pairs,
-            "p_holm": each.p_holm,
-            "verdict": each.verdict,
-            "relative_training_flops": self.cost,
-        }
-
 
 def overview(evidence: Evidence) -> list[Line]:
     """A line for each method compared with the student alone, the largest mean gain first."""
@@ -52,7 +32,7 @@ def overview(evidence: Evidence) -> list[Line]:
 
 
 def _cost(method: str, evidence: Evidence) -> float | None:
-    flops = {(cell.dataset, cell.pair, cell.method): cell.training_flops for cell in evidence.cells}
+    flops = {cell.place: cell.training_flops for cell in evidence.cells}
     ratios = []
     for dataset, pair, name in evidence.gains:
         own, alone = flops.get((dataset, pair, name)), flops.get((dataset, pair, CONTROL))

@@ -11,6 +11,7 @@ from analysis.statistics.basic import ALPHA, Sample, holm
 from analysis.statistics.cells import Cell
 from analysis.statistics.gains import PairRuns
 from analysis.statistics.moderated import Moderation
+from analysis.statistics.places import Place
 from analysis.style import CONTROL, TEACHER
 from benchmark.errors import UsageError
 
@@ -128,18 +129,18 @@ def compare(
     cells: Sequence[Cell],
     published: Mapping[Key, list[Published]],
     pairs: Sequence[PairRuns],
-    gains: Mapping[tuple[str, str, str], float],
+    gains: Mapping[Place, float],
 ) -> list[Match]:
     """Every finished cell of which a number was published, once for each source, in the order of the cells.
 
-    gains: of cells over the student alone, in percentage points, by data set, pair and method.
+    gains: of cells over the student alone, in percentage points.
     """
-    moderations = {(pair.dataset, pair.pair): pair.moderation for pair in pairs}
+    moderations = {pair.block: pair.moderation for pair in pairs}
     found = []
     for cell in cells:
         alone = {each.paper: each.value for each in _of(cell, CONTROL, published)}
-        gain = gains.get((cell.dataset, cell.pair, cell.method))
-        lent = Moderation() if cell.method == TEACHER else moderations.get((cell.dataset, cell.pair), Moderation())
+        gain = gains.get(cell.place)
+        lent = Moderation() if cell.method == TEACHER else moderations.get(cell.block, Moderation())
         found += [_match(cell, each, lent, gain, alone.get(each.paper)) for each in _of(cell, cell.method, published)]
     adjusted = holm([match.p for match in found])
     return [replace(match, p=p) for match, p in zip(found, adjusted, strict=True)]

@@ -10,15 +10,13 @@ from scipy.stats import f, rankdata
 
 from analysis.runs.alike import CELL
 from analysis.statistics.cells import Cell
+from analysis.statistics.places import Block
 from analysis.style import TEACHER
 
 LEAST_DATASETS = 6
 """Pairs of one data set are not independent, so that ranks are tested over data sets; fewer can hardly reject."""
 
 CAME_TO_NOTHING = ("diverged", "not_applicable")
-
-Block = tuple[str, str]
-"""Data set and pair."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def candidates(cells: Iterable[Cell], runs: pd.DataFrame) -> list[Cell]:
     """
     out = set(runs.loc[runs.status.isin(CAME_TO_NOTHING), CELL].itertuples(index=False, name=None))
     students = [cell for cell in cells if cell.n and cell.method != TEACHER and not cell.caveat and not cell.apart]
-    return [cell for cell in students if (cell.dataset, cell.pair, cell.method) not in out]
+    return [cell for cell in students if cell.place not in out]
 
 
 def ranking(ranked: Iterable[Cell]) -> Ranking | None:
@@ -54,7 +52,7 @@ def ranking(ranked: Iterable[Cell]) -> Ranking | None:
     scores: dict[Block, dict[str, float]] = {}
     for cell in ranked:
         assert cell.top1_percent is not None
-        scores.setdefault((cell.dataset, cell.pair), {})[cell.method] = cell.top1_percent
+        scores.setdefault(cell.block, {})[cell.method] = cell.top1_percent
     return rank(scores)
 
 

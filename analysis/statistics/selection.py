@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ def select(
     def shown(dataset: str, pair: str, method: str) -> bool:
         return (dataset, pair) in blocks and selection.shows(method)
 
-    cells = [cell for cell in whole.cells if shown(cell.dataset, cell.pair, cell.method)]
+    cells = [cell for cell in whole.cells if shown(*cell.place)]
     evidence = replace(
         whole,
         cells=[_displayed(cell, metric) for cell in cells],
@@ -88,7 +89,7 @@ def select(
         highest={place for place in whole.highest if shown(*place)},
         ranking=ranking(candidates(cells, runs)),
         several_options=[method for method in part.several_options if selection.shows(method)],
-        matches=[each for each in whole.matches if shown(each.cell.dataset, each.cell.pair, each.cell.method)],
+        matches=[each for each in whole.matches if shown(*each.cell.place)],
         metric=metric,
         remark=_remark(whole, cells),
     )
@@ -116,15 +117,8 @@ def _displayed(cell: Cell, metric: Metric) -> Cell:
 def _remark(whole: Evidence, shown: Sequence[Cell]) -> str:
     """How much of all is shown; empty where it is all."""
     parts = []
-    for noun, of in (("method", _method), ("pair", _block)):
-        every, some = ({of(cell) for cell in cells if cell.method != TEACHER} for cells in (whole.cells, shown))
+    students = [[cell for cell in cells if cell.method != TEACHER] for cells in (whole.cells, shown)]
+    for noun, of in (("method", attrgetter("method")), ("pair", attrgetter("block"))):
+        every, some = (set(map(of, cells)) for cells in students)
         parts += [f"{len(some)} of {count(len(every), noun)}"] if len(some) < len(every) else []
     return f"Shown: {' and '.join(parts)}; tests are corrected for all" if parts else ""
-
-
-def _method(cell: Cell) -> object:
-    return cell.method
-
-
-def _block(cell: Cell) -> object:
-    return cell.dataset, cell.pair

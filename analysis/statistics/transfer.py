@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from analysis.runs.banks import Banks
 from analysis.runs.load import Results, plain
 from analysis.statistics.answers import answers
-from analysis.statistics.evidence import Place
 from analysis.statistics.fidelity import Fidelity, fidelity
 from analysis.statistics.mcnemar import Discordance, discordances
+from analysis.statistics.places import Place
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,8 @@ class Transfer:
     def shown(self, places: Set[Place]) -> "Transfer":
         """Of these cells, whose tests stay corrected for all."""
         return Transfer(
-            [each for each in self.fidelity if (each.dataset, each.pair, each.method) in places],
-            [
-                each
-                for each in self.discordances
-                if {(each.dataset, each.pair, method) for method in (each.method, each.over)} <= places
-            ],
+            [each for each in self.fidelity if each.place in places],
+            [each for each in self.discordances if {each.place, (*each.block, each.over)} <= places],
             self.notes,
         )
 

@@ -5,8 +5,9 @@ from math import floor, log
 
 from analysis.statistics.cells import pair_title
 from analysis.statistics.evidence import Evidence
+from analysis.statistics.places import by_block
 from analysis.style import NO_VALUE, display_name
-from analysis.tables.table import Column, Field, Group, Table, by_pair
+from analysis.tables.table import Column, Field, Group, Table
 
 HEADINGS = {
     "parameters": "Parameters",
@@ -40,18 +41,17 @@ def budget_table(evidence: Evidence) -> Table:
         prefix, texts = _scaled(values, prefixed=not heading.endswith("seconds"))
         unit = prefix + UNITS.get(kind, "")
         title = f"{heading} ({unit})" if unit else heading
-        columns.append(Column(title, tuple(title.split(" ", 1)) if " " in title else (title, "")))
+        columns.append(Column.of(*f"{title} ".split(" ", 1)))
         printed.append(dict(zip(map(id, cells), texts, strict=True)))
     groups = [
         Group(
             pair_title(members[0]),
-            tuple((display_name(cell.method), tuple(Field(texts[id(cell)]) for texts in printed)) for cell in members),
+            [(display_name(cell.method), [Field(texts[id(cell)]) for texts in printed]) for cell in members],
         )
-        for members in by_pair(cells)
+        for members in by_block(cells)
     ]
-    data = tuple(cell.row("n", *HEADINGS) for cell in cells)
-    notes, stub = tuple(_remarks(evidence)), ("Method", "")
-    return Table("cost", CAPTION, stub, tuple(columns), tuple(groups), notes, data, len(HEADINGS), title="Budgets")
+    data = [cell.row("n", *HEADINGS) for cell in cells]
+    return Table("cost", "Budgets", CAPTION, columns, groups, ("Method", ""), [*_remarks(evidence)], data)
 
 
 CAPTION = (

@@ -8,9 +8,10 @@ from analysis.statistics.basic import summarise
 from analysis.statistics.cells import Cell, pair_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.left_out import LeftOut
+from analysis.statistics.places import by_block
 from analysis.style import TEACHER, display_name
-from analysis.tables.main import grouped
-from analysis.tables.table import Column, Field, Footnotes, Group, Table, by_pair
+from analysis.tables.main import WIDEST, grouped
+from analysis.tables.table import Column, Field, Footnotes, Group, Table
 
 HALF = "Predictions are kept in half precision, which may decide an image otherwise than the table of errors"
 """A note of the table of left-out classes."""
@@ -27,7 +28,7 @@ HEADINGS = (
 
 def errors_table(evidence: Evidence) -> Table | None:
     """A row for the teacher and each method, a column for each pair; None where errors are not few."""
-    pairs = [members for members in by_pair(evidence.cells) if _few(evidence.cells, members[0].dataset)]
+    pairs = [members for members in by_block(evidence.cells) if _few(evidence.cells, members[0].dataset)]
     if not pairs:
         return None
     notes, columns, fields, data = Footnotes(), list[Column](), list[dict[str, Field]](), []
@@ -44,23 +45,21 @@ def errors_table(evidence: Evidence) -> Table | None:
         f"Test errors of {' or '.join(f'{each:,}' for each in images)} images after the last epoch, mean ± SD over "
         "seeds."
     )
-    stub = ("Data set", "Teacher", "Student")
-    groups = grouped(shown, fields)
-    return Table("errors", caption, stub, tuple(columns), groups, notes.listed(), tuple(data), title="Errors")
+    groups, stub = grouped(shown, fields), ("Data set", "Teacher", "Student")
+    return Table("errors", "Errors", caption, columns, groups, stub, notes.listed(), data, WIDEST)
 
 
 def left_out_table(found: Sequence[LeftOut]) -> Table:
     """A row for each method that was trained without some classes, grouped by pair."""
     groups = []
-    for _, members in groupby(found, key=lambda each: (each.dataset, each.pair)):
-        of_pair = list(members)
-        methods = groupby(of_pair, key=lambda each: each.method)
-        rows = tuple((display_name(method), _left_out_fields(list(seeds))) for method, seeds in methods)
-        groups.append(Group(pair_title(of_pair[0]), rows))
-    columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in HEADINGS)
-    data = tuple({**asdict(each), "classes": " ".join(map(str, each.classes))} for each in found)
+    for members in by_block(found):
+        methods = groupby(members, key=lambda each: each.method)
+        rows = [(display_name(method), _left_out_fields(list(seeds))) for method, seeds in methods]
+        groups.append(Group(pair_title(members[0]), rows))
+    columns = [Column.of(*lines) for lines in HEADINGS]
+    data = [{**asdict(each), "classes": " ".join(map(str, each.classes))} for each in found]
     caption, stub, notes = _left_out_caption(found), ("", "Method"), (("", HALF),)
-    return Table("left_out", caption, stub, columns, tuple(groups), notes, data, len(columns), title="Left-out classes")
+    return Table("left_out", "Left-out classes", caption, columns, groups, stub, notes, data)
 
 
 def _few(cells: Sequence[Cell], dataset: str) -> bool:

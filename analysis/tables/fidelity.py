@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 
-from analysis.statistics.basic import ends
 from analysis.statistics.fidelity import FAR, MEASURES, Fidelity
 from analysis.statistics.mcnemar import Discordance
+from analysis.statistics.places import Block, by_block
 from analysis.style import BETTER, CONTROL, NO_VALUE, WORSE, count, display_name, p_value, signed
 from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
 
-Titles = Mapping[tuple[str, str], str]
-"""What pairs are called, by data set and name."""
+Titles = Mapping[Block, str]
+"""What pairs are called."""
 
 HEADINGS = (
     *(("Teacher right", "agree (expected)"), ("", "excess [95 % CI]")),
@@ -27,49 +27,38 @@ SHARES = "Agreements are shares of these images; second choice: of the student's
 def fidelity_table(found: Sequence[Fidelity], titles: Titles) -> Table:
     """A row for each method, grouped by pair; the student alone first, with which all are compared."""
     groups, notes = [], Footnotes()
-    for (dataset, pair), members in groupby(found, key=lambda each: (each.dataset, each.pair)):
+    for members in by_block(found):
         rows = []
         for method, own in groupby(members, key=lambda each: each.method):
             measures = {each.measure: each for each in own}
-            rows.append(
-                (display_name(method), tuple(f for name in MEASURES for f in _fields(measures.get(name), notes)))
-            )
-        groups.append(Group(titles[dataset, pair], tuple(rows)))
-    columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in HEADINGS)
+            rows.append((display_name(method), [f for name in MEASURES for f in _fields(measures.get(name), notes)]))
+        groups.append(Group(titles[members[0].block], rows))
+    columns = [Column.of(*lines) for lines in HEADINGS]
     caption = (
         "Agreement with the teacher (%), split by whether it is right, mean over seeds; expected: of students alone "
         "whose odds of being right are moved to the method's accuracy; excess over that in percentage points"
         f"{_marked(found)}."
     )
-    return Table(
-        "fidelity",
-        caption,
-        ("", "Method"),
-        columns,
-        tuple(groups),
-        (*notes.listed(), ("", SHARES)),
-        tuple(map(_row, found)),
-        len(columns),
-        title="Fidelity",
-    )
+    stub, listed = ("", "Method"), (*notes.listed(), ("", SHARES))
+    data = [each.row() for each in found]
+    return Table("fidelity", "Fidelity", caption, columns, groups, stub, listed, data)
 
 
 def mcnemar_table(found: Sequence[Discordance], titles: Titles) -> Table:
     """Each method against the student alone, grouped by pair; its data have every two methods."""
     shown = [each for each in found if each.over == CONTROL]
     groups = [
-        Group(titles[dataset, pair], tuple((display_name(each.method), _counts(each)) for each in members))
-        for (dataset, pair), members in groupby(shown, key=lambda each: (each.dataset, each.pair))
+        Group(titles[members[0].block], [(display_name(each.method), _counts(each)) for each in members])
+        for members in by_block(shown)
     ]
-    headings = ("Right alone", "Student right alone", "of images", "n", "P")
+    columns = map(Column.of, ("Right alone", "Student right alone", "of images", "n", "P"))
     caption = (
         "Test images, a seed on average, on which a method is right and the student alone wrong, and the other way "
         f"round; P: exact McNemar test over n seeds, Holm-adjusted over {count(len(found), 'comparison')} of two "
         "methods each. It is about other test images, with these trainings."
     )
-    data = tuple({**asdict(each), "verdict": each.verdict} for each in found)
-    columns = tuple(Column(title, (title,)) for title in headings)
-    return Table("mcnemar", caption, ("Method",), columns, tuple(groups), (), data, len(headings), title="McNemar")
+    data = [{**asdict(each), "verdict": each.verdict} for each in found]
+    return Table("mcnemar", "McNemar", caption, [*columns], groups, data=data)
 
 
 def _fields(each: Fidelity | None, notes: Footnotes) -> tuple[Field, Field]:
@@ -105,25 +94,3 @@ def _marked(found: Sequence[Fidelity]) -> str:
     cells = count(max(map(tested.count, MEASURES)), "cell")
     said = f"moderated t-test, Holm-adjusted over {cells} of a measure, P < 0.05"
     return f", {' and '.join(words)} ({said})" if words else f" (none established: {said})"
-
-
-def _row(each: Fidelity) -> dict[str, object]:
-    low, high = ends(each.estimate.interval() if each.estimate else None)
-    return {
-        "dataset": each.dataset,
-        "pair": each.pair,
-        "method": each.method,
-        "measure": each.measure,
-        "n": each.observed.n,
-        "percent": each.observed.mean,
-        "std_percent": each.observed.std,
-        "n_alone": each.expected.n if each.expected else None,
-        "expected_percent": each.expected.mean if each.expected else None,
-        "excess_points": each.excess,
-        "excess_low": low,
-        "excess_high": high,
-        "moved_points": each.moved,
-        "p": each.p,
-        "p_holm": each.p_holm,
-        "differs": each.differs,
-    }

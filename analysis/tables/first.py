@@ -8,6 +8,9 @@ from analysis.statistics.overview import Line, overview
 from analysis.style import BETTER, NO_VALUE, WORSE, count, display_name, p_value, signed
 from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
 
+COLUMNS = ("gain", "low", "high", "elsewhere_low", "elsewhere_high", "positive", "pairs", "p_holm", "verdict")
+"""Of the CSV file, between gains on single data sets and the cost."""
+
 
 def first_table(evidence: Evidence) -> Table:
     """A row for each method, the largest mean gain first: its gain on each data set, over all pairs and for pairs like
@@ -20,7 +23,7 @@ def first_table(evidence: Evidence) -> Table:
         *(("Mean gain", "[95 % CI]"), ("Pairs like these", "[95 % CI]")),
         *(("Better on", "pairs"), ("P", ""), ("Training", "FLOPs")),
     ]
-    columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in headings)
+    columns = [Column.of(*lines) for lines in headings]
     most = max((line.compared.pairs for line in lines), default=0)
     taken = Counter((dataset, method) for dataset, _, method in evidence.gains)
     rows = []
@@ -33,19 +36,10 @@ def first_table(evidence: Evidence) -> Table:
             for name in datasets
         )
         rows.append((display_name(method), by_dataset + _fields(line, most, notes)))
-    groups = (Group("", tuple(rows)),) if rows else ()
-    remark = (("", evidence.remark),) if evidence.remark else ()
-    return Table(
-        "table1",
-        _caption(evidence),
-        ("", "Method"),
-        columns,
-        groups,
-        (*notes.listed(), *remark),
-        tuple(_row(line, datasets) for line in lines),
-        len(columns),
-        "Overview",
-    )
+    groups = [Group("", rows)] if rows else []
+    listed = [*notes.listed(), *([("", evidence.remark)] if evidence.remark else [])]
+    data = [_row(line, datasets) for line in lines]
+    return Table("table1", "Overview", _caption(evidence), columns, groups, ("", "Method"), listed, data)
 
 
 def _fewer(pairs: int, most: int, notes: Footnotes) -> str:
@@ -66,7 +60,8 @@ def _fields(line: Line, most: int, notes: Footnotes) -> tuple[Field, ...]:
 
 def _row(line: Line, datasets: list[str]) -> dict[str, Any]:
     by_dataset = {f"gain_{name}": line.by_dataset.get(name) for name in datasets}
-    return {"method": line.compared.method, **by_dataset, **line.row()}
+    told = line.compared.row(*COLUMNS)
+    return {"method": line.compared.method, **by_dataset, **told, "relative_training_flops": line.cost}
 
 
 def _caption(evidence: Evidence) -> str:

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from analysis.statistics.basic import ends
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison
 from analysis.style import NO_VALUE, display_name, p_value
-from analysis.tables.main import adjusted, marks, mean_gain
+from analysis.tables.main import adjusted, called, marks, mean_gain
 from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
 
 TITLES = ("Pairs", "Mean gain [95 % CI]", "Pairs like these [95 % CI]", "Better on", "P")
@@ -17,11 +16,9 @@ def gain_table(evidence: Evidence) -> Table:
     notes = Footnotes()
     pairs = max((each.pairs for each in evidence.over_alone), default=0)
     rows = [(display_name(each.method), _fields(each, evidence, pairs, notes)) for each in evidence.over_alone]
-    columns = tuple(Column(title, (title,)) for title in TITLES)
-    data = tuple(comparison_row(each) for each in evidence.over_alone)
-    groups = (Group("", tuple(rows)),) if rows else ()
-    caption, wide = _caption(evidence), len(TITLES)
-    return Table("gains", caption, ("Method",), columns, groups, notes.listed(), data, wide, title="Gains")
+    groups, data = [Group("", rows)] if rows else [], [comparison_row(each) for each in evidence.over_alone]
+    columns, listed = [*map(Column.of, TITLES)], notes.listed()
+    return Table("gains", "Gains", _caption(evidence), columns, groups, notes=listed, data=data)
 
 
 def _fields(each: Comparison, evidence: Evidence, pairs: int, notes: Footnotes) -> tuple[Field, ...]:
@@ -46,27 +43,12 @@ def _caption(evidence: Evidence) -> str:
     )
 
 
+COLUMNS = (
+    *("method", "over", "pairs", "n", "positive", "gain", "low", "high", "freedom", "elsewhere_low", "elsewhere_high"),
+    *("new_pair_low", "new_pair_high", "p", "p_holm", "verdict", "differs"),
+)
+
+
 def comparison_row(each: Comparison) -> dict[str, Any]:
     """A row of gains.csv or comparisons.csv."""
-    low, high = ends(each.interval)
-    like_low, like_high = ends(each.elsewhere)
-    new_low, new_high = ends(each.new_pair)
-    return {
-        "method": each.method,
-        "over": each.over,
-        "pairs": each.pairs,
-        "n": each.n,
-        "better_on": each.positive,
-        "gain_points": each.gain,
-        "gain_low": low,
-        "gain_high": high,
-        "freedom": each.estimate.freedom if each.interval and each.estimate else None,
-        "pairs_like_these_low": like_low,
-        "pairs_like_these_high": like_high,
-        "new_pair_low": new_low,
-        "new_pair_high": new_high,
-        "p": each.p,
-        "p_holm": each.p_holm,
-        "verdict": each.verdict,
-        "differs": each.differs,
-    }
+    return called(each.row(*COLUMNS))

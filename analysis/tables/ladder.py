@@ -20,12 +20,9 @@ def ladder_table(found: Sequence[Ladder]) -> Table:
             readings = list(members)
             alone = next(rung for rung in ladder.rungs if rung.pair == pair)
             rows = [(display_name(each.cell.method), _fields(each, ladder)) for each in readings]
-            groups.append(Group(f"{pair_title(alone)} (alone {alone.top1_percent:.2f})", tuple(rows)))
+            groups.append(Group(f"{pair_title(alone)} (alone {alone.top1_percent:.2f})", rows))
             data += [_row(each, ladder) for each in readings]
-    columns = tuple(Column(title, (title,)) for title in HEADINGS)
-    return Table(
-        "ladder", CAPTION, ("Method",), columns, tuple(groups), NOTES, tuple(data), len(columns), title="Budget saved"
-    )
+    return Table("ladder", "Budget saved", CAPTION, [*map(Column.of, HEADINGS)], groups, notes=NOTES, data=data)
 
 
 CAPTION = (

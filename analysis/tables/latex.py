@@ -62,13 +62,14 @@ def _sheets(table: Table) -> list[list[str]]:
     """Blocks of columns and groups, as many below each other as a page holds."""
     sheets: list[list[str]] = []
     room = 0
-    for start in range(0, len(table.columns), table.widest):
+    widest = table.widest or len(table.columns)
+    for start in range(0, len(table.columns), widest):
         for groups in _pages(table.groups):
             lines = len(table.stub) + _lines(groups)
             if lines > room:
                 sheets.append([])
                 room = LONGEST
-            sheets[-1].append(_tabular(table, slice(start, start + table.widest), groups))
+            sheets[-1].append(_tabular(table, slice(start, start + widest), groups))
             room -= lines + 1
     return sheets
 

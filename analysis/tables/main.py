@@ -1,11 +1,12 @@
 """Test accuracy: methods x pairs, with ranks and mean gains."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from analysis.statistics.basic import ends
 from analysis.statistics.cells import Cell, pair_title
-from analysis.statistics.evidence import Evidence, Place
+from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain, Comparison
+from analysis.statistics.places import by_block
 from analysis.style import (
     BETTER,
     CONTROL,
@@ -18,10 +19,24 @@ from analysis.style import (
     listing_order,
     signed,
 )
-from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed, by_pair
+from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
 
 ACCURACY = ("seeds", "n", "top1_percent", "std_percent", "state", "note", "apart", "caveat")
 """What main.csv says of a cell, beside its gain."""
+
+GAIN = ("gain", "low", "high", "freedom", "p", "p_holm", "verdict")
+"""What it says of one."""
+
+CALLED = {
+    **{"gain": "gain_points", "low": "gain_low", "high": "gain_high", "positive": "better_on"},
+    **{"elsewhere_low": "pairs_like_these_low", "elsewhere_high": "pairs_like_these_high"},
+}
+"""Columns of tables' CSV files, by what they are here."""
+
+SINGLE_TEACHERS = "One teacher run per pair: intervals do not include variation between teachers"
+
+WIDEST = 5
+"""Pairs side by side."""
 
 
 def main_table(evidence: Evidence) -> Table:
@@ -30,32 +45,36 @@ def main_table(evidence: Evidence) -> Table:
     cells = evidence.cells
     columns, data = [], []
     fields: list[dict[str, Field]] = []
-    for members in by_pair(cells):
+    for members in by_block(cells):
         most = max((cell.n for cell in members if cell.method != TEACHER), default=0)
         columns.append(_pair_column(members, most, notes))
         fields.append({cell.method: _accuracy(cell, evidence, most, notes) for cell in members})
         data += [_row(cell, evidence) for cell in members]
     summaries = [(lines, column) for lines, column in _summaries(evidence, len(columns), notes) if column]
-    columns += [Column(" ".join(lines), ("", "", *lines)) for lines, _ in summaries]
+    columns += [Column.of("", "", *lines) for lines, _ in summaries]
     fields += [column for _, column in summaries]
-    stub, listed = ("Data set", "Teacher", "Student", ""), (*notes.listed(), *_remarks(evidence))
-    caption, groups = _caption(evidence), grouped(cells, fields)
-    return Table("main", caption, stub, tuple(columns), groups, listed, tuple(data), title="Accuracy")
+    return Table(
+        "main",
+        "Accuracy",
+        _caption(evidence),
+        columns,
+        grouped(cells, fields),
+        stub=("Data set", "Teacher", "Student", ""),
+        notes=(*notes.listed(), *_remarks(evidence)),
+        data=data,
+        widest=WIDEST,
+    )
 
 
-def grouped(cells: Sequence[Cell], fields: Sequence[dict[str, Field]]) -> tuple[Group, ...]:
+def grouped(cells: Sequence[Cell], fields: Sequence[dict[str, Field]]) -> list[Group]:
     """The references above, the methods below."""
     methods = sorted({cell.method for cell in cells}, key=listing_order)
     groups = []
     for references in (True, False):
         listed = [method for method in methods if (method in (TEACHER, CONTROL)) is references]
-        rows = [(display_name(name), tuple(column.get(name, Field(NO_VALUE)) for column in fields)) for name in listed]
-        groups += [Group("", tuple(rows))] if rows else []
-    return tuple(groups)
-
-
-def place(cell: Cell) -> Place:
-    return cell.dataset, cell.pair, cell.method
+        rows = [(display_name(name), [column.get(name, Field(NO_VALUE)) for column in fields]) for name in listed]
+        groups += [Group("", rows)] if rows else []
+    return groups
 
 
 def _pair_column(members: Sequence[Cell], most: int, notes: Footnotes) -> Column:
@@ -75,38 +94,37 @@ def _accuracy(cell: Cell, evidence: Evidence, most: int, notes: Footnotes) -> Fi
     elif cell.method != TEACHER and cell.n != most:
         note = f"n = {cell.n}"
     if cell.apart:
-        note = "; ".join(filter(None, [note, f"differs from the student alone in {cell.apart} and is not ranked"]))
-    gain = evidence.gains.get(place(cell))
+        no_gain = ", has no gain" if cell in evidence.without_gain else ""
+        apart = f"differs from the student alone in {cell.apart}{no_gain} and is not ranked"
+        note = "; ".join(filter(None, [note, apart]))
+    gain = evidence.gains.get(cell.place)
     return Field(
         f"{cell.top1_percent:.2f}",
         "" if cell.std_percent is None else f"{cell.std_percent:.2f}",
-        place(cell) in evidence.best,
-        place(cell) in evidence.highest,
+        cell.place in evidence.best,
+        cell.place in evidence.highest,
         gain.mark if gain else "",
         notes.mark(note),
     )
 
 
-def _row(cell: Cell, evidence: Evidence) -> dict[str, object]:
-    best = {"best": place(cell) in evidence.best, "highest": place(cell) in evidence.highest}
-    row = {**cell.row(*ACCURACY), **best, **_gain_row(evidence.gains.get(place(cell)))}
-    return row | (_equal_budget_row(evidence.at_equal_budget.get(place(cell))) if evidence.at_equal_budget else {})
+def _row(cell: Cell, evidence: Evidence) -> dict[str, Any]:
+    best = {"best": cell.place in evidence.best, "highest": cell.place in evidence.highest}
+    row = {**cell.row(*ACCURACY), **best, **called(_tested(evidence.gains.get(cell.place), *GAIN))}
+    if not evidence.at_equal_budget:
+        return row
+    equal = _tested(evidence.at_equal_budget.get(cell.place), *GAIN, "over")
+    return row | {f"equal_budget_{'points' if name == 'gain' else name}": value for name, value in equal.items()}
 
 
-def _equal_budget_row(gain: CellGain | None) -> dict[str, float | str | None]:
-    """Of grids that have matched controls; `equal_budget_over` is the one that the gain is over."""
-    values = {**_gain_row(gain), "over": gain.over if gain else None}
-    names = {"gain_points": "points", "gain_low": "low", "gain_high": "high"}
-    return {f"equal_budget_{names.get(name, name)}": value for name, value in values.items()}
+def _tested(gain: CellGain | None, *columns: str) -> dict[str, Any]:
+    """Nothing of a cell that was not compared."""
+    return gain.row(*columns) if gain else dict.fromkeys(columns)
 
 
-def _gain_row(gain: CellGain | None) -> dict[str, float | str | None]:
-    if gain is None:
-        return dict.fromkeys(("gain_points", "gain_low", "gain_high", "freedom", "p", "p_holm", "verdict"))
-    low, high = ends(gain.interval)
-    freedom = gain.estimate.freedom if gain.interval and gain.estimate else None
-    row: dict[str, float | str | None] = {"gain_points": gain.gain, "gain_low": low, "gain_high": high}
-    return row | {"freedom": freedom, "p": gain.p, "p_holm": gain.p_holm, "verdict": gain.verdict}
+def called(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What was tested, by the names of tables' CSV files."""
+    return {CALLED.get(name, name): value for name, value in row.items()}
 
 
 def _summaries(evidence: Evidence, pairs: int, notes: Footnotes) -> list[tuple[tuple[str, str], dict[str, Field]]]:
@@ -132,14 +150,13 @@ def mean_gain(each: Comparison, evidence: Evidence, pairs: int, notes: Footnotes
 
 def incomplete(method: str, evidence: Evidence) -> str:
     """How many of its runs a method's mean gain is over, where on its pairs some have no result."""
-    own = [cell for cell in evidence.cells if cell.method == method and place(cell) in evidence.gains]
+    own = [cell for cell in evidence.cells if cell.method == method and cell.place in evidence.gains]
     done, asked = sum(cell.n for cell in own), sum(cell.seeds for cell in own)
     return f"{done} of {asked} runs" if done < asked else ""
 
 
 def _caption(evidence: Evidence) -> str:
-    students = [cell for cell in evidence.cells if cell.method != TEACHER]
-    most = max((cell.n for cell in students), default=0)
+    most = max((cell.n for cell in evidence.students), default=0)
     over = "mean ± SD over n seeds" if most > 1 else "one seed" if most else "no run has finished"
     leaders = [
         *(["Bold: not told apart from the best"] if evidence.best else []),
@@ -194,9 +211,9 @@ def _remarks(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "", ", ".join([f"Rank: over {count(len(evidence.ranking.blocks), 'pair')}{within}", *left_out])
     if evidence.several_options:
         yield "", f"Options differ between pairs for {', '.join(map(display_name, evidence.several_options))}"
-    if any(cell.state != "done" for cell in evidence.cells if cell.method != TEACHER):
+    if any(cell.state != "done" for cell in evidence.students):
         yield "", "Cells without a result enter no mean, test or rank"
     if evidence.at_equal_budget:
         yield "", "At equal budget: FLOPs of training, teacher's forward and phases included, to half an epoch"
-    if any(cell.n == 1 for cell in evidence.cells if cell.method == TEACHER):
-        yield "", "One teacher run per pair: intervals do not include variation between teachers"
+    if evidence.single_teachers:
+        yield "", SINGLE_TEACHERS

@@ -1,6 +1,7 @@
 """Published numbers beside reproduced ones."""
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 from analysis.statistics.cells import pair_title
@@ -29,16 +30,14 @@ RUNS = (
 
 def published_table(matches: Sequence[Match]) -> Table:
     """A row for each reproduced cell whose number was published, grouped by pair."""
-    places = dict.fromkeys((match.cell.dataset, match.cell.pair) for match in matches)
     groups = []
-    for place in places:
-        members = [match for match in matches if (match.cell.dataset, match.cell.pair) == place]
-        rows = tuple((display_name(match.cell.method), _published_fields(match)) for match in members)
-        groups.append(Group(pair_title(members[0].cell), rows))
-    columns = tuple(Column(" ".join(filter(None, lines)), lines) for lines in HEADINGS)
-    data = tuple(map(_published_row, matches))
-    notes, stub, title = (("", account(matches).rstrip(".")), ("", RUNS)), ("", "Method"), "Published and reproduced"
-    return Table("published", CAPTION, stub, columns, tuple(groups), notes, data, len(columns), title)
+    for _, members in groupby(matches, key=lambda match: match.cell.block):
+        own = list(members)
+        rows = [(display_name(match.cell.method), _published_fields(match)) for match in own]
+        groups.append(Group(pair_title(own[0].cell), rows))
+    columns, data = [Column.of(*lines) for lines in HEADINGS], [*map(_published_row, matches)]
+    notes, stub = (("", account(matches).rstrip(".")), ("", RUNS)), ("", "Method")
+    return Table("published", "Published and reproduced", CAPTION, columns, groups, stub, notes, data)
 
 
 def _published_fields(match: Match) -> tuple[Field, ...]:

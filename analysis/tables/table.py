@@ -1,14 +1,12 @@
 """What the tables say: fields, captions and footnotes, before any markup."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from string import ascii_lowercase
 from typing import Any
 
 from analysis.statistics.basic import Interval
-from analysis.statistics.cells import Cell
 from analysis.style import signed
 
 
@@ -47,32 +45,35 @@ class Column:
     note: str = ""
     words: bool = False
 
+    @classmethod
+    def of(cls, *lines: str, words: bool = False) -> "Column":
+        return cls(" ".join(filter(None, lines)), lines, words=words)
+
 
 @dataclass(frozen=True)
 class Group:
     """Named rows between two rules, under a heading if it is not empty."""
 
     heading: str
-    rows: tuple[tuple[str, tuple[Field, ...]], ...]
+    rows: Sequence[tuple[str, Sequence[Field]]]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table for printing. `stub` names the lines of the headings; `notes` are letters and texts, those of the whole
-    table without a letter; `data` holds the
-    same numbers unrounded, one row a cell. A page holds `widest` columns side by side; more are continued below.
-    `title` is what the report calls it.
+    """A table for printing. `title` is what the report calls it; `stub` names the lines of the headings; `notes` are
+    letters and texts, those of the whole table without a letter; `data` holds the same numbers unrounded, one row a
+    cell. A page holds `widest` columns side by side, or all of them; more are continued below.
     """
 
     name: str
+    title: str
     caption: str
-    stub: tuple[str, ...]
-    columns: tuple[Column, ...]
-    groups: tuple[Group, ...]
-    notes: tuple[tuple[str, str], ...]
-    data: tuple[dict[str, Any], ...]
-    widest: int = 5
-    title: str = ""
+    columns: Sequence[Column]
+    groups: Sequence[Group]
+    stub: Sequence[str] = ("Method",)
+    notes: Sequence[tuple[str, str]] = ()
+    data: Sequence[dict[str, Any]] = ()
+    widest: int | None = None
 
 
 class Footnotes:
@@ -87,10 +88,6 @@ class Footnotes:
 
     def listed(self) -> tuple[tuple[str, str], ...]:
         return tuple((letter, text) for text, letter in self._letters.items())
-
-
-def by_pair(cells: Iterable[Cell]) -> list[list[Cell]]:
-    return [list(members) for _, members in groupby(cells, key=lambda cell: (cell.dataset, cell.pair))]
 
 
 def bracketed(interval: Interval | None, decimals: int = 2) -> str:

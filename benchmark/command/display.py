@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -11,9 +11,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.files import json_files
 from benchmark.records import Folder
 from benchmark.records.claims import say_if_quiet
-from benchmark.records.progress import under_way
+from benchmark.records.progress import Entry, under_way
 
 LINE_SECONDS = 15.0
 """Between reports where there is no terminal, in the first ten minutes; later they get rarer in proportion, up to one
@@ -47,7 +48,7 @@ class Display:
         """Look at the files and show what has changed, and whose claims are waited for, which workers say to their logs
         alone."""
         for home, run_ids in ((self._folder, self._open), (self._folder.teachers, None)):
-            for path in home.part("claims").glob("[!.]*.json"):
+            for path in json_files(home.part("claims")):
                 if run_ids is None or path.stem in run_ids:
                     say_if_quiet(path)
         current = under_way(self._folder)
@@ -68,12 +69,12 @@ class Display:
     def _finished(self) -> int:
         return self._total - len(self._open)
 
-    def _look(self, current: list[dict[str, Any]]) -> None:
+    def _look(self, current: list[Entry]) -> None:
         """Which runs have ended, and how far the others are; one that needs no training does not count as trained."""
         for run_id in [run_id for run_id in self._open if self._folder.record_path(run_id).exists()]:
             self._open.remove(run_id)
             self._reached[run_id] = float(self._folder.state(run_id) != "not_applicable")
-        for run_id, share in (each for entry in current for each in entry["shares"].items()):
+        for run_id, share in (each for entry in current for each in entry.shares.items()):
             if run_id in self._open:
                 self._reached[run_id] = share
                 self._at_first.setdefault(run_id, share)
@@ -84,23 +85,24 @@ class Display:
         return sum(1.0 - self._reached.get(run_id, 0.0) for run_id in self._open)
 
     def _time_left(self) -> str:
-        """From the pace since training was first seen, of which what a resumed run has behind it tells nothing."""
+        """From the pace since training was first seen, of which what a resumed run has behind it tells nothing.
+        rich.progress's pace is that of its last thousand changes, and begins anew where a total changes."""
         trained = sum(self._reached.values()) - sum(self._at_first.values())
         if self._first_sight is None or trained <= 0:
             return "time left unknown"
         return f"{clock((time.monotonic() - self._first_sight) / trained * self._ahead())} left"
 
-    def _lines(self, current: list[dict[str, Any]]) -> list[str]:
+    def _lines(self, current: list[Entry]) -> list[str]:
         elapsed = clock(time.monotonic() - self._started)
         lines = [f"[{elapsed}] {self._finished}/{self._total} runs done, {self._time_left()}"]
         for entry in current:
-            lines.append(f"  {entry['cohort']}: {position(entry)}, training top-1 %:")
+            lines.append(f"  {entry.cohort}: {position(entry)}, training top-1 %:")
             for pair, row in _by_pair(entry).items():
                 accuracies = ", ".join(f"{label} {top1}" for label, top1 in row.items())
                 lines.append(f"    {pair}: {accuracies}")
         return lines
 
-    def _panel(self, current: list[dict[str, Any]]) -> RenderableType:
+    def _panel(self, current: list[Entry]) -> RenderableType:
         head = Table.grid(padding=(0, 1))
         head.add_row(
             f"{self._finished}/{self._total} runs",
@@ -111,7 +113,7 @@ class Display:
         return Group(head, *(_cohort_panel(entry) for entry in current))
 
 
-def _cohort_panel(entry: dict[str, Any]) -> RenderableType:
+def _cohort_panel(entry: Entry) -> RenderableType:
     """Where a cohort is, and the training accuracy of each of its runs, a row per pair."""
     table = Table()
     rows = _by_pair(entry)
@@ -121,23 +123,23 @@ def _cohort_panel(entry: dict[str, Any]) -> RenderableType:
         table.add_column(label, justify="right")
     for pair, row in rows.items():
         table.add_row(pair, *(row.get(label, "") for label in labels))
-    return Group(Text(f"{entry['cohort']}: {position(entry)}"), table)
+    return Group(Text(f"{entry.cohort}: {position(entry)}"), table)
 
 
-def _by_pair(entry: dict[str, Any]) -> dict[str, dict[str, str]]:
+def _by_pair(entry: Entry) -> dict[str, dict[str, str]]:
     """Training accuracy by pair and method."""
     rows: dict[str, dict[str, str]] = {}
-    for name, top1 in entry["train_top1"].items():
+    for name, top1 in entry.train_top1.items():
         pair, _, label = name.rpartition(" ")
         rows.setdefault(pair, {})[label] = top1
     return rows
 
 
-def position(entry: dict[str, Any]) -> str:
+def position(entry: Entry) -> str:
     """Where a cohort's slowest member is, in epochs of the main schedule."""
-    if entry["epoch"] < 0:
-        return f"{-entry['epoch']:.1f} epochs before the main schedule"
-    return f"epoch {entry['epoch']:.1f}/{entry['epochs']}"
+    if entry.epoch < 0:
+        return f"{-entry.epoch:.1f} epochs before the main schedule"
+    return f"epoch {entry.epoch:.1f}/{entry.epochs}"
 
 
 def clock(seconds: float) -> str:

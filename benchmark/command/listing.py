@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.errors import COMPLETE, UsageError
+from benchmark.errors import COMPLETE, UsageError, first_of
 from benchmark.spec import STANDARD, Control, Grid, grid_names, load_grid
 from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN, DatasetInfo
 
@@ -73,10 +73,9 @@ def export(run_id: str, results: Path) -> int:
     found = [path for path in results.glob("*/weights/*.safetensors") if path.stem == run_id]
     if not found:
         known = sorted(path.stem for path in results.glob("*/weights/*.safetensors"))
-        shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
         raise UsageError(
             f"no weights of run {run_id!r} below {results} (grids keep them with keep_weights = true); "
-            f"kept: {shown or 'none'}"
+            f"kept: {first_of(known, 5) or 'none'}"
         )
     target = Path(f"{run_id}.safetensors")
     if target.exists():

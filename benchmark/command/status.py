@@ -86,7 +86,7 @@ def status_lines(folder: Folder) -> Iterator[str]:
     if submitted:
         yield f"{len(submitted)} teachers in {folder.teachers.path}: {counts(teachers.states.values())}"
     for entry in under_way(folder):
-        yield f"running: {entry['cohort']}: {position(entry)} of {len(entry['run_ids'])} runs"
+        yield f"running: {entry.cohort}: {position(entry)} of {len(entry.run_ids)} runs"
     for part, home in ((teachers, folder.teachers), (found, folder)):
         yield from _of_jobs(part, home, folder.path.parent)
     if teachers.left_by or found.left_by:
@@ -123,7 +123,7 @@ def _of_jobs(found: RunStates, home: Folder, results: Path) -> Iterator[str]:
         yield f"{found.states[first]}: {ended}"
         yield from _end_of(results / found.jobs[first].log)
     explained = {run_id: each for run_id, each in found.states.items() if run_id not in found.left_by}
-    yield from problem_lines(explained, home)
+    yield from problem_lines(explained, home, home.records()[1])
     failed = [run_id for run_id, each in explained.items() if each == "failed" and run_id in found.jobs]
     for first, *_ in _by_job(found, failed).values():
         yield from _end_of(results / found.jobs[first].log)

@@ -9,7 +9,7 @@ from rich.table import Column, Table
 
 from benchmark.command.display import clock
 from benchmark.plan.values import Plan
-from benchmark.records import Folder, Record
+from benchmark.records import Folder, Record, RecordError
 from benchmark.spec import Run
 
 SHOWN_RUNS = 3
@@ -90,8 +90,8 @@ def _accuracy(runs: Sequence[Run], records: Mapping[str, Record], states: Mappin
     return ", ".join(part for part in (found and f"{mean(found):.2f}{spread}", others and counts(others)) if part)
 
 
-def problem_lines(states: Mapping[str, str], folder: Folder) -> Iterator[str]:
-    """Why runs failed or cannot be read, in a few lines."""
+def problem_lines(states: Mapping[str, str], folder: Folder, unusable: Sequence[RecordError]) -> Iterator[str]:
+    """Why runs failed and records cannot be read, in a few lines."""
     failed = [run_id for run_id, state in states.items() if state == "failed"]
     alone = [run_id for run_id, state in states.items() if state in RECORDED and folder.why_without_teacher(run_id)]
     reasons: dict[str, list[str]] = {}
@@ -104,5 +104,5 @@ def problem_lines(states: Mapping[str, str], folder: Folder) -> Iterator[str]:
         yield f"{', '.join(how)}: {reason} ({shown})"
     if not all(map(folder.blamed, failed)):  # a teacher's fault says itself what helps
         yield f"logs are in {folder.path / 'failures'}; run again with --retry failed to try them once more"
-    for problem in folder.records()[1]:
+    for problem in unusable:
         yield f"not used: {problem}; move it away to have the run made again"

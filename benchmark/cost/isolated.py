@@ -7,7 +7,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 import methods
 from benchmark.cost.energy import MEASURED_SECONDS, EnergyMeter
@@ -112,10 +111,3 @@ def noise(recipe: Recipe, classes: int, device: torch.device, batches: int = BAT
     count, size = batches * recipe.batch_size, recipe.input_size
     pixels = torch.randint(256, (count, size, size, recipe.channels), generator=generator, dtype=torch.uint8)
     return TrainingSet(Images(pixels, torch.arange(count) % classes), recipe, device)
-
-
-def untrained(run: Run, data: TrainingSet, classes: int) -> Frozen:
-    """A teacher with random weights, normalised for these images, so that nothing grows out of range."""
-    network = create(run.student, run.recipe, classes, run.seed, pretrained=False).to(data.device)
-    update_bn([data.batch(0, data.recipe.batch_size)[0]], network.model)
-    return Frozen(network, data.device)

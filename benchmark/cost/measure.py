@@ -8,7 +8,7 @@ import torch
 
 from benchmark.cost.clock import Clock, interleaved
 from benchmark.cost.energy import EnergyMeter
-from benchmark.cost.isolated import IsolatedRun, NotApplicableError, noise, untrained
+from benchmark.cost.isolated import IsolatedRun, NotApplicableError, noise
 from benchmark.data import TrainingSet
 from benchmark.plan.forecast import step_key
 from benchmark.records.measurements import Measurement
@@ -18,6 +18,7 @@ from benchmark.training.device import TAPS, inference_in
 from benchmark.training.loop import configure_torch
 from benchmark.training.member import Member
 from benchmark.training.teacher import Frozen
+from benchmark.training.untrained import untrained
 
 INFERENCE_BATCH = 128
 

@@ -19,21 +19,6 @@ from benchmark.errors import UsageError
 from benchmark.spec import Dataset, Recipe
 from benchmark.spec.datasets import KNOWN
 
-__all__ = [
-    "EvaluationData",
-    "Images",
-    "Resident",
-    "Splits",
-    "TrainingData",
-    "TrainingSet",
-    "Views",
-    "check",
-    "evaluation_data",
-    "load",
-    "record_split",
-    "training_data",
-]
-
 
 class EvaluationData(Protocol):
     """A split as evaluation reads it, resident or streamed."""

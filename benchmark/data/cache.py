@@ -102,18 +102,17 @@ def _open_split(entry: Path, split: str, source: Source, keep_pixels: bool, size
         labels, shapes, digests = torch.from_numpy(table["labels"]), table["shapes"], table["digests"]
         lengths = table["lengths"]
     if size is None:
-        files = [Path(str(item.content)) for item in source.splits[split]()]
+        files = np.array([item.content for item in source.splits[split]()], dtype=object)
         return Images(Encoded(files, shapes), labels, digests)
     kept = entry / f"{split}.images"
     if kept.stat().st_size != size:
         raise ValueError(f"{kept.name} has {kept.stat().st_size} bytes, not {size}")
-    starts = lengths.cumsum() - lengths
+    packed = Packed(kept, lengths.cumsum() - lengths, lengths)
     if not keep_pixels:
-        return Images(Encoded(Packed(kept, starts, lengths), shapes), labels, digests)
-    flat = np.memmap(kept, np.uint8, mode="c")  # copy on write: torch has no arrays that cannot be written
+        return Images(Encoded(packed, shapes), labels, digests)
     if (shapes == shapes[0]).all():
-        return Images(torch.from_numpy(flat.reshape(len(shapes), *shapes[0])), labels, digests)
-    return Images(Varied(flat, starts, shapes), labels, digests)
+        return Images(torch.from_numpy(packed.content.reshape(len(shapes), *shapes[0])), labels, digests)
+    return Images(Varied(packed, shapes), labels, digests)
 
 
 @contextmanager

@@ -41,7 +41,11 @@ def by_number(place: Path, given: Mapping[str, Given]) -> Classes:
     counted = {file: len(found) if isinstance(found, tuple) else found for file, found in given.items()}
     counts = {file: count for file, count in counted.items() if count}
     count = len(order) or next(iter(counts.values()), None)
-    problems = [f"{file} names a class twice: {enumerated(names)}" for file, names in named.items() if _twice(names)]
+    problems = [
+        f"{file} names a class twice: {enumerated(names)}"
+        for file, names in named.items()
+        if len(set(names)) < len(names)
+    ]
     problems += [_difference(file, names, first, order) for file, names in named.items() if set(names) != set(order)]
     problems += [
         f"{file} has {found} classes, {first or next(iter(counts))} has {count}"
@@ -61,10 +65,6 @@ def by_number(place: Path, given: Mapping[str, Given]) -> Classes:
         return maps[file][label]
 
     return Classes(count, order, number, tuple(notes))
-
-
-def _twice(names: tuple[str, ...]) -> bool:
-    return len(set(names)) < len(names)
 
 
 def _difference(file: str, names: tuple[str, ...], first: str, order: tuple[str, ...]) -> str:

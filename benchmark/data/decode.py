@@ -126,9 +126,5 @@ def decode_all(items: Iterable[Item]) -> Iterator[tuple[Item, np.ndarray | str, 
     remaining = iter(items)
     with ThreadPoolExecutor(cpu_count()) as pool:
         while tasks := [task for _ in range(TASKS) if (task := list(islice(remaining, TASK_IMAGES)))]:
-            for task, decoded in zip(tasks, pool.map(_decode_each, tasks), strict=True):
+            for task, decoded in zip(tasks, pool.map(lambda task: [*map(decode_with_turn, task)], tasks), strict=True):
                 yield from ((item, *found) for item, found in zip(task, decoded, strict=True))
-
-
-def _decode_each(items: list[Item]) -> list[tuple[np.ndarray | str, bool]]:
-    return [decode_with_turn(item) for item in items]

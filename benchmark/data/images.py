@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -14,69 +14,59 @@ from benchmark.data.decode import DecodeError, decode
 from benchmark.data.source import Item
 
 
-class Varied:
-    """Images of several sizes or numbers of channels, one after another in a flat array of bytes."""
-
-    def __init__(self, flat: np.ndarray, starts: np.ndarray, shapes: np.ndarray) -> None:
-        """flat: uint8 [bytes]; starts: [N]; shapes: [N, 3], height, width, channels."""
-        self.flat, self.starts, self.shapes = flat, starts, shapes
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def __getitem__(self, position: int) -> np.ndarray:
-        """uint8 [H, W, C]"""
-        shape = self.shapes[position]
-        return self.flat[self.starts[position] :][: shape.prod()].reshape(shape)
-
-    def take(self, index: np.ndarray) -> "Varied":
-        return Varied(self.flat, self.starts[index], self.shapes[index])
-
-
 class Packed:
-    """Image files, one after another in one file."""
+    """Pixels of images, or image files, one after another in one file."""
 
     def __init__(self, path: Path, starts: np.ndarray, lengths: np.ndarray) -> None:
         """starts and lengths, in bytes: [N]."""
         self.path, self.starts, self.lengths = path, starts, lengths
-        self._bytes = np.memmap(path, np.uint8, mode="r")
+        self.content = np.memmap(path, np.uint8, mode="c")  # copy on write: torch has no arrays that cannot be written
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A process that does not inherit this one's memory maps the file itself."""
         return Packed, (self.path, self.starts, self.lengths)
 
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def __getitem__(self, position: int) -> bytes:
-        return self._bytes[self.starts[position] :][: self.lengths[position]].tobytes()
+    def __getitem__(self, position: int) -> np.ndarray:
+        """uint8 [length]"""
+        return self.content[self.starts[position] :][: self.lengths[position]]
 
     def take(self, index: np.ndarray) -> "Packed":
         return Packed(self.path, self.starts[index], self.lengths[index])
 
 
-class Encoded:
-    """Images that are decoded each time they are asked for, from files of their own or from packed ones."""
+class Varied:
+    """Images of several sizes or numbers of channels."""
 
-    def __init__(self, contents: list[Path] | Packed, shapes: np.ndarray) -> None:
-        """shapes: [N, 3], what they decode to."""
+    def __init__(self, contents: Packed | np.ndarray, shapes: np.ndarray) -> None:
+        """contents: packed, or paths [N]; shapes: [N, 3], height, width, channels."""
         self.contents, self.shapes = contents, shapes
 
     def __len__(self) -> int:
-        return len(self.contents)
+        return len(self.shapes)
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        """uint8 [H, W, C]"""
+        pixels: np.ndarray = self.contents[position].reshape(self.shapes[position])
+        return pixels
+
+    def take(self, index: np.ndarray) -> Self:
+        return type(self)(self.contents.take(index), self.shapes[index])
+
+
+class Encoded(Varied):
+    """Images that are decoded each time they are asked for, from files of their own or from packed ones."""
 
     def __getitem__(self, position: int) -> np.ndarray:
         """uint8 [H, W, C]. Raises DecodeError for a file that was changed while it is in use."""
         content = self.contents[position]
-        pixels = decode(Item(str(content) if isinstance(content, Path) else f"image {position}", content, None))
+        if isinstance(content, Path):
+            item = Item(str(content), content, None)
+        else:
+            item = Item(f"image {position}", content.tobytes(), None)
+        pixels = decode(item)
         if isinstance(pixels, str):
             raise DecodeError(pixels)
         return pixels
-
-    def take(self, index: np.ndarray) -> "Encoded":
-        if isinstance(self.contents, Packed):
-            return Encoded(self.contents.take(index), self.shapes[index])
-        return Encoded([self.contents[position] for position in index], self.shapes[index])
 
 
 @dataclass(frozen=True)
@@ -85,7 +75,7 @@ class Images:
     each image's shape and pixels [N, 16], computed if it is not given and the pixels are one array.
     """
 
-    pixels: Tensor | Varied | Encoded
+    pixels: Tensor | Varied
     labels: Tensor
     digests: np.ndarray | None = None
 

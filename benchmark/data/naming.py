@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from fnmatch import translate
 from pathlib import Path
 
-from benchmark.errors import UsageError
+from benchmark.errors import UsageError, first_of
+from benchmark.errors.text import visible
 
 SPLITS = {
     "train": ("train", "training"),
@@ -55,7 +56,7 @@ def class_name(text: str) -> str:
 
 def printable(text: str) -> str:
     """A name for a message of one line: line breaks, escapes and undecodable bytes are spelt out."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return visible(text, kept="")
 
 
 def refused(text: str) -> UsageError:
@@ -65,9 +66,7 @@ def refused(text: str) -> UsageError:
 
 def enumerated(names: Iterable[str], shown: int = 10) -> str:
     """The first names in quotes, and how many others there are."""
-    names = list(names)
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(f"'{name}'" for name in names[:shown]) + more
+    return first_of([f"'{name}'" for name in names], shown)
 
 
 def defect(file: Path) -> str | None:

@@ -28,6 +28,10 @@ class Normalised:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def _part(self, step: int) -> slice:
+        """Where a batch lies in its epoch."""
+        return slice(step * self.recipe.batch_size, (step + 1) * self.recipe.batch_size)
+
     def normalise(self, pixels: Tensor) -> Tensor:
         """uint8 [B, H, W, C] to float32 [B, C, H, W], in the recipe's layout.
 
@@ -139,9 +143,6 @@ class TrainingSet(Resident):
         part = self._part(step)
         top, left, flip = (drawn[part] for drawn in views.second())
         return self.normalise(self._padded.crops(views.index[part], top, left, flip))
-
-    def _part(self, step: int) -> slice:
-        return slice(step * self.recipe.batch_size, (step + 1) * self.recipe.batch_size)
 
 
 def steps(images: int, recipe: Recipe) -> int:

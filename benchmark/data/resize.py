@@ -35,7 +35,7 @@ def check_memory(count: int, recipe: Recipe, device: torch.device) -> None:
         )
 
 
-def resized(pixels: Tensor | Varied | Encoded, recipe: Recipe) -> Tensor:
+def resized(pixels: Tensor | Varied, recipe: Recipe) -> Tensor:
     """uint8 [N, S, S, C], S and C the recipe's."""
     if not isinstance(pixels, Tensor):
         size = recipe.input_size

@@ -90,9 +90,6 @@ class StreamedTrainingSet(Streamed):
         self._next[which] = views, step + 1
         return self.normalise(shown.permute(0, 2, 3, 1))
 
-    def _part(self, step: int) -> slice:
-        return slice(step * self.recipe.batch_size, (step + 1) * self.recipe.batch_size)
-
     def _from(self, index: Tensor, seeds: Tensor, first: int) -> Iterator[Tensor]:
         """uint8 [B, C, H, W] of a step and those after it."""
         parts = (self._part(step) for step in range(first, self.steps))

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from traceback import extract_tb
 from types import FrameType
-from typing import Any, NoReturn, TextIO, cast
+from typing import Any, NoReturn, TextIO, TypeVar, cast
 
 import benchmark
 from benchmark.errors.text import Visible
+
+Value = TypeVar("Value")
 
 COMPLETE, FAILED, USAGE, INCOMPLETE, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES = (
@@ -123,6 +125,17 @@ def unknown(kind: str, name: str, valid: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {kind} {name!r}: {hint}valid: {listed or 'none'}")
 
 
+def set_once(found: dict[str, Value], name: str, value: Value, said: str) -> None:
+    """Keep a value by its name. Raises UsageError, which says of `said`, where there is another one."""
+    if found.setdefault(name, value) != value:
+        raise UsageError(f"{said} is given twice, as {found[name]} and as {value}: which is meant?")
+
+
+def first_of(names: Sequence[str], shown: int) -> str:
+    """The first names, and how many others there are."""
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")
+
+
 class Parser(argparse.ArgumentParser):
     """Wrong usage is one line. An option that takes one value is refused when it is given again with another; lists are
     joined (`action="extend"`). An empty value, as an unset variable of a shell leaves it, never means the default."""
@@ -148,9 +161,11 @@ class _Once(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:
-        given = vars(namespace).setdefault("given", {})
-        if option is not None and given.setdefault(self.dest, values) != values:
-            parser.error(f"{option} is given twice, as {given[self.dest]} and as {values}: which is meant?")
+        if option is not None:
+            try:
+                set_once(vars(namespace).setdefault("given", {}), self.dest, values, option)
+            except UsageError as error:
+                parser.error(str(error))
         setattr(namespace, self.dest, values)
 
 

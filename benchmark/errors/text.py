@@ -14,12 +14,12 @@ LONGEST, LONGEST_LABEL = 1_000, 200
 """Characters of a message, and of a name: drawing a longer one takes minutes."""
 
 
-def visible(text: str) -> str:
+def visible(text: str, kept: str = "\n\t") -> str:
     """The text with an escape (`\\x1b`) for every character that is not seen, or that moves, hides or turns others;
-    line ends and tabs stay."""
+    line ends and tabs stay, or what is to be kept instead."""
     if text.isprintable():
         return text
-    return "".join(each if each.isprintable() or each in "\n\t" else _escape(each) for each in text)
+    return "".join(each if each.isprintable() or each in kept else _escape(each) for each in text)
 
 
 def _escape(character: str) -> str:

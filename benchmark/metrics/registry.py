@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmark.errors import UsageError, unknown
+from benchmark.metrics.columns import TAKEN
 
 Array = NDArray[Any]
 Function = Callable[..., float | None]
@@ -105,22 +106,34 @@ def metric(
     better: Literal["higher", "lower"] = "higher",
     field: str | None = None,
 ) -> Callable[[AnyFunction], AnyFunction]:
-    """Register a function as the metric of its name. Raises ValueError for a name that is taken, a parameter that is
-    none of NEEDS, and a function without a docstring, which says what the metric means."""
+    """Register a function as the metric of its name. Raises UsageError for a name that stands for something else
+    already, a parameter that is none of NEEDS, and a function without a docstring, which says what the metric means."""
 
     def register(function: AnyFunction) -> AnyFunction:
         found = Metric(function, title, short, unit, better, field or function.__name__)
-        if found.name in METRICS:
-            raise ValueError(f"metric {found.name!r} is registered twice")
+        if taken := _taken(found):
+            raise UsageError(f"metric {found.name!r} cannot be registered: {taken}")
         for need in found.needs:
             if need not in NEEDS:
                 raise unknown(f"need of metric {found.name}", need, NEEDS)
         if not found.meaning:
-            raise ValueError(f"metric {found.name!r} has no docstring")
+            raise UsageError(f"metric {found.name!r} has no docstring")
         METRICS[found.name] = found
         return function
 
     return register
+
+
+def _taken(new: Metric) -> str:
+    """Where a metric's name, or the field that records are to call it, is taken; empty where it is free."""
+    if new.name in METRICS:
+        return f"a function of that name is one already, in {METRICS[new.name].function.__module__}"
+    if new.name in TAKEN:
+        return f"records and tables of runs have a column of that name ({TAKEN[new.name]})"
+    for known in METRICS.values():
+        if known.field in (new.name, new.field):
+            return f"{known.field!r} is what records call the metric {known.name}"
+    return ""
 
 
 def named(name: str) -> Metric:

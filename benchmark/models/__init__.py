@@ -4,5 +4,3 @@ from benchmark.models import small_images
 from benchmark.models.creation import create, is_model, model_names
 from benchmark.models.network import Network
 from benchmark.models.trial import check
-
-__all__ = ["Network", "check", "create", "is_model", "model_names", "small_images"]

@@ -12,7 +12,7 @@ from benchmark.data.libraries import timm
 from benchmark.data.memory import free_memory
 from benchmark.errors import UsageError, one_line, unknown
 from benchmark.models.network import Network
-from benchmark.models.weights import load, timm_options
+from benchmark.models.weights import load, refusals_of, timm_options
 from benchmark.spec import TIMM, Architecture, Recipe, derive_seed
 
 THIN = 8
@@ -42,7 +42,18 @@ def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int, 
     """
     if not is_model(architecture.model):
         raise unknown("model", architecture.model, model_names())
-    source = architecture.weights if pretrained else None
+    with refusals_of(architecture):
+        model = _model(architecture, recipe, classes, seed, architecture.weights if pretrained else None)
+        if recipe.channels_last:
+            _refuse_thin_shortcuts(model)
+    network = Network(model)
+    if recipe.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def _model(architecture: Architecture, recipe: Recipe, classes: int, seed: int, source: str | None) -> nn.Module:
+    """The timm model, with weights of that source if there is one."""
     options: dict[str, Any] = {"in_chans": recipe.channels, "num_classes": classes, **architecture.options}
     if source == TIMM:
         options |= timm_options(architecture, recipe, classes)
@@ -50,22 +61,17 @@ def create(architecture: Architecture, recipe: Recipe, classes: int, seed: int, 
         torch.manual_seed(derive_seed("weights", seed, architecture.identity()))
         try:
             with _bounded():
-                model = timm.create_model(architecture.model, **_sized(architecture.model, options, recipe))
+                model: nn.Module = timm.create_model(architecture.model, **_sized(architecture.model, options, recipe))
         except Exception as error:  # timm's networks have many ways to refuse an option
-            why = one_line(error)
-            raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model}: {why}") from None
+            raise UsageError(f"timm's {architecture.model}: {one_line(error)}") from None
         if architecture.stem == "small":
-            _small_stem(model, architecture)
+            _small_stem(model, architecture.model)
     for needed, what in (("feature_info", "feature maps"), ("get_classifier", "class scores")):
         if not getattr(model, needed, None):
-            raise UsageError(f"architecture {architecture.name!r}: timm's {architecture.model} gives no {what}")
+            raise UsageError(f"timm's {architecture.model} gives no {what}")
     if source is not None and source != TIMM:
         load(model, architecture, recipe, classes)
-    network = Network(model)
-    if recipe.channels_last:
-        _refuse_thin_shortcuts(model, architecture)
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+    return model
 
 
 @contextmanager
@@ -86,7 +92,7 @@ def _bounded() -> Iterator[None]:
         yield
 
 
-def _refuse_thin_shortcuts(model: nn.Module, architecture: Architecture) -> None:
+def _refuse_thin_shortcuts(model: nn.Module) -> None:
     """The data gradient of a strided 1x1 convolution of fewer than eight channels writes out of bounds where oneDNN
     3.12 (torch 2.13) has AVX2 and no more: a silent corruption, which may end the process at any later time."""
     for name, module in model.named_modules():
@@ -94,8 +100,8 @@ def _refuse_thin_shortcuts(model: nn.Module, architecture: Architecture) -> None
             continue
         if module.stride != (1, 1):
             raise UsageError(
-                f"architecture {architecture.name!r}: {name} strides over {module.in_channels} channels, which torch "
-                f"corrupts memory with in channels-last layout on some CPUs: channels_last = false, or {THIN} channels"
+                f"{name} strides over {module.in_channels} channels, which torch corrupts memory with in channels-last "
+                f"layout on some CPUs: channels_last = false, or {THIN} channels"
             )
 
 
@@ -106,13 +112,13 @@ def _sized(model: str, options: dict[str, Any], recipe: Recipe) -> dict[str, Any
     return {"img_size": recipe.input_size, **options} if fixed else options
 
 
-def _small_stem(model: nn.Module, architecture: Architecture) -> None:
+def _small_stem(model: nn.Module, known_as: str) -> None:
     """Stride 1 in the first convolution, 3 x 3 where it was larger, and no pooling after it."""
     name, first = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
     if first.stride == (1, 1) and not hasattr(model, "maxpool"):
-        raise UsageError(f"architecture {architecture.name!r}: {architecture.model} has a small stem already")
+        raise UsageError(f"{known_as} has a small stem already")
     if "patch_embed" in name:
-        raise UsageError(f"architecture {architecture.name!r}: {architecture.model} has patches: set its patch_size")
+        raise UsageError(f"{known_as} has patches: set its patch_size")
     kernel = min(3, first.kernel_size[0])
     parent = model.get_submodule(name.rpartition(".")[0])
     replaced = nn.Conv2d(

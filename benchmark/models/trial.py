@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.data.libraries import timm
-from benchmark.errors import UsageError, one_line
+from benchmark.errors import UsageError, first_of, one_line
 from benchmark.models.creation import create
 from benchmark.models.network import Network
+from benchmark.models.weights import refusals_of
 from benchmark.spec import Architecture, Recipe
 from methods.base import Shapes
 
@@ -34,16 +35,14 @@ def check(architecture: Architecture, recipe: Recipe, classes: int = 10, alone: 
     size = recipe.input_size
     images = torch.randn(2, recipe.channels, size, size, generator=torch.Generator().manual_seed(0))
     _run(network, images, architecture)
-    try:
+    with refusals_of(architecture):
         shapes = _tapped(network, images)
         if shapes.classes != classes:
             raise UsageError(f"it tells {shapes.classes} classes apart, the data has {classes}")
         _compare(network, images)
         _reach(network, images)
-    except UsageError as error:
-        raise UsageError(f"architecture {architecture.name!r}: {error}") from None
-    if architecture.collapsed_map == "refuse" and collapses(architecture.model, shapes, size):
-        raise _collapsed(architecture, recipe, classes)
+        if architecture.collapsed_map == "refuse" and collapses(architecture.model, shapes, size):
+            raise _collapsed(architecture, recipe, classes)
     if alone:
         _train_alone(network, images[:1], architecture, recipe)
     return shapes
@@ -128,8 +127,7 @@ def _reach(network: Network, images: Tensor) -> None:
         logits = network.train()(images).logits
     gradients = torch.autograd.grad(logits.sum(), list(learnt.values()), allow_unused=True)
     if unused := [name for name, gradient in zip(learnt, gradients, strict=True) if gradient is None]:
-        more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
-        raise UsageError(f"{_name(network)}: its logits do not depend on {', '.join(unused[:3])}{more}")
+        raise UsageError(f"{_name(network)}: its logits do not depend on {first_of(unused, 3)}")
 
 
 def _collapsed(architecture: Architecture, recipe: Recipe, classes: int) -> UsageError:
@@ -137,9 +135,8 @@ def _collapsed(architecture: Architecture, recipe: Recipe, classes: int) -> Usag
     small = architecture.model_copy(update={"stem": "small"})
     stem = 'stem = "small", ' if architecture.stem != "small" and _serves(small, recipe, classes) else ""
     return UsageError(
-        f"architecture {architecture.name!r}: {size} x {size} images leave {model} a last map of 1 x 1; choose {stem}"
-        f"upscaled images (a larger input_size; it is built for {own_size(model)}), or, if this is meant, "
-        'collapsed_map = "accept"'
+        f"{size} x {size} images leave {model} a last map of 1 x 1; choose {stem}upscaled images (a larger input_size; "
+        f'it is built for {own_size(model)}), or, if this is meant, collapsed_map = "accept"'
     )
 
 

@@ -3,8 +3,8 @@ that stays random; and weights that runs end with, saved with their hash."""
 
 import hashlib
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from benchmark.data.libraries import timm
 from benchmark.errors import Refusals, UsageError, one_line
-from benchmark.files import atomic, expanded, open_regular
+from benchmark.files import expanded, open_regular, write_bytes
 from benchmark.spec import TIMM, Architecture, Grid, Recipe, Run
 
 MOST_KEYS, LONGEST_KEY = 6, 60
@@ -24,6 +24,15 @@ HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 """What timm's weights are called on the Hugging Face hub, in order of preference."""
 
 
+@contextmanager
+def refusals_of(architecture: Architecture) -> Iterator[None]:
+    """What is refused within names the architecture."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"architecture {architecture.name!r}: {error}") from None
+
+
 def pin(grid: Grid) -> Grid:
     """The grid with the hash of every file of weights, and the files' whole paths.
 
@@ -31,7 +40,7 @@ def pin(grid: Grid) -> Grid:
     """
     pinned, refusals = {}, Refusals()
     for name, architecture in grid.architectures.items():
-        with refusals.collected():
+        with refusals.collected(), refusals_of(architecture):
             pinned[name] = _pinned(architecture)
     refusals.tell()
     return grid.model_copy(update={"architectures": pinned})
@@ -43,32 +52,29 @@ def weights_file(architecture: Architecture) -> Path:
     Raises UsageError if there are none, or other ones than those that were pinned.
     """
     assert architecture.weights is not None
-    path = timm_file(architecture) if architecture.weights == TIMM else expanded(architecture.weights)
-    expected = architecture.weights_sha256
-    found = _sha256(path, architecture)
+    path = timm_file(architecture.model) if architecture.weights == TIMM else expanded(architecture.weights)
+    expected, found = architecture.weights_sha256, _sha256(path)
     if expected is not None and found != expected:
-        raise UsageError(
-            f"architecture {architecture.name!r}: {path} has SHA-256 {found}, not {expected} as stated or planned"
-        )
+        raise UsageError(f"{path} has SHA-256 {found}, not {expected} as stated or planned")
     return path
 
 
-def timm_config(architecture: Architecture) -> Any:
+def timm_config(model: str) -> Any:
     """What timm says of a model's weights: classes, normalisation, where they are. UsageError if there are none."""
     try:
-        known = timm.get_pretrained_cfg(architecture.model)
+        known = timm.get_pretrained_cfg(model)
     except RuntimeError as error:
-        raise UsageError(f"architecture {architecture.name!r}: {error}") from None
+        raise UsageError(str(error)) from None
     if known is None or not known.has_weights:
-        tags = timm.list_pretrained(f"{architecture.model.partition('.')[0]}.*")
+        tags = timm.list_pretrained(f"{model.partition('.')[0]}.*")
         hint = f"; there are {', '.join(tags)}" if tags else ""
-        raise UsageError(f"architecture {architecture.name!r}: timm has no weights of {architecture.model}{hint}")
+        raise UsageError(f"timm has no weights of {model}{hint}")
     return known
 
 
-def timm_file(architecture: Architecture) -> Path:
+def timm_file(model: str) -> Path:
     """timm's pretrained weights of a model, from its cache or downloaded; UsageError if there are none."""
-    known = timm_config(architecture)
+    known = timm_config(model)
     hub, helpers = known.hf_hub_id, timm.models._hub
     names = (known.hf_hub_filename,) if known.hf_hub_filename else HUB_FILES
     failure: Exception | None = None
@@ -78,8 +84,8 @@ def timm_file(architecture: Architecture) -> Path:
         except Exception as error:  # whatever a download can fail of: no network, no such file, a full disk
             failure = error
     raise UsageError(
-        f"architecture {architecture.name!r}: timm's weights of {architecture.model} are neither in its cache nor to "
-        f"be downloaded (fetch them where there is network, or give weights = 'FILE'): {one_line(failure)}"
+        f"timm's weights of {model} are neither in its cache nor to be downloaded (fetch them where there is network, "
+        f"or give weights = 'FILE'): {one_line(failure)}"
     )
 
 
@@ -89,10 +95,9 @@ def timm_options(architecture: Architecture, recipe: Recipe, classes: int) -> di
     Raises UsageError for weights of another number of classes or another normalisation.
     """
     path = weights_file(architecture)
-    known = timm_config(architecture)
-    _check_normalisation(architecture, recipe, known.mean, known.std)
-    if known.num_classes != classes:
-        raise _other_classes(architecture, known.num_classes, classes)
+    known = timm_config(architecture.model)
+    _check_normalisation(recipe, known.mean, known.std)
+    _check_classes(known.num_classes, classes)
     return {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path)}}
 
 
@@ -105,18 +110,18 @@ def load(model: nn.Module, architecture: Architecture, recipe: Recipe, classes: 
     """
     path = weights_file(architecture)
     if normalisation := _recorded_normalisation(path):
-        _check_normalisation(architecture, recipe, *normalisation)
-    state = _read(path, architecture)
-    _check_names(state, model, path, architecture)
+        _check_normalisation(recipe, *normalisation)
+    state = _read(path)
+    _check_names(state, model, path)
     classifier = model.get_classifier()  # type: ignore[operator]
     name = next((name for name, module in model.named_modules() if module is classifier), None)
     head = state.get(f"{name}.weight")
-    if isinstance(head, Tensor) and head.shape[0] != classes:
-        raise _other_classes(architecture, head.shape[0], classes)
+    if isinstance(head, Tensor):
+        _check_classes(head.shape[0], classes)
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise UsageError(f"architecture {architecture.name!r}: {path} does not fit: {one_line(error)}") from None
+        raise UsageError(f"{path} does not fit: {one_line(error)}") from None
 
 
 def weights_sha256(module: nn.Module) -> str:
@@ -133,8 +138,7 @@ def save_weights(path: Path, module: nn.Module, run: Run) -> None:
     weights of equal runs are equal files."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in sorted(module.state_dict().items())}
     metadata = {"run_id": run.id, "run": json.dumps(run.model_dump(mode="json"), sort_keys=True)}
-    with atomic(path) as temporary:
-        temporary.write_bytes(_ordered(save(tensors, metadata)))  # by Python's own means: a full disk has to be told
+    write_bytes(path, _ordered(save(tensors, metadata)))
 
 
 def _ordered(content: bytes) -> bytes:
@@ -153,10 +157,10 @@ def _pinned(architecture: Architecture) -> Architecture:
         return architecture
     path = weights_file(architecture)
     source = TIMM if architecture.weights == TIMM else str(path.resolve())
-    return architecture.model_copy(update={"weights": source, "weights_sha256": _sha256(path, architecture)})
+    return architecture.model_copy(update={"weights": source, "weights_sha256": _sha256(path)})
 
 
-def _sha256(path: Path, architecture: Architecture) -> str:
+def _sha256(path: Path) -> str:
     try:
         with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -164,7 +168,7 @@ def _sha256(path: Path, architecture: Architecture) -> str:
         why = getattr(error, "strerror", None) or str(error).rpartition(": ")[2]
     if path.is_dir():
         why = "Is a directory"
-    raise UsageError(f"architecture {architecture.name!r}: weights {str(path)!r} cannot be read: {why}")
+    raise UsageError(f"weights {str(path)!r} cannot be read: {why}")
 
 
 def _recorded_normalisation(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
@@ -179,31 +183,22 @@ def _recorded_normalisation(path: Path) -> tuple[tuple[float, ...], tuple[float,
         return None  # not ours; what is wrong with it, reading the tensors will say
 
 
-def _check_normalisation(
-    architecture: Architecture, recipe: Recipe, mean: Sequence[float], std: Sequence[float]
-) -> None:
+def _check_normalisation(recipe: Recipe, mean: Sequence[float], std: Sequence[float]) -> None:
     for field, theirs in (("mean", tuple(mean)), ("std", tuple(std))):
         ours = getattr(recipe, field)
-        if len(ours) != len(theirs) or not all(map(_close, ours, theirs)):
-            raise UsageError(
-                f"architecture {architecture.name!r}: its weights were trained with {field} = {theirs}, "
-                f"the recipe says {ours}"
-            )
+        if len(ours) != len(theirs) or any(abs(a - b) > 1e-6 for a, b in zip(ours, theirs, strict=True)):
+            raise UsageError(f"its weights were trained with {field} = {theirs}, the recipe says {ours}")
 
 
-def _close(a: float, b: float) -> bool:
-    return math.isclose(a, b, abs_tol=1e-6)
-
-
-def _read(path: Path, architecture: Architecture) -> Mapping[str, Any]:
+def _read(path: Path) -> Mapping[str, Any]:
     try:
         state: Mapping[str, Any] = timm.models.load_state_dict(str(path), use_ema=False, weights_only=True)
     except Exception as error:  # a damaged or hostile file fails in many ways; none of them runs its code
-        raise UsageError(f"architecture {architecture.name!r}: {path} holds no weights: {one_line(error)}") from None
+        raise UsageError(f"{path} holds no weights: {one_line(error)}") from None
     return state
 
 
-def _check_names(state: Mapping[str, Any], model: nn.Module, path: Path, architecture: Architecture) -> None:
+def _check_names(state: Mapping[str, Any], model: nn.Module, path: Path) -> None:
     """A file that has nothing by the network's names keeps its weights elsewhere, or under a prefix: say where."""
     wanted = model.state_dict().keys()
     if wanted & state.keys():
@@ -212,8 +207,8 @@ def _check_names(state: Mapping[str, Any], model: nn.Module, path: Path, archite
     more = f", ... ({len(state)} keys)" if len(state) > MOST_KEYS else ""
     expected = ", ".join(map(_shown, list(wanted)[:2]))
     raise UsageError(
-        f"architecture {architecture.name!r}: {path} does not fit: the network's weights are called {expected}, ..., "
-        f"looked for at the top of the file or under 'state_dict' or 'model'; there it has {held or 'nothing'}{more}"
+        f"{path} does not fit: the network's weights are called {expected}, ..., looked for at the top of the file or "
+        f"under 'state_dict' or 'model'; there it has {held or 'nothing'}{more}"
     )
 
 
@@ -227,5 +222,6 @@ def _shown(key: object) -> str:
     return repr(str(key)[:LONGEST_KEY])
 
 
-def _other_classes(architecture: Architecture, theirs: int, ours: int) -> UsageError:
-    return UsageError(f"architecture {architecture.name!r}: its weights are for {theirs} classes, the data has {ours}")
+def _check_classes(theirs: int, ours: int) -> None:
+    if theirs != ours:
+        raise UsageError(f"its weights are for {theirs} classes, the data has {ours}")

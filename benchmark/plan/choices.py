@@ -4,19 +4,14 @@ import argparse
 import math
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from benchmark.errors import UsageError, names
+from benchmark.errors import UsageError, names, set_once
+from benchmark.plan.more_seeds import MOST_SEEDS, MoreSeeds
 from benchmark.plan.values import Selection
 from benchmark.spec import TUNED, Grid, Scalar
 
-if TYPE_CHECKING:
-    from benchmark.plan.more_seeds import MoreSeeds
 
-MOST_SEEDS = 10_000
-
-
-def wanted(grid: Grid, options: argparse.Namespace, more: "MoreSeeds | None" = None) -> Grid:
+def wanted(grid: Grid, options: argparse.Namespace, more: MoreSeeds | None = None) -> Grid:
     """The grid with the command line's choices; `more` chooses pairs and seeds in their place."""
     from benchmark.plan.cells import select
 
@@ -81,11 +76,8 @@ def method_options(texts: Sequence[str]) -> dict[str, dict[str, Scalar]]:
         parts = re.fullmatch(r"([^.=]+)\.([^.=]+)=(.+)", text)
         if parts is None:
             raise UsageError(f"--option {text!r} is not METHOD.NAME=VALUE, for example rkd_da.distance=10")
-        value = _scalar(parts[3])
-        before = found.setdefault(parts[1], {}).setdefault(parts[2], value)
-        if before != value:
-            name = f"{parts[1]}.{parts[2]}"
-            raise UsageError(f"--option {name} is given twice, as {before} and as {value}: which is meant?")
+        method, name, value = parts.groups()
+        set_once(found.setdefault(method, {}), name, _scalar(value), f"--option {method}.{name}")
     return found
 
 

@@ -4,10 +4,8 @@ methods need not be installed."""
 from collections.abc import Mapping
 from typing import Any
 
-import tomli_w
-
 from benchmark.errors import UsageError
-from benchmark.files import atomic
+from benchmark.files import write_toml
 from benchmark.records import Folder
 from benchmark.spec import FROZEN, Control, Grid, Value, load_grid
 
@@ -20,8 +18,7 @@ def freeze(grid: Grid, folder: Folder, write: bool) -> None:
         check_frozen(grid, frozen, folder)
         grid = merge(frozen, grid)
     if write:
-        with atomic(path) as temporary:
-            temporary.write_text(tomli_w.dumps(grid.as_toml()), encoding="utf-8")
+        write_toml(path, grid.as_toml())
 
 
 def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:

@@ -1,23 +1,13 @@
 """Controls that train the student alone for as many FLOPs as a method: which epochs are still to be counted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from benchmark.plan.cells import cells
 from benchmark.records import Folder
-from benchmark.spec import FROZEN, LABELS_ONLY, Grid, Run, load_grid
+from benchmark.spec import FROZEN, LABELS_ONLY, Grid, Match, load_grid
 
 Counts = Mapping[str, Mapping[str, Mapping[str, int]]]
 """Epochs by control, data set and pair."""
-
-
-@dataclass(frozen=True)
-class Match:
-    """On one pair: the student alone under a control as it is before its epochs are known, and the method to match."""
-
-    control: str
-    alone: Run
-    method: Run
 
 
 def known_counts(folder: Folder) -> Counts:

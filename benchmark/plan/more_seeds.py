@@ -7,11 +7,11 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from benchmark.errors import UsageError, unknown
-from benchmark.plan.choices import MOST_SEEDS
 from benchmark.spec import Grid, load_grid
-from benchmark.spec.value import Name, Value, parse, read_toml
+from benchmark.spec.value import Name, Value, listed_once, parse, read_toml
 
 DEFAULT_GRID = "digits"
+MOST_SEEDS = 10_000
 
 Blocks = frozenset[tuple[str, str]]
 """Data sets and pairs on them, by name."""
@@ -33,9 +33,7 @@ class MoreSeeds(Value):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [f"{each.pair} on {each.dataset}" for each in self.pairs]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"pairs: {', '.join(twice)} is listed twice")
+        listed_once("pairs:", [f"{each.pair} on {each.dataset}" for each in self.pairs])
         return self
 
     @property

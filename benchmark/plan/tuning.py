@@ -9,10 +9,8 @@ import random
 from collections.abc import Sequence
 from statistics import mean
 
-import tomli_w
-
 from benchmark.errors import UsageError
-from benchmark.files import atomic, read_bytes
+from benchmark.files import read_bytes, write_toml
 from benchmark.records import Folder, Record
 from benchmark.spec import TUNED, Control, Grid, Options, Range, Scalar, Tuning, derive_seed, parse
 from benchmark.spec.value import parse_toml
@@ -69,8 +67,7 @@ def choose(trials: Grid, records: Sequence[Record]) -> Options:
 
 def write_tuned(folder: Folder, chosen: Options) -> None:
     """Keep the options that tuning chose, by method, for `with_tuned`."""
-    with atomic(folder.path / FILE) as temporary:
-        temporary.write_text(tomli_w.dumps(chosen), encoding="utf-8")
+    write_toml(folder.path / FILE, chosen)
 
 
 def with_tuned(grid: Grid, folder: Folder) -> Grid:

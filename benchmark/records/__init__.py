@@ -15,21 +15,3 @@ from benchmark.records.record import (
     read_record,
     run_rows,
 )
-
-__all__ = [
-    "RELATIONS_VERSION",
-    "SCHEMA",
-    "TEACHERS",
-    "Cost",
-    "Folder",
-    "Provenance",
-    "Record",
-    "RecordError",
-    "Result",
-    "State",
-    "Status",
-    "cost_row",
-    "key_columns",
-    "read_record",
-    "run_rows",
-]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from benchmark.files import remove
+from benchmark.files import json_files, remove
 from benchmark.records.claims import Claims
 from benchmark.records.folder import Folder
 from benchmark.records.progress import left_behind
@@ -46,7 +46,7 @@ def clean_up(folder: Folder) -> None:
 def _claims(folder: Folder) -> None:
     """Those whose holder is known to be gone, and old ones of finished runs."""
     watcher = Claims()
-    for path in folder.part("claims").glob("[!.]*.json"):
+    for path in json_files(folder.part("claims")):
         watcher.clear_if_dead(path)
     for run_id in _finished(folder):
         if _is_old(path := folder.claim_path(run_id)):
@@ -55,10 +55,9 @@ def _claims(folder: Folder) -> None:
 
 def _finished(folder: Folder) -> Iterator[str]:
     """Runs with a record that is valid, of which something else is left."""
-    of_claims = {path.stem for path in folder.part("claims").glob("[!.]*.json")}
+    of_files = {path.stem for part in ("claims", "failures") for path in json_files(folder.part(part))}
     of_checkpoints = {path.name for path in folder.part("checkpoints").glob("*")}
-    of_failures = {path.stem for path in folder.part("failures").glob("[!.]*.json")}
-    for run_id in sorted(of_claims | of_checkpoints | of_failures):
+    for run_id in sorted(of_files | of_checkpoints):
         if folder.record_path(run_id).is_file() and folder.state(run_id) != "corrupt":
             yield run_id
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from benchmark.errors import UsageError, one_line
 from benchmark.errors.text import cleaned
-from benchmark.files import FileError, inside, read_bytes, read_table, remove, write_json, write_rows
+from benchmark.files import FileError, inside, json_files, read_bytes, read_table, remove, write_json, write_rows
 from benchmark.records.record import Record, RecordError, cost_row, read_record, run_rows
 from benchmark.spec import FROZEN, Run
 from benchmark.spec.value import first_complaint
@@ -221,4 +221,4 @@ def _stamp(path: Path) -> list[int] | None:
 
 
 def _stems(folder: Path) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.json") if not path.name.startswith("."))
+    return [path.stem for path in json_files(folder)]

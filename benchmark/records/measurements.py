@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from benchmark.errors import UsageError
-from benchmark.files import read_table, write_json
+from benchmark.files import json_files, read_table, write_json
 from benchmark.records.folder import Folder
 from benchmark.records.record import Provenance, Seconds
 from benchmark.spec import Value
@@ -109,6 +109,4 @@ def read(path: Path) -> Measured:
 
 def read_all(folder: Folder) -> Iterator[Measured]:
     """Of every device, in the order of their names."""
-    for path in sorted(folder.part("measured").glob("*.json")):
-        if not path.name.startswith("."):
-            yield read(path)
+    yield from map(read, json_files(folder.part("measured")))

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from benchmark.errors import UsageError, one_line
-from benchmark.files import FileError, atomic, read_bytes
+from benchmark.files import FileError, read_bytes
 from benchmark.records.folder import Folder
 from benchmark.records.record import Record, Result
 
@@ -72,11 +72,6 @@ class Predictions:
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def write(path: Path, content: bytes) -> None:
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def read(path: Path) -> Predictions:

@@ -57,8 +57,9 @@ def is_dead(holder: dict[str, Any]) -> bool:
 
 
 def _start_time(pid: int) -> str:
-    """When a process of this host started, in a form that never repeats; empty if there is none, or only what is left
-    of one that ended and that no process waits for, as in a container without an init process.
+    """When a process of this host started, in a form that never repeats: the kernel's ticks since boot. psutil's times
+    of creation move with the clock, when that is set right. Empty if there is none, or only what is left of one that
+    ended and that no process waits for, as in a container without an init process.
 
     Where /proc is missing (macOS), or hides other users' processes (hidepid), a live process is told from a dead one,
     but not from a later one of the same id.

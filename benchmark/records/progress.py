@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark.files import FileError, inside, read_bytes, remove, say_once, write_json
+from benchmark.files import FileError, inside, json_files, read_bytes, remove, say_once, write_json
 from benchmark.records.claims import is_claimed
 from benchmark.records.folder import Folder
 from benchmark.records.record import Share
@@ -17,7 +17,7 @@ from benchmark.spec.value import MOST, Count, Line, Name, first_complaint
 WRITE_SECONDS = 1.0
 
 
-class _Entry(BaseModel):
+class Entry(BaseModel):
     """What a file says of a cohort; jobs run a copy of the suite, which may be older than this or newer."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
@@ -61,7 +61,7 @@ class Reporter:
     def _clear(self) -> None:
         """Remove what a killed worker left behind of these runs, which may have trained in other company."""
         for path, entry in _entries(self._path.parent):
-            if not set(self._run_ids).isdisjoint(entry["run_ids"]):
+            if not set(self._run_ids).isdisjoint(entry.run_ids):
                 remove(path)
 
     def report(self, members: Sequence[Trained]) -> None:
@@ -86,28 +86,28 @@ class Reporter:
         self._written = time.monotonic()
 
 
-def under_way(folder: Folder) -> list[dict[str, Any]]:
+def under_way(folder: Folder) -> list[Entry]:
     """What workers last said of their cohorts; not of those whose worker is gone, which leaves its file behind."""
     homes = (folder, folder.teachers)
     return [
         entry
         for _, entry in _entries(folder.part("progress"))
-        if any(is_claimed(home.claim_path(run_id)) for run_id in entry["run_ids"] for home in homes)
+        if any(is_claimed(home.claim_path(run_id)) for run_id in entry.run_ids for home in homes)
     ]
 
 
 def left_behind(folder: Folder) -> list[Path]:
     """Files of cohorts that nobody is at."""
-    shown = {entry["run_ids"][0] for entry in under_way(folder)}
-    return [path for path, entry in _entries(folder.part("progress")) if entry["run_ids"][0] not in shown]
+    shown = {entry.run_ids[0] for entry in under_way(folder)}
+    return [path for path, entry in _entries(folder.part("progress")) if entry.run_ids[0] not in shown]
 
 
-def _entries(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _entries(folder: Path) -> Iterator[tuple[Path, Entry]]:
     """What can be read; a file that is damaged is said to be passed over."""
-    for path in sorted(folder.glob("[!.]*.json")):
+    for path in json_files(folder):
         try:
-            entry = _Entry.model_validate_json(read_bytes(path)).model_dump()
-            if entry["run_ids"]:
+            entry = Entry.model_validate_json(read_bytes(path))
+            if entry.run_ids:
                 yield path, entry
         except OSError:  # finished in this very moment
             continue

@@ -1,6 +1,6 @@
 """What is run: validated, frozen, hashed. No torch here."""
 
-from benchmark.spec.control import STANDARD, TUNED, Control
+from benchmark.spec.control import STANDARD, TUNED, Control, Match
 from benchmark.spec.grid import FROZEN, GRIDS, Grid, Range, Tuning, grid_names, load_grid
 from benchmark.spec.run import (
     LABELS_ONLY,
@@ -14,31 +14,3 @@ from benchmark.spec.run import (
     Run,
 )
 from benchmark.spec.value import Options, Scalar, Value, derive_seed, digest, parse
-
-__all__ = [
-    "FROZEN",
-    "GRIDS",
-    "LABELS_ONLY",
-    "PROTOCOL_REVISION",
-    "STANDARD",
-    "TIMM",
-    "TUNED",
-    "Architecture",
-    "Control",
-    "Dataset",
-    "Grid",
-    "Options",
-    "Pair",
-    "Precision",
-    "Range",
-    "Recipe",
-    "Run",
-    "Scalar",
-    "Tuning",
-    "Value",
-    "derive_seed",
-    "digest",
-    "grid_names",
-    "load_grid",
-    "parse",
-]

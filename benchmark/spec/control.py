@@ -1,12 +1,13 @@
 """Controls: some of a grid's methods under another recipe, teacher or options, to see what a gain is due to."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from benchmark.errors import unknown
-from benchmark.spec.run import LABELS_ONLY
+from benchmark.spec.run import LABELS_ONLY, Run
 from benchmark.spec.value import Fields, Name, Options, Size, Value, Word
 
 ALL = "all"
@@ -75,6 +76,15 @@ class Control(Value):
         own = self.epochs or {}
         found = {name: {**more.get(name, {}), **own.get(name, {})} for name in {**more, **own}}
         return self.model_copy(update={"epochs": found}) if found else self
+
+
+@dataclass(frozen=True)
+class Match:
+    """On one pair: the student alone under a control as it is before its epochs are known, and the method to match."""
+
+    control: str
+    alone: Run
+    method: Run
 
 
 def written_out(entry: Any, methods: Any) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from benchmark.errors import MOST_THREADS, UsageError, unknown
 from benchmark.spec.control import TUNED, Control, taught, written_out
 from benchmark.spec.run import Architecture, Dataset, Pair, Recipe
-from benchmark.spec.value import Count, Fields, Name, Scalar, Value, parse, read_toml
+from benchmark.spec.value import Count, Fields, Name, Scalar, Value, listed_once, one_of, parse, read_toml
 
 GRIDS = Path(__file__).parents[1] / "grids"
 
@@ -72,7 +72,7 @@ class Grid(Value):
     methods: tuple[str, ...] = Field(min_length=1)
     options: dict[str, dict[str, Scalar]] = {}
     seeds: tuple[Count, ...] = Field((0, 1, 2), min_length=1)
-    teacher_seed: Count | Literal["paired"] = 0
+    teacher_seed: Annotated[Count | Literal["paired"], one_of("a whole number from 0 on or 'paired'")] = 0
     recipe: Recipe
     teacher_recipe: Recipe
     recipes: dict[str, Fields] = {}
@@ -146,9 +146,7 @@ class Grid(Value):
             ("method", list(self.methods)),
             ("seed", [str(seed) for seed in self.seeds]),
         ):
-            twice = {name for name in names if names.count(name) > 1}
-            if twice:
-                raise ValueError(f"{what} {', '.join(sorted(twice))} is listed twice")
+            listed_once(what, names)
         return self
 
     def recipe_of(self, architecture: str, control: Control | None = None, epochs: int | None = None) -> Recipe:

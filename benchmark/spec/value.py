@@ -8,13 +8,34 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from benchmark.errors import UsageError, unknown
 from benchmark.errors.text import LONGEST_LABEL, cleaned
 from benchmark.files import FileError, read_bytes
 
-Scalar = bool | int | float | str
+
+def one_of(types: str) -> WrapValidator:
+    """For a union: one complaint, in these words, in place of pydantic's for each of its types."""
+
+    def validated(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise ValueError(f"Input should be {types}, got {value!r}") from None
+
+    return WrapValidator(validated)
+
+
+Scalar = Annotated[bool | int | float | str, one_of("a boolean, a number or a string")]
 Options = dict[str, dict[str, Scalar]]
 """Options per component of a method: {'kd': {'temperature': 4.0}}."""
 
@@ -74,11 +95,12 @@ COMPLAINTS = {
 }
 """pydantic's words for what TOML calls otherwise, by its type of error."""
 
-ALTERNATIVES: dict[int | str, str] = {
-    "bool": "Input should be a boolean, a number or a string",
-    "constrained-int": "Input should be a whole number from 0 on or 'paired'",
-}
-"""Complaints about values of several types, by the first of these types, which pydantic adds to the location."""
+
+def listed_once(what: str, names: Sequence[str]) -> None:
+    """Raise ValueError for names that are there more than once."""
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"{what} {', '.join(twice)} is listed twice")
+
 
 AnyValue = TypeVar("AnyValue", bound=Value)
 
@@ -149,7 +171,7 @@ def _telling(errors: Sequence[Any]) -> list[Any]:
 def _entry(error: Any) -> tuple[Any, ...]:
     """What the first two parts of a location name, a union's alternatives aside: `architectures.mine`, `recipe.epochs`.
     All tables that are missing at the top are one."""
-    parts = tuple(part for part in error["loc"] if "[" not in str(part) and part not in ALTERNATIVES)
+    parts = tuple(part for part in error["loc"] if "[" not in str(part))
     return () if error["type"] == "missing" and len(parts) == 1 else parts[:2]
 
 
@@ -161,8 +183,6 @@ def _complaint(kind: type[Value], error: Any) -> str:
         complaint = error["msg"].removeprefix("Value error, ")
     else:
         complaint = COMPLAINTS.get(error["type"], error["msg"])
-        if error["loc"][-1:] and error["loc"][-1] in ALTERNATIVES:
-            where, complaint = where.rpartition(".")[0], ALTERNATIVES[error["loc"][-1]]
         if error["type"] != "missing":
             complaint += f", got {error['input']!r}"
     return f"{where + ': ' if where else ''}{complaint}"

@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from benchmark.cost.clock import Clock, interleaved
-from benchmark.cost.isolated import IsolatedRun, NotApplicableError, noise, untrained
+from benchmark.cost.isolated import IsolatedRun, NotApplicableError, noise
 from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 from benchmark.spec import LABELS_ONLY, Grid, Precision, Recipe, Run
@@ -22,6 +22,7 @@ from benchmark.training.loop import configure_torch
 from benchmark.training.member import Member
 from benchmark.training.step import CohortStep, step
 from benchmark.training.teacher import Frozen
+from benchmark.training.untrained import untrained
 
 BATCHES = 8
 """Of an epoch of noise: the reference's loader begins each anew."""

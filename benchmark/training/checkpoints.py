@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Self
 import torch
 from torch import Tensor
 
-from benchmark.files import atomic, inside, open_regular, remove
+from benchmark.files import inside, open_regular, remove, write_bytes
 
 KEPT = 2
 LABEL = b"sha256:"
@@ -44,8 +44,7 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     with serialised.getbuffer() as content:
         digest = hashlib.sha256(content).hexdigest()
     serialised.write(LABEL + digest.encode())
-    with atomic(folder / f"{state['next_step']:09d}.pt") as temporary:
-        temporary.write_bytes(serialised.getbuffer())  # by Python's own means: a full disk has to be told as such
+    write_bytes(folder / f"{state['next_step']:09d}.pt", serialised.getbuffer())
     steps = {path: int(path.stem) for path in files(folder)}
     kept = [path for path, step in steps.items() if step <= state["next_step"]][-KEPT:]
     for path in steps.keys() - kept:  # one of a later step could not be gone on from

@@ -12,9 +12,10 @@ import methods
 from benchmark import data
 from benchmark.data import EvaluationData, Splits, TrainingData
 from benchmark.errors import one_line
+from benchmark.files import write_bytes
 from benchmark.models.weights import save_weights, weights_sha256
 from benchmark.records import Cost, Folder, Record, Result
-from benchmark.records.predictions import SMALL, Predictions, sha256, write
+from benchmark.records.predictions import SMALL, Predictions, sha256
 from benchmark.spec import Grid, Recipe, Run
 from benchmark.training import checkpoints
 from benchmark.training.count import cost, teacher_cost
@@ -151,7 +152,7 @@ def _finish(member: Member, setup: Setup, grid: Grid, cohort_size: int, is_mine:
     if record.status == "done" and predictions is not None:
         content = predictions.content()
         if grid.keep_predictions is True or (grid.keep_predictions == "small" and len(content) <= SMALL):
-            write(folder.predictions_path(record.run_id), content)
+            write_bytes(folder.predictions_path(record.run_id), content)
         if grid.keep_weights or member.run.teacher is None:
             save_weights(folder.weights_path(record.run_id), member.network.model, member.run)
     folder.finish(record, member.curve)

@@ -2,37 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 import methods
-from benchmark.data import TrainingData, load, training_data
-from benchmark.models import create
-from benchmark.spec import Grid, Run
+from benchmark.data import load, training_data
+from benchmark.spec import Grid, Match, Run
 from benchmark.training.count import training_flops
 from benchmark.training.member import Member, build_student, build_task
-from benchmark.training.teacher import Frozen
-from benchmark.training.untrained import settle
+from benchmark.training.untrained import untrained
 
 CPU = torch.device("cpu")
 
 
-class Matching(Protocol):
-    """The student alone under a control whose epochs are wanted, and the method that it is to match."""
-
-    @property
-    def control(self) -> str: ...
-
-    @property
-    def alone(self) -> Run: ...
-
-    @property
-    def method(self) -> Run: ...
-
-
 def matching_epochs(
-    wanted: Sequence[Matching], grid: Grid, data_dir: Path | None, download: bool
+    wanted: Sequence[Match], grid: Grid, data_dir: Path | None, download: bool
 ) -> dict[str, dict[str, dict[str, int]]]:
     """By control, data set and pair; none where a method cannot serve a pair. What a method's training takes includes
     the teacher's forward and phases, not the training of the teacher. Whole epochs come as near as half of one.
@@ -58,17 +42,10 @@ def _flops(run: Run, grid: Grid, data_dir: Path | None, download: bool) -> int |
     splits = load(grid.located(run.dataset), data_dir, download=download)
     data = training_data(splits.train, run.recipe, CPU)
     with torch.random.fork_rng(devices=()):
-        teacher = _teacher(run.teacher, data, splits.classes) if run.teacher else None
+        teacher = untrained(run.teacher, data, splits.classes) if run.teacher else None
         network = build_student(run, splits.classes, CPU)
         task = build_task(run, network, teacher.network if teacher else None, data)
         if methods.unsupported(run.method, task, run.options):
             return None
         member = Member(run, task, network, CPU, data.steps)
         return training_flops(member, teacher if member.reads else None, data)
-
-
-def _teacher(run: Run, data: TrainingData, classes: int) -> Frozen:
-    """With the weights that it starts from, which changes no count."""
-    network = create(run.student, run.recipe, classes, run.seed, pretrained=False).to(CPU)
-    settle(network, run, data, batches=1)
-    return Frozen(network, CPU)

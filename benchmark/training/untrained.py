@@ -5,9 +5,10 @@ from itertools import islice
 from torch.optim.swa_utils import update_bn
 
 from benchmark.data import TrainingData
-from benchmark.models import Network
+from benchmark.models import Network, create
 from benchmark.spec import Run, derive_seed
 from benchmark.training.device import seed_generators
+from benchmark.training.teacher import Frozen
 
 BATCHES = 32
 """How many batches tell a network's layers the mean and variance of what they see."""
@@ -22,3 +23,10 @@ def settle(network: Network, run: Run, data: TrainingData, batches: int = BATCHE
     shown = (data.training_batch(views, step)[0] for step in range(data.steps))
     whole = (images for images in shown if len(images) > 1 or run.recipe.batch_size == 1)
     update_bn(islice(whole, batches), network.model)
+
+
+def untrained(run: Run, data: TrainingData, classes: int) -> Frozen:
+    """A teacher with random weights, for what hangs on its size alone: counts, seconds, memory."""
+    network = create(run.student, run.recipe, classes, run.seed, pretrained=False).to(data.device)
+    settle(network, run, data, batches=1)
+    return Frozen(network, data.device)

@@ -7,14 +7,14 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 import methods
-from methods.base import OF_BATCH, Batch, Method, Outputs
+from methods.base import OF_BATCH, Batch, Method, Outputs, Tap
 from methods.check.places import raised_in
 from methods.check.standins import (
     BATCH,
@@ -107,22 +107,21 @@ def scalar(subject: Subject) -> str:
     return ", ".join(seen)
 
 
-class _Watched(Outputs):
-    """Outputs that know which of them were looked at."""
+class _Watched:
+    """Knows which of its taps were looked at."""
 
     def __getattribute__(self, field: str) -> Any:
-        if field in ("logits", "embedding", "maps", "pooled_map", "preacts"):
+        if field in get_args(Tap):
             object.__getattribute__(self, "__dict__").setdefault("looked_at", set()).add(field)
         return object.__getattribute__(self, field)
 
 
-class _WatchedBatch(Batch):
-    """A batch that knows whether its images were looked at."""
+class _WatchedOutputs(_Watched, Outputs):
+    pass
 
-    def __getattribute__(self, field: str) -> Any:
-        if field in OF_BATCH:
-            object.__getattribute__(self, "__dict__").setdefault("looked_at", set()).add(field)
-        return object.__getattribute__(self, field)
+
+class _WatchedBatch(_Watched, Batch):
+    pass
 
 
 def reads(subject: Subject) -> str:
@@ -130,7 +129,7 @@ def reads(subject: Subject) -> str:
     method, declared = subject.build(), methods.reads(subject.name)
     used, needed = set[str](), set[str]()
     for _, loss in losses(method, partial(total, method)):
-        student, teacher = (_Watched(**vars(outputs)) for outputs in subject.outputs())
+        student, teacher = (_WatchedOutputs(**vars(outputs)) for outputs in subject.outputs())
         loss(student, teacher, here := _WatchedBatch(**vars(subject.batch())))
         seen, taught = (vars(outputs).get("looked_at", set()) for outputs in (student, teacher))
         seen |= vars(here).get("looked_at", set())

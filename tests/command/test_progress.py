@@ -169,9 +169,9 @@ def test_a_run_without_a_whole_epoch_says_whether_it_has_begun(
     with Reporter(folder.path, RUNS) as reporter:
         reporter.report([Trainee(RUNS[0], [], first_step=-20, next_step=next_step)])
         (entry,) = progress.under_way(folder)
-    assert list(entry["train_top1"].values()) == [shown]
+    assert list(entry.train_top1.values()) == [shown]
     assert displayed.position(entry) == position
-    assert entry["shares"] == {RUNS[0].id: (next_step + 20) / 320}
+    assert entry.shares == {RUNS[0].id: (next_step + 20) / 320}
 
 
 def test_a_panel_for_a_terminal(tmp_path: Path, claims: Claims) -> None:
@@ -225,7 +225,7 @@ def test_what_a_dead_worker_left_behind_is_not_shown(tmp_path: Path) -> None:
     assert progress.under_way(folder) == []
     with Claims() as held:
         held.take(folder.claim_path(RUNS[0].id))
-        assert [entry["epoch"] for entry in progress.under_way(folder)] == [14.4]
+        assert [entry.epoch for entry in progress.under_way(folder)] == [14.4]
 
 
 def test_a_killed_worker_in_other_company_is_forgotten(tmp_path: Path, claims: Claims) -> None:
@@ -237,6 +237,6 @@ def test_a_killed_worker_in_other_company_is_forgotten(tmp_path: Path, claims: C
     for run in (*RUNS, other):
         claims.take(folder.claim_path(run.id))
     with Reporter(folder.path, RUNS):
-        assert sorted(entry["run_ids"] for entry in progress.under_way(folder)) == sorted(
+        assert sorted(entry.run_ids for entry in progress.under_way(folder)) == sorted(
             [[run.id for run in RUNS], [other.id]]
         )

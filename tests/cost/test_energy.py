@@ -11,8 +11,9 @@ import torch
 
 from benchmark.cost import energy
 from benchmark.cost.energy import EnergyMeter
-from benchmark.cost.isolated import IsolatedRun, noise, untrained
+from benchmark.cost.isolated import IsolatedRun, noise
 from benchmark.cost.measure import Measurer
+from benchmark.training.untrained import untrained
 
 
 def zone(powercap: Path, name: str, kind: str, microjoules: int = 0) -> Path:

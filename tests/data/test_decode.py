@@ -13,7 +13,7 @@ from PIL import Image
 from benchmark.data import Images, Resident, load
 from benchmark.data.cache import ENVIRONMENT
 from benchmark.data.decode import decode
-from benchmark.data.images import Varied
+from benchmark.data.images import Packed, Varied
 from benchmark.data.resize import resized
 from benchmark.data.source import Item
 from benchmark.errors import UsageError
@@ -163,10 +163,10 @@ def test_the_centre_is_cropped_as_pillow_and_torchvision_do(shape: tuple[int, in
     assert np.abs(found.numpy().astype(int) - expected).max() <= 1
 
 
-def test_one_array_and_single_images_are_fitted_alike() -> None:
+def test_one_array_and_single_images_are_fitted_alike(tmp_path: Path) -> None:
     pixels = torch.from_numpy(np.stack([pictures.pixels(n, 10, 14) for n in range(5)]))
-    flat, shapes = pixels.numpy().reshape(-1), np.array([[10, 14, 3]] * 5)
-    varied = Varied(flat, np.arange(5) * 420, shapes)
+    (tmp_path / "images").write_bytes(pixels.numpy().tobytes())
+    varied = Varied(Packed(tmp_path / "images", np.arange(5) * 420, np.full(5, 420)), np.array([[10, 14, 3]] * 5))
     for fields in ({}, {"crop_pct": 0.8}):
         assert torch.equal(resized(pixels, recipe(8, **fields)), resized(varied, recipe(8, **fields)))
 

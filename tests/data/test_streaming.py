@@ -141,7 +141,8 @@ def ramp(folder: Path) -> Images:
     array = np.zeros((60, 90, 3), np.uint8)
     array[..., 0], array[..., 1] = np.arange(90)[None], np.arange(60)[:, None]
     pictures.Image.fromarray(array).save(folder / "ramp.png")
-    return Images(Encoded([folder / "ramp.png"] * 200, np.array([[60, 90, 3]] * 200)), torch.zeros(200).long())
+    files = np.array([folder / "ramp.png"] * 200, dtype=object)
+    return Images(Encoded(files, np.array([[60, 90, 3]] * 200)), torch.zeros(200).long())
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.08, 1.0), (0.25, 0.5)])

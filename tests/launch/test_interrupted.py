@@ -21,7 +21,8 @@ from benchmark.launch import job
 
 ESCAPE = "\x1b"
 ODD_NAME = 'it\'s a "földer" '
-EPOCHS = 50
+EPOCHS = 30
+"""Of some seconds: workers say once a second how far they are, and what was interrupted is trained to its end."""
 
 pytestmark = pytest.mark.usefixtures("surroundings", "shipped_signals")
 

@@ -16,9 +16,11 @@ from analysis.score import main as score
 from benchmark import metrics
 from benchmark.command.listing import available
 from benchmark.errors import COMPLETE, UsageError
+from benchmark.files import write_bytes
 from benchmark.metrics import METRICS, Array, check, measure, metric
-from benchmark.records import Folder, RecordError, read_record
-from benchmark.records.predictions import Predictions, sha256, write
+from benchmark.metrics.columns import TAKEN
+from benchmark.records import Cost, Folder, RecordError, Result, read_record
+from benchmark.records.predictions import Predictions, sha256
 from benchmark.training.evaluation import measures
 
 DOCS = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -53,7 +55,7 @@ def test_a_new_metric_is_known_everywhere(
             assert found["measures"].keys() == {"brier"}
             content = predictions.content()
             fake.write(folder, fake.record(run, **found, predictions_sha256=sha256(content)))
-            write(Folder(folder).predictions_path(run.id), content)
+            write_bytes(Folder(folder).predictions_path(run.id), content)
     [*_, record] = Folder(folder).records()[0]
     assert record.result.measures
     Folder(folder).write_tables()
@@ -78,7 +80,7 @@ def test_it_is_computed_where_records_are_older_than_it(brier: None, tmp_path: P
         predictions = said(method == "kd")
         old = {name: value for name, value in measures(predictions, None).items() if name != "measures"}
         fake.write(folder, fake.record(fake.run(method), **old))
-        write(Folder(folder).predictions_path(fake.run(method).id), predictions.content())
+        write_bytes(Folder(folder).predictions_path(fake.run(method).id), predictions.content())
     assert load_results(folder).brier.isna().all()
     assert analyse([str(folder), "--metric", "brier"]) == COMPLETE
     value = 100 * (METRICS["brier"](said(1).given()) or 0)
@@ -93,14 +95,37 @@ def test_what_a_metric_may_not_be() -> None:
     def mute(logits: Array) -> float:
         return 0.0
 
-    def top1(logits: Array) -> float:
+    for function, message in ((blurred, "images"), (mute, "docstring")):
+        with pytest.raises(UsageError, match=message):
+            metric("Title", "Short")(function)
+    assert "mute" not in METRICS
+
+
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("top1", "one already, in benchmark.metrics.classification"),
+        ("seed", r"a column of that name \(of initial weights"),
+        ("train_top1", r"a column of that name \(training accuracy of the last epoch"),
+        ("latency_seconds", r"a column of that name \(of one image"),
+        ("angle_correlation", "what records call the metric cosine_pearson"),
+    ],
+)
+def test_a_name_that_stands_for_something_else_is_refused(name: str, where: str) -> None:
+    def function(logits: Array) -> float:
         """Another."""
         return 0.0
 
-    for function, message in ((blurred, "images"), (mute, "docstring"), (top1, "twice")):
-        with pytest.raises(ValueError, match=message):
-            metric("Title", "Short")(function)
-    assert "mute" not in METRICS
+    function.__name__ = name
+    before = dict(METRICS)
+    with pytest.raises(UsageError, match=f"metric {name!r} cannot be registered: .*{where}"):
+        metric("Title", "Short")(function)
+    assert before == METRICS
+
+
+def test_every_field_of_results_and_costs_is_taken() -> None:
+    fields = {metric.field for metric in METRICS.values()}
+    assert {*Result.model_fields, *Cost.model_fields} <= {*fields, *TAKEN}
 
 
 def test_what_is_not_a_number_is_not_defined() -> None:

@@ -1,9 +1,7 @@
-"""Pretrained weights: from a grid's run to another grid's teacher, and every file that is not what it should be."""
+"""Weights that networks start from: files that are not what they should be, and the hash that an id knows them by."""
 
 import hashlib
-import json
 import os
-import tomllib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,58 +9,24 @@ from typing import Any
 
 import pytest
 import tiny
-import tomli_w
 import torch
+from kept_weights import exported, grid_of, pinned, refused, trained
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmark.data.libraries import timm
-from benchmark.errors import COMPLETE, USAGE, UsageError
-from benchmark.grid import main
+from benchmark.errors import UsageError
 from benchmark.models import create
-from benchmark.models.weights import pin, save_weights, timm_file, weights_sha256
-from benchmark.records import Folder, Record
-from benchmark.spec import GRIDS, Architecture, Grid, Recipe, parse
+from benchmark.models.weights import pin, save_weights, weights_sha256
+from benchmark.spec import Architecture, Recipe, parse
 
-
-@pytest.fixture(autouse=True)
-def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the test's folder, on one thread, and without network."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
-
-
-def grid_of(**architectures: Architecture) -> Grid:
-    return tiny.GRID.model_copy(update={"architectures": architectures})
-
-
-def pinned(architecture: Architecture) -> Architecture:
-    return pin(grid_of(net=architecture)).architectures["net"]
+pytestmark = pytest.mark.usefixtures("offline")
 
 
 def with_weights(path: Path | str, architecture: Architecture = tiny.RESNET) -> Architecture:
     return pinned(architecture.model_copy(update={"weights": str(path)}))
 
-
-def trained(seed: int = 7) -> nn.Module:
-    """A network whose weights are not the ones that `create` would draw, batch statistics included."""
-    model = create(tiny.RESNET, tiny.RECIPE, 10, seed).model
-    for name, buffer in model.named_buffers():
-        if name.endswith("running_mean"):
-            buffer.fill_(0.1)
-    return model
-
-
-def exported(path: Path, **recipe: Any) -> Path:
-    """What `--export` gives of a run with these fields of the recipe."""
-    save_weights(path, trained(), tiny.run("student", **recipe))
-    return path
-
-
-# --- loading ----------------------------------------------------------------------------------------------------------
 
 LAYOUTS: dict[str, Callable[[dict[str, Tensor]], Any]] = {
     "plain": lambda state: state,
@@ -132,12 +96,6 @@ def test_weights_that_do_not_fit_are_an_error_and_never_a_random_head(
     spoil(state)
     save_file(state, path)
     refused(message, with_weights(path))
-
-
-def refused(message: str, architecture: Architecture, recipe: Recipe = tiny.RECIPE, classes: int = 10) -> None:
-    with pytest.raises(UsageError, match=message) as raised:
-        create(architecture, recipe, classes, seed=0)
-    assert "\n" not in str(raised.value)
 
 
 def test_files_that_hold_no_weights(tmp_path: Path) -> None:
@@ -220,9 +178,6 @@ def test_another_normalisation_than_the_runs_is_an_error(field: str, values: tup
     refused("its weights were trained with mean|std = ", with_weights(exported(tmp_path / "a.safetensors")), recipe)
 
 
-# --- the hash of the file ---------------------------------------------------------------------------------------------
-
-
 def test_the_files_hash_and_not_its_path_is_part_of_the_run_id(tmp_path: Path) -> None:
     one = exported(tmp_path / "one.safetensors")
     copy, other = tmp_path / "copy.safetensors", exported(tmp_path / "other.safetensors", epochs=3)
@@ -268,151 +223,6 @@ def test_a_file_that_was_exchanged_is_refused(tmp_path: Path) -> None:
 def test_wrong_fields(fields: dict[str, str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         pinned(parse(Architecture, {"name": "net", "model": "resnet18", **fields}, "grid.toml"))
-
-
-# --- timm's own weights -----------------------------------------------------------------------------------------------
-
-VIT = Architecture(name="vit", model="test_vit", weights="timm")
-IMAGENET = Recipe(epochs=0, batch_size=2, learning_rate=0.1, input_size=160, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
-    """A hub that has the weights of test_vit, and the model with these weights."""
-    model: nn.Module = timm.create_model("test_vit", num_classes=1000)
-    path = tmp_path / "model.safetensors"
-    save_file(model.state_dict(), path)
-
-    def download(repository: str, name: str) -> str:
-        if name != "model.safetensors" or not repository.startswith("timm/test_vit."):
-            raise FileNotFoundError(name)
-        return str(path)
-
-    monkeypatch.setattr(timm.models._hub, "download_from_hf", download)
-    return model
-
-
-def test_timms_weights_are_loaded_from_the_file_that_was_hashed(hub: nn.Module, tmp_path: Path) -> None:
-    vit = pinned(VIT)
-    assert vit.weights == "timm"
-    assert vit.weights_sha256 == hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
-    assert weights_sha256(create(vit, IMAGENET, 1000, seed=0).model) == weights_sha256(hub)
-    smaller = IMAGENET.model_copy(update={"input_size": 64})  # positions are interpolated
-    assert create(vit, smaller, 1000, seed=0).model.head.weight.equal(hub.head.weight)  # type: ignore[union-attr,operator,arg-type]
-
-
-@pytest.mark.usefixtures("hub")
-def test_timms_weights_of_other_classes_or_normalisation_are_refused() -> None:
-    refused("'vit': its weights are for 1000 classes, the data has 10", pinned(VIT), IMAGENET, 10)
-    other = IMAGENET.model_copy(update={"mean": (0.485, 0.456, 0.406)})
-    refused(r"'vit': its weights were trained with mean = \(0.5, 0.5, 0.5\), the recipe says", pinned(VIT), other, 1000)
-    grey = IMAGENET.model_copy(update={"mean": (0.5,), "std": (0.5,)})
-    refused("'vit': its weights were trained with mean", pinned(VIT), grey, 1000)
-
-
-def test_without_network_timms_weights_are_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At once, and whether or not this machine has a network."""
-
-    def unreachable(*_: str) -> str:
-        raise ConnectionError("Temporary failure in name resolution")
-
-    monkeypatch.setattr(timm.models._hub, "download_from_hf", unreachable)
-    with pytest.raises(UsageError, match=r"'vit': timm's weights of test_vit are neither in its cache nor to be down"):
-        pinned(VIT)
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        ("cifar_resnet8", "timm has no weights of cifar_resnet8"),
-        ("test_vit.no_tag", "architecture 'vit': Invalid pretrained tag"),
-    ],
-)
-def test_models_that_timm_has_no_weights_of(model: str, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        timm_file(VIT.model_copy(update={"model": model}))
-
-
-# --- as a grid's teacher ----------------------------------------------------------------------------------------------
-
-
-def write_grid(name: str, **changes: Any) -> str:
-    raw = tomllib.loads((GRIDS / "smoke.toml").read_text())
-    raw |= {"methods": ["student", "kd"], "expected_accuracy": {"digits": {"resnet_m": 0.0}}}
-    raw["recipe"]["epochs"] = 1
-    raw["teacher_recipe"]["epochs"] = 2
-    for path, value in changes.items():
-        *tables, key = path.split("__")
-        table = raw
-        for part in tables:
-            table = table[part]
-        table[key] = value
-    Path(f"{name}.toml").write_text(tomli_w.dumps(raw))
-    return f"{name}.toml"
-
-
-def run_grid(grid: str, results: str) -> int:
-    return main(["--grid", grid, "--results-dir", results, "--executor", "inline", "--threads", "1"])
-
-
-def teacher_of(results: str) -> Record:
-    (record,) = Folder(Path(results) / "teachers").records()[0]
-    return record
-
-
-def test_an_exported_network_teaches_in_another_grid_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_grid(write_grid("first"), "results") == COMPLETE
-    first = teacher_of("results")
-    assert main(["--export", first.run_id]) == COMPLETE
-    weights = {"architectures__resnet_m__weights": f"{first.run_id}.safetensors", "teacher_recipe__epochs": 0}
-    second = write_grid("second", **weights)
-    assert run_grid(second, "others") == COMPLETE
-    record = teacher_of("others")
-    assert record.run.recipe.epochs == 0
-    assert (
-        record.run.student.weights_sha256
-        == hashlib.sha256(Path(f"{first.run_id}.safetensors").read_bytes()).hexdigest()
-    )
-    assert record.run_id != first.run_id
-    assert (record.result.top1, record.result.weights_sha256) == (first.result.top1, first.result.weights_sha256)
-    assert (record.result.train_loss, record.cost.training_flops) == (None, 0)
-    students = Folder(Path("others/second")).records()[0]
-    assert {student.run.method for student in students} == {"student", "kd"}
-    assert {student.result.teacher_weights_sha256 for student in students} == {first.result.weights_sha256}
-    assert all(student.status == "done" for student in students)
-
-    Path(f"{first.run_id}.safetensors").rename("moved.safetensors")  # the same weights elsewhere are the same runs
-    kept, *lost = sorted(Path("others/second/records").iterdir())
-    lost.append(Path(f"others/teachers/records/{record.run_id}.json"))
-    before = {path: json.loads(path.read_bytes())["result"] for path in lost}
-    written = kept.stat().st_mtime_ns
-    for path in lost:
-        path.unlink()
-    moved = {**weights, "architectures__resnet_m__weights": "moved.safetensors"}
-    assert run_grid(write_grid("second", **moved), "others") == COMPLETE
-    assert kept.stat().st_mtime_ns == written
-    assert {path: json.loads(path.read_bytes())["result"] for path in lost} == before
-    frozen = tomllib.loads(Path("others/second/grid.toml").read_text())
-    assert frozen["architectures"]["resnet_m"]["weights_sha256"] == record.run.student.weights_sha256
-
-
-def test_weights_that_are_missing_or_do_not_fit_stop_a_grid_before_it_trains(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_grid(write_grid("g", architectures__resnet_m__weights="none.pth"), "results") == USAGE
-    assert "error: architecture 'resnet_m': weights 'none.pth' cannot be read" in capsys.readouterr().err
-    exported(tmp_path / "other.safetensors")
-    assert run_grid(write_grid("g", architectures__resnet_m__weights="other.safetensors"), "results") == USAGE
-    assert "other.safetensors does not fit: " in capsys.readouterr().err
-    assert not Path("results").exists()
-
-
-def test_a_misspelt_architecture_is_answered_with_the_grids_own(capsys: pytest.CaptureFixture[str]) -> None:
-    pairs = [{"teacher": "resnet_m", "student": "resnet_z"}]
-    assert run_grid(write_grid("g", pairs=pairs), "results") == USAGE
-    assert "unknown model 'resnet_z': did you mean resnet_m or resnet_s" in capsys.readouterr().err.replace(
-        "resnet_s or resnet_m", "resnet_m or resnet_s"
-    )
 
 
 def test_zero_epochs_need_no_schedule_and_others_still_do() -> None:

@@ -10,15 +10,16 @@ import pytest
 from safetensors.numpy import load, save
 
 from benchmark.errors import UsageError
+from benchmark.files import write_bytes
 from benchmark.records import Folder
-from benchmark.records.predictions import Predictions, of_run, read, sha256, write
+from benchmark.records.predictions import Predictions, of_run, read, sha256
 
 LABELS = np.arange(6) % 3
 WHOLE = Predictions(3 * np.eye(3, dtype=np.float32)[LABELS], LABELS, np.ones((2, 4), np.float32), np.array([5, 1]))
 
 
 def test_they_are_read_as_they_were_written(tmp_path: Path) -> None:
-    write(tmp_path / "a", WHOLE.content())
+    write_bytes(tmp_path / "a", WHOLE.content())
     found = read(tmp_path / "a")
     for name in ("logits", "labels", "embeddings", "images"):
         assert (getattr(found, name) == getattr(WHOLE, name)).all()
@@ -32,12 +33,12 @@ def test_they_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_the_likeliest_class_stays_the_likeliest_in_half_precision(tmp_path: Path) -> None:
     logits = np.array([[20.0, 20.001, 3.0], [7.0, 7.0, 2.0], [-1.0, -1.0001, -0.99999]], np.float32)
     assert logits.astype(np.float16).argmax(1).tolist() == [0, 0, 0]
-    write(tmp_path / "a", Predictions(logits, LABELS[:3]).content())
+    write_bytes(tmp_path / "a", Predictions(logits, LABELS[:3]).content())
     assert read(tmp_path / "a").logits.argmax(1).tolist() == logits.argmax(1).tolist() == [1, 0, 2]
 
 
 def test_files_from_before_embeddings_are_read(tmp_path: Path) -> None:
-    write(tmp_path / "a", Predictions(WHOLE.logits, LABELS).content())
+    write_bytes(tmp_path / "a", Predictions(WHOLE.logits, LABELS).content())
     found = read(tmp_path / "a")
     assert found.embeddings is None
     assert found.given().keys() == {"logits", "labels"}
@@ -73,7 +74,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("message", DAMAGES)
 def test_damaged_ones_are_named_in_one_line(message: str, tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
-    write(path, WHOLE.content())
+    write_bytes(path, WHOLE.content())
     DAMAGES[message](path)
     with pytest.raises(UsageError, match=rf"^(predictions )?{path}.*{message}[^\n]*$"):
         read(path)
@@ -87,9 +88,9 @@ def test_another_trainings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=rf"^no predictions of {record.run_id} at .* \(keep_predictions\)$"):
         of_run(folder, record)
     path = folder.predictions_path(record.run_id)
-    write(path, WHOLE.content())
+    write_bytes(path, WHOLE.content())
     assert (of_run(folder, record).logits == WHOLE.logits).all()
-    write(path, Predictions(2 * WHOLE.logits, LABELS).content())
+    write_bytes(path, Predictions(2 * WHOLE.logits, LABELS).content())
     with pytest.raises(UsageError, match="are not those of the record's training"):
         of_run(folder, record)
 
@@ -97,6 +98,6 @@ def test_another_trainings_are_refused(tmp_path: Path) -> None:
 def test_without_a_recorded_hash_the_accuracy_tells(tmp_path: Path) -> None:
     record = fake.record(fake.run(), 0.5)
     folder = Folder(fake.write(tmp_path / "grid", record))
-    write(folder.predictions_path(record.run_id), WHOLE.content())
+    write_bytes(folder.predictions_path(record.run_id), WHOLE.content())
     with pytest.raises(UsageError, match="are not those of the record's training"):
         of_run(folder, record)

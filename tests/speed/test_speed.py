@@ -11,7 +11,7 @@ from torch import Tensor
 from waits import trapped
 
 import methods
-from benchmark.cost.isolated import IsolatedRun, noise, untrained
+from benchmark.cost.isolated import IsolatedRun, noise
 from benchmark.speed import textbook
 from benchmark.speed.__main__ import main
 from benchmark.speed.losses import growth
@@ -19,6 +19,7 @@ from benchmark.speed.measure import of_kd, ratios, torch_defaults
 from benchmark.speed.reference import Pictures
 from benchmark.training.loop import configure_torch
 from benchmark.training.member import Member
+from benchmark.training.untrained import untrained
 from methods.base import Batch, Outputs
 
 NINE = ("student", "kd", "fitnet", "rkd_d", "rkd_a", "rkd_da", "sp", "gkd", "mhgd")

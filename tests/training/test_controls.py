@@ -13,9 +13,8 @@ from torch import Tensor
 import methods
 from benchmark.data import load, training_data
 from benchmark.errors import COMPLETE, USAGE
-from benchmark.plan.matched import Match
 from benchmark.records import Folder
-from benchmark.spec import Precision, load_grid
+from benchmark.spec import Match, Precision, load_grid
 from benchmark.training.matching import matching_epochs
 from benchmark.training.member import build_student, shuffled_outputs
 from benchmark.training.teacher import Teacher

@@ -5,9 +5,10 @@ import tiny
 import torch
 from torch import nn
 
-from benchmark.cost.measure import IsolatedRun, noise, untrained
+from benchmark.cost.measure import IsolatedRun, noise
 from benchmark.spec import Architecture
 from benchmark.training.count import flop_counter, inference_macs
+from benchmark.training.untrained import untrained
 
 
 def forward_and_step(network: nn.Module, images: torch.Tensor) -> tuple[int, int]:

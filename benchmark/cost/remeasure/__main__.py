@@ -19,11 +19,10 @@ Nothing else of a file changes; runs.csv and costs.csv follow.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.errors import USAGE, Parser, run_command, usage_errors
+from benchmark.errors import Parser, refuse, run_command, usage_errors
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,8 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in options.folders:
             remeasure(Results(path, options.data_dir, options.dry_run))
     except usage_errors() as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
+        return refuse(error)
     return 0
 
 

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import torch
 
-from benchmark.cost.measure import IsolatedRun, noise, untrained
+from benchmark.cost.isolated import IsolatedRun, noise
 from benchmark.cost.remeasure.results import Results
-from benchmark.files import read_table
+from benchmark.files import json_files, read_table
 from benchmark.plan.cells import cells
 from benchmark.records.measurements import read
 from benchmark.spec import Grid, Run, load_grid
 from benchmark.training.count import training_flops
+from benchmark.training.untrained import untrained
 
 CPU = torch.device("cpu")
 
@@ -25,7 +26,7 @@ def remeasure(results: Results) -> None:
         if old and new and new != old:
             results.say(f"{record.run_id}: training_flops {old} -> {new}, {old / new:.2f} times as many")
             results.change(record.run_id, "cost", {"training_flops": new})
-    for path in sorted(results.folder.part("measured").glob("[!.]*.json")):
+    for path in json_files(results.folder.part("measured")):
         _measurements(path, results, counts)
     results.close()
 

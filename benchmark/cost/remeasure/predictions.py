@@ -2,8 +2,9 @@
 
 from benchmark.cost.remeasure.kept import NotKeptError, kept
 from benchmark.cost.remeasure.results import Results
+from benchmark.files import write_bytes
 from benchmark.records import Record
-from benchmark.records.predictions import agree, sha256, write
+from benchmark.records.predictions import agree, sha256
 from benchmark.training.teacher import TeacherError
 
 
@@ -20,7 +21,7 @@ def remeasure(results: Results) -> None:
             continue
         results.say(f"{record.run_id}: {len(content):,} bytes of predictions")
         if not results.dry_run:
-            write(path, content)
+            write_bytes(path, content)
         results.change(record.run_id, "result", {"predictions_sha256": sha256(content)})
     results.close()
 

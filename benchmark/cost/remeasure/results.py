@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from benchmark.data import Splits, load
 from benchmark.errors import UsageError
+from benchmark.errors.console import Terminal
 from benchmark.files import read_table, write_json
 from benchmark.records import Folder
 from benchmark.spec import Dataset, digest, load_grid
@@ -20,7 +19,7 @@ class Results:
         if not path.is_dir():
             raise UsageError(f"results folder {str(path)!r} does not exist")
         self.folder, self.data_dir, self.dry_run = Folder(path), data_dir, dry_run
-        self.say = Console(markup=False, highlight=False, soft_wrap=True).print
+        self.say = Terminal().print
         self.grid = load_grid(str(path / "grid.toml")) if (path / "grid.toml").exists() else None
         self.changed = 0
         self._images: dict[str, Splits] = {}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import UsageError, unknown
+from benchmark.errors import UsageError, set_once, unknown
 from benchmark.files import say_once
 from benchmark.launch.slurm.scheduler import sbatch_options
 from benchmark.records.code import ROOT
@@ -106,8 +106,7 @@ def _joined(pairs: Sequence[tuple[str, Option]], source: str) -> dict[str, Optio
     """Raises UsageError for an option with two values."""
     found: dict[str, Option] = {}
     for name, value in pairs:
-        if found.setdefault(name, value) != value:
-            raise UsageError(f"{source}: {name} is given twice, as {found[name]} and as {value}: which is meant?")
+        set_once(found, name, value, f"{source}: {name}")
     return found
 
 

@@ -96,7 +96,9 @@ class Submission:
 
     def _executor(self, array: Array, code: Path, dependency: str | None) -> submitit.SlurmExecutor:
         profile = self.profile
-        executor = submitit.SlurmExecutor(self._logs(array), max_num_timeout=ENDLESS)
+        executor = submitit.SlurmExecutor(
+            self.folder.path.resolve() / ledger.LOGS / array.name, max_num_timeout=ENDLESS
+        )
         options = {key: value for key, value in profile.sbatch.items() if key != "time"}
         options = {"cpus-per-task": self.threads, **options}
         again = {"requeue": True, "kill-on-invalid-dep": "yes", "chdir": str(code)}
@@ -115,9 +117,6 @@ class Submission:
             **wide,
         )
         return executor
-
-    def _logs(self, array: Array) -> Path:
-        return self.folder.path.resolve() / ledger.LOGS / array.name
 
     def _job(self, bundle: Bundle) -> SlurmJob:
         """What a bundle's worker gets: also the teachers it needs, should their jobs have gone wrong."""

@@ -9,5 +9,3 @@ Each family's file names its sources.
 
 from benchmark.data.libraries import timm
 from benchmark.models.small_images import mhgd, mlp, mobilenet, resnet, shufflenet, vgg, wide_resnet
-
-__all__ = ["mhgd", "mlp", "mobilenet", "resnet", "shufflenet", "timm", "vgg", "wide_resnet"]

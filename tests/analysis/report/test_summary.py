@@ -20,6 +20,23 @@ def test_the_summary_tells_better_worse_and_equivalent_apart(tmp_path: Path) -> 
     assert "3 of 3 differences between two methods are established." in text
 
 
+def test_only_methods_of_one_protocol_are_compared_with_each_other(tmp_path: Path) -> None:
+    """Controls, and the student alone trained longer, answer other questions."""
+    found = graded({"kd": 1.0, "sp": 0.0, "kd@shuffled": -2.0, "student@longer": 3.0})
+    runs = []
+    for record in found:
+        label, run = record.run.label, record.run
+        changes = {"recipe": run.recipe.model_copy(update={"epochs": 60})} if "longer" in label else {}
+        run = run.model_copy(update={"shuffled": "shuffled" in label, **changes})
+        runs.append(record.model_copy(update={"run": run, "run_id": run.id}))
+    evidence = evidence_of(tmp_path, *runs)
+    assert len(evidence.between) == 6
+    between = summary(evidence).partition("## Between methods")[2].partition("## Ranks")[0]
+    assert between.strip() == (
+        "1 of 1 difference between two methods of one protocol is established.\n\n- KD beats SP by 1.00"
+    )
+
+
 def test_what_is_open_comes_with_its_interval(tmp_path: Path) -> None:
     wide = [
         fake.record(fake.run(m, s), 0.8 + 0.02 * s * (m == "kd") + s / 100) for m in ("student", "kd") for s in range(3)

@@ -7,9 +7,10 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.runs.load import load
-from analysis.runs.merge import merge
+from analysis.runs.merge import Merged, merge
 from benchmark.errors import UsageError
-from benchmark.records import Folder, Record
+from benchmark.files import write_bytes
+from benchmark.records import Folder, Record, Result
 
 
 def records(values: dict[str, tuple[float, ...]], **result: object) -> list[Record]:
@@ -63,6 +64,50 @@ def test_what_contradicts_is_named_left_out_and_nothing_overwritten(
     assert str(other) in error
     assert str(first) in error
     assert {name: (first / "records" / name).read_bytes() for name in before} == before
+
+
+def taught(path: Path, method: str, weights: str) -> tuple[Folder, Folder]:
+    """A machine's results: a run, its teacher, and what both say of the test images."""
+    run = fake.run(method)
+    assert run.teacher is not None
+    student, teacher = Folder(path / "grid"), Folder(path / "teachers")
+    own = fake.record(run).model_copy(update={"run": run.teacher, "run_id": run.teacher.id})
+    result = Result(top1=0.96, weights_sha256=weights, data_sha256="dd")
+    fake.write(teacher.path, own.model_copy(update={"result": result}))
+    fake.write(student.path, fake.record(run, teacher_weights_sha256=weights))
+    for folder, run_id in ((student, run.id), (teacher, run.teacher.id)):
+        write_bytes(folder.predictions_path(run_id), run_id.encode())
+    write_bytes(teacher.weights_path(run.teacher.id), weights.encode())
+    return student, teacher
+
+
+def test_teachers_come_along_with_what_they_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    theirs, teachers = taught(tmp_path / "b", "kd", "aa")
+    target = tmp_path / "a" / "grid"
+    assert main([str(target), "--merge", str(theirs.path)]) == 0
+    assert "1 record (and 1 teacher) copied, 0 there already" in capsys.readouterr().out
+    parts = ("records", "curves", "predictions", "weights")
+    copied = {path.relative_to(tmp_path / "a") for path in (tmp_path / "a" / "teachers").rglob("*.*")}
+    assert copied == {path.relative_to(tmp_path / "b") for path in teachers.path.rglob("*.*")}
+    assert {path.parent.name for path in copied} == set(parts)
+    [predictions] = (tmp_path / "a" / "grid" / "predictions").iterdir()
+    predictions.unlink()
+    assert merge(target, [theirs.path]) == Merged(known=1)
+    assert predictions.exists()
+
+
+def test_students_of_a_teacher_that_was_trained_otherwise_here_stay_where_they_are(tmp_path: Path) -> None:
+    theirs, _ = taught(tmp_path / "b", "kd", "bb")
+    ours, teachers = taught(tmp_path / "a", "kd", "aa")
+    [record] = (ours.path / "records").iterdir()
+    record.unlink()
+    before = {path: path.read_bytes() for path in teachers.path.rglob("*.*")}
+    merged = merge(ours.path, [theirs.path])
+    assert (merged.copied, merged.teachers, len(merged.conflicts)) == (0, 0, 2)
+    assert all(
+        "the weights' hash of teacher" in conflict or "the result of" in conflict for conflict in merged.conflicts
+    )
+    assert before == {path: path.read_bytes() for path in teachers.path.rglob("*.*")}
 
 
 def test_holes_that_were_planned_elsewhere_stay_visible(tmp_path: Path) -> None:

@@ -5,10 +5,13 @@ from pathlib import Path
 import fake_results as fake
 import pytest
 
+from analysis.report.summary import summary
 from analysis.runs.load import load
 from analysis.runs.metrics import metric
 from analysis.statistics.evidence import collect_evidence
 from analysis.statistics.selection import Selection, select
+from analysis.tables.main import main_table
+from analysis.tables.markdown import markdown
 from benchmark.errors import UsageError
 from benchmark.records import Record
 
@@ -58,6 +61,37 @@ def test_what_is_better_low_gains_by_falling(folder: Path) -> None:
 
 NLL = {"student": 61.0, "kd": 51.0, "sp": 71.0, "gkd": 56.0}
 """Means over three seeds, times 100."""
+
+
+def test_agreement_with_another_teacher_is_no_gain(tmp_path: Path) -> None:
+    """It stands in the table, which says so; of accuracy the same runs have gains."""
+    agreement = {"student": 0.6, "kd": 0.7, "kd@shuffled": 0.62, "kd@random": 0.1}
+    untrained = fake.RECIPE.model_copy(update={"epochs": 0})
+    made = []
+    for label, value in agreement.items():
+        for seed in range(3):
+            run = fake.run(label.partition("@")[0], seed, label=label, shuffled="shuffled" in label)
+            if run.teacher and "random" in label:
+                other = run.teacher.model_copy(update={"recipe": untrained})
+                run = run.model_copy(update={"teacher": other})
+            made.append(fake.record(run, agreement=value + 0.01 * seed))
+    folder = fake.write(tmp_path / "grid", *made)
+    runs_of = load([folder]).runs
+    _, found = select(runs_of, Selection(metric=metric("agreement")))
+    assert (
+        {method for _, _, method in found.gains} == {"kd", "kd@shuffled"} == {each.method for each in found.over_alone}
+    )
+    assert set(found.run_gains.method) == {"kd", "kd@shuffled"}
+    assert {(each.method, each.over) for each in found.between} == {("kd", "kd@shuffled")}
+    [cell] = found.without_gain
+    assert (cell.method, cell.top1_percent) == ("kd@random", pytest.approx(11))
+    assert "differs from the student alone in teacher, has no gain and is not ranked" in markdown(main_table(found))
+    text = summary(found)
+    assert "measured against another teacher than the student alone: KD (random)." in text
+    assert "no two methods of one protocol" in text
+    _, accuracies = select(runs_of, Selection())
+    assert len(accuracies.gains) == 3
+    assert accuracies.without_gain == []
 
 
 def test_what_was_not_measured_is_a_hole(folder: Path) -> None:

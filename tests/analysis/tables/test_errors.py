@@ -12,8 +12,9 @@ from analysis.statistics.evidence import collect_evidence
 from analysis.statistics.left_out import best_bias, left_out
 from analysis.tables.errors import errors_table, left_out_table
 from analysis.tables.markdown import markdown
+from benchmark.files import write_bytes
 from benchmark.records import Folder
-from benchmark.records.predictions import Predictions, write
+from benchmark.records.predictions import Predictions
 from benchmark.spec import Run
 
 PAIR = fake.PAIRS[0]
@@ -85,7 +86,7 @@ def test_students_that_lack_a_class_before_and_after_the_bias(tmp_path: Path) ->
     for seed in range(2):
         logits, labels = predictions(seed)
         run = lacking("kd", seed)
-        write(folder.predictions_path(run.id), Predictions(logits, labels).content())
+        write_bytes(folder.predictions_path(run.id), Predictions(logits, labels).content())
         records.append(fake.record(run, float((logits.argmax(1) == labels).mean())))
     missing = lacking("student", 0)
     records.append(fake.record(missing, 0.7))
@@ -107,7 +108,7 @@ def test_students_that_lack_a_class_before_and_after_the_bias(tmp_path: Path) ->
 def test_predictions_of_another_training_are_a_problem(tmp_path: Path) -> None:
     run, folder = lacking("kd", 0), Folder(tmp_path / "grid")
     logits, labels = predictions(0)
-    write(folder.predictions_path(run.id), Predictions(logits, labels).content())
+    write_bytes(folder.predictions_path(run.id), Predictions(logits, labels).content())
     results = load([fake.write(folder.path, fake.record(run, 0.5))])
     found, [problem] = left_out(results.records)
     assert not found

@@ -25,6 +25,8 @@ def test_the_analysis_writes_them(tmp_path: Path, unsaved: None, capsys: pytest.
     assert float(rows["kd", "agreement_wrong"]["excess_low"]) > 0
     assert rows["student", "agreement_wrong"]["expected_percent"] == ""
     assert (tables / "fidelity.tex").exists()
+    assert (folder.path / "figures" / "fidelity.csv").read_text() == (tables / "fidelity.csv").read_text()
+    assert "figures/fidelity" in (folder.path / "paper.tex").read_text()
     assert len(list(csv.DictReader((tables / "mcnemar.csv").read_text().splitlines()))) == 6
     assert "not tested: more than 1 point from the student alone in accuracy" in text
     assert "Right alone" in (tables / "mcnemar.md").read_text()
