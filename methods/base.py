@@ -2,7 +2,7 @@
 and the relations it shares with others."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -298,6 +298,10 @@ class Method(nn.Module):
         this has a gradient rule; own parameters get the sum of the raw gradients nevertheless.
         """
         return main + term
+
+    def combine_all(self, mains: Sequence[Tensor], terms: Sequence[Tensor], batch: Batch) -> list[Tensor]:
+        """`combine` for the gradients of all student parameters: a rule may share kernels between them."""
+        return [self.combine(main, term, batch) for main, term in zip(mains, terms, strict=True)]
 
     def terms(self, student: Outputs, teacher: Any, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """What is added to the main loss, and what is under this method's gradient rule, if it has one."""

@@ -1,5 +1,6 @@
 """Several methods as one objective: `kd+rkd_da`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -42,6 +43,9 @@ class Composition(Method):
 
     def combine(self, main: Tensor, term: Tensor, batch: Batch) -> Tensor:
         return self._deferred(self._ruled).combine(main, term, batch)
+
+    def combine_all(self, mains: Sequence[Tensor], terms: Sequence[Tensor], batch: Batch) -> list[Tensor]:
+        return self._deferred(self._ruled).combine_all(mains, terms, batch)
 
     def classification(self, logits: Tensor, labels: Tensor) -> Tensor:
         return self._deferred(self._classifier).classification(logits, labels)

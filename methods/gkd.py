@@ -1,5 +1,6 @@
 """Graph knowledge distillation: the similarity graph of a batch at three depths."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -17,7 +18,13 @@ def similarity_graph(features: Tensor, edges: Tensor | None = None) -> Tensor:
 
     edges: [B, B], the pairs to keep (None: all). They are selected after the normalisation, as in the authors' code.
     """
-    adjacency = relations.cosine_similarities(features).clamp(min=0).fill_diagonal_(0)
+    return similarity_graphs((features,), edges)[0]
+
+
+def similarity_graphs(features: Sequence[Tensor], edges: Tensor | None = None) -> Tensor:
+    """The same of several representations at once, [n, B, B]: a GPU takes longer to start such a kernel than for it."""
+    adjacency = relations.normalized_gram(torch.stack([relations.gram(x) for x in features])).clamp(min=0)
+    adjacency.diagonal(dim1=1, dim2=2).zero_()
     adjacency = relations.degree_normalized(adjacency)
     return adjacency if edges is None else adjacency * edges
 
@@ -31,13 +38,13 @@ def class_edges(labels: Tensor, edges: str) -> Tensor | None:
 
 
 def neighbour_mask(adjacency: Tensor, neighbours: int) -> Tensor:
-    """[B, B], 1 where one of two samples is among the other's nearest neighbours, 0 elsewhere.
+    """[..., B, B], 1 where one of two samples is among the other's nearest neighbours, 0 elsewhere.
 
     Without an edge there is no neighbour: which of several zeros is the largest would depend on the order of the batch.
     """
-    weights, nearest = adjacency.topk(neighbours, dim=1)
-    mask = torch.zeros_like(adjacency).scatter_(1, nearest, (weights > 0).to(adjacency.dtype))
-    return torch.maximum(mask, mask.T)
+    weights, nearest = adjacency.topk(neighbours, dim=-1)
+    mask = torch.zeros_like(adjacency).scatter_(-1, nearest, (weights > 0).to(adjacency.dtype))
+    return torch.maximum(mask, mask.mT)
 
 
 def gkd_loss(
@@ -47,12 +54,20 @@ def gkd_loss(
 
     neighbours: 0, or at least B, compares all edges; otherwise those of the teacher's nearest-neighbour graph.
     """
-    target, graph = similarity_graph(teacher.detach(), edges), similarity_graph(student, edges)
-    if 0 < neighbours < len(target):
+    return gkd_losses((student,), (teacher,), edges, neighbours, power)[0]
+
+
+def gkd_losses(
+    students: Sequence[Tensor], teachers: Sequence[Tensor], edges: Tensor | None, neighbours: int, power: int
+) -> Tensor:
+    """The same of several pairs, [n]."""
+    graphs = similarity_graphs((*(teacher.detach() for teacher in teachers), *students), edges)
+    target, graph = graphs[: len(teachers)].detach(), graphs[len(teachers) :]
+    if 0 < neighbours < target.shape[-1]:
         mask = neighbour_mask(target, neighbours)
         target, graph = target * mask, graph * mask
     difference = torch.linalg.matrix_power(target, power) - torch.linalg.matrix_power(graph, power)
-    return difference.square().sum()
+    return difference.square().sum((1, 2))
 
 
 @register("gkd")
@@ -99,9 +114,8 @@ class GraphKD(Method):
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         edges = class_edges(batch.labels, self.edges)
-        stages = zip(student.depths(self.stages), teacher.depths(self.stages), strict=True)
-        graphs = [gkd_loss(s, t, edges, neighbours=self.neighbours, power=self.power) for s, t in stages]
-        terms = torch.stack(graphs)
+        ours, theirs = student.depths(self.stages), teacher.depths(self.stages)
+        terms = gkd_losses(ours, theirs, edges, self.neighbours, self.power)
         return self.weight * (terms.mean() if self.average else terms.sum())
 
     @classmethod

@@ -1,5 +1,6 @@
 """Multi-head graph distillation: attention between stages, learnt on the teacher."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -71,16 +72,15 @@ def graph_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return F.kl_div(log_teacher, log_student, reduction="sum", log_target=True)
 
 
-def clipped(term: Tensor, main: Tensor, share: float | Tensor) -> Tensor:
-    """A gradient whose norm is limited to that of the main gradient times `share`."""
-    norm, limit = term.norm(), share * main.norm()
-    return term * torch.where(norm > limit, limit / norm, 1)
+def clipping(term: Tensor, main: Tensor, share: float | Tensor) -> Tensor:
+    """What gradients of these norms [P] are multiplied with, to be no longer than the main ones times `share`."""
+    limit = share * main
+    return torch.where(term > limit, limit / term, 1)
 
 
-def scaled(term: Tensor, main: Tensor) -> Tensor:
-    """A gradient times sigmoid(tau), tau being how many times longer the main gradient is, at least 1."""
-    tau = main.norm() / term.norm().clamp(min=NORM_FLOOR)
-    return term * tau.clamp(min=1).sigmoid()
+def scaling(term: Tensor, main: Tensor) -> Tensor:
+    """The same for sigmoid(tau), tau being how many times longer the main gradients are, at least 1."""
+    return (main / term.clamp(min=NORM_FLOOR)).clamp(min=1).sigmoid()
 
 
 @register("mhgd")
@@ -170,9 +170,14 @@ class MultiHeadGraphDistillation(Method):
         return [leading_vector(x) for x in teacher.stages(self.stages)]
 
     def combine(self, main: Tensor, term: Tensor, batch: Batch) -> Tensor:
-        if self.rule == "scale":
-            return main + self.weight * scaled(term, main)
-        return main + self.weight * clipped(term, main, wide(batch.epoch).sigmoid().to(main.dtype))
+        return self.combine_all([main], [term], batch)[0]
+
+    def combine_all(self, mains: Sequence[Tensor], terms: Sequence[Tensor], batch: Batch) -> list[Tensor]:
+        of_terms, of_mains = (torch.stack(torch._foreach_norm(list(gradients))) for gradients in (terms, mains))
+        share = wide(batch.epoch).sigmoid().to(of_mains.dtype)
+        factors = scaling(of_terms, of_mains) if self.rule == "scale" else clipping(of_terms, of_mains, share)
+        each = zip(mains, terms, (self.weight * factors).unbind(), strict=True)
+        return [torch.addcmul(main, term, factor) for main, term, factor in each]
 
     @classmethod
     def unsupported(cls, task: Task, *, stages: int = 3, **options: Any) -> str | None:

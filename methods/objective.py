@@ -34,17 +34,23 @@ def gradients(method: Method, student: nn.Module, main: Tensor, ruled: Tensor | 
         main.backward()
         return
     students, owns = ([p for p in module.parameters() if p.requires_grad] for module in (student, method))
-    of_main = torch.autograd.grad(main, (*students, *owns), retain_graph=True, allow_unused=True)
-    of_term = torch.autograd.grad(ruled, (*students, *owns), allow_unused=True)
-    for i, (parameter, g_main, g_term) in enumerate(zip((*students, *owns), of_main, of_term, strict=True)):
-        if g_main is None and g_term is None:
-            continue
-        g_main = torch.zeros_like(parameter) if g_main is None else g_main
-        g_term = torch.zeros_like(parameter) if g_term is None else g_term
-        gradient = method.combine(g_main, g_term, batch) if i < len(students) else g_main + g_term
+    parameters = (*students, *owns)
+    of_main = torch.autograd.grad(main, parameters, retain_graph=True, allow_unused=True)
+    of_term = torch.autograd.grad(ruled, parameters, allow_unused=True)
+    reached = [i for i in range(len(parameters)) if of_main[i] is not None or of_term[i] is not None]
+    mains, terms = ([_or_zeros(of[i], parameters[i]) for i in reached] for of in (of_main, of_term))
+    count = sum(i < len(students) for i in reached)
+    combined = method.combine_all(mains[:count], terms[:count], batch)
+    combined += [g_main + g_term for g_main, g_term in zip(mains[count:], terms[count:], strict=True)]
+    for i, gradient in zip(reached, combined, strict=True):
+        parameter = parameters[i]
         if gradient.stride() != parameter.stride():  # fused optimisers take both for laid out alike
             gradient = torch.empty_like(parameter).copy_(gradient)
         parameter.grad = gradient
+
+
+def _or_zeros(gradient: Tensor | None, parameter: Tensor) -> Tensor:
+    return torch.zeros_like(parameter) if gradient is None else gradient
 
 
 def _exact(value: Tensor) -> Tensor:

@@ -97,9 +97,13 @@ class _Gram(torch.autograd.Function):
 
 def cosine_similarities(x: Tensor) -> Tensor:
     """Cosines [B, B] between the samples; 0 with a zero sample."""
-    products = gram(x)  # normalised afterwards: [B, B] is smaller than [B, D]
-    factor = inverse_root(products.diagonal())
-    return factor[:, None] * products * factor
+    return normalized_gram(gram(x))  # normalised afterwards: [B, B] is smaller than [B, D]
+
+
+def normalized_gram(products: Tensor) -> Tensor:
+    """Cosines from inner products, [..., B, B]; 0 with a zero sample."""
+    factor = inverse_root(products.diagonal(dim1=-2, dim2=-1))
+    return factor[..., :, None] * products * factor[..., None, :]
 
 
 def squared_distances(x: Tensor) -> Tensor:
@@ -134,10 +138,10 @@ def mean_scaled(distance: Tensor) -> Tensor:
 
 
 def degree_normalized(adjacency: Tensor) -> Tensor:
-    """D^-1/2 A D^-1/2 of a non-negative [B, B], D being its row sums; isolated nodes get the factor 0."""
-    degree = adjacency.sum(1)
-    factor = inverse_root(degree, floor=len(degree) * torch.finfo(degree.dtype).eps)
-    return factor[:, None] * adjacency * factor
+    """D^-1/2 A D^-1/2 of a non-negative [..., B, B], D being its row sums; isolated nodes get the factor 0."""
+    degree = adjacency.sum(-1)
+    factor = inverse_root(degree, floor=degree.shape[-1] * torch.finfo(degree.dtype).eps)
+    return factor[..., :, None] * adjacency * factor[..., None, :]
 
 
 def angle_loss(student: Tensor, teacher: Tensor) -> Tensor:

@@ -163,6 +163,20 @@ class Counts(Method):
         self.last.copy_(student.classifier.weight)
 
 
+class CountsInPython(Method):
+    """The student's logits, ever less of them, by a number that Python counts (Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = frozenset({"logits"})
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.state = {"steps": 0}
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        self.state["steps"] += 1
+        return student.logits.square().mean() / self.state["steps"]
+
+
 class PreActivations(Method):
     """As AB (AAAI 2019): maps before their last activation; whether they were that for both networks so far."""
 
@@ -250,5 +264,6 @@ METHODS: dict[str, type[Method]] = {
     "own_noise": OwnNoise,
     "hasty": Hasty,
     "counts": Counts,
+    "counts_in_python": CountsInPython,
     "preacts": PreActivations,
 }

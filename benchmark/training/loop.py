@@ -8,6 +8,7 @@ import torch
 
 from benchmark.data import EvaluationData, TrainingData
 from benchmark.spec import Recipe
+from benchmark.training import memory
 from benchmark.training.device import set_precision
 from benchmark.training.member import Member
 from benchmark.training.step import CohortStep
@@ -17,10 +18,13 @@ CHECKPOINT_SECONDS = 60.0
 
 
 def configure_torch(recipe: Recipe, device: torch.device) -> None:
-    """Set torch's process-wide switches as a recipe wants them. Raises UsageError for a device that cannot."""
+    """Set process-wide switches, torch's and the C library's, as a recipe wants them. Raises UsageError for a device
+    that cannot."""
     set_precision(recipe, device)
     torch.use_deterministic_algorithms(recipe.deterministic or device.type == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing reads it
+    if device.type == "cpu":
+        memory.keep_freed()
 
 
 @dataclass(frozen=True)
@@ -46,20 +50,22 @@ def train(
     So do members with fewer epochs of phases, which are numbered below 0.
     """
     run = members[0].run
-    saved, step = time.monotonic(), CohortStep(teacher, data)
+    saved, step, ahead = time.monotonic(), CohortStep(teacher, data), None
     for epoch in range(min(member.next_step for member in members) // data.steps, run.recipe.epochs):
         remaining = [member for member in members if member.diverged_epoch is None]
         if not remaining:
             break
         active = [member for member in remaining if member.next_step // data.steps == epoch]
         started = time.perf_counter()
-        views = data.views(run.seed, epoch)
+        views, ahead = data.views(run.seed, epoch) if ahead is None else ahead, None
         for number in range(data.steps):
             due = [member for member in active if member.next_step == epoch * data.steps + number]
             if not due:
                 continue
             step(due, views, epoch, number)
             if number == data.steps - 1:
+                if epoch + 1 < run.recipe.epochs:  # before the wait, while a device is still at its steps
+                    ahead = data.views(run.seed, epoch + 1)
                 sums = torch.stack([member.sums for member in due]).tolist()  # the epoch's one wait for the device
                 for member, its in zip(due, sums, strict=True):
                     member.close_epoch(epoch, its, validation)

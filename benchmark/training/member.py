@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 import methods
 from benchmark.data import EvaluationData, TrainingData
@@ -162,6 +163,14 @@ class Member:
         parameters and buffers."""
         kept = [x for module in (self.network, self.method) for x in (*module.parameters(), *module.buffers())]
         return self.generator.get_state(), [x.data_ptr() for x in kept]
+
+    def attributes(self) -> dict[str, list[Any]]:
+        """What the modules of the method and of the student keep, by name; of containers, what is in them. Without what
+        modules note of their mode."""
+        of = {"method": self.method, "student": self.network}
+        modules = [(f"{whose}.{name}".rstrip("."), each) for whose in of for name, each in of[whose].named_modules()]
+        kept = [(f"{path}.{name}", value) for path, module in modules for name, value in vars(module).items()]
+        return {name: tree_leaves(value) for name, value in kept if not name.endswith(".training")}
 
     @torch.no_grad()
     def _bound_norms(self) -> None:

@@ -18,6 +18,9 @@ from methods.base import OF_BATCH, Batch, Outputs, Tap
 
 log = logging.getLogger(__name__)
 
+PLAIN = int, float, complex, str
+"""Values that are the same if they are equal; of others, tensors among them, another one is another."""
+
 
 @dataclass(frozen=True)
 class Given:
@@ -133,16 +136,20 @@ class CohortStep:
             member.step(images, batch, supplied)
             return
         member.announce()
-        before = None if recorder.has(own) else member.fixed()
+        before = None if recorder.has(own) else (member.fixed(), member.attributes())
         try:
             recorder(own, partial(member.compute, images, batch, supplied))
         except NotCapturableError as why:
             self._refuse(member, str(why))
             member.step(images, batch, supplied)
             return
-        if before and (why_not := moved(before, member.fixed())):
+        why_not = moved(before[0], member.fixed()) if before else None
+        if before and recorder.has(own):  # what code makes once is made by now
+            why_not = why_not or changed(before[1], member.attributes())
+        if why_not:
             self._refuse(member, why_not)
-        member.captured = member.captured or recorder.has(own)
+        else:
+            member.captured = member.captured or recorder.has(own)
         member.passed()
 
     def _refuse(self, member: Member, why: str) -> None:
@@ -155,3 +162,17 @@ def moved(before: tuple[Tensor, list[int]], after: tuple[Tensor, list[int]]) -> 
     if not torch.equal(before[0], after[0]):
         return "it draws from batch.generator"
     return None if before[1] == after[1] else "it puts another tensor in the place of a parameter or a buffer"
+
+
+def changed(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> str | None:
+    """Why a member whose step has changed these (see `Member.attributes`) cannot be captured, None if it has not: a
+    count, say, that goes into the loss."""
+
+    def is_kept(one: Any, other: Any) -> bool:
+        return one is other or (type(one) is type(other) and isinstance(one, PLAIN) and one == other)
+
+    for name in before | after:
+        ours, its = before.get(name, []), after.get(name, [])
+        if len(ours) != len(its) or not all(map(is_kept, ours, its)):
+            return f"it changes {name} in every step, in Python, which no replay does"
+    return None

@@ -13,7 +13,15 @@ from untrained import Bench, normal, random_outputs, same_bits
 import methods
 from methods import singular
 from methods.base import Batch, Outputs, Shapes, Task
-from methods.mhgd import AttentionHeads, Estimator, MultiHeadGraphDistillation, clipped, graph_loss, kept_heads, scaled
+from methods.mhgd import (
+    AttentionHeads,
+    Estimator,
+    MultiHeadGraphDistillation,
+    clipping,
+    graph_loss,
+    kept_heads,
+    scaling,
+)
 
 HEADS, SIZE = 3, 5
 TEACHER = Shapes(10, 6, ((4, 8, 8), (4, 4, 4), (6, 3, 3), (6, 2, 2)), (6, 2, 2), stem=1)
@@ -222,13 +230,14 @@ def test_the_weight_multiplies_what_the_rule_leaves(rule: str) -> None:
 
 
 def test_rules_take_gradients_of_zero() -> None:
+    term, main = torch.tensor([0.0, 1.0, 0.0]), torch.tensor([0.0, 0.0, 1.0])
+    assert clipping(term, main, 0.5).tolist() == [1, 0, 1]
+    assert torch.equal(scaling(term, main)[:2], torch.ones(2).sigmoid())
     zero, one = torch.zeros(3), torch.ones(3)
-    assert torch.equal(clipped(zero, zero, 0.5), zero)
-    assert torch.equal(clipped(one, zero, 0.5), zero)
-    assert torch.equal(clipped(zero, one, 0.5), zero)
-    assert torch.equal(scaled(zero, zero), zero)
-    assert torch.equal(scaled(zero, one), zero)
-    torch.testing.assert_close(scaled(one, zero), one * torch.ones(()).sigmoid())
+    for rule in ("clip", "scale"):
+        combined = method(rule=rule).combine_all([zero, zero, one], [zero, one, zero], batch())
+        assert torch.equal(combined[0], zero)
+        assert torch.equal(combined[2], one)
 
 
 @pytest.mark.parametrize(("name", "weight"), [("mhgd", 0.0), ("mhgd+kd", 1.0)])

@@ -1,18 +1,14 @@
 """What keeps the suite fast without changing its numbers, and the comparison that shows it."""
 
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 import tiny
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from waits import trapped
 
 import methods
 from benchmark.cost.isolated import IsolatedRun, noise
@@ -27,36 +23,6 @@ from benchmark.training.untrained import untrained
 from methods.base import Batch, Outputs
 
 NINE = ("student", "kd", "fitnet", "rkd_d", "rkd_a", "rkd_da", "sp", "gkd", "mhgd")
-
-
-class Waits(TorchDispatchMode):
-    """Collects calls for which a host waits for its device: the value of a tensor, or a size that depends on values."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = func.name().partition(".")[0]
-        masks = [leaf for leaf in tree_leaves(args[1:]) if isinstance(leaf, Tensor) and leaf.dtype is torch.bool]
-        if name in ("aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::unique_dim"):
-            self.found.append(name)
-        if name in ("aten::index", "aten::index_put_", "aten::index_put") and masks:
-            self.found.append(f"{name} with a mask")
-        return func(*args, **(kwargs or {}))
-
-
-@contextmanager
-def trapped() -> Iterator[list[str]]:
-    """Names of what waits inside, including what bypasses dispatch by reading memory directly."""
-
-    def trap(name: str) -> Any:
-        return lambda tensor, *args: waits.found.append(name)
-
-    with Waits() as waits, ExitStack() as patches:
-        for name in ("tolist", "numpy", "__array__"):
-            patches.enter_context(patch.object(Tensor, name, trap(name)))
-        yield waits.found
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,13 @@ import pytest
 import tiny
 import torch
 from untrained import copied, same_bits
+from waits import trapped
 
 import methods
 from benchmark.data import Resident, TrainingSet, load
 from benchmark.models import create
 from benchmark.spec import Architecture, Run
-from benchmark.training import capture, member, step
+from benchmark.training import capture, checkpoints, loop, member, step
 from benchmark.training.capture import GRAPHS, CudaGraph, Recorder
 from benchmark.training.loop import Callbacks, configure_torch, train
 from benchmark.training.member import Member, build_student, build_task
@@ -193,7 +194,11 @@ def test_members_out_of_step_are_recorded_when_they_come(asked: Asked) -> None:
 
 @pytest.mark.parametrize(
     ("method", "why"),
-    [("noise", "draws from batch.generator"), ("bad_loss", "UnreplayableError: _local_scalar_dense waits")],
+    [
+        ("noise", "draws from batch.generator"),
+        ("counts_in_python", "it changes method.state in every step, in Python, which no replay does"),
+        ("bad_loss", "UnreplayableError: _local_scalar_dense waits"),
+    ],
 )
 def test_what_cannot_be_recorded_is_said_once_and_trained_as_written(
     method: str, why: str, graphs: Any, caplog: pytest.LogCaptureFixture
@@ -211,7 +216,7 @@ def test_what_cannot_be_recorded_is_said_once_and_trained_as_written(
     assert why in said
     assert [each.captured for each in trained[1]] == [True, False]
     assert same_bits(state(trained[1][0]), state(trained[0][0]))
-    if method == "noise":  # of the other, the double has made half of a step when it refuses
+    if method != "bad_loss":  # of which the double has made half of a step when it refuses
         assert same_bits(state(trained[1][1]), state(trained[0][1]))
 
 
@@ -341,6 +346,22 @@ def test_a_state_of_another_kind_of_device_is_gone_on_from(graphs: Any) -> None:
     assert member.captured
 
 
+def test_training_waits_at_the_edges_of_epochs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every method as written, its phase and own parameters too, with a checkpoint after every step: one wait in an
+    epoch, and one for an evaluation."""
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
+    bench, saved = Bench(epochs=1, schedule="constant", milestones=()), []
+    members = [bench.member(method) for method in (*OWN, "kd+rkd_da")]
+
+    def save(active: Sequence[Member]) -> None:
+        saved.append([checkpoints.on_host(each.state()) for each in active])
+
+    with trapped() as found:
+        train(members, bench.teacher, bench.data, bench.validation, Callbacks(save=save))
+    assert found == ["tolist", "tolist", *["aten::_local_scalar_dense"] * len(members)]
+    assert [len(states) for states in saved[-tiny.STEPS :]] == [len(members)] * tiny.STEPS
+
+
 @pytest.mark.parametrize("method", OWN)
 def test_a_step_needs_no_values(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tensors without data, of a device that no others mix with."""
@@ -433,6 +454,7 @@ def test_a_round_of_replays_does_not_wait_for_the_gpu() -> None:
         try:
             for number in range(tiny.STEPS):
                 make(members, views, epoch, number)
+                checkpoints.on_host([each.state() for each in members])
         finally:
             torch.cuda.set_sync_debug_mode("default")
     assert all(each.captured for each in members)

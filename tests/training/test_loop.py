@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -12,7 +13,7 @@ from torch import Tensor
 from benchmark.data import Resident, TrainingSet, load
 from benchmark.records import Folder
 from benchmark.training import cohort
-from benchmark.training.member import build_student
+from benchmark.training.member import Member, build_student
 from methods.base import Batch
 
 pytestmark = pytest.mark.usefixtures("test_methods")
@@ -105,3 +106,25 @@ def test_the_loss_is_weighted_cross_entropy_and_the_term(results: Path, method: 
     torch.testing.assert_close(logits, member.method.predict(student))
     expected = weight * F.cross_entropy(logits, labels) + member.method(student, teacher, batch)
     torch.testing.assert_close(loss, expected)
+
+
+def test_an_epochs_views_are_drawn_before_the_wait_for_the_one_before(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a device is still at its last steps; none is drawn for an epoch that does not come."""
+    done: list[str] = []
+    views, close = TrainingSet.views, Member.close_epoch
+
+    def drawing(self: TrainingSet, seed: int, epoch: int) -> Any:
+        done.append(f"draw {epoch}")
+        return views(self, seed, epoch)
+
+    def closing(self: Member, epoch: int, *rest: Any) -> None:
+        done.append(f"close {epoch}")
+        close(self, epoch, *rest)
+
+    monkeypatch.setattr(TrainingSet, "views", drawing)
+    monkeypatch.setattr(Member, "close_epoch", closing)
+    tiny.train(results / "grid", tiny.run("student", epochs=3))
+    assert done[:6] == ["draw 0", "draw 1", "close 0", "draw 2", "close 1", "close 2"]
+    assert "draw 3" not in done
