@@ -187,7 +187,8 @@ loop.CHECKPOINT_SECONDS = 0.0
 write, checkpoints = Path.write_bytes, []
 
 def write_and_die(path, data):
-    checkpoints.append(path)
+    if ".pt." in path.name:
+        checkpoints.append(path)
     if len(checkpoints) == 8:
         write(path, data[: len(data) // 2])
         os.kill(os.getpid(), signal.SIGKILL)
