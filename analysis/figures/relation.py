@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -47,16 +46,16 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     return [Drawing("relation_vs_gain", "Relation transferred and accuracy gained", caption, alt, data, figure)]
 
 
-def _near(table: pd.DataFrame) -> list[bool]:
+def _near(table: pd.DataFrame) -> pd.Series:
     """Which cells of a data set are near enough to the others for one scale."""
-    return in_reach(list(table.gain_within))
+    return pd.Series(in_reach(list(table.gain_within)), table.index, dtype=bool)
 
 
 def _far(table: pd.DataFrame) -> str:
     """Cells that are not in the figure."""
     named = []
     for _, members in table.groupby("dataset"):
-        far = members[np.invert(_near(members))]
+        far = members[~_near(members)]
         for method, student, gain in zip(far.method, far.student, far.gain_within, strict=True):
             named.append(f"{display_name(method)} on {student} ({signed(gain, 1)})")
     return f" Not shown, far from all others: {enumerated(named)}." if named else ""
