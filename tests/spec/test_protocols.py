@@ -206,6 +206,7 @@ def test_a_step_of_every_method(name: str, pair: str, tmp_path: Path, monkeypatc
 
 
 @pytest.mark.skipif(not REAL, reason="RELATIONAL_DISTILLATION_DATA names no folder with data sets")
+@pytest.mark.long
 def test_an_epoch_of_every_pair_on_cifar_100(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A few of the real images, from the Parquet files."""
     assert REAL
