@@ -33,6 +33,7 @@ STAND_INS = {
     "/mnt/b/digits": "theirs",
     "THEIRS": "theirs",
     "results/NAME": "results/digits",
+    "results/reference/NAME": "results/reference/digits",
     "results/<grid>": "results/digits",
     "FOLDER": "results/digits",
     "results/mnist_hinton": "results/digits",
