@@ -34,7 +34,7 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
             if budgets:
                 stem = canvas.stem(name, dataset, datasets)
                 shown = with_fronts(members, budgets, evidence)
-                near, far = by_reach(shown)
+                near, far = by_reach(shown, evidence.metric.sign)
                 figure = draw(near, budgets, look, evidence.metric)
                 caption = _caption(near, dataset, budgets, evidence.metric) + _left_out(evidence, dataset) + _far(far)
                 alt = _alt(shown, dataset, budgets, evidence.metric)
@@ -64,10 +64,11 @@ def data(evidence: Evidence) -> list[dict[str, Any]]:
     return rows
 
 
-def by_reach(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Those of teachers and of students near enough to each other for one scale, and those too far from the others."""
+def by_reach(rows: Sequence[Row], sign: int) -> tuple[list[Row], list[Row]]:
+    """Those of teachers and of students near enough to each other for one scale, and those far worse than the others;
+    `sign` is -1 where less is better."""
     students = [row for row in rows if row["method"] != TEACHER]
-    reached = in_reach([row["top1_percent"] for row in students])
+    reached = in_reach([sign * row["top1_percent"] for row in students])
     far = [row for row, near in zip(students, reached, strict=True) if not near]
     return [row for row in rows if row not in far], far
 

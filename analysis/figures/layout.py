@@ -7,15 +7,16 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 FAR, NEAR = 3.0, 10.0
-"""How far out of the middle half of all values one is left out of a scale: in interquartile ranges (Tukey's far out),
-and never within so many units, percentage points mostly."""
+"""How far below the middle half of all values one is left out of a scale: in interquartile ranges (Tukey's far out), and
+never within so many units, percentage points mostly."""
 
 
 def in_reach(values: Sequence[float]) -> list[bool]:
-    """Which values set a scale; one far out, as a method that failed, would leave the others no room on it."""
+    """Which values set a scale; one far below, as of a method that failed, would leave the others no room on it. The
+    best always do."""
     first, third = np.percentile(values, [25, 75]) if len(values) else (0.0, 0.0)
-    reach = max(FAR * (third - first), NEAR)
-    return [bool(first - reach <= value <= third + reach) for value in values]
+    least = first - max(FAR * (third - first), NEAR)
+    return [bool(value >= least) for value in values]
 
 
 def apart(values: Sequence[float], gaps: Sequence[float], low: float = -np.inf, high: float = np.inf) -> list[float]:
