@@ -7,8 +7,8 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 
 FAR, NEAR = 3.0, 10.0
-"""How far below the middle half of all values one is left out of a scale: in interquartile ranges (Tukey's far out), and
-never within so many units, percentage points mostly."""
+"""How far below the middle half of all values one is left out of a scale: in interquartile ranges (Tukey's far out),
+and never within so many units, percentage points mostly."""
 
 
 def in_reach(values: Sequence[float]) -> list[bool]:
