@@ -143,7 +143,9 @@ def unsupported(name: str, task: Task, options: Mapping[str, Mapping[str, Scalar
 
 
 def load(name: str, task: Task, options: Mapping[str, Mapping[str, Scalar]] | None = None) -> Method:
-    """Build a method, or a composition of methods, for a task."""
+    """Build a method, or a composition of methods, for a task. Raises ValueError for a pair that it cannot serve."""
+    if reason := unsupported(name, task, options or {}):
+        raise ValueError(f"{name}: {reason}")
     resolved, task = complete_options(name, options or {}), _told(name, task, options or {})
     parts = {part: entry(part).method(task, **values) for part, values in resolved.items()}
     return Composition(task, parts) if len(parts) > 1 else next(iter(parts.values()))

@@ -67,8 +67,6 @@ class ActivationBoundaries(Method):
     def __init__(self, task: Task, *, weight: float = 0.0, margin: float = 1.0, epochs: int = 30) -> None:
         super().__init__(task)
         student, teacher = task.pair
-        if reason := unbridged(task):
-            raise ValueError(f"ab: {reason}")
         at_least(0, "ab", weight=weight, margin=margin, epochs=epochs)
         self.weight, self.margin, self.pairs = weight, margin, task.map_pairs()
         self.bridges = nn.ModuleList(bridge(student.maps[i], teacher.maps[j]) for i, j in self.pairs)

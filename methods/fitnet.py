@@ -44,15 +44,9 @@ def unguided(name: str, task: Task, stage: int) -> str | None:
     return None
 
 
-def regression(name: str, task: Task, stage: int) -> tuple[nn.Module, int]:
-    """The convolution that takes the student's map of a stage to the shape of the teacher's, and the latter's width.
-
-    Raises ValueError where there is none.
-    """
-    pair = task.pair
-    if reason := unguided(name, task, stage):
-        raise ValueError(f"{name}: {reason}")
-    student, teacher = (shapes.stages(STAGES)[stage - 1] for shapes in pair)
+def regression(task: Task, stage: int) -> tuple[nn.Module, int]:
+    """The convolution that takes the student's map of a stage to the shape of the teacher's, and the latter's width."""
+    student, teacher = (shapes.stages(STAGES)[stage - 1] for shapes in task.pair)
     convolution = connector(student[1:], teacher[1:])
     assert convolution is not None
     return convolution(student[0], teacher[0]), teacher[0]
@@ -83,7 +77,7 @@ class FitNet(Method):
     def __init__(self, task: Task, *, weight: float = 100.0, stage: int = 2, relu: bool = True) -> None:
         super().__init__(task)
         at_least(0, "fitnet", weight=weight)
-        convolution, width = regression("fitnet", task, stage)
+        convolution, width = regression(task, stage)
         self.weight, self.index = weight, stage - 1
         self.regressor = nn.Sequential(convolution, nn.BatchNorm2d(width), *([nn.ReLU()] if relu else []))
 
@@ -136,7 +130,7 @@ class TwoStageFitNet(Method):
         super().__init__(task)
         positive("fitnet_two_stage", temperature=temperature)
         at_least(0, "fitnet_two_stage", epochs=epochs, ce=ce, weight=weight, last_weight=last_weight)
-        convolution, _ = regression("fitnet_two_stage", task, stage)
+        convolution, _ = regression(task, stage)
         self.index = stage - 1
         self.regressor = nn.Sequential(convolution, *([nn.ReLU()] if relu else []))
         self.phases = (Phase(epochs, "both", self.hint),)

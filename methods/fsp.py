@@ -27,9 +27,8 @@ def fsp_loss(student: tuple[Tensor, Tensor], teacher: tuple[Tensor, Tensor]) -> 
 
 def tapped(task: Task, stem: bool) -> list[tuple[int, int]]:
     """Which maps of student and teacher are joined by flows, front to back."""
-    assert task.teacher is not None
-    stems = (task.student.stem, task.teacher.stem)
-    return [*([(stems[0] - 1, stems[1] - 1)] if stem and all(stems) else []), *task.map_pairs()]
+    ours, theirs = (shapes.stem for shapes in task.pair)
+    return [*([(ours - 1, theirs - 1)] if stem and ours and theirs else []), *task.map_pairs()]
 
 
 @register("fsp")
@@ -55,10 +54,6 @@ class FlowOfSolutionProcedure(Method):
 
     def __init__(self, task: Task, *, epochs: int = 30, weight: float = 0.0, stem: bool = True) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("fsp needs a teacher")
-        if reason := self.unsupported(task, stem=stem):
-            raise ValueError(f"fsp: {reason}")
         at_least(0, "fsp", epochs=epochs, weight=weight)
         self.weight, self.taps = weight, tapped(task, stem)
         self.phases = (Phase(epochs, "student", self.flows),)

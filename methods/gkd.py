@@ -1,13 +1,13 @@
 """Graph knowledge distillation: the similarity graph of a batch at three depths."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from methods import relations
-from methods.base import Batch, Method, Outputs, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Task, register
 from methods.options import at_least, one_of
 
 EDGES = ("all", "intra", "inter")
@@ -90,9 +90,9 @@ class GraphKD(Method):
     pair without an edge is never a neighbour.
     """
 
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps", "embedding"})
-    vanishes_at_teacher: ClassVar[bool] = True
-    added: ClassVar[frozenset[str]] = frozenset({"average"})
+    reads = frozenset({"maps", "embedding"})
+    vanishes_at_teacher = True
+    added = frozenset({"average"})
 
     def __init__(
         self,

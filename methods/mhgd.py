@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from methods.base import Batch, Method, Outputs, Phase, Tap, Task, register
+from methods.base import Batch, Method, Outputs, Phase, Task, register
 from methods.options import at_least, one_of
 from methods.relations import NORM_FLOOR, wide
 from methods.singular import aligned_vector, leading_vector
@@ -112,8 +112,8 @@ class MultiHeadGraphDistillation(Method):
     twice that (or, for HW < C, a mixture). The regression on one sample uses the running statistics.
     """
 
-    reads: ClassVar[frozenset[Tap]] = frozenset({"maps"})
-    vanishes_at_teacher: ClassVar[bool] = True
+    reads = frozenset({"maps"})
+    vanishes_at_teacher = True
 
     def __init__(
         self,
@@ -126,15 +126,11 @@ class MultiHeadGraphDistillation(Method):
         rule: str = "clip",
     ) -> None:
         super().__init__(task)
-        if task.teacher is None:
-            raise ValueError("mhgd needs a teacher")
-        if reason := self.unsupported(task, stages=stages):
-            raise ValueError(f"mhgd: {reason}")
         at_least(0, "mhgd", weight=weight, epochs=epochs)
         at_least(1, "mhgd", heads=heads)
         one_of(RULES, "mhgd", rule=rule)
         self.weight, self.stages, self.heads, self.rule = weight, stages, heads, rule
-        student, teacher = ([shape[0] for shape in s.stages(stages)] for s in (task.student, task.teacher))
+        student, teacher = ([shape[0] for shape in s.stages(stages)] for s in task.pair)
         graphs = list(pairwise(teacher))
         self.attention = nn.ModuleList(AttentionHeads(front, back, heads) for front, back in graphs)
         self.estimators = nn.ModuleList(Estimator(front, back, heads) for front, back in graphs)

@@ -83,12 +83,9 @@ class KnowledgeReview(Method):
 
     def __init__(self, task: Task, *, weight: float = 5.0, warmup: float = 20.0) -> None:
         super().__init__(task)
-        pair = task.pair
-        if reason := task.lacks_stages(STAGES):
-            raise ValueError(f"reviewkd: {reason}")
         at_least(0, "reviewkd", weight=weight, warmup=warmup)
         self.weight, self.warmup, self.epochs = weight, warmup, task.epochs
-        levels = [((s.embedding, 1, 1), *s.stages(STAGES)[::-1]) for s in pair]
+        levels = [((s.embedding, 1, 1), *s.stages(STAGES)[::-1]) for s in task.pair]
         width = min(MOST, levels[0][1][0])
         self.fusions = nn.ModuleList(
             Fusion(ours[0], width, theirs[0], theirs[1:], first=level == 0)
