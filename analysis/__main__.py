@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
-from benchmark.errors import Parser, UsageError, names, points, run_command
+from benchmark.errors import UsageError
+from benchmark.errors.command import Parser, names, points, run_command
 from benchmark.records import Folder
 
 if TYPE_CHECKING:

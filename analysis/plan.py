@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.errors import Parser, UsageError, number, points, run_command
+from benchmark.errors import UsageError
+from benchmark.errors.command import Parser, number, points, run_command
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
-from benchmark.errors import COMPLETE, INCOMPLETE, USAGE, Parser, UsageError, names, run_command
+from benchmark.errors import COMPLETE, INCOMPLETE, USAGE, UsageError
+from benchmark.errors.command import Parser, names, run_command
 
 if TYPE_CHECKING:
     from analysis.runs.alike import Row

@@ -26,9 +26,9 @@ from benchmark.errors import (
     UsageError,
     machine_trouble,
     refuse,
-    run_command,
     usage_errors,
 )
+from benchmark.errors.command import run_command
 from benchmark.errors.console import Terminal
 from benchmark.launch.job import Executor, Settings
 from benchmark.plan.choices import method_options, wanted

@@ -34,7 +34,8 @@ import benchmark.cost.__main__
 import benchmark.grid
 import benchmark.speed.__main__
 import methods.check.__main__
-from benchmark.errors import UsageError, run_command
+from benchmark.errors import UsageError
+from benchmark.errors.command import run_command
 from benchmark.errors.text import visible
 from benchmark.files import write_bytes
 from benchmark.launch.slurm.profile import load_profile

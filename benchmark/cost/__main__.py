@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benchmark.cost.table import print_table
-from benchmark.errors import DEVICES, Parser, names, number, refuse, run_command, threads, usage_errors
+from benchmark.errors import refuse, usage_errors
+from benchmark.errors.command import DEVICES, Parser, names, number, run_command, threads
 from benchmark.errors.console import Terminal
 from benchmark.plan.choices import method_names
 from benchmark.records import Folder

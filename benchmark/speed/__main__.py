@@ -19,7 +19,8 @@ from typing import Any
 from rich.console import Console
 
 from benchmark.cost.table import print_table
-from benchmark.errors import DEVICES, Parser, UsageError, number, refuse, run_command, threads, usage_errors
+from benchmark.errors import UsageError, refuse, usage_errors
+from benchmark.errors.command import DEVICES, Parser, number, run_command, threads
 from benchmark.errors.console import Terminal
 from benchmark.files import write_json
 from benchmark.records.measurements import device_slug

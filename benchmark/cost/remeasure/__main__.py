@@ -22,7 +22,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.errors import Parser, refuse, run_command, usage_errors
+from benchmark.errors import refuse, usage_errors
+from benchmark.errors.command import Parser, run_command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
