@@ -44,13 +44,14 @@ class ReusedClassifier(Method):
 
     def __init__(self, task: Task, *, weight: float = 1.0, factor: int = 2) -> None:
         super().__init__(task)
+        if task.teacher is None or task.classifier is None:
+            raise ValueError("simkd needs a teacher")
         at_least(0, "simkd", weight=weight)
         at_least(1, "simkd", factor=factor)
         self.weight = weight
-        ours, theirs = (shapes.pooled_map for shapes in task.pair)
+        ours, theirs = task.student.pooled_map, task.teacher.pooled_map
         self.size = theirs[1:] if ours[1] > theirs[1] else ours[1:]
         self.projector = projector(ours[0], theirs[0], factor)
-        assert task.classifier is not None
         self.classifier = task.classifier.requires_grad_(False)
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

@@ -32,12 +32,13 @@ class SoftmaxRegression(Method):
 
     def __init__(self, task: Task, *, weight: float = 1.0, kd: float = 1.0, temperature: float = 4.0) -> None:
         super().__init__(task)
+        if task.teacher is None or task.classifier is None:
+            raise ValueError("srrl needs a teacher")
         at_least(0, "srrl", weight=weight, kd=kd)
         positive("srrl", temperature=temperature)
         self.weight, self.kd, self.temperature = weight, kd, temperature
-        ours, theirs = (shapes.embedding for shapes in task.pair)
-        self.connector = nn.Sequential(nn.Conv2d(ours, theirs, 1, bias=False), BatchNorm(theirs), nn.ReLU())
-        assert task.classifier is not None
+        widths = task.student.embedding, task.teacher.embedding
+        self.connector = nn.Sequential(nn.Conv2d(*widths, 1, bias=False), BatchNorm(widths[1]), nn.ReLU())
         self.classifier = task.classifier.requires_grad_(False)
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import methods
 from methods import irg
 from methods.ab import ActivationBoundaries
-from methods.base import Batch, Method, Outputs, Scalar
+from methods.base import Batch, Method, Outputs
 from methods.crd import ContrastiveRepresentationDistillation
 from methods.ft import FactorTransfer
 from methods.hkd import HolisticKnowledgeDistillation
@@ -43,9 +43,9 @@ def zoo_outputs(whose: str, embedding: str, logits: str) -> Outputs:
         ("irg_transformation", {"vertices": 0.0, "edges": 0.0, "transformation": 1.0}),
     ],
 )
-def test_instance_graphs(case: str, options: dict[str, Scalar]) -> None:
+def test_instance_graphs(case: str, options: dict[str, Any]) -> None:
     student, teacher = zoo_outputs("ms", "es", "ls"), zoo_outputs("mt", "et", "lt")
-    value = methods.load("irg", task(student, teacher), {"irg": options})(student, teacher, batch())
+    value = irg.InstanceRelationshipGraph(task(student, teacher), **options)(student, teacher, batch())
     hold(case, value, [*student.maps, student.embedding, student.logits])
 
 
