@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from benchmark.data.cache import Decoded, cache_dir, decoded
-from benchmark.data.find import OWN, find
 from benchmark.data.images import Encoded, Images
+from benchmark.data.layouts import OWN, find
 from benchmark.data.resident import Resident, TrainingSet, Views
 from benchmark.data.resize import check
 from benchmark.data.splits import Splits, record_split, split

@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from benchmark.data import columns, shards
-from benchmark.data.classes import Classes, by_name, by_number
-from benchmark.data.columns import Columns
+from benchmark.data.layouts import columns, shards
+from benchmark.data.layouts.classes import Classes, by_name, by_number
+from benchmark.data.layouts.columns import Columns
+from benchmark.data.layouts.shards import Shards
 from benchmark.data.naming import defect, refused
-from benchmark.data.shards import Shards
 from benchmark.data.source import Item, Source, wrong
 from benchmark.errors import UsageError
 from benchmark.spec import Dataset

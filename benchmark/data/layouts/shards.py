@@ -6,7 +6,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.data.folders import subfolders
+from benchmark.data.layouts.folders import subfolders
 from benchmark.data.naming import enumerated, is_rubbish, refused, split_of, words
 
 SHARD = re.compile(r"(?P<stem>.*?)[-_.]?(?P<number>\d+)([-_]of[-_](?P<total>\d+))?(-[0-9a-f]{16})?", re.IGNORECASE)

@@ -1,8 +1,9 @@
-"""Where a data set's images are: Parquet files, else a folder of images, else torchvision's own layout."""
+"""Where a data set's images are: in the first of `LAYOUTS`, else in torchvision's own. A module each."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmark.data import folders, parquet, torchvision_layout
+from benchmark.data.layouts import folders, parquet, torchvision_layout
 from benchmark.data.naming import enumerated, is_rubbish, refused
 from benchmark.data.source import Source
 from benchmark.errors import UsageError, unknown
@@ -12,6 +13,12 @@ from benchmark.spec.datasets import KNOWN
 
 OWN = "digits"
 """Comes with scikit-learn."""
+
+LAYOUTS: dict[str, Callable[[Path, Dataset], Source | None]] = {
+    "train-*.parquet and test-*.parquet": parquet.find,
+    "images as {train,val|test}/CLASS/*": lambda place, _: folders.find(place),
+}
+"""In which a folder may hold a data set, in words, and what finds one in it."""
 
 PATH = 200
 """Characters of a path that a message shows."""
@@ -56,11 +63,11 @@ def _found(dataset: Dataset, data_dir: Path | None, download: bool) -> Source:
 
 
 def _first(dataset: Dataset, places: list[Path], data_dir: Path | None, download: bool) -> Source | None:
-    for place in places:
-        if place.is_dir() and (source := parquet.find(place, dataset) or folders.find(place)):
-            return source
-    known = KNOWN.get(dataset.name)
-    roots = [place for place in places if place.is_dir()]
+    known, roots = KNOWN.get(dataset.name), [place for place in places if place.is_dir()]
+    for place in roots:
+        for found_in in LAYOUTS.values():
+            if source := found_in(place, dataset):
+                return source
     if data_dir is not None and dataset.path is None:
         roots.append(data_dir)
     return torchvision_layout.find(roots, dataset.name, known, download) if known and roots else None
@@ -79,7 +86,7 @@ def _places(dataset: Dataset, data_dir: Path | None) -> list[Path]:
 
 
 def _missing(dataset: Dataset, data_dir: Path | None, places: list[Path]) -> UsageError:
-    layouts = "train-*.parquet and test-*.parquet, or images as {train,val|test}/CLASS/*"
+    layouts = ", or ".join(LAYOUTS)
     known = KNOWN.get(dataset.name)
     found = " and ".join(map(_state, places))
     if dataset.path is not None or known is None:
