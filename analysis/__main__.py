@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from threadpoolctl import threadpool_limits
 
 from benchmark.errors import UsageError
-from benchmark.errors.command import Parser, names, points, run_command
+from benchmark.errors.command import Parser, command, names, points, run_command
 from benchmark.records import Folder
 
 if TYPE_CHECKING:
@@ -21,16 +21,12 @@ SELECTED = "selection"
 """Below the first folder, what is written of a part of its results, so that it does not replace the whole."""
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write everything, print the main table and what was written. Returns the exit code: 1 if merging met conflicts,
     2 for what cannot be used, else 0.
     """
-    options = _parser().parse_args(arguments)
-    try:
-        return _analyse(options)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return _analyse(_parser().parse_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.errors import UsageError
-from benchmark.errors.command import Parser, number, points, run_command
+from benchmark.errors import COMPLETE, UsageError
+from benchmark.errors.command import Parser, command, number, points, run_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,16 +31,13 @@ LOOKS = (3, 5, 10)
 """Seeds at which open verdicts may be looked at."""
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what a number of seeds can show, or write which pairs need more. Returns the exit code, 2 for bad input."""
     options = _parser().parse_args(arguments)
-    try:
-        _check(options)
-        _name_open(options) if options.open else _tell_power(options)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    _check(options)
+    _name_open(options) if options.open else _tell_power(options)
+    return COMPLETE
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,23 +10,19 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
-from benchmark.errors import COMPLETE, INCOMPLETE, USAGE, UsageError
-from benchmark.errors.command import Parser, names, run_command
+from benchmark.errors import COMPLETE, INCOMPLETE
+from benchmark.errors.command import Parser, command, names, run_command
 
 if TYPE_CHECKING:
     from analysis.runs.alike import Row
     from benchmark.metrics import Metric
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print each metric by cell. Returns the exit code: INCOMPLETE if predictions are missing or cannot be used, which
     are named, and USAGE for bad input."""
-    options = _parser().parse_args(arguments)
-    try:
-        return _score(options)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE
+    return _score(_parser().parse_args(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -21,7 +21,7 @@ from analysis import REFERENCE
 from analysis.runs.alike import CELL, POOLED
 from analysis.style import NO_VALUE, TEACHER, calling, display_name, signed
 from benchmark.errors import UsageError
-from benchmark.errors.command import Parser, run_command
+from benchmark.errors.command import Parser, command, run_command
 from benchmark.files import parse_rows, read_bytes
 from benchmark.spec import Value, parse
 from benchmark.spec.value import Label, parse_toml
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from analysis.tables.table import Table
 
 
-ALL_WITHIN, OUTSIDE, UNUSABLE, UNDECIDED = 0, 1, 2, 3
-"""Exit codes: every cell within; one outside or of another setup; bad input; none outside, but some undecided."""
+ALL_WITHIN, OUTSIDE, UNDECIDED = 0, 1, 3
+"""Exit codes beside USAGE: every cell within; one outside or of another setup; none outside, but some undecided."""
 
 Place = tuple[str, str, str]
 """Data set, pair, method."""
@@ -83,22 +83,18 @@ class Verdict:
     note: str = ""
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a verdict for each cell; the exit code sums them up."""
     options = _parser().parse_args(arguments)
-    try:
-        if not options.folder.is_dir():
-            raise UsageError(f"results folder {str(options.folder)!r} does not exist")
-        source = options.against or _reference(options.folder)
-        from analysis.runs.load import load
-        from analysis.tables.markdown import markdown
+    if not options.folder.is_dir():
+        raise UsageError(f"results folder {str(options.folder)!r} does not exist")
+    source = options.against or _reference(options.folder)
+    from analysis.runs.load import load
+    from analysis.tables.markdown import markdown
 
-        results = load([options.folder])
-        wanted = expected(source)
-        verdicts = verify(of_runs(results.runs), wanted)
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return UNUSABLE
+    results = load([options.folder])
+    verdicts = verify(of_runs(results.runs), expected(source))
     with calling(results.labels):
         print(markdown(table(verdicts, options.folder, source)))
     print(_account(verdicts))

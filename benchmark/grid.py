@@ -16,19 +16,8 @@ from benchmark.command.listing import available, export, shown
 from benchmark.command.options import parser
 from benchmark.command.status import forget_failures, left_undone, status_lines
 from benchmark.command.terminal import completions, print_plan, print_results, problem_lines
-from benchmark.errors import (
-    COMPLETE,
-    FAILED,
-    INCOMPLETE,
-    INTERRUPTED,
-    STOPPED,
-    USAGE,
-    UsageError,
-    machine_trouble,
-    refuse,
-    usage_errors,
-)
-from benchmark.errors.command import run_command
+from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, STOPPED, USAGE, UsageError, machine_trouble
+from benchmark.errors.command import command, run_command
 from benchmark.errors.console import Terminal
 from benchmark.launch.job import Executor, Settings
 from benchmark.plan.choices import method_options, wanted
@@ -40,13 +29,12 @@ from benchmark.records.cleanup import clean_up
 from benchmark.spec import FROZEN, Grid
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser(__doc__).parse_args(arguments)
     console = Terminal()
     try:
         return run(options, console)
-    except usage_errors() as error:
-        return refuse(error)
     except OSError as error:
         if not (error.filename or machine_trouble(error)):
             raise

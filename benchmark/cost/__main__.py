@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benchmark.cost.table import print_table
-from benchmark.errors import refuse, usage_errors
-from benchmark.errors.command import DEVICES, Parser, names, number, run_command, threads
+from benchmark.errors import COMPLETE
+from benchmark.errors.command import DEVICES, Parser, command, names, number, run_command, threads
 from benchmark.errors.console import Terminal
 from benchmark.plan.choices import method_names
 from benchmark.records import Folder
@@ -28,13 +28,10 @@ if TYPE_CHECKING:
     import torch
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
-    try:
-        run(options, Terminal())
-    except usage_errors() as error:
-        return refuse(error)
-    return 0
+    run(parser().parse_args(arguments), Terminal())
+    return COMPLETE
 
 
 def parser() -> argparse.ArgumentParser:

@@ -67,12 +67,6 @@ def usage_errors() -> tuple[type[Exception], ...]:
     return (UsageError, registry.MethodError) if registry else (UsageError,)
 
 
-def refuse(error: Exception) -> int:
-    """Print an error that is the user's to mend, a line for each reason; returns the exit code."""
-    print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
-    return USAGE
-
-
 def one_line(error: Exception | None, most: int = 300) -> str:
     """A library's error for the inside of a message: its type and text without line breaks, no longer than `most`.
 

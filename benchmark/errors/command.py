@@ -7,12 +7,16 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import wraps
 from types import FrameType
 from typing import Any, NoReturn, TextIO, cast
 
 import benchmark
-from benchmark.errors import COMPLETE, INTERRUPTED, MOST_THREADS, STOPPED, USAGE, UsageError, set_once
+from benchmark.errors import COMPLETE, INTERRUPTED, MOST_THREADS, STOPPED, USAGE, UsageError, set_once, usage_errors
 from benchmark.errors.text import Visible
+
+Main = Callable[[Sequence[str] | None], int]
+"""Of the command line's arguments, `sys.argv`'s for None, to the exit code."""
 
 EXIT_CODES = (
     "exit codes: 0 every run has a record; 1 some failed; 2 wrong usage; 3 stopped or submitted; 130 interrupted"
@@ -89,7 +93,21 @@ def names(option: str, values: Sequence[str] | None) -> tuple[str, ...] | None:
     return tuple(found)
 
 
-def run_command(main: Callable[[Sequence[str] | None], int]) -> NoReturn:
+def command(main: Main) -> Main:
+    """A command that tells of an error that is the user's to mend, a line for each reason, and returns USAGE."""
+
+    @wraps(main)
+    def told(arguments: Sequence[str] | None = None) -> int:
+        try:
+            return main(arguments)
+        except usage_errors() as error:
+            print(*(f"error: {line}" for line in str(error).splitlines()), sep="\n", file=sys.stderr)
+            return USAGE
+
+    return told
+
+
+def run_command(main: Main) -> NoReturn:
     """Run a command and exit with its code.
 
     What the output's encoding lacks is written as an escape, and so is what others' text would steer the terminal

@@ -19,8 +19,8 @@ from typing import Any
 from rich.console import Console
 
 from benchmark.cost.table import print_table
-from benchmark.errors import UsageError, refuse, usage_errors
-from benchmark.errors.command import DEVICES, Parser, number, run_command, threads
+from benchmark.errors import COMPLETE, UsageError
+from benchmark.errors.command import DEVICES, Parser, command, number, run_command, threads
 from benchmark.errors.console import Terminal
 from benchmark.files import write_json
 from benchmark.records.measurements import device_slug
@@ -29,13 +29,10 @@ from benchmark.spec.datasets import KNOWN
 from benchmark.speed import METHODS, PEERS
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
-    try:
-        run(options, Terminal())
-    except usage_errors() as error:
-        return refuse(error)
-    return 0
+    run(parser().parse_args(arguments), Terminal())
+    return COMPLETE
 
 
 def parser() -> argparse.ArgumentParser:

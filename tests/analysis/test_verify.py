@@ -11,6 +11,7 @@ from analysis.__main__ import main
 from analysis.statistics.basic import summarise
 from analysis.statistics.moderated import Moderation, together
 from analysis.verify import Expectation, Expected
+from benchmark.errors import USAGE
 from benchmark.records import Record
 
 
@@ -193,15 +194,15 @@ def test_a_wrong_file_is_one_line(
 ) -> None:
     path = tmp_path / "expected.toml"
     path.write_text(text, encoding="utf-8")
-    assert verify.main([str(grid(tmp_path / "grid", REFERENCE)), "--against", str(path)]) == verify.UNUSABLE
+    assert verify.main([str(grid(tmp_path / "grid", REFERENCE)), "--against", str(path)]) == USAGE
     message = capsys.readouterr().err
     assert complaint in message
     assert message.count("\n") == 1
 
 
 def test_a_grid_without_reference_says_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert verify.main([str(grid(tmp_path / "mine", REFERENCE))]) == verify.UNUSABLE
+    assert verify.main([str(grid(tmp_path / "mine", REFERENCE))]) == USAGE
     (listed,) = re.findall(r"\(references: (.*)\)", capsys.readouterr().err)
     assert {"digits", "cifar100_cpu"} <= set(listed.split(", "))
     assert "all" not in listed.split(", ")  # it has no records of its own
-    assert verify.main([str(tmp_path / "nowhere")]) == verify.UNUSABLE
+    assert verify.main([str(tmp_path / "nowhere")]) == USAGE

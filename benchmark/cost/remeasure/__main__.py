@@ -22,22 +22,20 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.errors import refuse, usage_errors
-from benchmark.errors.command import Parser, run_command
+from benchmark.errors import COMPLETE
+from benchmark.errors.command import Parser, command, run_command
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
-    try:
-        from benchmark.cost.remeasure import flops, predictions, relations
-        from benchmark.cost.remeasure.results import Results
+    from benchmark.cost.remeasure import flops, predictions, relations
+    from benchmark.cost.remeasure.results import Results
 
-        remeasure = {"flops": flops, "relations": relations, "predictions": predictions}[options.measure].remeasure
-        for path in options.folders:
-            remeasure(Results(path, options.data_dir, options.dry_run))
-    except usage_errors() as error:
-        return refuse(error)
-    return 0
+    remeasure = {"flops": flops, "relations": relations, "predictions": predictions}[options.measure].remeasure
+    for path in options.folders:
+        remeasure(Results(path, options.data_dir, options.dry_run))
+    return COMPLETE
 
 
 def parser() -> argparse.ArgumentParser:
