@@ -10,7 +10,19 @@ from pydantic import Field, model_validator
 from benchmark.errors import MOST_THREADS, UsageError, unknown
 from benchmark.spec.control import TUNED, Control, taught, written_out
 from benchmark.spec.run import Architecture, Dataset, Pair, Recipe
-from benchmark.spec.value import Count, Fields, Name, Scalar, Value, listed_once, one_of, parse, read_toml
+from benchmark.spec.value import (
+    Count,
+    Fields,
+    Name,
+    Scalar,
+    Value,
+    file_or_shipped,
+    listed_once,
+    one_of,
+    parse,
+    read_toml,
+    shipped_names,
+)
 
 GRIDS = Path(__file__).parents[1] / "grids"
 
@@ -200,7 +212,7 @@ def _stretch(recipe: Recipe, epochs: int) -> Fields:
 
 def grid_names() -> list[str]:
     """Of the grids that come with the suite, sorted."""
-    return sorted(path.stem for path in GRIDS.glob("*.toml"))
+    return shipped_names(GRIDS)
 
 
 def load_grid(name_or_file: str) -> Grid:
@@ -209,11 +221,7 @@ def load_grid(name_or_file: str) -> Grid:
     Raises UsageError for a file that is missing, not TOML, or has a wrong key or value, and for that of a results
     folder which goes by another name now: its runs would be made again in a folder of the old one.
     """
-    path = Path(name_or_file)
-    if path.suffix != ".toml":
-        path = GRIDS / f"{name_or_file}.toml"
-        if not path.exists():
-            raise unknown("grid", name_or_file, [*grid_names(), "FILE.toml"])
+    path = file_or_shipped(name_or_file, GRIDS, "grid")
     grid = parse(Grid, {"name": path.stem, **read_toml(path, "grid file")}, source=str(path))
     home = path.absolute().parent
     if path.name == FROZEN and grid.name != home.name and (home / "records").is_dir():

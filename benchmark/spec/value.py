@@ -127,6 +127,21 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
     return parse_toml(content, f"{what} {str(path)!r}")
 
 
+def shipped_names(folder: Path) -> list[str]:
+    """Of the TOML files that come with the suite in a folder, sorted."""
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def file_or_shipped(name_or_file: str, folder: Path, kind: str) -> Path:
+    """A TOML file, or by its name one that comes with the suite. Raises UsageError for a name that is none of these."""
+    path = Path(name_or_file)
+    if path.suffix != ".toml":
+        path = folder / f"{name_or_file}.toml"
+        if not path.exists():
+            raise unknown(kind, name_or_file, [*shipped_names(folder), "FILE.toml"])
+    return path
+
+
 def parse_toml(content: bytes, source: str) -> dict[str, Any]:
     """Raises UsageError, which names the source, for what is not TOML."""
     try:

@@ -9,7 +9,7 @@ from benchmark.errors import UsageError, set_once, unknown
 from benchmark.files import say_once
 from benchmark.launch.slurm.scheduler import sbatch_options
 from benchmark.spec import Value, parse
-from benchmark.spec.value import Size, read_toml
+from benchmark.spec.value import Size, file_or_shipped, read_toml, shipped_names
 
 PROFILES = Path(__file__).parents[2] / "profiles"
 
@@ -52,7 +52,7 @@ def load_profile(name_or_file: str | None, settings: Sequence[str] = (), changes
 
     Raises UsageError for a file that cannot be read, and for a key or value that is not valid.
     """
-    raw = _read(name_or_file) if name_or_file else {}
+    raw = read_toml(file_or_shipped(name_or_file, PROFILES, "profile"), "profile") if name_or_file else {}
     own = {key: raw.pop(key) for key in list(raw) if key in Profile.model_fields and key != "sbatch"}
     source = name_or_file or "--slurm"
     known = sbatch_options() if raw or settings else frozenset()
@@ -71,7 +71,7 @@ def load_profile(name_or_file: str | None, settings: Sequence[str] = (), changes
 
 def profile_names() -> list[str]:
     """Of the profiles that come with the suite, sorted."""
-    return sorted(path.stem for path in PROFILES.glob("*.toml"))
+    return shipped_names(PROFILES)
 
 
 def minutes_of(time: Option) -> int:
@@ -90,15 +90,6 @@ def minutes_of(time: Option) -> int:
     if total == 0:
         raise UsageError(f"time = {time!r}: jobs need a time limit above 0")
     return total
-
-
-def _read(name_or_file: str) -> dict[str, Any]:
-    path = Path(name_or_file)
-    if path.suffix != ".toml":
-        path = PROFILES / f"{name_or_file}.toml"
-        if not path.exists():
-            raise unknown("profile", name_or_file, [*profile_names(), "FILE.toml"])
-    return read_toml(path, "profile")
 
 
 def _joined(pairs: Sequence[tuple[str, Option]], source: str) -> dict[str, Option]:
