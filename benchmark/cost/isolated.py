@@ -16,7 +16,7 @@ from benchmark.models import create
 from benchmark.spec import Recipe, Run
 from benchmark.training.count import flop_counter
 from benchmark.training.member import Member, build_task
-from benchmark.training.step import given, step, supply
+from benchmark.training.step import step, step_inputs, supply
 from benchmark.training.teacher import Frozen
 from methods.base import Batch, Outputs
 from methods.check.memory import Allocations
@@ -51,7 +51,7 @@ class IsolatedRun:
     def batch(self, step: int) -> tuple[Tensor, Batch]:
         """Images [B, C, H, W] of noise, and what else a method is told of them."""
         data, views, place = self.data, self.data.views(self.run.seed, 0), step % self.data.steps
-        now = given([self.member], data, views, 0, place)
+        now = step_inputs([self.member], data, views, 0, place)
         return now.images, now.batch(self.member, self.teacher)
 
     def count(self) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from benchmark.training.loop import Callbacks, configure_torch, train
 from benchmark.training.member import Member, build_student, build_task
 from benchmark.training.provenance import provenance
 from benchmark.training.teacher import Teacher, checked_teacher
-from benchmark.training.untrained import settle
+from benchmark.training.untrained import update_batch_norms
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def _member(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> Member | 
     """The run, ready to go on from its newest checkpoint; None if its method cannot serve the pair."""
     network = build_student(run, setup.splits.classes, setup.device)
     if run.untrained and run.teacher is None:
-        settle(network, run, setup.training)
+        update_batch_norms(network, run, setup.training)
     task = build_task(run, network, setup.teacher.network if setup.teacher else None, setup.training)
     if reason := methods.unsupported(run.method, task, run.options):
         origin = provenance(setup.device, run.recipe.deterministic, 0, run.method)

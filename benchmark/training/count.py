@@ -14,7 +14,7 @@ from benchmark.data import TrainingData
 from benchmark.data.resident import steps
 from benchmark.records import Cost
 from benchmark.training.member import Member
-from benchmark.training.step import given, supply
+from benchmark.training.step import step_inputs, supply
 from benchmark.training.teacher import Frozen
 from methods.base import Phase
 
@@ -83,7 +83,7 @@ def step_flops(member: Member, teacher: Frozen | None, data: TrainingData, phase
     twin = copy.copy(member)
     twin.network, twin.method = copy.deepcopy(member.network), copy.deepcopy(member.method)
     twin.phase = twin.method.phases[member.method.phases.index(phase)] if phase else None
-    now = given([member], data, data.views(member.run.seed, 0), 0, 0).first(size)
+    now = step_inputs([member], data, data.views(member.run.seed, 0), 0, 0).first(size)
     with flop_counter() as counter:
         supplied = supply([member], teacher, now.images)
         twin.backward(now.images, now.batch(twin, teacher), supplied)

@@ -23,7 +23,7 @@ PLAIN = int, float, complex, str
 
 
 @dataclass(frozen=True)
-class Given:
+class StepInputs:
     """What a step is given: images [B, C, H, W], labels and positions in the training set [B], the epoch and the share
     of training done [], and a second view [B, C, H, W] if any member reads it."""
 
@@ -39,12 +39,12 @@ class Given:
         batch = Batch(self.labels, self.index, self.epoch, self.progress, member.generator)
         return member.shown(batch, self.images, self.second_view, teacher)
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> "Given":
+    def map(self, change: Callable[[Tensor], Tensor]) -> "StepInputs":
         """Every tensor changed in the same way."""
         changed: list[Any] = [None if x is None else change(x) for x in vars(self).values()]
-        return Given(*changed)
+        return StepInputs(*changed)
 
-    def first(self, size: int) -> "Given":
+    def first(self, size: int) -> "StepInputs":
         """So many of its images."""
         return self.map(lambda x: x[:size] if x.dim() else x)
 
@@ -52,11 +52,11 @@ class Given:
         return [x for x in vars(self).values() if x is not None]
 
 
-def given(members: Sequence[Member], data: TrainingData, views: Any, epoch: int, number: int) -> Given:
+def step_inputs(members: Sequence[Member], data: TrainingData, views: Any, epoch: int, number: int) -> StepInputs:
     """The `number`-th batch of an epoch with these views."""
     made, steps = epoch * data.steps + number, members[0].run.recipe.epochs * data.steps
     second = data.second_view(views, number) if any("second_view" in member.reads for member in members) else None
-    return Given(
+    return StepInputs(
         *data.training_batch(views, number),
         torch.full((), epoch, device=data.device),
         torch.full((), made / steps if made > 0 else 0.0, device=data.device),
@@ -79,7 +79,7 @@ def step(
     members: Sequence[Member], teacher: Frozen | None, data: TrainingData, views: Any, epoch: int, number: int
 ) -> None:
     """One optimiser step of all these members, as it is written."""
-    now = given(members, data, views, epoch, number)
+    now = step_inputs(members, data, views, epoch, number)
     started = time.thread_time()
     supplied = supply(members, teacher, now.images)
     seconds = time.thread_time() - started
@@ -100,7 +100,7 @@ class CohortStep:
         self.teacher, self.data = teacher, data
         graph = GRAPHS.get(data.device.type)
         self._recorder = Recorder(graph) if graph else None
-        self._places: dict[Hashable, Given] = {}
+        self._places: dict[Hashable, StepInputs] = {}
         self._as_written: set[str] = set()  # ids of runs
 
     def __call__(self, members: Sequence[Member], views: Any, epoch: int, number: int) -> None:
@@ -108,7 +108,7 @@ class CohortStep:
         if self._recorder is None or epoch < 0:
             step(members, self.teacher, self.data, views, epoch, number)
             return
-        now, reads = given(members, self.data, views, epoch, number), read_of_teacher(members)
+        now, reads = step_inputs(members, self.data, views, epoch, number), read_of_teacher(members)
         key = len(now.index), reads, now.second_view is not None
         now, supplied = self._placed(key, now), None
         if self.teacher and reads:
@@ -121,7 +121,7 @@ class CohortStep:
         for member in members:
             self._advance(member, key, supplied)
 
-    def _placed(self, key: Hashable, now: Given) -> Given:
+    def _placed(self, key: Hashable, now: StepInputs) -> StepInputs:
         """The same values in the tensors that recorded work reads."""
         if key not in self._places:
             self._places[key] = now.map(torch.clone)

@@ -14,7 +14,7 @@ BATCHES = 32
 """How many batches tell a network's layers the mean and variance of what they see."""
 
 
-def settle(network: Network, run: Run, data: TrainingData, batches: int = BATCHES) -> None:
+def update_batch_norms(network: Network, run: Run, data: TrainingData, batches: int = BATCHES) -> None:
     """Take batch norms' statistics from training images, in place; no label is read. With weights and statistics as
     they come, a deep network's outputs grow with its depth: it would teach nothing but a scale. A last batch of one
     image, which has no variance where a map is one pixel, is left out."""
@@ -28,5 +28,5 @@ def settle(network: Network, run: Run, data: TrainingData, batches: int = BATCHE
 def untrained(run: Run, data: TrainingData, classes: int) -> Frozen:
     """A teacher with random weights, for what hangs on its size alone: counts, seconds, memory."""
     network = create(run.student, run.recipe, classes, run.seed, pretrained=False).to(data.device)
-    settle(network, run, data, batches=1)
+    update_batch_norms(network, run, data, batches=1)
     return Frozen(network, data.device)

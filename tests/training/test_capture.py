@@ -24,7 +24,7 @@ from benchmark.training import capture, checkpoints, loop, member, step
 from benchmark.training.capture import GRAPHS, CudaGraph, Recorder
 from benchmark.training.loop import Callbacks, configure_torch, train
 from benchmark.training.member import Member, build_student, build_task
-from benchmark.training.step import given, supply
+from benchmark.training.step import step_inputs, supply
 from benchmark.training.teacher import Frozen
 from methods.check.tape import Tape
 
@@ -372,7 +372,7 @@ def test_a_step_needs_no_values(method: str, monkeypatch: pytest.MonkeyPatch) ->
     task = build_task(run, network, bench.teacher.network, bench.data)
     made = Member(run, task, network.to(meta), meta, tiny.STEPS)
     made.enter(0)
-    now = given([made], bench.data, bench.data.views(0, 0), 0, 0)
+    now = step_inputs([made], bench.data, bench.data.views(0, 0), 0, 0)
     supplied = supply([made], bench.teacher, now.images)
     there = now.map(lambda x: x.to(meta))
     made.step(there.images, there.batch(made, None), supplied.map(lambda x: x.to(meta)) if supplied else None)

@@ -18,7 +18,7 @@ from benchmark.spec import Match, Precision, load_grid
 from benchmark.training.matching import matching_epochs
 from benchmark.training.member import build_student, shuffled_outputs
 from benchmark.training.teacher import Teacher
-from benchmark.training.untrained import settle
+from benchmark.training.untrained import update_batch_norms
 from methods.base import Outputs, Shapes, Tap, Task
 
 pytestmark = pytest.mark.usefixtures("test_methods")
@@ -130,7 +130,7 @@ def test_a_last_batch_of_one_image_tells_an_untrained_network_nothing() -> None:
     for last_batch in ("keep", "drop"):
         run = tiny.run(student=collapsing, batch_size=33, last_batch=last_batch)
         network = build_student(run, 10, tiny.CPU)
-        settle(network, run, training_data(load(tiny.DATA, None).train, run.recipe, tiny.CPU))
+        update_batch_norms(network, run, training_data(load(tiny.DATA, None).train, run.recipe, tiny.CPU))
         found.append(network.state_dict())
     assert same(*found)
     assert not torch.equal(found[0]["model.bn1.running_mean"], torch.zeros(8))
