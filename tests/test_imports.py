@@ -42,6 +42,20 @@ INSIDE = {
 
 ANALYSIS = ("analysis", *(f"benchmark.{room}" for room in (*GROUND, "metrics", "records")))
 
+WITHIN_ANALYSIS: dict[str, tuple[str, ...]] = {
+    "style": (),
+    "runs": ("style",),
+    "statistics": ("style", "runs"),
+    "tables": ("style", "runs", "statistics"),
+    "figures": ("style", "runs", "statistics"),
+    "verify": ("style", "runs", "statistics", "tables"),
+    "plan": ("style", "runs", "statistics", "tables"),
+    "score": ("style", "runs", "statistics"),
+    "report": ("style", "runs", "statistics", "tables", "figures"),
+    "__main__": ("style", "runs", "statistics", "tables", "figures", "report"),
+}
+"""What each room of the analysis may import of it besides itself: nothing flows back."""
+
 LIGHT = ("errors", "files", "spec", "records", "command", "grid")
 """Rooms that answer without a large library."""
 
@@ -90,6 +104,12 @@ def test_methods_do_not_know_the_benchmark(module: str) -> None:
 def test_analysis_reads_records_alone(module: str) -> None:
     assert not of("torch", imported(module)) | of("timm", imported(module))
     assert not outside(imported(module), ANALYSIS)
+
+
+@pytest.mark.parametrize("module", [name for name in modules("analysis") if name != "analysis"])
+def test_within_the_analysis_nothing_flows_back(module: str) -> None:
+    known = WITHIN_ANALYSIS.keys() & {room(name) for name in of("analysis", imported(module))}
+    assert known <= {room(module), *WITHIN_ANALYSIS[room(module)]}
 
 
 def test_every_room_is_in_the_table_below_what_it_imports() -> None:
