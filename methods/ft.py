@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from methods import relations
 from methods.base import Batch, Method, Outputs, Phase, Task, register
 from methods.channels import attention, lacks_positions
-from methods.connectors import BatchNorm, of_one_size
+from methods.connectors import BatchNorm, Conv2d, of_one_size
 from methods.options import at_least, one_of, positive
 
 FACTORS = ("attention", "flat")
@@ -25,7 +25,7 @@ class Paraphraser(nn.Module):
         widths = (channels, channels, factors, factors)
         self.encoder, self.decoder = nn.Sequential(), nn.Sequential()
         for ins, outs in pairwise(widths):
-            self.encoder.extend([nn.Conv2d(ins, outs, 3, padding=1), nn.LeakyReLU(SLOPE)])
+            self.encoder.extend([Conv2d(ins, outs, 3, padding=1), nn.LeakyReLU(SLOPE)])
         for ins, outs in pairwise(reversed(widths)):
             self.decoder.extend([nn.ConvTranspose2d(ins, outs, 3, padding=1), nn.LeakyReLU(SLOPE)])
 
@@ -41,7 +41,7 @@ class Translator(nn.Sequential):
     def __init__(self, channels: int, factors: int) -> None:
         super().__init__()
         for ins, outs in ((channels, channels), (channels, factors), (factors, factors)):
-            self.extend([nn.Conv2d(ins, outs, 3, padding=1), BatchNorm(outs), nn.LeakyReLU(SLOPE)])
+            self.extend([Conv2d(ins, outs, 3, padding=1), BatchNorm(outs), nn.LeakyReLU(SLOPE)])
 
 
 def factor_loss(student: Tensor, teacher: Tensor, factors: str = "attention") -> Tensor:

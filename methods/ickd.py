@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from methods import relations
 from methods.base import Batch, Method, Outputs, Task, register
 from methods.channels import channel_products
-from methods.connectors import BatchNorm
+from methods.connectors import BatchNorm, Conv2d
 from methods.options import at_least
 
 
@@ -41,7 +41,7 @@ class InterChannelCorrelation(Method):
         at_least(0, "ickd", weight=weight)
         ours, theirs = (shapes.stages(1)[0][0] for shapes in task.pair)
         self.weight = weight
-        self.connector = nn.Sequential(nn.Conv2d(ours, theirs, 1, bias=False), BatchNorm(theirs))
+        self.connector = nn.Sequential(Conv2d(ours, theirs, 1, bias=False), BatchNorm(theirs))
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         return self.weight * ickd_loss(self.connector(student.stages(1)[0]), teacher.stages(1)[0])
