@@ -19,7 +19,7 @@ from benchmark.plan.cells import cells
 from benchmark.spec import load_grid
 from benchmark.training.capture import GRAPHS
 from benchmark.training.member import Member, build_student, build_task
-from benchmark.training.step import given, supply
+from benchmark.training.step import step_inputs, supply
 from benchmark.training.teacher import Frozen
 from methods.check.tape import Tape
 
@@ -41,7 +41,7 @@ def launches() -> dict[str, int]:
             run = run.model_copy(update={"recipe": recipe})
             network = build_student(run, CLASSES, CPU)
             member = Member(run, build_task(run, network, teacher.network, data), network, CPU, data.steps)
-            now = given([member], data, data.views(0, 0), 0, 0)
+            now = step_inputs([member], data, data.views(0, 0), 0, 0)
             tape = Tape()
             supplied = tape.record(partial(supply, [member], teacher, now.images))
             found["the teacher's forward"] = max(found.get("the teacher's forward", 0), len(tape.calls))
