@@ -42,7 +42,7 @@ def write_all(
     `evidence` is what `collect_evidence` makes of the results, `transfer` what predictions add to it; `figure1`,
     `table1`: also those for a first page.
     """
-    # Drawing libraries take most of a second to import: whoever writes a single table need not wait for them.
+    # Drawing libraries take most of a second to import: a single table need not wait for them.
     from analysis.figures import draw_figures
     from analysis.report.page import page
     from analysis.report.paper import paper

@@ -35,7 +35,7 @@ class Graph(Protocol):
 
     @staticmethod
     def as_written(work: Callable[[], T]) -> tuple[T, str]:
-        """Do work as it is done before it is recorded; what it gave, and what of it cannot be recorded, if anything."""
+        """Do work as it is done before it is recorded; what it gave, and why it cannot be recorded, if it cannot."""
 
     def record(self, work: Callable[[], T]) -> T:
         """Do work and note it; what it gives are tensors that every replay writes anew. Raises RuntimeError if it

@@ -11,8 +11,9 @@ from jsonschema import Draft202012Validator
 from benchmark.command.listing import shown
 from benchmark.command.schemas import FOLDER, SCHEMAS, text
 from benchmark.errors import UsageError
-from benchmark.launch.slurm.profile import PROFILES, profile_names
+from benchmark.launch.slurm.profile import PROFILES
 from benchmark.spec import GRIDS, grid_names
+from benchmark.spec.value import shipped_names
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference"
 
@@ -42,7 +43,7 @@ def test_what_is_shown_names_its_schema_wherever_it_is_copied_to(name: str) -> N
 
 
 def test_grids_and_profiles_have_names_of_their_own() -> None:
-    assert not set(grid_names()) & set(profile_names())
+    assert not set(grid_names()) & set(shipped_names(PROFILES))
     with pytest.raises(UsageError, match="unknown grid or profile 'gpus': did you mean gpu"):
         shown("gpus")
 

@@ -9,7 +9,7 @@ from benchmark.errors import UsageError, set_once, unknown
 from benchmark.files import say_once
 from benchmark.launch.slurm.scheduler import sbatch_options
 from benchmark.spec import Value, parse
-from benchmark.spec.value import Size, file_or_shipped, read_toml, shipped_names
+from benchmark.spec.value import Size, file_or_shipped, read_toml
 
 PROFILES = Path(__file__).parents[2] / "profiles"
 
@@ -67,11 +67,6 @@ def load_profile(name_or_file: str | None, settings: Sequence[str] = (), changes
     profile = parse(Profile, {"sbatch": sbatch, **own}, source)
     minutes_of(profile.sbatch["time"])
     return profile
-
-
-def profile_names() -> list[str]:
-    """Of the profiles that come with the suite, sorted."""
-    return shipped_names(PROFILES)
 
 
 def minutes_of(time: Option) -> int:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from benchmark.errors import UsageError
-from benchmark.launch.slurm.profile import Option, load_profile, minutes_of, profile_names
+from benchmark.launch.slurm.profile import PROFILES, Option, load_profile, minutes_of
 from benchmark.launch.slurm.scheduler import sbatch_options
+from benchmark.spec.value import shipped_names
 
 HELP = """Usage: sbatch [OPTIONS(0)...] [ : [OPTIONS(N)...]] script(0) [args(0)...]
 
@@ -38,7 +39,7 @@ def sbatch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return command
 
 
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", shipped_names(PROFILES))
 def test_the_documented_profiles_are_valid(name: str) -> None:
     profile = load_profile(name)
     assert {"partition", "account", "cpus-per-task", "time"} <= profile.sbatch.keys()
@@ -47,7 +48,7 @@ def test_the_documented_profiles_are_valid(name: str) -> None:
 
 
 def test_there_is_one_for_each_kind_of_cluster() -> None:
-    assert profile_names() == ["cpu", "gpu"]
+    assert shipped_names(PROFILES) == ["cpu", "gpu"]
 
 
 @pytest.mark.parametrize(
