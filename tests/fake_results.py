@@ -36,6 +36,15 @@ def run(
     return Run(dataset=data, student=student, method=method, recipe=recipe, seed=seed, teacher=taught_by, **names)
 
 
+def records(values: dict[str, tuple[float, ...]], **result: Any) -> list[Record]:
+    """Of runs with these accuracies in percent by method, a seed each."""
+    return [
+        record(run(method, seed), value / 100, **result)
+        for method, accuracies in values.items()
+        for seed, value in enumerate(accuracies)
+    ]
+
+
 def record(run: Run, top1: float | None = None, *, status: str = "done", **result: Any) -> Record:
     """A run's record; without a top1 the accuracy is made up from its pair, method and seed."""
     assert run.teacher is not None

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from benchmark.data import load
+from benchmark.errors import UsageError
 from benchmark.spec import Dataset, datasets
 from benchmark.spec.datasets import KNOWN
 
@@ -74,6 +76,20 @@ def folder(root: Path, splits: dict[str, dict[str, int]], *shape: int) -> Path:
 
 def birds(**fields: Any) -> Dataset:
     return Dataset.model_validate({"name": "birds", **fields})
+
+
+def labels(root: Path, **fields: Any) -> tuple[list[int], list[int]]:
+    """Of the birds below a folder, training and test."""
+    splits = load(birds(**fields), root)
+    return splits.train.labels.tolist(), splits.test.labels.tolist()
+
+
+def refused(root: Path, **fields: Any) -> str:
+    """The one line that birds below a folder are refused with."""
+    with pytest.raises(UsageError) as raised:
+        load(birds(**fields), root)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
 
 
 def small(monkeypatch: pytest.MonkeyPatch, name: str, classes: int, train: int, test: int) -> None:

@@ -19,6 +19,7 @@ from benchmark.spec import Architecture, Dataset, Grid, Pair, Recipe, Run
 from benchmark.training.cohort import run_cohort
 from benchmark.training.member import Member, build_student
 from benchmark.training.teacher import Teacher, checked_teacher
+from methods.base import Task
 
 CPU = torch.device("cpu")
 DATA = Dataset(name="digits", train=100, validation=20, test=100)
@@ -141,6 +142,13 @@ def trained_members(folder: Path, *runs: Run) -> list[Member]:
 
 def teacher(results: Path) -> Teacher:
     return checked_teacher(run(), Folder(results / "teachers"), load(DATA), CPU, expected=None)
+
+
+def task_of(results: Path, run: Run) -> Task:
+    """What a run's method knows under the trained teacher."""
+    network, images = teacher(results).network, torch.zeros(2, 1, 8, 8)
+    shapes = build_student(run, 10, CPU).shapes(images), network.shapes(images)
+    return Task(*shapes, load(DATA).train.labels, run.recipe.epochs, network.classifier)
 
 
 def change_record(results: Path, *, status: str = "done", **result: Any) -> None:

@@ -145,5 +145,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # the reader of the output may stop at any line
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads the output may stop at any line
     sys.exit(main())

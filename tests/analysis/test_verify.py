@@ -12,20 +12,10 @@ from analysis.statistics.basic import summarise
 from analysis.statistics.moderated import Moderation, together
 from analysis.verify import Expectation, Expected
 from benchmark.errors import USAGE
-from benchmark.records import Record
-
-
-def records(values: dict[str, tuple[float, ...]], **result: object) -> list[Record]:
-    """Runs with these accuracies in percent, a seed each."""
-    return [
-        fake.record(fake.run(method, seed), value / 100, **result)
-        for method, accuracies in values.items()
-        for seed, value in enumerate(accuracies)
-    ]
 
 
 def grid(path: Path, values: dict[str, tuple[float, ...]], **result: object) -> Path:
-    return fake.write(path, *records(values, **result))
+    return fake.write(path, *fake.records(values, **result))
 
 
 def verdicts(capsys: pytest.CaptureFixture[str], folder: Path, against: Path) -> tuple[int, str]:

@@ -13,19 +13,12 @@ from torch import Tensor, nn
 from benchmark.data import Resident, TrainingSet, load
 from benchmark.models.weights import weights_sha256
 from benchmark.records import Folder
-from benchmark.spec import Run
 from benchmark.training.member import build_method, build_student
 from methods.base import Batch, Outputs, Shapes, Task
 
 pytestmark = pytest.mark.usefixtures("test_methods")
 
 COMPANIONS = ("student", "kd", "bank")
-
-
-def task_of(run: Run, results: Path) -> Task:
-    teacher, images = tiny.teacher(results).network, torch.zeros(2, 1, 8, 8)
-    shapes = build_student(run, 10, tiny.CPU).shapes(images), teacher.shapes(images)
-    return Task(*shapes, load(tiny.DATA).train.labels, run.recipe.epochs, teacher.classifier)
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +152,7 @@ def test_own_parameters_are_trained_and_restored(results: Path, method: str, par
     run = tiny.run(method)
     (whole,) = tiny.trained_members(results / "whole", run)
     own = dict(whole.method.get_submodule(part).named_parameters())
-    fresh = dict(build_method(run, task_of(run, results)).get_submodule(part).named_parameters())
+    fresh = dict(build_method(run, tiny.task_of(results, run)).get_submodule(part).named_parameters())
     assert all(not torch.equal(own[name], fresh[name]) for name in own if "weight" in name)
     assert not tiny.train(results / "parts", run, stop=tiny.stop_after(4))
     (resumed,) = tiny.trained_members(results / "parts", run)
@@ -173,7 +166,7 @@ def test_own_parameters_are_trained_and_restored(results: Path, method: str, par
 def test_own_parameters_start_from_seed_and_method_alone(results: Path, method: str) -> None:
     def initial(name: str, seed: int = 0) -> str:
         run = tiny.run(name, seed=seed)
-        return weights_sha256(build_method(run, task_of(run, results)))
+        return weights_sha256(build_method(run, tiny.task_of(results, run)))
 
     torch.manual_seed(1)
     state, first = torch.get_rng_state(), initial(method)
@@ -236,11 +229,11 @@ def test_a_second_view_is_a_function_of_seed_epoch_and_step(results: Path) -> No
     assert sum(tuple(pixels.flatten().sort().values.tolist()) in flat for pixels in second) > 0  # uncropped ones
 
 
-FEW: dict[str, dict[str, dict[str, int]]] = {
+FEW: dict[str, dict[str, dict[str, int | str]]] = {
     "crd": {"crd": {"negatives": 16}},
     "hkd": {"hkd": {"negatives": 16}},
     "rrd": {"rrd": {"queue": 64}},
-    "ft+reviewkd": {"ft": {"epochs": 1}},
+    "ft+reviewkd": {"ft": {"epochs": 1, "factors": "flat"}},  # maps of one position
     "simkd": {},
     "srrl+irg": {},
 }

@@ -18,7 +18,7 @@ from benchmark.models.weights import weights_sha256
 from benchmark.records import Folder
 from benchmark.spec import Run
 from benchmark.training.member import Member, build_student
-from methods.base import REGISTRY, Batch, Method, Outputs, Task, register
+from methods.base import REGISTRY, Batch, Method, Outputs, register
 from methods.composition import Composition
 
 STEPS = tiny.STEPS
@@ -38,12 +38,6 @@ def phased() -> Iterator[None]:
 
 def two_stage(epochs: int = 1, **recipe: Any) -> Run:
     return tiny.run("two_stage", options={"two_stage": {"epochs": epochs}}, **recipe)
-
-
-def task_of(results: Path, run: Run) -> Task:
-    network, images = tiny.teacher(results).network, torch.zeros(2, 1, 8, 8)
-    shapes = build_student(run, 10, tiny.CPU).shapes(images), network.shapes(images)
-    return Task(*shapes, load(tiny.DATA).train.labels, run.recipe.epochs, network.classifier)
 
 
 class Step:
@@ -204,7 +198,7 @@ def gradients(member: Member, images: Tensor, batch: Batch, teacher: Outputs) ->
 
 def member_of(results: Path, name: str) -> tuple[Member, Tensor, Batch, Outputs]:
     run = tiny.run(name)
-    member = Member(run, task_of(results, run), build_student(run, 10, tiny.CPU), tiny.CPU, STEPS)
+    member = Member(run, tiny.task_of(results, run), build_student(run, 10, tiny.CPU), tiny.CPU, STEPS)
     data = TrainingSet(load(tiny.DATA).train, tiny.RECIPE, tiny.CPU)
     images, labels, index = data.training_batch(data.views(0, 0), 0)
     batch = Batch(labels, index, torch.tensor(0), torch.zeros(()), member.generator)
@@ -250,7 +244,7 @@ def test_a_rule_sees_cross_entropy_and_the_other_terms_as_the_main_loss(results:
 
 def test_phases_of_a_composition_come_one_after_another(results: Path) -> None:
     run = tiny.run("kd+two_stage+halved")
-    method = methods.load(run.method, task_of(results, run))
+    method = methods.load(run.method, tiny.task_of(results, run))
     assert [phase.trains for phase in method.phases] == ["own", "student", "both"]
     assert tiny.train(results / "grid", run)
     assert tiny.record(results / "grid", run).status == "done"
@@ -259,7 +253,7 @@ def test_phases_of_a_composition_come_one_after_another(results: Path) -> None:
 def test_a_composed_method_learns_in_its_phase_what_it_learns_alone(results: Path) -> None:
     """Its phases do not know of the other terms."""
     run = tiny.run("two_stage+kd")
-    task = task_of(results, run)
+    task = tiny.task_of(results, run)
     composed, alone = methods.load("two_stage+kd", task), methods.load("two_stage", task)
     assert isinstance(composed, Composition)
     composed.parts["two_stage"].load_state_dict(alone.state_dict())
@@ -273,7 +267,7 @@ def test_a_composed_method_learns_in_its_phase_what_it_learns_alone(results: Pat
     [("halved", "halved_too", "combine"), ("own_prediction", "own_prediction_too", "predict")],
 )
 def test_two_rules_or_two_predictions_cannot_be_composed(results: Path, first: str, second: str, hook: str) -> None:
-    task = task_of(results, tiny.run("kd"))
+    task = tiny.task_of(results, tiny.run("kd"))
     with pytest.raises(ValueError, match=f"{first} and {second} cannot be composed: each replaces {hook}"):
         methods.load(f"{first}+kd+{second}", task)
     assert isinstance(methods.load(f"{first}+kd", task), Method)

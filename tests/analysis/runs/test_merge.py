@@ -10,24 +10,15 @@ from analysis.runs.load import load
 from analysis.runs.merge import Merged, merge
 from benchmark.errors import UsageError
 from benchmark.files import write_bytes
-from benchmark.records import Folder, Record, Result
+from benchmark.records import Folder, Result
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
 
-def records(values: dict[str, tuple[float, ...]], **result: object) -> list[Record]:
-    """Runs with these accuracies in percent, a seed each."""
-    return [
-        fake.record(fake.run(method, seed), value / 100, **result)
-        for method, accuracies in values.items()
-        for seed, value in enumerate(accuracies)
-    ]
-
-
 def halves(tmp_path: Path, **second: object) -> tuple[Path, Path]:
     """One grid's runs on two machines, kd's seed 1 on both."""
-    every = records({"student": (80.0, 81.0, 82.0), "kd": (84.0, 85.0, 86.0)})
-    others = records({"student": (80.0, 81.0, 82.0), "kd": (84.0, 85.0, 86.0)}, **second)
+    every = fake.records({"student": (80.0, 81.0, 82.0), "kd": (84.0, 85.0, 86.0)})
+    others = fake.records({"student": (80.0, 81.0, 82.0), "kd": (84.0, 85.0, 86.0)}, **second)
     return fake.write(tmp_path / "a", *every[:5]), fake.write(tmp_path / "b", *others[4:])
 
 
@@ -113,8 +104,8 @@ def test_students_of_a_teacher_that_was_trained_otherwise_here_stay_where_they_a
 
 
 def test_holes_that_were_planned_elsewhere_stay_visible(tmp_path: Path) -> None:
-    first = fake.write(tmp_path / "a", *records({"kd": (84.0,)}), planned=(fake.run("kd", 1),))
-    second = fake.write(tmp_path / "b", *records({"student": (80.0,)}), planned=(fake.run("sp", 0),))
+    first = fake.write(tmp_path / "a", *fake.records({"kd": (84.0,)}), planned=(fake.run("kd", 1),))
+    second = fake.write(tmp_path / "b", *fake.records({"student": (80.0,)}), planned=(fake.run("sp", 0),))
     merge(first, [second])
     runs = load([first]).runs
     assert {(m, s): state for m, s, state in zip(runs.method, runs.seed, runs.status, strict=True)} == {

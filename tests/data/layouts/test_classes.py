@@ -8,9 +8,9 @@ import pictures
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pictures import labels, refused
 
 from benchmark.data import load
-from benchmark.errors import UsageError
 from benchmark.spec import Dataset
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -37,18 +37,6 @@ def features(**label: Any) -> str:
 def both(root: Path, train: Any, test: Any, **options: Any) -> None:
     table(root / "birds" / "train.parquet", train, **options)
     table(root / "birds" / "test.parquet", test, first=50, **options)
-
-
-def labels(root: Path, **fields: Any) -> tuple[list[int], list[int]]:
-    splits = load(pictures.birds(**fields), root)
-    return splits.train.labels.tolist(), splits.test.labels.tolist()
-
-
-def refused(root: Path, **fields: Any) -> str:
-    with pytest.raises(UsageError) as raised:
-        load(pictures.birds(**fields), root)
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
 
 
 def test_names_in_another_order_are_mapped_to_the_first_training_files(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pictures
 import pytest
+from pictures import labels, refused
 from PIL import Image
 
 from benchmark.data import load
@@ -14,18 +15,6 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 
 EACH = {"ant": 2, "cat": 3}
 OTHER = {"ant": 1, "cat": 1}
-
-
-def labels(root: Path, **fields: object) -> tuple[list[int], list[int]]:
-    splits = load(pictures.birds(**fields), root)
-    return splits.train.labels.tolist(), splits.test.labels.tolist()
-
-
-def refused(root: Path, **fields: object) -> str:
-    with pytest.raises(UsageError) as raised:
-        load(pictures.birds(**fields), root)
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
 
 
 @pytest.mark.parametrize("train", ["train", "Train", "TRAINING"])

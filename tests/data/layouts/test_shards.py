@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pictures
 import pytest
+from pictures import refused
 
 from benchmark.data import load
 from benchmark.errors import UsageError
@@ -19,13 +20,6 @@ def write(root: Path, *names: str) -> None:
     """A file of two images each, pictures 0 and 1 in the first."""
     for number, name in enumerate(names):
         pictures.parquet(root / "birds" / f"{name}.parquet", [0, 1], first=2 * number)
-
-
-def refused(root: Path, **fields: object) -> str:
-    with pytest.raises(UsageError) as raised:
-        load(pictures.birds(**fields), root)
-    assert "\n" not in str(raised.value)
-    return str(raised.value)
 
 
 @pytest.mark.parametrize(
