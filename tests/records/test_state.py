@@ -311,6 +311,17 @@ def test_no_part_of_a_results_folder_may_lead_out_of_it(part: str, tmp_path: Pat
     assert not list(elsewhere.iterdir())
 
 
+@pytest.mark.parametrize("part", ["", "records", "curves", "progress", "splits", "logs"])
+def test_what_lies_in_a_folders_place_is_named_before_anything_is_trained(part: str, tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "grid")
+    folder.check_parts()  # what is missing will be made
+    place = folder.path / part
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("")
+    with pytest.raises(FileError, match=f"{place} is no folder; move it away"):
+        folder.check_parts()
+
+
 def test_checkpoints_of_a_run_may_not_lead_out(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "grid")
     (folder.path / "checkpoints").mkdir(parents=True)
