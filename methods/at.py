@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from methods.base import Batch, Method, Outputs, Task, register
-from methods.channels import attention
+from methods.channels import attention, lacks_positions
 from methods.connectors import of_one_size
 from methods.options import at_least
 
@@ -26,7 +26,7 @@ class AttentionTransfer(Method):
 
     F: maps [B, C, H, W], P positions each; every map after the stem where both networks have as many, else the last
     three stages. The larger of two maps is averaged to the other's size first. Widths may differ. A mean over
-    positions lets the smallest, deepest map count most.
+    positions lets the smallest, deepest map count most. Maps of 1 x 1 alone are n/a: their attention is 1.
 
     Defaults: weight 1000 and power 2, the authors' (szagoruyko/attention-transfer) and RepDistiller's. Others take the
     mean over three stages. Deviation: a zero map has attention 0 and no gradient.
@@ -49,4 +49,4 @@ class AttentionTransfer(Method):
 
     @classmethod
     def unsupported(cls, task: Task, **options: Any) -> str | None:
-        return task.lacks_map_pairs()
+        return task.lacks_map_pairs() or lacks_positions(task)

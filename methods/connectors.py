@@ -1,4 +1,4 @@
-"""What bridges two networks' maps: averages of another size or width, and batch normalisation for any batch."""
+"""What bridges two networks' maps: averages of another size or width, convolutions and batch normalisation for any."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +44,18 @@ def _shares(inputs: int, outputs: int, dtype: torch.dtype, device: torch.device)
     first, behind = i * inputs // outputs, ((i + 1) * inputs + outputs - 1) // outputs
     taken = (position >= first[:, None]) & (position < behind[:, None])
     return (taken / taken.sum(1, keepdim=True)).to(dtype)
+
+
+class Conv2d(nn.Conv2d):
+    """torch's, but a map of one position meets its middle weights alone, as a matrix: a CPU's convolution takes 5 to 20
+    times as long for the same product."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        middles = [size // 2 for size in self.kernel_size]
+        if x.shape[2:] != (1, 1) or list(self.padding) != middles or self.groups > 1:
+            return super().forward(x)
+        weight = self.weight[:, :, middles[0], middles[1]]
+        return F.linear(x.flatten(1), weight, self.bias)[:, :, None, None]
 
 
 class BatchNorm(nn.BatchNorm2d):

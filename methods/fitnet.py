@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.base import Batch, Method, Outputs, Phase, Task, register
+from methods.connectors import Conv2d
 from methods.kd import kd_loss, unequal_classes
 from methods.options import at_least, positive
 
@@ -23,11 +24,11 @@ def connector(student: tuple[int, int], teacher: tuple[int, int]) -> Callable[[i
     """What maps size (H_S, W_S) to (H_T, W_T), to be called with the channels of both; None if nothing here does."""
     height, width = student
     if student == (2 * teacher[0], 2 * teacher[1]):
-        return partial(nn.Conv2d, kernel_size=3, stride=2, padding=1)
+        return partial(Conv2d, kernel_size=3, stride=2, padding=1)
     if teacher == (2 * height, 2 * width):
         return partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1)
     kernel = 1 + height - teacher[0], 1 + width - teacher[1]
-    return partial(nn.Conv2d, kernel_size=kernel) if min(kernel) > 0 else None
+    return partial(Conv2d, kernel_size=kernel) if min(kernel) > 0 else None
 
 
 def unguided(name: str, task: Task, stage: int) -> str | None:

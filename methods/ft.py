@@ -1,14 +1,15 @@
 """Factor transfer: the teacher's last map, paraphrased by an autoencoder, and the student's, translated towards it."""
 
 from itertools import pairwise
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods import relations
 from methods.base import Batch, Method, Outputs, Phase, Task, register
-from methods.channels import attention
-from methods.connectors import BatchNorm, of_one_size
+from methods.channels import attention, lacks_positions
+from methods.connectors import BatchNorm, Conv2d, of_one_size
 from methods.options import at_least, one_of, positive
 
 FACTORS = ("attention", "flat")
@@ -24,7 +25,7 @@ class Paraphraser(nn.Module):
         widths = (channels, channels, factors, factors)
         self.encoder, self.decoder = nn.Sequential(), nn.Sequential()
         for ins, outs in pairwise(widths):
-            self.encoder.extend([nn.Conv2d(ins, outs, 3, padding=1), nn.LeakyReLU(SLOPE)])
+            self.encoder.extend([Conv2d(ins, outs, 3, padding=1), nn.LeakyReLU(SLOPE)])
         for ins, outs in pairwise(reversed(widths)):
             self.decoder.extend([nn.ConvTranspose2d(ins, outs, 3, padding=1), nn.LeakyReLU(SLOPE)])
 
@@ -40,7 +41,7 @@ class Translator(nn.Sequential):
     def __init__(self, channels: int, factors: int) -> None:
         super().__init__()
         for ins, outs in ((channels, channels), (channels, factors), (factors, factors)):
-            self.extend([nn.Conv2d(ins, outs, 3, padding=1), BatchNorm(outs), nn.LeakyReLU(SLOPE)])
+            self.extend([Conv2d(ins, outs, 3, padding=1), BatchNorm(outs), nn.LeakyReLU(SLOPE)])
 
 
 def factor_loss(student: Tensor, teacher: Tensor, factors: str = "attention") -> Tensor:
@@ -60,7 +61,8 @@ class FactorTransfer(Method):
 
     F: the last map [B, C, H, W]; E, D: three convolutions each, to `share` of the teacher's channels and back,
     transposed, each with a LeakyReLU behind it; learnt on the teacher alone for `epochs` and frozen; L: three
-    convolutions with batch normalisation and LeakyReLU, trained with the student. Widths and sizes may differ.
+    convolutions with batch normalisation and LeakyReLU, trained with the student. Widths and sizes may differ. A last
+    map of 1 x 1 is n/a, unless factors are flat: its attention is 1.
 
     Defaults: weight 200, half of the channels, 30 epochs at a learning rate of 0.01, RepDistiller's. `factors = "flat"`
     is the authors' loss (Jangho-Kim/Factor-Transfer-pytorch: weight 500, 5 epochs at 0.1, L without normalisation): q
@@ -103,3 +105,7 @@ class FactorTransfer(Method):
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         target = self.paraphraser.encoder(teacher.stages(1)[0].detach()).detach()
         return self.weight * factor_loss(self.translator(student.stages(1)[0]), target, self.factors)
+
+    @classmethod
+    def unsupported(cls, task: Task, *, factors: str = "attention", **options: Any) -> str | None:
+        return lacks_positions(task, [(-1, -1)]) if factors == "attention" else None

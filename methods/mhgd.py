@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from methods.base import Batch, Method, Outputs, Phase, Tap, Task, register
+from methods.connectors import Conv2d
 from methods.options import at_least, one_of
 from methods.relations import NORM_FLOOR, wide
 from methods.singular import aligned_vector, leading_vector
@@ -139,7 +140,7 @@ class MultiHeadGraphDistillation(Method):
         self.attention = nn.ModuleList(AttentionHeads(front, back, heads) for front, back in graphs)
         self.estimators = nn.ModuleList(Estimator(front, back, heads) for front, back in graphs)
         self.projections = nn.ModuleList(
-            nn.Identity() if s == t else nn.Conv2d(s, t, 1, bias=False) for s, t in zip(student, teacher, strict=True)
+            nn.Identity() if s == t else Conv2d(s, t, 1, bias=False) for s, t in zip(student, teacher, strict=True)
         )
         self.phases = (Phase(epochs, "own", self.estimation_loss, weight_decay=1e-3),)
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from methods import relations
 from methods.base import Batch, Method, Outputs, Task, register
+from methods.channels import lacks_positions
 from methods.connectors import of_one_size
 from methods.options import at_least
 
@@ -39,7 +40,7 @@ class NeuronSelectivityTransfer(Method):
     a: the channels [B, C, P] of a map, each of unit length over its P positions; the means run over pairs of channels.
     It equals mean_B || A_S^T A_S / C_S - A_T^T A_T / C_T ||_F^2: a relation between positions. Maps: every one after
     the stem where both networks have as many, else the last three stages; the larger of two is averaged to the other's
-    size first. Widths may differ.
+    size first. Widths may differ. Maps of 1 x 1 alone are n/a: all their channels are alike.
 
     Defaults: weight 50, RepDistiller's; the authors' code (TuSimple/neuron-selectivity-transfer) adds a constant inside
     the square and leaves the teacher's own term, which is constant, out. Deviation: a channel that is zero gets no
@@ -62,4 +63,4 @@ class NeuronSelectivityTransfer(Method):
 
     @classmethod
     def unsupported(cls, task: Task, **options: Any) -> str | None:
-        return task.lacks_map_pairs()
+        return task.lacks_map_pairs() or lacks_positions(task)

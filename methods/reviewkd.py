@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.base import Batch, Method, Outputs, Task, register
-from methods.connectors import BatchNorm, pooled
+from methods.connectors import BatchNorm, Conv2d, pooled
 from methods.options import at_least
 from methods.warmup import ramp
 
@@ -39,11 +39,11 @@ class Fusion(nn.Module):
         """channels: the student's; width: of what is handed on; target, size: the teacher's channels, H and W."""
         super().__init__()
         self.size = size
-        narrowing = nn.Conv2d(channels, width, 1, bias=False)
-        widening = nn.Conv2d(width, target, 3, padding=1, bias=False)
+        narrowing = Conv2d(channels, width, 1, bias=False)
+        widening = Conv2d(width, target, 3, padding=1, bias=False)
         self.narrow = nn.Sequential(narrowing, BatchNorm(width))
         self.widen = nn.Sequential(widening, BatchNorm(target))
-        self.gates = None if first else nn.Sequential(nn.Conv2d(2 * width, 2, 1), nn.Sigmoid())
+        self.gates = None if first else nn.Sequential(Conv2d(2 * width, 2, 1), nn.Sigmoid())
         for convolution in (narrowing, widening):
             nn.init.kaiming_uniform_(convolution.weight, a=1)
 

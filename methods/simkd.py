@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.base import Batch, Method, Outputs, Task, register
-from methods.connectors import BatchNorm, pooled, statistics_kept
+from methods.connectors import BatchNorm, Conv2d, pooled, statistics_kept
 from methods.kd import unequal_classes
 from methods.options import at_least
 
@@ -15,7 +15,7 @@ def projector(channels: int, target: int, factor: int) -> nn.Sequential:
     """1x1, 3x3 and 1x1 convolutions, through target / factor channels, each with batch normalisation and ReLU."""
     layers, width = nn.Sequential(), max(1, target // factor)
     for ins, outs, kernel in ((channels, width, 1), (width, width, 3), (width, target, 1)):
-        convolution = nn.Conv2d(ins, outs, kernel, padding=kernel // 2, bias=False)
+        convolution = Conv2d(ins, outs, kernel, padding=kernel // 2, bias=False)
         layers.extend([convolution, BatchNorm(outs), nn.ReLU()])
     return layers
 

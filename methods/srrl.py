@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.base import Batch, Method, Outputs, Scalar, Task, register
-from methods.connectors import BatchNorm
+from methods.connectors import BatchNorm, Conv2d
 from methods.kd import kd_loss, unequal_classes
 from methods.options import at_least, positive
 
@@ -38,7 +38,7 @@ class SoftmaxRegression(Method):
         positive("srrl", temperature=temperature)
         self.weight, self.kd, self.temperature = weight, kd, temperature
         widths = task.student.embedding, task.teacher.embedding
-        self.connector = nn.Sequential(nn.Conv2d(*widths, 1, bias=False), BatchNorm(widths[1]), nn.ReLU())
+        self.connector = nn.Sequential(Conv2d(*widths, 1, bias=False), BatchNorm(widths[1]), nn.ReLU())
         self.classifier = task.classifier.requires_grad_(False)
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:

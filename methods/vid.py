@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.base import Batch, Method, Outputs, Task, register
-from methods.connectors import of_one_size
+from methods.connectors import Conv2d, of_one_size
 from methods.options import at_least
 from methods.relations import maps_as_columns
 
@@ -26,7 +26,7 @@ def vid_loss(mean: Tensor, scale: Tensor, teacher: Tensor) -> Tensor:
 
 def regressor(inputs: int, outputs: int) -> nn.Sequential:
     widths = (inputs, outputs, outputs)
-    layers = [layer for width in widths for layer in (nn.Conv2d(width, outputs, 1, bias=False), nn.ReLU())]
+    layers = [layer for width in widths for layer in (Conv2d(width, outputs, 1, bias=False), nn.ReLU())]
     return nn.Sequential(*layers[:-1])
 
 

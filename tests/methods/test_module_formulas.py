@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import methods
 from methods.ab import boundary_loss
 from methods.base import Batch
-from methods.connectors import BatchNorm, channels_pooled, pooled, statistics_kept
+from methods.connectors import BatchNorm, Conv2d, channels_pooled, pooled, statistics_kept
 from methods.crd import nce_loss
 from methods.ft import factor_loss
 from methods.hkd import info_nce_loss, neighbourhoods
@@ -207,6 +207,22 @@ def test_averages_are_those_of_adaptive_pooling(size: tuple[int, int], target: t
     channels = F.adaptive_avg_pool1d(x.flatten(2).mT, 2).mT.unflatten(2, size)
     torch.testing.assert_close(channels_pooled(x, 2), channels)
     assert channels_pooled(x, 3) is x
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize(
+    "options", [{"kernel_size": 1}, {"kernel_size": 3, "padding": 1}, {"kernel_size": 3, "stride": 2, "padding": 1}]
+)
+def test_convolutions_are_torchs_for_any_size_of_map(size: int, options: dict[str, int]) -> None:
+    ours = Conv2d(5, 4, **options).double()
+    theirs = nn.Conv2d(5, 4, **options).double()
+    theirs.load_state_dict(ours.state_dict())
+    x = normal(3, 5, size, size)
+    torch.testing.assert_close(ours(x), theirs(x), rtol=1e-12, atol=1e-12)
+    for each in (ours, theirs):
+        each(x).square().sum().backward()
+    torch.testing.assert_close(ours.weight.grad, theirs.weight.grad, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(ours.bias.grad, theirs.bias.grad, rtol=1e-12, atol=1e-12)
 
 
 def test_batch_normalisation_of_a_single_value_uses_running_statistics() -> None:

@@ -272,6 +272,9 @@ def test_unequal_widths_and_sizes_are_supported(name: str) -> None:
         ("dkd", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
         ("cka", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
         ("at", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages"),
+        ("at", shapes(1, 1), shapes(4, 1), "no relation between positions"),
+        ("nst", shapes(1, 1), shapes(1, 1), "no relation between positions"),
+        ("ft", shapes(8, 4, 1), shapes(8, 4, 2), "no relation between positions"),
         ("fsp", shapes(4), shapes(4), "no flow"),
         ("fsp", SHAPES, shapes(8, 4, 2), "map 1 of the student has 6 channels, map 1 of the teacher 4"),
         ("irg", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
@@ -294,6 +297,13 @@ def test_contrasts_need_images_of_two_classes(name: str) -> None:
     alike = replace(task(), labels=torch.full((6,), 3))
     assert methods.unsupported(name, alike) == "all training images are of one class: there are no negatives"
     assert methods.unsupported(name, task()) is None
+
+
+def test_positions_are_wanted_by_what_relates_them_alone() -> None:
+    small = task(shapes(8, 4, 1), shapes(8, 4, 2))
+    assert methods.unsupported("at", small) is None  # two pairs of maps have positions
+    assert methods.unsupported("nst", small) is None
+    assert methods.unsupported("ft", small, {"ft": {"factors": "flat"}}) is None  # factors of channels too
 
 
 def test_graphs_of_instances_without_logits_serve_unequal_classes() -> None:
