@@ -47,8 +47,8 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("utf-8"))
 
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes the rest of a cell for a formula after, and runs it."""
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r")
+"""What a spreadsheet takes the rest of a cell for a formula after, and runs it; some take the wide forms for these."""
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -143,6 +143,8 @@ def plan_missing(
     overrides = method_options(options.option)
     check_options(grid, overrides)
     freeze(grid, folder, write=False)
+    folder.check_parts()
+    folder.teachers.check_parts()
     if not options.dry_run:
         clean_up(folder)
         clean_up(folder.teachers)

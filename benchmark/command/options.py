@@ -85,11 +85,15 @@ def _instead(group: argparse._ArgumentGroup) -> None:
     add("--export", metavar="RUN", help="write a run's student weights to RUN.safetensors here, if its grid keeps them")
 
 
+MOST_TIME = 1e6
+"""Of any unit: no machine is up for so many hours, and clocks end."""
+
+
 def duration(text: str) -> float:
     """Seconds."""
     parts = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if parts is None or float(parts[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 90s, 9m or 2h")
+    if parts is None or not 0 < float(parts[1]) <= MOST_TIME:
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a time such as 90s, 9m or 2h")
     return float(parts[1]) * {"s": 1, "m": 60, "h": 3600}[parts[2]]
 
 

@@ -26,8 +26,8 @@ RUBBISH = (
 """What file browsers, archivers, file systems, git, notebooks and this suite leave beside data, in any case."""
 
 SUFFIXES = """
-    .avif .bmp .dib .gif .heic .heif .ico .j2k .jfif .jp2 .jpe .jpeg .jpg .jxl .pbm .pgm .png .pnm .ppm .psd .svg .tga
-    .tif .tiff .webp
+    .apng .arw .avif .bmp .cr2 .dcm .dds .dib .dng .exr .gif .heic .heif .ico .j2k .jfif .jp2 .jpe .jpeg .jpg .jxl .nef
+    .npy .pbm .pcx .pgm .png .pnm .ppm .psd .qoi .svg .tga .tif .tiff .webp
 """.split()  # noqa: SIM905
 """Of images, also of kinds that are not read. They tell whether a folder holds images, not whether a file is one."""
 

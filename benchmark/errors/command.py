@@ -8,11 +8,22 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
+from io import StringIO
 from types import FrameType
 from typing import Any, NoReturn, TextIO, cast
 
 import benchmark
-from benchmark.errors import COMPLETE, INTERRUPTED, MOST_THREADS, STOPPED, USAGE, UsageError, set_once, usage_errors
+from benchmark.errors import (
+    COMPLETE,
+    INTERRUPTED,
+    MOST_THREADS,
+    STOPPED,
+    USAGE,
+    UsageError,
+    machine_trouble,
+    set_once,
+    usage_errors,
+)
 from benchmark.errors.text import Visible
 
 Main = Callable[[Sequence[str] | None], int]
@@ -71,14 +82,18 @@ def threads(text: str) -> int:
     return number(text, MOST_THREADS)
 
 
+LEAST_POINTS = 1e-6
+"""Percentage points: smaller ones are below any test set's, and powers of them below any number."""
+
+
 def points(text: str) -> float:
-    """Percentage points, above 0."""
+    """Percentage points, from LEAST_POINTS on."""
     try:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < 100:
-        raise argparse.ArgumentTypeError(f"{text[:20]} is not between 0 and 100 percentage points")
+    if not LEAST_POINTS <= value < 100:
+        raise argparse.ArgumentTypeError(f"{text[:20]} is not between {LEAST_POINTS:g} and 100 percentage points")
     return value
 
 
@@ -113,7 +128,7 @@ def run_command(main: Main) -> NoReturn:
     What the output's encoding lacks is written as an escape, and so is what others' text would steer the terminal
     with. The reader of the output may stop at any line (`| head`): that is no error of the work. An interrupt is one
     line, whatever error a library makes of it. A file or folder that the system refuses, as its name is too long, say,
-    is wrong usage.
+    is wrong usage; so is an output that is full. A closed one (`>&-`) is none to write to.
     """
     asked: list[int] = []
 
@@ -123,6 +138,7 @@ def run_command(main: Main) -> NoReturn:
 
     if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, benchmark.end_quietly):  # not ignored
         signal.signal(signal.SIGINT, interrupt)
+    sys.stdout, sys.stderr = (stream or StringIO() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError):  # replaced by something that is no text file
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -133,7 +149,7 @@ def run_command(main: Main) -> NoReturn:
     except (BrokenPipeError, SystemExit) as end:
         if not isinstance(end, BrokenPipeError) and not isinstance(end.__context__, BrokenPipeError):
             raise  # rich makes an exit of a broken pipe
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries once more when it ends
+        _write_nowhere()
         code = COMPLETE
     except BaseException as error:
         if asked:
@@ -142,6 +158,15 @@ def run_command(main: Main) -> NoReturn:
         elif isinstance(error, OSError) and error.filename is not None:
             print(f"error: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
             code = USAGE
+        elif trouble := machine_trouble(error):
+            print(f"error: {trouble}", file=sys.stderr)
+            _write_nowhere()
+            code = USAGE
         else:
             raise
     sys.exit(code)
+
+
+def _write_nowhere() -> None:
+    """Give up what standard output still holds: Python would try to write it once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -21,6 +21,12 @@ from benchmark.spec.value import first_complaint
 TEACHERS = "teachers"
 """Name of the results folder that all grids share for their teachers."""
 
+PARTS = (
+    *("records", "planned", "curves", "failures", "weights", "predictions", "checkpoints"),
+    *("claims", "progress", "splits", "measured", "logs", "code"),
+)
+"""The folders in a results folder."""
+
 State = Literal["done", "diverged", "not_applicable", "failed", "corrupt", "missing"]
 
 
@@ -50,6 +56,14 @@ class Folder:
                 f"results folder {self.path} is gone, renamed or removed while its runs were trained: give it its name "
                 "back and run the same command again to go on"
             )
+
+    def check_parts(self) -> None:
+        """Raise FileError if something else lies where a folder of this one belongs: it would fail every run, once its
+        training is done. Whatever is missing is made when it is needed.
+        """
+        for path in (self.path, *map(self.part, PARTS)):
+            if os.path.lexists(path) and not path.is_dir():
+                raise FileError(f"{path} is no folder; move it away")
 
     def part(self, name: str) -> Path:
         """A folder or file of this one. Raises FileError for a link that leads out of it."""

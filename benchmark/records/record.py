@@ -4,10 +4,11 @@ What a record says has to be possible: every number has its bounds, and numbers 
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.errors import UsageError, one_line
 from benchmark.files import FileError, read_bytes, read_table
@@ -33,6 +34,8 @@ Correlation = Annotated[float, Field(ge=-1 - ROUNDING, le=1 + ROUNDING)]
 MOST_NATS = 1e39
 """Above every difference of logits, which are float32."""
 Seconds = Annotated[float, Field(ge=0, le=1e12)]
+Amount = Annotated[Count, Field(gt=0)]
+"""Of what every network has."""
 
 RELATIONS = ("distance_correlation", "within_class_correlation", "angle_correlation", "cka", "neighbour_overlap")
 THE_TEACHERS = ("teacher_weights_sha256", "teacher_top1")
@@ -110,6 +113,9 @@ class Result(Value):
         return ", ".join(name for name in type(self).model_fields if name in names and getattr(self, name) is not None)
 
 
+OF_EPOCHS = ("train_top1", "train_loss")
+"""What only a run has that was trained at all."""
+
 OF_TRAINED = tuple(name for name in Result.model_fields if name not in OF_EVERY_RUN)
 """What only a run has that was trained to its end: every measure."""
 
@@ -123,10 +129,10 @@ class Cost(Value):
 
     model_config = ConfigDict(strict=True)
 
-    parameters: Count | None = None
-    macs: Count | None = None
-    teacher_parameters: Count | None = None
-    teacher_macs: Count | None = None
+    parameters: Amount | None = None
+    macs: Amount | None = None
+    teacher_parameters: Amount | None = None
+    teacher_macs: Amount | None = None
     training_flops: Count | None = None
     cohort_seconds: Seconds | None = None
     student_seconds: Seconds | None = None
@@ -135,11 +141,18 @@ class Cost(Value):
     peak_memory_bytes: Count | None = None
 
 
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text)
+    return text
+
+
 class Provenance(Value):
     """Where the numbers come from; `labels` is what methods that are not the suite's call themselves for people;
     `captured`, on a device that can replay steps from a graph, whether any were."""
 
-    finished: Line
+    model_config = ConfigDict(strict=True)
+
+    finished: Annotated[str, AfterValidator(_moment)]
     host: Line
     device: Line
     threads: Size
@@ -156,7 +169,7 @@ class Provenance(Value):
 class Record(Value):
     """The JSON file of one finished, diverged or not-applicable run."""
 
-    schema_version: int = SCHEMA
+    schema_version: Annotated[int, Field(strict=True)] = SCHEMA
     run_id: str
     status: Status
     run: Run
@@ -185,6 +198,18 @@ class Record(Value):
             raise ValueError(f"result.diverged_epoch = {result.diverged_epoch} of {run.recipe.epochs} epochs")
         if result.teacher_id is not None and (run.teacher is None or result.teacher_id != run.teacher.id):
             raise ValueError(f"result.teacher_id = {result.teacher_id!r} is not the run's teacher")
+        return self
+
+    @model_validator(mode="after")
+    def _of_its_run(self) -> Self:
+        """What a run has none of is not measured."""
+        run, result, cost = self.run, self.result, self.cost
+        if result.validation_top1 is not None and not run.dataset.validation:
+            raise ValueError(f"result.validation_top1 = {result.validation_top1} of a run without validation images")
+        if run.recipe.epochs == 0 and (result.said(*OF_EPOCHS) or cost.training_flops):
+            raise ValueError(f"result.{' and result.'.join(OF_EPOCHS)}, or training FLOPs, of a run without epochs")
+        if cost.student_seconds and cost.cohort_seconds and cost.student_seconds > 1 + 1.01 * cost.cohort_seconds:
+            raise ValueError(f"cost.student_seconds = {cost.student_seconds} of cohort_seconds = {cost.cohort_seconds}")
         return self
 
     def written(self) -> dict[str, Any]:

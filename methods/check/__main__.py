@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal
 
@@ -120,8 +121,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 if every method passes, 1 if one fails, 2 for names that do not exist."""
     parser = argparse.ArgumentParser(prog="python -m methods.check", description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="methods, compositions (kd+rkd_da), or all")
-    parser.add_argument("--template", action="store_true", help="print a method to start from, and stop")
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--template", action="store_true", help="print a method to start from, and stop")
+    instead.add_argument(
         "--update", action="store_true", help="commit the loss fingerprint; refused where `revision` has to be raised"
     )
     asked = parser.parse_args(arguments)
@@ -129,7 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(TEMPLATE.read_text(encoding="utf-8"), end="")
         return 0
     try:
-        names = [one for name in asked.names for one in (methods.names() if name == "all" else [name])]
+        given = [one for name in asked.names for one in (methods.names() if name == "all" else [name])]
+        names = list(dict.fromkeys(given))
         for name in names:
             methods.components(name)
     except methods.MethodError as error:
@@ -146,4 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # whoever reads the output may stop at any line
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what an author wrote, in whatever encoding it is shown
     sys.exit(main())

@@ -129,7 +129,7 @@ def test_options_that_do_not_go_together_are_one_line(
     assert message.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--sd", "-1"], ["--sd", "much"], ["--methods", "0"], ["--gain", "nan"]])
+@pytest.mark.parametrize("arguments", [["--sd", "-1"], ["--sd", "much"], ["--sd", "1e-300"], ["--gain", "nan"]])
 def test_values_that_cannot_be_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         plan.main(arguments)

@@ -134,6 +134,7 @@ def test_options_of_several_methods_are_joined() -> None:
         (["--device", "gpu"], "'gpu' (choose from"),
         (["--stop-after", "9"], "'9' is not a time such as 90s, 9m or 2h"),
         (["--stop-after", "0s"], "'0s'"),
+        (["--stop-after", f"{'9' * 400}h"], "'99999999999999999999' is not a time"),
         (["--threads", "0"], "'0' is not a whole number from 1 to 1,024"),
         (["--executor", "cloud"], "'cloud' (choose from"),
         (["--frobnicate"], "--frobnicate"),

@@ -31,6 +31,19 @@ def test_a_reader_that_stops_early_is_no_error(command: str) -> None:
     assert not done.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("benchmark.grid --list grids >&-", 0, ""),
+        ("benchmark.grid --grid nosuch 2>&-", 2, ""),
+        ("analysis.plan --sd 0.3 --methods 3 --pairs 3 >/dev/full", 2, "error: No space left on device\n"),
+    ],
+)
+def test_an_output_that_is_closed_or_full_is_no_traceback(line: str, code: int, said: str) -> None:
+    done = shell(f"python -m {line}")
+    assert (done.returncode, done.stderr) == (code, said)
+
+
 def test_a_reader_that_stops_early_ends_a_check_quietly() -> None:
     assert not shell("python -m methods.check student kd | (exec 0<&-; sleep 0.1)").stderr
 

@@ -68,7 +68,7 @@ def test_what_an_id_hashes_is_refused_instead(name: str) -> None:
         Run(**{**fake.run().model_dump(), "method": name})
 
 
-FORMULAS = ("=1+1", "=cmd|' /C calc'!A0", "+cmd", "-cmd", "@SUM(A1)", "-1-1", "--1")
+FORMULAS = ("=1+1", "=cmd|' /C calc'!A0", "+cmd", "-cmd", "@SUM(A1)", "-1-1", "--1", "\uff1d1+1", "\uff20SUM(A1)")
 
 
 @pytest.mark.parametrize("text", FORMULAS)

@@ -204,6 +204,17 @@ def test_the_exit_code_tells_failures_from_unknown_names(capsys: pytest.CaptureF
     assert "unknown method 'rkd_ad': did you mean" in capsys.readouterr().err
 
 
+def test_a_method_given_twice_is_checked_once_and_one_command_does_one_thing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["student", "student"]) == 0
+    assert capsys.readouterr().out.count("student: methods.student.") == 1
+    with pytest.raises(SystemExit) as stop:
+        main(["student", "--update", "--template"])
+    assert stop.value.code == 2
+    assert not capsys.readouterr().out
+
+
 PROJECT = """
 [build-system]
 requires = ["setuptools"]

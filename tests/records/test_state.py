@@ -15,7 +15,7 @@ from damage import DAMAGES
 
 from benchmark.errors import COMPLETE, FAILED, USAGE, UsageError
 from benchmark.files import FileError, write_json
-from benchmark.records import Folder, RecordError, ledger, read_record
+from benchmark.records import Folder, Record, RecordError, ledger, read_record
 from benchmark.records.cleanup import SAFE_SECONDS, clean_up
 from benchmark.records.ledger import Entry
 from benchmark.records.process import identity
@@ -190,6 +190,7 @@ IMPOSSIBLE: list[tuple[str, Any]] = [
     ("result.teacher_id", "another"),
     ("result.teacher_id", None),
     ("cost.parameters", -1),
+    ("cost.parameters", 0),
     ("cost.parameters", LONG),
     ("cost.macs", -1),
     ("cost.macs", 1.5),
@@ -197,9 +198,14 @@ IMPOSSIBLE: list[tuple[str, Any]] = [
     ("cost.cohort_size", 0),
     ("cost.student_seconds", -1.0),
     ("cost.cohort_seconds", 1e300),
+    ("cost.student_seconds", 1e6),
     ("cost.peak_memory_bytes", -1),
     ("provenance.threads", 0),
     ("provenance.resumed", -1),
+    ("provenance.finished", "yesterday"),
+    ("provenance.deterministic", "yes"),
+    ("schema_version", True),
+    ("schema_version", "1"),
     ("run.seed", LONG),
     ("run.seed", -1),
     ("status", "diverged"),
@@ -229,6 +235,27 @@ def test_a_record_that_cannot_be_true_is_refused(field: str, value: Any, recorde
     assert str(recorded) in str(caught.value)
     assert len(str(caught.value)) < 500 + len(str(recorded))
     assert "\n" not in str(caught.value)
+
+
+OF_NOTHING: list[tuple[dict[str, Any], str, Any]] = [
+    ({"recipe": {"epochs": 0}}, "result.train_top1", 0.5),
+    ({"recipe": {"epochs": 0}}, "result.train_loss", 0.5),
+    ({"recipe": {"epochs": 0}}, "cost.training_flops", 10**9),
+    ({"dataset": {"validation": 0}}, "result.validation_top1", 0.5),
+]
+
+
+@pytest.mark.parametrize(("lacking", "field", "value"), OF_NOTHING, ids=lambda value: str(value)[:40])
+def test_what_a_run_has_none_of_cannot_be_measured(lacking: dict[str, Any], field: str, value: Any) -> None:
+    raw = fake.record(fake.run()).model_dump(mode="json")
+    raw["cost"]["training_flops"] = None
+    for name, change in lacking.items():
+        raw["run"][name] |= change
+    assert Record.model_validate(raw)
+    table, key = field.split(".")
+    raw[table][key] = value
+    with pytest.raises(ValueError, match="of a run without"):
+        Record.model_validate(raw)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -282,6 +309,17 @@ def test_no_part_of_a_results_folder_may_lead_out_of_it(part: str, tmp_path: Pat
     with pytest.raises(FileError, match=f"{folder.path / part} is a link that leads out of {folder.path}"):
         place("run" if place != folder.part else part)
     assert not list(elsewhere.iterdir())
+
+
+@pytest.mark.parametrize("part", ["", "records", "curves", "progress", "splits", "logs"])
+def test_what_lies_in_a_folders_place_is_named_before_anything_is_trained(part: str, tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "grid")
+    folder.check_parts()  # what is missing will be made
+    place = folder.path / part
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("")
+    with pytest.raises(FileError, match=f"{place} is no folder; move it away"):
+        folder.check_parts()
 
 
 def test_checkpoints_of_a_run_may_not_lead_out(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def class_names(schema: pa.Schema, columns: Columns) -> tuple[str, ...] | int | 
     names, count = feature.get("names"), feature.get("num_classes")
     if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
         return tuple(map(class_name, names))
-    return count if isinstance(count, int) and count > 0 else None
+    return count if type(count) is int and count > 0 else None
 
 
 def kind_of(column: pa.DataType) -> Kind | None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
+from itertools import combinations, islice
 from pathlib import Path
 
 from benchmark.data.decode import is_image
@@ -87,11 +87,17 @@ class _Tree:
             if len(places) > 1:
                 named = enumerated(place.name for place in places)
                 raise refused(f"{self.root}: {named} look like one split, {split}: keep one of them there")
+        splits = {split: places[0] for split, places in found.items()}
+        if len(splits) == 1:
+            _check_not_tested_on(self.root, splits["train"], others)
         self.pass_over([*others, *self._entries(self.root)[1]], "neither split nor class")
-        return {split: places[0] for split, places in found.items()}
+        return splits
 
     def pass_over(self, places: list[Path], why: str) -> None:
-        if places:
+        """Say that something is not used; what may have been a class or a split, a link to nothing, is a problem."""
+        broken = {place: defect(place) for place in places if not place.is_dir() and defect(place)}
+        self.problems += [f"{self.name(place)} {reason}" for place, reason in broken.items()]
+        if places := [place for place in places if place not in broken]:
             self._passed.append(f"not used, {why}: {enumerated(map(self.name, places), 5)}")
 
     def classes(self, folder: Path) -> Listing:
@@ -179,10 +185,30 @@ def _check_no_split(root: Path, splits: list[Path], others: list[Path]) -> None:
                 f"{root} has several folders, and '{place.name}' holds {named}: splits lie at the top, not "
                 f"below classes; if this is the data set, choose it with path = ... in its entry"
             )
-    unpictured = [place.name for place in others if not any(map(_suffixed, place.iterdir()))]
-    said = {split for name in unpictured for split, keys in SPLITS.items() if set(words(name)) & set(keys)}
+    unpictured = [place for place in others if not any(map(_suffixed, place.iterdir()))]
+    named = enumerated(place.name for place in unpictured)
+    said = {split for place in unpictured for split, keys in SPLITS.items() if set(words(place.name)) & set(keys)}
     if "train" in said and len(said) > 1:
-        raise refused(f"{root} has {enumerated(unpictured)}, which look like splits, but no 'train'; {valid}")
+        raise refused(f"{root} has {named}, which look like splits, but no 'train'; {valid}")
+    inner = {place: {each.name for each in subfolders(_unwrapped(place))} for place in unpictured}
+    for one, other in combinations(unpictured, 2):
+        if len(shared := sorted(inner[one] & inner[other])) > 1:
+            raise refused(
+                f"{root}: '{one.name}' and '{other.name}' both hold {enumerated(shared, 3)}: if these are the classes, "
+                f"those are splits ({valid}) or several data sets (choose one with path = ...); if '{one.name}' is a "
+                "class, put all classes below a folder 'train'"
+            )
+
+
+def _check_not_tested_on(root: Path, train: Path, others: list[Path]) -> None:
+    """Raise UsageError where there is no split to test on, but a folder that holds the same classes."""
+    classes = {place.name for place in subfolders(_unwrapped(train, "train"))}
+    for place in others:
+        if len(classes & {inner.name for inner in subfolders(_unwrapped(place))}) > 1:
+            raise refused(
+                f"{root}: '{place.name}' holds classes of '{train.name}', but its name is no split's: call it test or "
+                "val if it is tested on, else move it away"
+            )
 
 
 def _listings(tree: _Tree) -> dict[str, Listing]:

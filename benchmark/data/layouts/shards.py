@@ -126,8 +126,10 @@ def _series(paths: list[Path], place: Path, split: str) -> list[Path]:
 
 
 def _check_complete(shards: dict[int, Path], total: int | None, place: Path, split: str) -> None:
-    """Raise UsageError if numbers are missing from 0 on, or from 1 on, or if there are more than the names promise."""
-    first = 1 if min(shards) == 1 and total in (None, max(shards)) else 0
+    """Raise UsageError if numbers are missing from 0 on, or from 1 on, or if there are more than the names promise.
+    The hub's converted files, which have no name but their number, begin at 0."""
+    converted = all(path.stem.isdigit() for path in shards.values())
+    first = 1 if min(shards) == 1 and total in (None, max(shards)) and not converted else 0
     end = first + (max(shards) + 1 - first if total is None else total)
     if extra := [path.name for number, path in sorted(shards.items()) if number >= end]:
         raise refused(f"{place}: the {split} split has more shards than its names say: {enumerated(extra)}")

@@ -95,7 +95,13 @@ def test_a_file_without_names_is_numbered_as_the_others(
         *('{"info": null}', '{"info": {"features": null}}', '{"info": {"features": []}}'),
         *('{"info": {"features": {"label": null}}}', '{"info": {"features": {"label": ["cat"]}}}'),
         *(features(names=None, _type="ClassLabel"), features(names=[]), features(names=[1, 2, 3])),
-        *(features(names={"0": "cat"}), features(num_classes="3"), features(num_classes=-1), features(_type=3)),
+        *(
+            features(names={"0": "cat"}),
+            features(num_classes="3"),
+            features(num_classes=-1),
+            features(num_classes=True),
+        ),
+        features(_type=3),
     ],
     ids=lambda text: str(text)[:40],
 )

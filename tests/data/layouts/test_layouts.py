@@ -88,6 +88,10 @@ def test_classes_alone_may_be_wrapped(tmp_path: Path) -> None:
         ({"a/train": EACH, "a/test": OTHER, "b/train": EACH}, "'a' holds 'test', 'train': .* choose it with path = "),
         ({"train/train": EACH, "train/val": OTHER}, "train/train has a split's name where classes.*; train/val has"),
         ({"train/ant": {"train": 1, "val": 1}, "train/cat": {"x": 1}}, "train/ant/train has a split's name below a cl"),
+        ({"trainset": EACH, "testset": OTHER}, "'testset' and 'trainset' both hold 'ant', 'cat': if these are the cl"),
+        ({"amazon/images": EACH, "dslr/images": OTHER}, "'amazon' and 'dslr' both hold 'ant', 'cat': .*several data"),
+        ({"train": EACH, "holdout": OTHER}, "'holdout' holds classes of 'train', but its name is no split's: call it"),
+        ({"train": EACH, "test_images/x": OTHER}, "'test_images' holds classes of 'train', but its name is no split"),
         ({"train": {"a": 2}, "test": {"a": 1}}, "1 problem: all images are of one class, 'a'"),
         ({"train/images": EACH, "test/images": OTHER}, "1 problem: all images are of one class, 'images'"),
     ],
@@ -98,6 +102,18 @@ def test_layouts_that_would_be_taken_for_another(
     pictures.folder(tmp_path / "birds", layout)
     with pytest.raises(UsageError, match=message):
         load(pictures.birds(test=1), tmp_path)
+
+
+def test_views_of_classes_count_once_the_classes_are_told_from_splits(tmp_path: Path) -> None:
+    pictures.folder(tmp_path / "birds" / "train", {name: {"front": 2, "back": 2} for name in EACH})
+    assert labels(tmp_path, test=2) == ([0, 0, 0, 1, 1, 1], [0, 1])
+
+
+@pytest.mark.parametrize("link", ["test", "val", "train/dog", "test/dog", "README"])
+def test_no_class_or_split_is_passed_over_that_a_broken_link_stands_for(tmp_path: Path, link: str) -> None:
+    root = pictures.folder(tmp_path / "birds", {"train": EACH} | ({"test": OTHER} if link != "test" else {}))
+    (root / link).symlink_to("gone")
+    assert f"1 problem: {link} is a link to nothing" in refused(tmp_path, test=2)
 
 
 def test_classes_that_sound_like_splits(tmp_path: Path) -> None:

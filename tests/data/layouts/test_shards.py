@@ -74,6 +74,7 @@ def test_ten_shards_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> No
         (("train-0", "train-2"), "the train split lacks 'train-1.parquet'"),
         (("train-3",), "lacks 'train-0.parquet', 'train-1.parquet', 'train-2.parquet': fetch the whole"),
         (("default/train/0000", "default/train/0002"), "the train split lacks '0001.parquet'"),
+        (("train/0001", "train/0002"), "the train split lacks '0000.parquet'"),
         (
             ("train-0-of-99999999999",),
             "'train-3-of-99999999999.parquet' and 99999999995 more: fetch the whole data set",
