@@ -53,6 +53,12 @@ def shortened(text: str, width: float, points: float = TEXT) -> str:
     return short(fitting + 1) if fitting else "…"
 
 
+def far(named: Sequence[str]) -> str:
+    """What a figure's scale leaves out, for its caption."""
+    said = named[0] if len(named) == 1 else f"{len(named)} cells"
+    return f" Not shown, far from all others: {said}." if named else ""
+
+
 def mark(style: Style) -> Line2D:
     """A method in a legend."""
     return Line2D([], [], color=style.colour, marker=style.marker, label=printable(style.name), **MARK)

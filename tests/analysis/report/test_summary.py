@@ -56,7 +56,7 @@ def test_a_mean_over_fewer_pairs_says_so(tmp_path: Path) -> None:
     records = graded({"kd": 9.0, "sp": 5.0})
     kept = [each for each in records if each.run.method != "sp" or each.run.pair == records[0].run.pair]
     found = summary(evidence_of(tmp_path, *kept))
-    assert re.search(r"- \*\*KD\*\* \+9\.00 \[.*\] and \*\*SP\*\* \+5\.00 \[.*\] \(1 pair\) beat the student alone", found)
+    assert re.search(r"- \*\*KD\*\* \+9\.00 \[.*\] and \*\*SP\*\* \+5\.00 \[.*\] \(1 pair\) beat the student", found)
 
 
 def test_three_pairs_say_how_gains_differ_from_pair_to_pair(tmp_path: Path) -> None:
