@@ -13,10 +13,12 @@ from analysis.statistics.evidence import Evidence
 from analysis.statistics.overview import Line, overview
 from analysis.style import Style, count, enumerated, signed
 
-ROW, LEAST_ROW, AROUND = 0.19, 0.12, 0.55
+ROW, LEAST_ROW, AROUND = 0.19, 0.075, 0.5
 """Inches of a method, at most and at least, and of axis and label."""
-MOST = 3.6
-"""Inches that methods take together, as long as they can: a first page also holds text."""
+MOST = 2.25
+"""Inches that methods take together, as long as they can: a first page also holds text and a table."""
+LOW = 0.11
+"""Inches of a method below which names and marks are small."""
 NAME, WIDE = 0.11, 2.9
 """Inches from one name in the right panel to the next, and the panel's width."""
 LONGEST = 1.6
@@ -58,12 +60,13 @@ def _far(lines: Sequence[Line]) -> list[Line]:
 
 def draw(evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style]) -> Figure:
     """A row for each method, the largest gain above; beside it the gain against the cost."""
-    height = max(LEAST_ROW, min(ROW, MOST / len(lines))) * max(len(lines), 6) + AROUND
+    row = max(LEAST_ROW, min(ROW, MOST / len(lines)))
+    height = row * max(len(lines), 6) + AROUND
     far = _far(lines)
     costed = [line for line in lines if line.cost and line not in far]
     figure = canvas.sheet(TWO_COLUMNS, height)
     panels = figure.subplots(1, 2 if costed else 1, squeeze=False, width_ratios=[1.15, 1] if costed else [1])[0]
-    _draw_forest(panels[0], evidence, lines, look)
+    _draw_forest(panels[0], evidence, lines, look, small=row < LOW)
     if costed:
         _draw_costs(panels[1], costed, look)
     panels[0].set_xlabel(evidence.metric.gain_title, fontsize=SMALL)
@@ -75,7 +78,9 @@ def draw(evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style]) -
     return figure
 
 
-def _draw_forest(axes: Axes, evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style]) -> None:
+def _draw_forest(
+    axes: Axes, evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style], *, small: bool
+) -> None:
     most, far = max(line.compared.pairs for line in lines), _far(lines)
     axes.axvline(0, color=INK, linewidth=0.6, zorder=1)
     for y, line in enumerate(lines):
@@ -84,14 +89,22 @@ def _draw_forest(axes: Axes, evidence: Evidence, lines: Sequence[Line], look: Ma
         each, style = line.compared, look[line.compared.method]
         gains = [gain.gain for place, gain in evidence.gains.items() if place[2] == each.method]
         if len(gains) > 1:
-            axes.plot(gains, [y] * len(gains), "|", color=style.colour, markersize=5, markeredgewidth=0.7, zorder=2)
-        canvas.draw_mean(axes, each, y, style)
+            axes.plot(
+                gains,
+                [y] * len(gains),
+                "|",
+                color=style.colour,
+                markersize=3.5 if small else 5,
+                markeredgewidth=0.7,
+                zorder=2,
+            )
+        canvas.draw_mean(axes, each, y, style, canvas.SMALL_MARK if small else canvas.MARK)
     names = [
         words.shortened(_named(line, look), LONGEST, SMALL)
         + (f" ({line.compared.pairs} of {most} pairs)" if line.compared.pairs < most else "")
         for line in lines
     ]
-    axes.set_yticks(range(len(lines)), names)
+    axes.set_yticks(range(len(lines)), names, fontsize=canvas.TINY if small else SMALL)
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.tick_params(left=False)
     axes.spines["left"].set_visible(False)
