@@ -5,7 +5,8 @@ from typing import Any
 
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.overview import Line, overview
-from analysis.style import BETTER, NO_VALUE, WORSE, count, display_name, p_value, signed
+from analysis.style import BETTER, EQUIVALENT, NO_VALUE, WORSE, count, display_name, p_value, signed
+from analysis.tables.main import adjusted
 from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
 
 COLUMNS = ("gain", "low", "high", "elsewhere_low", "elsewhere_high", "positive", "pairs", "p_holm", "verdict")
@@ -68,8 +69,10 @@ def _row(line: Line, datasets: list[str]) -> dict[str, Any]:
 
 def _caption(evidence: Evidence) -> str:
     tests = max((each.tests for each in evidence.over_alone), default=0)
+    alike = any(each.verdict == "equivalent" for each in evidence.over_alone)
+    equal = f", {EQUIVALENT} equivalent within {evidence.delta:g} points" if alike else ""
     return (
         f"{evidence.metric.gain_title}, each pair counting alike. Mean gain: over seeds, for these pairs and teachers. "
-        f"{BETTER}/{WORSE} better/worse (moderated t-test, Holm-adjusted over {count(tests, 'method')}, P < 0.05). "
+        f"{BETTER}/{WORSE} better/worse{equal} (moderated t-test, {adjusted(tests, 'method', evidence)}). "
         "Training FLOPs: in those of the student alone, the teacher's forward included."
     )

@@ -26,6 +26,8 @@ def test_a_first_pages_table_of_many_methods_has_its_halves_side_by_side(tmp_pat
     few = latex(first_table(evidence_of(tmp_path / "few", *graded({"kd": 1.0}, seeds=2))))
     assert "minipage" not in few
     assert all(f"{name} & " not in few for name in ("Pairs like these", "digits"))  # of one data set and two pairs
+    alike = first_table(evidence_of(tmp_path / "alike", *graded({"kd": 0.0})))
+    assert "*/† better/worse, = equivalent within 0.5 points (moderated t-test, Holm" in alike.caption
     gains = {f"method {chr(65 + i)}": i / 10 for i in range(19)}
     text = latex(first_table(evidence_of(tmp_path / "many", *graded(gains, seeds=2))))
     assert text.count(r"\begin{tabular}") == text.count(r"\begin{minipage}") == 2
