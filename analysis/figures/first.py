@@ -48,7 +48,16 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     caption += f" Below both scales: {enumerated(beyond)}." if beyond else ""
     listed = ", ".join(f"{look[line.compared.method].name} {line.compared.gain:+.1f}" for line in lines)
     data = [{**line.compared.row(*COLUMNS), "relative_training_flops": line.cost} for line in lines]
-    return [Drawing("figure1", "Overview", caption, f"Mean gains: {listed}.", {"": data}, draw(evidence, lines, look))]
+    return [
+        Drawing(
+            "figure1",
+            "Overview",
+            caption,
+            f"Mean gains over the student alone, with intervals: {listed}.",
+            {"": data},
+            draw(evidence, lines, look),
+        )
+    ]
 
 
 def _far(lines: Sequence[Line]) -> list[Line]:
