@@ -89,8 +89,9 @@ def _parser() -> argparse.ArgumentParser:
         add(option, nargs="+", action="extend", metavar=letter, help=f"{what}; by comma or space")
     metric = "instead of test accuracy: nll, agreement, cka, ... (python -m benchmark.grid --list metrics)"
     add("--metric", default="top1", help=metric)
-    add("--figure1", action="store_true", help="also a figure over two columns for a paper's first page")
-    add("--table1", action="store_true", help="also a table of one line a method for a paper's first page")
+    for name, what in (("figure", "figure over two columns"), ("table", "table of one line a method")):
+        first = f"a {what} for the paper's first page (there unless --no-{name}1 is given)"
+        add(f"--{name}1", action=argparse.BooleanOptionalAction, default=True, help=first)
     return parser
 
 

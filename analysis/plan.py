@@ -122,12 +122,14 @@ def power_table(scales: dict[str, float], methods: int, pairs: int, gain: float 
 
     everywhere = list(scales.values()) if len(scales) == pairs else list(scales.values()) * pairs
     rows = [_power_row(name, [scale], methods, methods * pairs, gain) for name, scale in scales.items()]
-    rows.append(_power_row(f"mean over {pairs} pairs", everywhere, methods, methods, gain))
+    if pairs > 1:
+        rows.append(_power_row(f"mean over {pairs} pairs", everywhere, methods, methods, gain))
+    mean = f"; in the mean over pairs, over {methods}" if pairs > 1 else ""
     wanted = [f"Seeds for {gain:g}"] if gain else []
     columns = [Column.of(title) for title in ("SD", *(f"n = {seeds}" for seeds in SEEDS), *wanted)]
     caption = (
         f"Smallest gain over the student alone (percentage points) that n seeds establish with power {POWER:g}: in a "
-        f"cell, Holm-adjusted over {methods * pairs}; in the mean over pairs, over {methods}. SD: of a run."
+        f"cell, Holm-adjusted over {methods * pairs}{mean}. SD: of a run."
     )
     return Table("plan", "", caption, columns, [Group("", rows)], stub=("Pair",))
 

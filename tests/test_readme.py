@@ -45,7 +45,7 @@ def test_the_committed_tables_come_from_the_committed_records(grid: str, tmp_pat
 
 @pytest.mark.usefixtures("unsaved")
 def test_what_is_said_of_all_of_them_comes_from_their_records(tmp_path: Path) -> None:
-    assert main([*(str(REFERENCE / grid) for grid in TOGETHER), "--out", str(tmp_path), "--figure1", "--table1"]) == 0
+    assert main([*(str(REFERENCE / grid) for grid in TOGETHER), "--out", str(tmp_path)]) == 0
     assert made_again(tmp_path, REFERENCE / "all") == []
 
 

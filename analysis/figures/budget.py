@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.figures import canvas
+from analysis.figures import canvas, words
 from analysis.figures.budget_axis import BUDGETS, Budget, Row, distinct
 from analysis.figures.budget_panels import draw
 from analysis.figures.canvas import Drawing, NotDrawnError
@@ -125,8 +125,7 @@ def _left_out(evidence: Evidence, dataset: str) -> str:
 
 def _far(rows: Sequence[Row]) -> str:
     """Cells that are not in the figure."""
-    named = [f"{display_name(row['method'])} on {row['student']} ({row['top1_percent']:.1f})" for row in rows]
-    return f" Not shown, far from all others: {enumerated(named)}." if named else ""
+    return words.far([f"{display_name(row['method'])} on {row['student']} ({row['top1_percent']:.1f})" for row in rows])
 
 
 def _training(budgets: Sequence[Budget]) -> bool:

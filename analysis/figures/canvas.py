@@ -125,6 +125,11 @@ class Drawing:
         """Whether it goes over both columns."""
         return float(self.figure.get_figwidth()) > ONE_COLUMN
 
+    @property
+    def height(self) -> float:
+        """In a paper, in its own inches."""
+        return float(self.figure.get_figheight())
+
     def write(self, folder: Path) -> list[Path]:
         """As .pdf and .png, and its data as .csv; returns their paths."""
         paths = []
@@ -173,13 +178,13 @@ def draw_marks(axes: Axes, marks: Iterable[tuple[float, float, Style]], form: Ma
         axes.plot(*zip(*places, strict=True), color=style.colour, marker=style.marker, zorder=3, **form)
 
 
-def draw_mean(axes: Axes, compared: Comparison, y: float, style: Style) -> None:
+def draw_mean(axes: Axes, compared: Comparison, y: float, style: Style, form: Mapping[str, Any] = MARK) -> None:
     """A gain over pairs with its interval for these pairs, and thin for pairs like these."""
     if compared.elsewhere:
         axes.hlines(y, compared.elsewhere.low, compared.elsewhere.high, colors=GREY, linewidth=0.5, zorder=2)
     if compared.interval:
         axes.hlines(y, compared.interval.low, compared.interval.high, colors=INK, linewidth=1.4, zorder=3)
-    axes.plot(compared.gain, y, color=style.colour, marker=style.marker, zorder=4, **MARK)
+    axes.plot(compared.gain, y, color=style.colour, marker=style.marker, zorder=4, **form)
 
 
 def point_beyond(axes: Axes, x: float, y: float, number: str) -> None:

@@ -89,12 +89,15 @@ def draw(found: Sequence[Fidelity], evidence: Evidence, look: Mapping[str, Style
 
 
 def _rows(found: Sequence[Fidelity], evidence: Evidence) -> list[tuple[str, str]]:
-    """Pair and method of each; where there are several pairs, the pair's students before its methods, and no method."""
+    """Pair and method of each; where the data set has several pairs, the pair's students before its methods, and no
+    method."""
     pairs = by_block(found)
-    titles = {cell.pair: f"{cell.teacher} → {cell.student}" for cell in evidence.cells}
+    titles = {
+        cell.pair: f"{cell.teacher} → {cell.student}" for cell in evidence.cells if cell.dataset == found[0].dataset
+    }
     rows = []
     for own in pairs:
-        rows += [(titles[own[0].pair], "")] if len(pairs) > 1 else []
+        rows += [(titles[own[0].pair], "")] if len(titles) > 1 else []
         rows += [(own[0].pair, method) for method in dict.fromkeys(each.method for each in own)]
     return rows
 

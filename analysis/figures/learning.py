@@ -44,6 +44,8 @@ WIDE, HIGH = 1.6, 1.1
 LEAST_HIGH = 0.4
 AROUND = 0.75
 """Inches of titles, epochs and legend."""
+LINE = 0.12
+"""Inches of a title's second line."""
 FAINT = "#CFCFCF"
 FROM = 0.3
 """The share of all epochs that is cut from the accuracy axis (not from the curves), so that the steep beginning leaves
@@ -133,12 +135,17 @@ def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
     pairs = list(dict.fromkeys(bands.pair))
     lines = ceil(len(shown) / MOST_ACROSS)
     across = ceil(len(shown) / lines)
+    # Panels of few methods would be stretched over the sheet: empty ones keep their places.
+    places = across if len(shown) == 1 else max(across, int(TWO_COLUMNS / WIDE))
+    names = [words.printable(look[method].name) for method in shown]
+    room = TWO_COLUMNS / places - 0.08
+    points = SMALL if max(words.text_width(name, SMALL) for name in names) <= room else TINY
+    titles = [words.broken(name, room, points) for name in names]
     high = min(HIGH, 0.85 * TWO_COLUMNS / across + 0.15, (TALLEST - AROUND) / (len(pairs) * lines))
     if high < LEAST_HIGH:
         raise NotDrawnError(f"{len(pairs)} pairs and {len(shown)} methods are more than a page holds")
-    figure = canvas.sheet(ONE_COLUMN if len(shown) == 1 else TWO_COLUMNS, high * len(pairs) * lines + AROUND)
-    # Panels of few methods would be stretched over the sheet: empty ones keep their places.
-    places = across if len(shown) == 1 else max(across, int(TWO_COLUMNS / WIDE))
+    height = high * len(pairs) * lines + AROUND + (LINE if any("\n" in title for title in titles) else 0.0)
+    figure = canvas.sheet(ONE_COLUMN if len(shown) == 1 else TWO_COLUMNS, height)
     panels = figure.subplots(len(pairs) * lines, places, sharex=True, sharey="row", squeeze=False)
     # Once for all panels that share an axis: each would tell all others of its limits. At the ends numbers would meet
     # the neighbours'.
@@ -156,8 +163,7 @@ def draw(curves: pd.DataFrame, look: Mapping[str, Style]) -> Figure:
                 continue
             _draw_panel(axes, rows, shown[i], look, others)
             if block == 0 or lines > 1:
-                room = TWO_COLUMNS / places - 0.15
-                axes.set_title(words.shortened(words.printable(look[shown[i]].name), room, SMALL), fontsize=SMALL)
+                axes.set_title(titles[i], fontsize=points)
         panels[block * lines, 0].set_ylabel(_pair_name(rows, high * lines), fontsize=TINY)
     for axes in panels[:, across:].flat:
         axes.set_axis_off()
@@ -206,8 +212,9 @@ def _draw_panel(
         if not curve.empty:
             axes.fill_between(curve.epoch, curve.low, curve.high, color=colour, alpha=band, linewidth=0, zorder=2)
             axes.plot(curve.epoch, curve["mean"], color=colour, linewidth=1.1, linestyle=dash, zorder=3)
-    if rows[rows.method == method].empty:
-        axes.text(0.5, 0.5, "no curve", ha="center", va="center", fontsize=TINY, color=GREY, transform=axes.transAxes)
+    own = rows[rows.method == method]
+    said = "no curve" if own.empty else f"↓ {own['mean'].iloc[-1]:.0f}" if own.high.max() < axes.get_ylim()[0] else ""
+    axes.text(0.5, 0.08, said, ha="center", fontsize=TINY, color=GREY, transform=axes.transAxes)
     axes.grid(axis="y", color=canvas.GRID, linewidth=0.4)
     axes.tick_params(labelsize=TINY)
 

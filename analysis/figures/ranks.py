@@ -66,7 +66,7 @@ def draw(found: Ranking, ranks: Mapping[str, Mapping[Block, float]], look: Mappi
         for rank in set(single):
             high = 0.09 * single.count(rank) ** 0.5
             axes.vlines(rank, y - high, y + high, colors=GREY, linewidth=1.2, alpha=0.6, zorder=2)
-        axes.plot(average, y, color=style.colour, marker=style.marker, zorder=3, **canvas.MARK)
+        axes.plot(average, y, color=style.colour, marker=style.marker, zorder=3, clip_on=False, **canvas.MARK)
         axes.axhline(y, color=canvas.GRID, linewidth=0.5, zorder=0)
     names = [words.shortened(words.printable(look[method].name), 1.2, SMALL) for method in found.methods]
     labels = [f"{name}  {average:.1f}" for name, average in zip(names, found.average, strict=True)]

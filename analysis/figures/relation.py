@@ -15,7 +15,7 @@ from analysis.runs.metrics import TOP1
 from analysis.statistics.association import Association, within
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import RELATIONS
-from analysis.style import Style, count, display_name, enumerated, listing_order, p_value, signed
+from analysis.style import Style, count, display_name, listing_order, p_value, signed
 
 HEIGHT, AROUND = 1.35, 0.62
 """Inches of a data set's panels, and of labels and titles."""
@@ -33,12 +33,12 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     table = cells(evidence.run_gains[~evidence.run_gains.method.isin(evidence.otherwise)])
     figure = draw(table, look)
     found = {name: association(table, name) for name in RELATIONS if name in table}
-    said = ", ".join(f"{RELATIONS[name]} {_said(each)}" for name, each in found.items() if each)
+    said = _said({RELATIONS[name]: each for name, each in found.items() if each})
     pairs = len(table[CELL[:2]].drop_duplicates())
     caption = (
-        "Similarity to the teacher's geometry and accuracy, as gains over the student alone less the pair's mean: "
-        f"{count(len(table), 'cell')} of {count(pairs, 'pair')}. ρ: Spearman's, within pairs; over all, with P by "
-        f"permutation: {said or 'too few methods'}. An association, no effect: labels alone bring students closer, too."
+        "Similarity to the teacher's geometry and accuracy, as gains over the student alone centred within pairs: "
+        f"{count(len(table), 'cell')} of {count(pairs, 'pair')}. Spearman's ρ within pairs (P by permutation): "
+        f"{said or 'too few methods'}. An association, no effect: labels alone bring students closer."
         f"{_far(table)}"
     )
     alt = f"Scatter of accuracy gain against relation gained within pairs. Rank correlations: {said or 'none'}."
@@ -58,12 +58,15 @@ def _far(table: pd.DataFrame) -> str:
         far = members[~_near(members)]
         for method, student, gain in zip(far.method, far.student, far.gain_within, strict=True):
             named.append(f"{display_name(method)} on {student} ({signed(gain, 1)})")
-    return f" Not shown, far from all others: {enumerated(named)}." if named else ""
+    return words.far(named)
 
 
-def _said(found: Association) -> str:
-    """`0.70 (< 0.001)`."""
-    return f"{found.rho:.2f} ({p_value(found.p)})".replace("-", "−")
+def _said(found: Mapping[str, Association]) -> str:
+    """`distances 0.70 (0.002), CKA 0.71 (<0.001)`, and a P that all have once."""
+    p = {name: p_value(each.p).replace(" ", "") for name, each in found.items()}
+    alike = len(found) > 1 and len(set(p.values())) == 1
+    listed = [f"{name} {each.rho:.2f}{'' if alike else f' ({p[name]})'}" for name, each in found.items()]
+    return (", ".join(listed) + (f" (each {min(p.values())})" if alike else "")).replace("-", "−")
 
 
 def cells(gains: pd.DataFrame) -> pd.DataFrame:

@@ -53,6 +53,22 @@ def shortened(text: str, width: float, points: float = TEXT) -> str:
     return short(fitting + 1) if fitting else "…"
 
 
+def broken(text: str, width: float, points: float = TEXT) -> str:
+    """Text on one line where it has room, else on two, broken at the space that leaves the longer one shortest; each
+    `shortened`."""
+    breaks = [(text[:i], text[i + 1 :]) for i, letter in enumerate(text) if letter == " "]
+    if text_width(text, points) <= width or not breaks:
+        return shortened(text, width, points)
+    lines = min(breaks, key=lambda two: max(text_width(line, points) for line in two))
+    return "\n".join(shortened(line, width, points) for line in lines)
+
+
+def far(named: Sequence[str]) -> str:
+    """What a figure's scale leaves out, for its caption."""
+    said = named[0] if len(named) == 1 else f"{len(named)} cells"
+    return f" Not shown, far from all others: {said}." if named else ""
+
+
 def mark(style: Style) -> Line2D:
     """A method in a legend."""
     return Line2D([], [], color=style.colour, marker=style.marker, label=printable(style.name), **MARK)

@@ -16,6 +16,9 @@ TEMPLATE = Path(__file__).with_name("paper.tex")
 FIRST = "figure1"
 """The figure that is made for a paper's first page."""
 
+LISTED = 6
+"""Methods of one verdict whose gains the text tells; of more it has the names, and tables the rest."""
+
 
 def paper(
     evidence: Evidence, tables: Sequence[Table], figures: Sequence[Drawing], cite: Mapping[tuple[str, ...], str]
@@ -41,8 +44,9 @@ def paper(
         cite=cite,
         pointers=_pointers(evidence, tables, figures),
         tables=tables,
-        figures=figures,
-        first=FIRST,
+        # LaTeX keeps the order of figures: low ones first fill what tables leave of a page.
+        figures=sorted(figures, key=lambda each: (each.name != FIRST, each.height)),
+        listed=LISTED,
     )
 
 

@@ -84,12 +84,12 @@ def _at_equal_budget(evidence: Evidence) -> list[str]:
 
 
 def _verdicts(compared: Sequence[Comparison], pairs: int) -> str:
-    """Methods by verdict, the largest gain first, in bold where they are better."""
+    """Methods by verdict, each with its gain, the largest first, in bold where they are better."""
     these = f"on {'this pair' if pairs == 1 else f'these {pairs} pairs'}"
     phrases = {
         "better": ("beats the student alone", "beat the student alone"),
-        "worse": ("is worse than it", "are worse than it"),
-        "equivalent": ("is equivalent to it", "are equivalent to it"),
+        "worse": ("is worse than the student alone", "are worse than the student alone"),
+        "equivalent": ("is equivalent to the student alone", "are equivalent to the student alone"),
         "open": ("is open", "are open"),
         "untested": ("has too few runs for a test", "have too few runs for a test"),
     }
@@ -98,11 +98,9 @@ def _verdicts(compared: Sequence[Comparison], pairs: int) -> str:
         members = sorted((each for each in compared if each.verdict == verdict), key=lambda each: -each.gain)
         if not members:
             continue
-        claim = (
-            f"{enumerated(display_name(each.method) for each in members)} {phrases[verdict][len(members) > 1]} {these}"
-        )
-        found = "; ".join(_measured(each, pairs) for each in members)
-        lines.append(f"- {f'**{claim}**' if verdict == 'better' else claim}: {found}.")
+        bold = "**" if verdict == "better" else ""
+        listed = enumerated(f"{bold}{display_name(each.method)}{bold} {_measured(each, pairs)}" for each in members)
+        lines.append(f"- {listed} {phrases[verdict][len(members) > 1]} {these}.")
     return "\n".join(lines)
 
 

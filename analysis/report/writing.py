@@ -73,7 +73,7 @@ def write_all(
 def _tables(evidence: Evidence, lacking: Sequence[LeftOut], told: Transfer, *, table1: bool) -> Iterator[Table]:
     """All that there is something to say in."""
     titles = {cell.block: pair_title(cell) for cell in evidence.cells}
-    if table1:
+    if table1 and evidence.over_alone:
         yield first_table(evidence)
     yield main_table(evidence)
     yield budget_table(evidence)

@@ -42,6 +42,9 @@ ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0304\u0307\u0308\u030a\u030c\u0327
 LONGEST, MOST_HEADINGS = 50, 4
 """Lines of a table that a page holds beside its caption, and how many of them headings may take."""
 
+MANY = 16
+"""Rows above which a table folds, if it may."""
+
 
 def latex(table: Table) -> str:
     """A table over the width of the page, by the packages booktabs and graphicx; what one page does not hold is
@@ -60,6 +63,8 @@ def latex(table: Table) -> str:
 
 def _sheets(table: Table) -> list[list[str]]:
     """Blocks of columns and groups, as many below each other as a page holds."""
+    if table.folds and _lines(table.groups) > MANY:
+        return [[_folded(table)]]
     sheets: list[list[str]] = []
     room = 0
     widest = table.widest or len(table.columns)
@@ -72,6 +77,15 @@ def _sheets(table: Table) -> list[list[str]]:
             sheets[-1].append(_tabular(table, slice(start, start + widest), groups))
             room -= lines + 1
     return sheets
+
+
+def _folded(table: Table) -> str:
+    """The one group of a table in two halves side by side."""
+    [group] = table.groups
+    middle = -(-len(group.rows) // 2)
+    halves = [_tabular(table, slice(None), [Group("", rows)]) for rows in (group.rows[:middle], group.rows[middle:])]
+    start = "\\begin{minipage}[t]{0.47\\linewidth}\\vspace{0pt}\n\\renewcommand{\\arraystretch}{0.86}\n"
+    return "\\hfill\n".join(f"{start}{half}\n\\end{{minipage}}" for half in halves)
 
 
 def _pages(groups: Sequence[Group]) -> list[list[Group]]:

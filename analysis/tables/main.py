@@ -178,7 +178,7 @@ def _tests(evidence: Evidence) -> Iterator[str]:
         known = ", 95 % CI for these pairs and teachers" if any(each.interval for each in evidence.over_alone) else ""
         yield f"Mean gain: over pairs{known}."
     if evidence.mean_at_equal_budget:
-        yield "At equal budget: over the student alone of equal FLOPs."
+        yield "At equal budget: over students alone of equal FLOPs."
 
 
 def marks(verdicts: set[str], evidence: Evidence, than: str = " than the student alone") -> str:

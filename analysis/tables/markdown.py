@@ -17,7 +17,8 @@ def escape(text: str) -> str:
 
 def markdown(table: Table) -> str:
     """A table in GitHub's form, padded so that it reads as plain text too."""
-    rows = [["Method", *(_cell(column.title, column.note) for column in table.columns)]]
+    first = table.stub[0] if len(table.stub) == 1 else "Method"
+    rows = [[first, *(_cell(column.title, column.note) for column in table.columns)]]
     for group in table.groups:
         if group.heading:
             rows.append([f"*{_cell(group.heading)}*", *("" for _ in table.columns)])

@@ -62,7 +62,8 @@ class Group:
 class Table:
     """A table for printing. `title` is what the report calls it; `stub` names the lines of the headings; `notes` are
     letters and texts, those of the whole table without a letter; `data` holds the same numbers unrounded, one row a
-    cell. A page holds `widest` columns side by side, or all of them; more are continued below.
+    cell. A page holds `widest` columns side by side, or all of them; more are continued below. One that `folds` has
+    its second half beside the first where rows are many.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Table:
     notes: Sequence[tuple[str, str]] = ()
     data: Sequence[dict[str, Any]] = ()
     widest: int | None = None
+    folds: bool = False
 
 
 class Footnotes:

@@ -154,7 +154,7 @@ def test_grids_are_analysed_together(tmp_path: Path) -> None:
     assert main([str(first), str(second), "--out", str(tmp_path / "both")]) == 0
     text = (tmp_path / "both/summary.md").read_text(encoding="utf-8")
     assert "8 methods on 4 pairs of 2 data sets" in text
-    assert "beat the student alone on these 4 pairs**" in text
+    assert "beat the student alone on these 4 pairs." in text
 
 
 def test_every_record_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

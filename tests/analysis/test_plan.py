@@ -58,6 +58,12 @@ def test_before_anything_ran_a_spread_is_stated(capsys: pytest.CaptureFixture[st
     assert cells["mean over 13 pairs"][1].strip() == "0.21"
 
 
+def test_one_pair_has_no_mean_over_pairs(capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "--sd", "0.25", "--methods", "8", "--pairs", "1")
+    assert "Holm-adjusted over 8. SD" in text
+    assert [line.split("|")[1].strip() for line in text.splitlines() if line[:2] == "| "][::2] == ["Pair", "each pair"]
+
+
 def test_a_folder_says_how_far_its_runs_spread(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = fake.full_grid(tmp_path / "grid")
     text = said(capsys, str(folder))

@@ -126,6 +126,20 @@ def test_epochs_have_numbers_however_few(epochs: int) -> None:
             assert all(tick == int(tick) for tick in ticks)
 
 
+def test_a_curve_below_the_axis_is_told_of() -> None:
+    ends = {"student": 0.9, "kd": 0.92, "sp": 0.91, "gkd": 0.9, "rkd_d": 0.3}
+    rows = [
+        {"pair": "p", "teacher": "t", "student": "s", "method": method, "seed": 0, "epoch": epoch, "train_top1": end}
+        for method, end in ends.items()
+        for epoch in range(4)
+    ]
+    methods = list(ends) + [f"m{i}" for i in range(60)]
+    rows += [{**row, "method": method} for method in methods[5:] for row in rows[:4]]
+    panels = {axes.get_title(): axes for axes in learning.draw(pd.DataFrame(rows), styles(methods)).axes}
+    said = {title: [text.get_text() for text in axes.texts if text.get_text()] for title, axes in panels.items()}
+    assert (said["RKD-D"], said["KD"]) == (["↓ 30"], [])
+
+
 def test_two_epochs_are_no_curve() -> None:
     """Two points, of which the axis would cut off the first."""
     rows = [

@@ -7,7 +7,7 @@ import pytest
 from graded import graded
 from situations import marks
 
-from analysis.figures import budget, gains, relation
+from analysis.figures import budget, first, gains, relation, words
 from analysis.figures.layout import in_reach
 from analysis.runs.load import load
 from analysis.statistics.evidence import Evidence, collect_evidence
@@ -53,6 +53,21 @@ def test_relations_have_the_others_scale_and_the_caption_the_number(failed: Evid
     figure = relation.drawings(failed, look(failed))[0]
     assert all(len(marks(axes)) == len(NEAR) for axes in figure.figure.axes)
     assert "Not shown, far from all others: RKD-DA on resnet_s (−34.0)." in figure.caption
+    assert len(figure.caption.split()) < 60
+
+
+def test_a_first_pages_figure_has_the_others_scale_and_an_arrow_the_number(failed: Evidence) -> None:
+    figure = first.drawings(failed, look(failed))[0]
+    forest, costs = figure.figure.axes
+    assert forest.get_xlim()[0] > costs.get_ylim()[0] - 5 > -10
+    assert [text.get_text() for text in forest.texts] == ["← −40.0"]
+    assert "RKD-DA" not in {text.get_text() for text in costs.texts}
+    assert figure.caption.endswith(" Below both scales: RKD-DA.")
+
+
+def test_a_caption_names_one_that_is_far_and_counts_several() -> None:
+    assert words.far(["SimKD (1.0)"]) == " Not shown, far from all others: SimKD (1.0)."
+    assert (words.far(["a", "b"]), words.far([])) == (" Not shown, far from all others: 2 cells.", "")
 
 
 def test_far_is_below_the_middle_half_by_more_than_ten_points_and_the_best_is_always_shown() -> None:

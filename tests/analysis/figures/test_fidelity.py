@@ -52,7 +52,15 @@ def test_marks_and_expectations_stand_where_the_data_have_them(made: Made) -> No
     assert len(hollow) == len(far) == 1
     assert "KD +" in figure.alt
     assert "* above" in figure.caption
-    assert len(figure.caption.split()) <= 60
+    assert len(figure.caption.split()) < 60
+
+
+def test_one_of_several_pairs_is_named(made: Made) -> None:
+    evidence, found = made
+    other = replace(evidence.cells[0], pair="a_b", teacher="a", student="b")
+    [figure] = drawn(found, replace(evidence, cells=[*evidence.cells, other]))
+    cell = evidence.cells[0]
+    assert figure.figure.axes[0].get_yticklabels()[0].get_text() == f"{cell.teacher} → {cell.student}"
 
 
 def test_several_pairs_are_titled_and_their_words_have_room(made: Made) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.figures import words
 from analysis.figures.layout import Box, apart, clearest, lanes
 
 numbers = st.floats(-50, 50)
@@ -51,3 +52,12 @@ def test_the_clearest_place_is_the_first_that_covers_least() -> None:
     assert clearest([inside, edge], taken) == edge
     assert inside.overlap(taken[0]) == 1
     assert outside.overlap(taken[0]) == 0
+
+
+def test_a_name_that_is_too_long_for_a_line_takes_two_before_it_is_cut() -> None:
+    assert words.broken("FitNet two-stage", 2.0) == "FitNet two-stage"
+    assert words.broken("FitNet two-stage", 0.6) == "FitNet\ntwo-stage"
+    assert words.broken("Student alone (longer)", 0.8) == "Student alone\n(longer)"
+    first, second = words.broken("KD (label_smoothing)", 0.6).split("\n")
+    assert (first, "…" in second) == ("KD", True)
+    assert max(map(words.text_width, (first, second))) <= 0.6

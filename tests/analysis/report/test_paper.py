@@ -45,6 +45,7 @@ def test_every_table_and_figure_is_in_the_paper_and_referred_to(tmp_path: Path) 
     tables = {path.stem for path in (folder / "tables").glob("*.tex")} - {"numbers"}
     figures = {path.stem for path in (folder / "figures").glob("*.pdf")}
     assert set(re.findall(r"\\input\{tables/(\w+)\}", text)) - {"numbers"} == tables
+    assert {"figure1", "table1"} <= tables | figures
     assert set(re.findall(r"\\includegraphics\[.*\]\{figures/(\w+)\}", text)) == figures
     assert set(re.findall(r"\\ref\{(?:tab|fig):(\w+)\}", text)) == tables | figures
     defined = set(re.findall(r"\\newcommand\{(\\[A-Za-z]+)\}\{", (folder / "tables/numbers.tex").read_text()))

@@ -11,9 +11,9 @@ from analysis.report.summary import summary
 
 def test_the_summary_tells_better_worse_and_equivalent_apart(tmp_path: Path) -> None:
     text = summary(evidence_of(tmp_path, *graded({"kd": 1.0, "sp": 0.0, "gkd": -2.0})))
-    assert re.search(r"- \*\*KD beats the student alone on these 2 pairs\*\*: \+1\.00 \[\+0\.8\d, \+1\.1\d\]\.", text)
-    assert "- GKD is worse than it on these 2 pairs: −2.00 [" in text
-    assert "- SP is equivalent to it on these 2 pairs: 0.00 [" in text
+    assert re.search(r"- \*\*KD\*\* \+1\.00 \[\+0\.8\d, \+1\.1\d\] beats the student alone on these 2 pairs\.", text)
+    assert re.search(r"- GKD −2\.00 \[.*\] is worse than the student alone on these 2 pairs\.", text)
+    assert re.search(r"- SP 0\.00 \[.*\] is equivalent to the student alone on these 2 pairs\.", text)
     assert "Of 6 cells, 2 better, 2 worse and 2 equivalent." in text
     assert "- KD beats SP by 1.00 and GKD by 3.00" in text
     assert text.count("; not told apart from the best KD.\n") == 2  # of each pair
@@ -42,20 +42,21 @@ def test_what_is_open_comes_with_its_interval(tmp_path: Path) -> None:
         fake.record(fake.run(m, s), 0.8 + 0.02 * s * (m == "kd") + s / 100) for m in ("student", "kd") for s in range(3)
     ]
     text = summary(evidence_of(tmp_path, *wide))
-    assert re.search(r"- KD is open on this pair: \+2\.00 \[−", text)
+    assert re.search(r"- KD \+2\.00 \[−.*\] is open on this pair\.", text)
     assert re.search(r"resnet_l → resnet_s: open KD \+2\.00 \[−\d\.\d\d, \+\d\.\d\d\]", text)
 
 
 def test_untested_is_no_verdict(tmp_path: Path) -> None:
     text = summary(evidence_of(tmp_path, *graded({"kd": 9.0}, seeds=1)))
-    assert "- KD has too few runs for a test on these 2 pairs: +9.00." in text
+    assert "- KD +9.00 has too few runs for a test on these 2 pairs." in text
     assert "none can be tested" in text
 
 
 def test_a_mean_over_fewer_pairs_says_so(tmp_path: Path) -> None:
     records = graded({"kd": 9.0, "sp": 5.0})
     kept = [each for each in records if each.run.method != "sp" or each.run.pair == records[0].run.pair]
-    assert re.search(r"\+9\.00 \[.*\]; \+5\.00 \[.*\] \(1 pair\)", summary(evidence_of(tmp_path, *kept)))
+    found = summary(evidence_of(tmp_path, *kept))
+    assert re.search(r"- \*\*KD\*\* \+9\.00 \[.*\] and \*\*SP\*\* \+5\.00 \[.*\] \(1 pair\) beat the student", found)
 
 
 def test_three_pairs_say_how_gains_differ_from_pair_to_pair(tmp_path: Path) -> None:
