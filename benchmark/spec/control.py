@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from benchmark.errors import unknown
 from benchmark.spec.run import LABELS_ONLY, Run
-from benchmark.spec.value import Fields, Name, Options, Size, Value, Word
+from benchmark.spec.value import Fields, Name, Number, Options, Size, Switch, Value, Word
 
 ALL = "all"
 """Among a control's methods: those of the grid, the student alone aside."""
@@ -43,10 +43,10 @@ class Control(Value):
     name: Name
     methods: tuple[str, ...] = (LABELS_ONLY,)
     recipe: Fields = {}
-    times: Annotated[float, Field(gt=0)] | None = None
+    times: Annotated[Number, Field(gt=0)] | None = None
     options: Options = {}
     teacher: Literal["pair", "student", "untrained"] = "pair"
-    shuffled: bool = False
+    shuffled: Switch = False
     flops_of: Word | None = None
     epochs: dict[str, dict[str, Size]] | None = None
     """How many make a match, by data set and pair: counted when a grid is prepared or begun, then kept."""

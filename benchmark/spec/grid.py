@@ -14,8 +14,11 @@ from benchmark.spec.value import (
     Count,
     Fields,
     Name,
+    Number,
     Scalar,
+    Switch,
     Value,
+    Whole,
     file_or_shipped,
     listed_once,
     one_of,
@@ -30,8 +33,8 @@ GRIDS = Path(__file__).parents[1] / "grids"
 class Range(Value):
     """Where trials of an option lie: evenly from `low` to `high`, in the option or in its logarithm."""
 
-    low: float
-    high: float
+    low: Number
+    high: Number
     scale: Literal["linear", "log"] = "log"
 
     @model_validator(mode="after")
@@ -50,7 +53,7 @@ class Tuning(Value):
     Range; the values of several options are combined at random, each used once (a Latin hypercube).
     """
 
-    trials: Annotated[int, Field(ge=2)]
+    trials: Annotated[Whole, Field(ge=2)]
     seeds: tuple[Count, ...] = Field(min_length=1)
     ranges: dict[str, list[dict[str, Scalar]] | dict[str, Range | list[Scalar]]] = Field(min_length=1)
 
@@ -91,12 +94,12 @@ class Grid(Value):
     """Fields that differ for an architecture, as student and as teacher."""
     control: tuple[Control, ...] = ()
     tuning: Tuning | None = None
-    expected_accuracy: dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]] = {}
+    expected_accuracy: dict[str, dict[str, Annotated[Number, Field(ge=0, le=1)]]] = {}
     """By data set and architecture: below this test accuracy a teacher is refused."""
-    keep_weights: bool = False
+    keep_weights: Switch = False
     keep_predictions: Literal["small", True, False] = "small"
     """Keep what networks say of the test images beside the records, of teachers too; "small": up to 5 MB a run."""
-    threads: Annotated[int, Field(gt=0, le=MOST_THREADS)] | None = None
+    threads: Annotated[Whole, Field(gt=0, le=MOST_THREADS)] | None = None
     """CPU threads per worker unless the command line says otherwise; None for an equal share of the cores. Small
     networks lose time on a second one, and records are bit-identical at one thread count only."""
 

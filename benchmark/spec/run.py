@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from benchmark.spec.value import Count, Label, Name, Options, Scalar, Size, Value, Word, digest
+from benchmark.spec.value import Count, Label, Name, Number, Options, Scalar, Size, Switch, Value, Whole, Word, digest
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 
@@ -140,36 +140,36 @@ class Recipe(Value):
     epochs: Count
     batch_size: Size
     last_batch: Literal["keep", "drop"] = "keep"
-    learning_rate: Annotated[float, Field(gt=0)]
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = False
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_norm: Annotated[float, Field(gt=0)] | None = None
+    learning_rate: Annotated[Number, Field(gt=0)]
+    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
+    nesterov: Switch = False
+    weight_decay: Annotated[Number, Field(ge=0)] = 0.0
+    max_norm: Annotated[Number, Field(gt=0)] | None = None
     """After every step, the L2 norm of each hidden unit's incoming weights is cut down to this (Hinton et al. 2012,
     arXiv:1207.0580); a unit's are those of one output of a linear layer or convolution, the classifier's aside."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     schedule: Literal["constant", "step", "cosine"] = "cosine"
     milestones: tuple[Size, ...] = ()
-    decay: Annotated[float, Field(gt=0, le=1)] = 0.1
+    decay: Annotated[Number, Field(gt=0, le=1)] = 0.1
     warmup_epochs: Count = 0
     rate_changes: Literal["epoch", "step"] = "epoch"
     """How often warm-up and cosine move on: with the epoch, as most published code of this field does it, or with every
     step, which suits few epochs."""
     without_classes: tuple[Count, ...] = ()
     """Classes whose images are left out of the transfer set: of training alone, not of validation and test."""
-    input_size: Annotated[int, Field(gt=0, le=LARGEST_IMAGE)]
-    crop_padding: Annotated[int, Field(ge=0, le=LARGEST_IMAGE)] = 0
+    input_size: Annotated[Whole, Field(gt=0, le=LARGEST_IMAGE)]
+    crop_padding: Annotated[Whole, Field(ge=0, le=LARGEST_IMAGE)] = 0
     padding: Literal["zero", "reflect"] = "zero"
-    crop_pct: Annotated[float, Field(gt=0, le=1)] | None = None
-    crop_scale: tuple[Annotated[float, Field(gt=0, le=1)], Annotated[float, Field(gt=0, le=1)]] = (0.08, 1.0)
-    flip: bool = False
-    mean: tuple[float, ...]
-    std: tuple[Annotated[float, Field(gt=0)], ...]
+    crop_pct: Annotated[Number, Field(gt=0, le=1)] | None = None
+    crop_scale: tuple[Annotated[Number, Field(gt=0, le=1)], Annotated[Number, Field(gt=0, le=1)]] = (0.08, 1.0)
+    flip: Switch = False
+    mean: tuple[Number, ...]
+    std: tuple[Annotated[Number, Field(gt=0)], ...]
     precision: Precision = "float32"
     """float32, as IEEE has it, also on a GPU; tf32: of convolutions, on a GPU; bfloat16: by torch's autocast."""
     teacher_precision: Precision = "float32"
-    channels_last: bool = False
-    deterministic: bool = False
+    channels_last: Switch = False
+    deterministic: Switch = False
     """On a GPU, ask for deterministic kernels; on a CPU they always are."""
 
     @model_validator(mode="after")
@@ -211,7 +211,7 @@ class Run(Value):
     recipe: Recipe
     seed: Count
     teacher: "Run | None" = None
-    shuffled: bool = False
+    shuffled: Switch = False
     protocol: int = PROTOCOL_REVISION
     pair: Label = ""
     label: Label = ""

@@ -59,7 +59,7 @@ def test_pairs_on_several_data_sets_are_no_product(tmp_path: Path) -> None:
         ({"pairs": [{**DIGITS, "dataset": "mnist"}]}, "unknown dataset 'mnist': valid: digits"),
         ({"pairs": [DIGITS, DIGITS]}, "resnet_l_resnet_s on digits is listed twice"),
         ({"seeds": 0}, "seeds: Input should be greater than 0, got 0"),
-        ({"seeds": "ten"}, "seeds: Input should be a valid integer, unable to parse string"),
+        ({"seeds": "ten"}, "seeds: Input should be a valid integer, got 'ten'"),
         ({"seed": 3}, "unknown key 'seed': did you mean seeds"),
     ],
 )
