@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 try:
-    import benchmark.errors  # noqa: F401
+    import benchmark.ground.errors  # noqa: F401
 except ModuleNotFoundError as error:
     raise ImportError(
         f"the suite's package 'benchmark' is not what Python finds by that name ({error}); work in another folder, or "
@@ -29,7 +29,7 @@ def load_results(*folders: str | PathLike[str], include_stale: bool = False) -> 
 
     include_stale: count runs of an older protocol or method revision where there is no newer one.
 
-    Raises benchmark.errors.UsageError for a folder that is not there, and if none holds a valid record.
+    Raises benchmark.ground.errors.UsageError for a folder that is not there, and if none holds a valid record.
     """
     from analysis.runs.columns import columns  # --help need not wait for pandas
     from analysis.runs.load import load

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
-from benchmark.errors import UsageError
-from benchmark.errors.command import Parser, command, names, points, run_command
+from benchmark.ground.command import Parser, command, names, points, run_command
+from benchmark.ground.errors import UsageError
 from benchmark.records import Folder
 
 if TYPE_CHECKING:

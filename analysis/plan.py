@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.errors import COMPLETE, UsageError
-from benchmark.errors.command import Parser, command, number, points, run_command
+from benchmark.ground.command import Parser, command, number, points, run_command
+from benchmark.ground.errors import COMPLETE, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,7 +151,7 @@ def _name_open(options: argparse.Namespace) -> None:
     """Write which pairs to train further, and say how to go on."""
     from analysis.statistics.evidence import collect_evidence
     from analysis.statistics.gains import DELTA
-    from benchmark.files import atomic
+    from benchmark.ground.files import atomic
 
     delta = options.delta or DELTA
     runs = _runs(options.folder)

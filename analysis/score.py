@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
-from benchmark.errors import COMPLETE, INCOMPLETE
-from benchmark.errors.command import Parser, command, names, run_command
+from benchmark.ground.command import Parser, command, names, run_command
+from benchmark.ground.errors import COMPLETE, INCOMPLETE
 
 if TYPE_CHECKING:
     from analysis.runs.alike import Row
@@ -44,7 +44,7 @@ def _score(options: argparse.Namespace) -> int:
     from analysis.runs.load import load, progress
     from analysis.runs.scored import RUN, scored
     from analysis.style import calling
-    from benchmark.files import write_rows
+    from benchmark.ground.files import write_rows
     from benchmark.metrics import named
 
     metrics = [named(name) for name in names("--metric", options.metric) or ()]

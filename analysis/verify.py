@@ -20,9 +20,9 @@ from pydantic import Field as Bound
 from analysis import REFERENCE
 from analysis.runs.alike import CELL, POOLED
 from analysis.style import NO_VALUE, TEACHER, calling, display_name, signed
-from benchmark.errors import UsageError
-from benchmark.errors.command import Parser, command, run_command
-from benchmark.files import parse_rows, read_bytes
+from benchmark.ground.command import Parser, command, run_command
+from benchmark.ground.errors import UsageError
+from benchmark.ground.files import parse_rows, read_bytes
 from benchmark.spec import Value, parse
 from benchmark.spec.value import Label, parse_toml
 

@@ -16,9 +16,18 @@ from benchmark.command.listing import available, export, shown
 from benchmark.command.options import parser
 from benchmark.command.status import forget_failures, left_undone, status_lines
 from benchmark.command.terminal import completions, print_plan, print_results, problem_lines
-from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, INTERRUPTED, STOPPED, USAGE, UsageError, machine_trouble
-from benchmark.errors.command import command, run_command
-from benchmark.errors.console import Terminal
+from benchmark.ground.command import command, run_command
+from benchmark.ground.console import Terminal
+from benchmark.ground.errors import (
+    COMPLETE,
+    FAILED,
+    INCOMPLETE,
+    INTERRUPTED,
+    STOPPED,
+    USAGE,
+    UsageError,
+    machine_trouble,
+)
 from benchmark.launch.job import Executor, Settings
 from benchmark.plan.choices import method_options, wanted
 from benchmark.plan.more_seeds import DEFAULT_GRID, Blocks, MoreSeeds, meant

@@ -7,7 +7,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-import benchmark.data.libraries  # noqa: F401  torchvision beside any build of torch
+import benchmark.ground.libraries  # noqa: F401  torchvision beside any build of torch
 
 project = "Relational distillation benchmark"
 author = "the authors of the relational distillation benchmark"

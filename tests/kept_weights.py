@@ -7,7 +7,7 @@ import pytest
 import tiny
 from torch import nn
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.models import create
 from benchmark.models.weights import pin, save_weights
 from benchmark.spec import Architecture, Grid, Recipe

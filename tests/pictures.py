@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from benchmark.data import load
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.spec import Dataset, datasets
 from benchmark.spec.datasets import KNOWN
 

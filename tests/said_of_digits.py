@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
-from benchmark.files import write_bytes
+from benchmark.ground.files import write_bytes
 from benchmark.metrics import measure
 from benchmark.records import Cost, Folder, Record, Result
 from benchmark.records.predictions import Predictions, sha256

@@ -16,9 +16,9 @@ from analysis.figures.learning import read
 from analysis.runs.load import load
 from analysis.runs.merge import merge
 from analysis.verify import main as verify
-from benchmark.errors import USAGE, UsageError
-from benchmark.errors.command import run_command
-from benchmark.files import FileError
+from benchmark.ground.command import run_command
+from benchmark.ground.errors import USAGE, UsageError
+from benchmark.ground.files import FileError
 from benchmark.plan.choices import method_options
 from benchmark.records import Folder
 from benchmark.records.claims import Claims

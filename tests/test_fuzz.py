@@ -34,10 +34,10 @@ import benchmark.cost.__main__
 import benchmark.grid
 import benchmark.speed.__main__
 import methods.check.__main__
-from benchmark.errors import UsageError
-from benchmark.errors.command import run_command
-from benchmark.errors.text import visible
-from benchmark.files import write_bytes
+from benchmark.ground.command import run_command
+from benchmark.ground.errors import UsageError
+from benchmark.ground.files import write_bytes
+from benchmark.ground.text import visible
 from benchmark.launch.slurm.profile import load_profile
 from benchmark.records import Folder, Record, ledger
 from benchmark.records.claims import identity

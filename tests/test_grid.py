@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from command_line import cli, contents, files, one_line, runs, write_grid
 
-from benchmark.errors import COMPLETE, FAILED, USAGE
 from benchmark.grid import main
+from benchmark.ground.errors import COMPLETE, FAILED, USAGE
 from benchmark.spec import load_grid
 
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -155,7 +155,7 @@ def test_exported_weights_load_into_the_model_that_their_metadata_names(
 ) -> None:
     from safetensors import safe_open
 
-    from benchmark.data.libraries import timm
+    from benchmark.ground.libraries import timm
 
     grid = write_grid(tmp_path / "kept.toml", keep_weights=True, architectures__resnet_s__stem="timm")
     assert cli("--grid", grid, "--methods", "sp") == COMPLETE

@@ -20,7 +20,7 @@ import pytest
 import tortured
 from command_line import contents, write_grid
 
-from benchmark.errors import COMPLETE
+from benchmark.ground.errors import COMPLETE
 from benchmark.records.cleanup import SAFE_SECONDS
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)

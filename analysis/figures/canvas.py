@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from analysis.statistics.gains import Comparison
 from analysis.style import Style
-from benchmark.files import atomic, write_rows
+from benchmark.ground.files import atomic, write_rows
 
 ONE_COLUMN, TWO_COLUMNS = 3.25, 6.875
 """Widths of figures in a two-column paper."""

@@ -28,7 +28,7 @@ from analysis.figures.canvas import (
 )
 from analysis.runs.load import plain
 from analysis.style import CONTROL, Style, listing_order, spanned
-from benchmark.files import parse_rows, read_bytes
+from benchmark.ground.files import parse_rows, read_bytes
 from benchmark.records import Folder
 
 MEASURES = {

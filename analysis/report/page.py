@@ -16,7 +16,7 @@ from analysis.runs.metrics import Metric
 from analysis.runs.shared import distinct
 from analysis.statistics.evidence import Evidence
 from analysis.tables.table import Table
-from benchmark.files import rows_as_csv
+from benchmark.ground.files import rows_as_csv
 
 HERE = Path(__file__).parent
 

@@ -25,7 +25,7 @@ from analysis.tables.main import main_table
 from analysis.tables.markdown import markdown
 from analysis.tables.published import published_table
 from analysis.tables.table import Table
-from benchmark.files import atomic, write_rows
+from benchmark.ground.files import atomic, write_rows
 
 
 def write_all(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.metrics import Metric
 from benchmark.records import Folder, Record
 from benchmark.records.predictions import NoPredictionsError, Predictions, of_run

@@ -14,8 +14,8 @@ from analysis.runs.relations import of_one_version
 from analysis.runs.revisions import Revisions
 from analysis.runs.shared import cell_and_seed, pairs_of, repeated
 from analysis.style import MATCHED
-from benchmark.errors import UsageError
-from benchmark.files import read_table
+from benchmark.ground.errors import UsageError
+from benchmark.ground.files import read_table
 from benchmark.metrics import METRICS
 from benchmark.records import Folder, Record, Result, key_columns
 from benchmark.spec import Pair, Run, digest

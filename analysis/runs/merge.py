@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis.style import count
-from benchmark.errors import UsageError
-from benchmark.files import atomic, read_bytes
+from benchmark.ground.errors import UsageError
+from benchmark.ground.files import atomic, read_bytes
 from benchmark.records import Folder, Record
 
 

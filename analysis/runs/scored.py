@@ -7,7 +7,7 @@ from analysis.runs.alike import Row
 from analysis.runs.banks import Banks, valued
 from analysis.runs.load import Results, plain
 from analysis.style import TEACHER
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.metrics import Metric
 from benchmark.records.predictions import HELD
 

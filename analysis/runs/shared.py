@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.spec import Pair, parse
 from benchmark.spec.value import read_toml
 

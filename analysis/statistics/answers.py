@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from analysis.runs.alike import Row, grouped
 from analysis.runs.banks import Banks
 from analysis.style import CONTROL, count
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.metrics import Array
 from benchmark.metrics.classification import classes
 from benchmark.metrics.fidelity import second

@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.statistics.places import OfPlace
 from analysis.style import listing_order
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.records import Folder, Record
 from benchmark.records.predictions import of_run
 

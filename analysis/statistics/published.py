@@ -13,7 +13,7 @@ from analysis.statistics.gains import PairRuns
 from analysis.statistics.moderated import Moderation
 from analysis.statistics.places import Place
 from analysis.style import CONTROL, TEACHER
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 
 FILE = Path(__file__).with_name("published.csv")
 

@@ -14,7 +14,7 @@ from analysis.statistics.gains import DELTA
 from analysis.statistics.published import Key, Published
 from analysis.statistics.ranks import candidates, ranking
 from analysis.style import CONTROL, TEACHER, count
-from benchmark.errors import unknown
+from benchmark.ground.errors import unknown
 
 Names = tuple[str, ...] | None
 """None is all of them."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from analysis.tables.table import Column, Field, Group, Table
-from benchmark.errors.text import cleaned
+from benchmark.ground.text import cleaned
 
 GREEK = dict(
     zip("αβγδλμρστχ", ["alpha", "beta", "gamma", "delta", "lambda", "mu", "rho", "sigma", "tau", "chi"], strict=True)

@@ -4,7 +4,7 @@ import runpy
 import sys
 
 import benchmark
-from benchmark.errors import COMPLETE, USAGE, unknown
+from benchmark.ground.errors import COMPLETE, USAGE, unknown
 
 COMMANDS = {
     "grid": ("benchmark.grid", "train a grid of methods, pairs and seeds, here or through SLURM"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benchmark.command.display import Display
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.launch.job import Executor, Settings
 from benchmark.launch.slurm import scheduler
 from benchmark.plan.values import Plan

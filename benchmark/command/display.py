@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.files import json_files
+from benchmark.ground.files import json_files
 from benchmark.records import Folder
 from benchmark.records.claims import say_if_quiet
 from benchmark.records.progress import Entry, under_way

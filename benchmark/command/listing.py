@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.errors import COMPLETE, UsageError, first_of, unknown
+from benchmark.ground.errors import COMPLETE, UsageError, first_of, unknown
 from benchmark.launch.slurm.profile import PROFILES
 from benchmark.spec import GRIDS, STANDARD, Control, Grid, grid_names, load_grid
 from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN, DatasetInfo

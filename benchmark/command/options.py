@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from benchmark.errors.command import DEVICES, EXIT_CODES, Parser, number, threads
+from benchmark.ground.command import DEVICES, EXIT_CODES, Parser, number, threads
 from benchmark.plan.more_seeds import DEFAULT_GRID
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmark.command.display import position
 from benchmark.command.terminal import counts, problem_lines
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.launch.slurm import scheduler
 from benchmark.launch.slurm.scheduler import Queued
 from benchmark.plan.values import Plan

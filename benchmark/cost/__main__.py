@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from benchmark.cost.table import print_table
-from benchmark.errors import COMPLETE
-from benchmark.errors.command import DEVICES, Parser, command, names, number, run_command, threads
-from benchmark.errors.console import Terminal
+from benchmark.ground.command import DEVICES, Parser, command, names, number, run_command, threads
+from benchmark.ground.console import Terminal
+from benchmark.ground.errors import COMPLETE
 from benchmark.plan.choices import method_names
 from benchmark.records import Folder
 from benchmark.records.measurements import Measured, Measurement, write

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import methods
 from benchmark.cost.energy import MEASURED_SECONDS, EnergyMeter
 from benchmark.data import Images, TrainingSet
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.models import create
 from benchmark.spec import Recipe, Run
 from benchmark.training.count import flop_counter

@@ -15,7 +15,7 @@ from benchmark.data.resident import Resident, TrainingSet, Views
 from benchmark.data.resize import check
 from benchmark.data.splits import Splits, record_split, split
 from benchmark.data.streaming import Streamed, StreamedTrainingSet
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.spec import Dataset, Recipe
 from benchmark.spec.datasets import KNOWN
 

@@ -26,7 +26,7 @@ from benchmark.data.found import Found, class_problems, described
 from benchmark.data.images import DIGEST, Encoded, Images, Packed, Varied, image_digest
 from benchmark.data.naming import printable
 from benchmark.data.source import Item, Source, wrong
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.spec import digest
 
 log = logging.getLogger(__name__)

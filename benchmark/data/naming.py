@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from fnmatch import translate
 from pathlib import Path
 
-from benchmark.errors import UsageError, first_of
-from benchmark.errors.text import visible
+from benchmark.ground.errors import UsageError, first_of
+from benchmark.ground.text import visible
 
 SPLITS = {
     "train": ("train", "training"),

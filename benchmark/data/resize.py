@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmark.data.images import Encoded, Images, Varied
-from benchmark.data.memory import free_memory
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
+from benchmark.ground.memory import free_memory
 from benchmark.spec import Recipe
 
 CHUNK = 1000

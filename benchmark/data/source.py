@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmark.data.naming import refused
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 
 SHOWN = 10
 """How many problems a message lists; it counts the others."""

@@ -9,8 +9,8 @@ from sklearn.model_selection import train_test_split
 
 from benchmark.data.cache import Decoded
 from benchmark.data.images import Images
-from benchmark.errors import UsageError
-from benchmark.files import inside, read_table, write_json
+from benchmark.ground.errors import UsageError
+from benchmark.ground.files import inside, read_table, write_json
 from benchmark.spec import Dataset, derive_seed, digest
 
 

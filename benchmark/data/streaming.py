@@ -19,9 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 from benchmark.data.images import Encoded, Images
-from benchmark.data.libraries import timm
 from benchmark.data.resident import Normalised, steps
 from benchmark.data.resize import resized
+from benchmark.ground.libraries import timm
 from benchmark.spec import Recipe, derive_seed
 
 

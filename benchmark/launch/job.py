@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmark.errors import UsageError, machine_trouble, one_line
+from benchmark.ground.errors import UsageError, machine_trouble, one_line
 from benchmark.launch.signals import Stop, stop_signals
 from benchmark.plan.values import Cohort
 from benchmark.records import Folder

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from benchmark.errors import UsageError, unknown
+from benchmark.ground.errors import UsageError, unknown
 from benchmark.metrics.columns import TAKEN
 
 Array = NDArray[Any]

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from benchmark.data.libraries import timm
-from benchmark.data.memory import free_memory
-from benchmark.errors import UsageError, one_line, unknown
+from benchmark.ground.errors import UsageError, one_line, unknown
+from benchmark.ground.libraries import timm
+from benchmark.ground.memory import free_memory
 from benchmark.models.network import Network
 from benchmark.models.weights import load, refusals_of, timm_options
 from benchmark.spec import TIMM, Architecture, Recipe, derive_seed

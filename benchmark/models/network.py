@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from methods.base import Outputs, Shapes, Tap
 
 STEM = re.compile(r"(stem|conv|bn|act|norm|features\.(conv|norm))\w*")

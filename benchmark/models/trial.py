@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from benchmark.data.libraries import timm
-from benchmark.errors import UsageError, first_of, one_line
+from benchmark.ground.errors import UsageError, first_of, one_line
+from benchmark.ground.libraries import timm
 from benchmark.models.creation import create
 from benchmark.models.network import Network
 from benchmark.models.weights import refusals_of

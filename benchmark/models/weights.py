@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from benchmark.data.libraries import timm
-from benchmark.errors import Refusals, UsageError, one_line
-from benchmark.files import expanded, open_regular, write_bytes
+from benchmark.ground.errors import Refusals, UsageError, one_line
+from benchmark.ground.files import expanded, open_regular, write_bytes
+from benchmark.ground.libraries import timm
 from benchmark.spec import TIMM, Architecture, Grid, Recipe, Run
 
 MOST_KEYS, LONGEST_KEY = 6, 60

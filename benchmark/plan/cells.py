@@ -5,7 +5,7 @@ from functools import cache, partial
 from typing import Any, TypeVar
 
 import methods
-from benchmark.errors import UsageError, unknown
+from benchmark.ground.errors import UsageError, unknown
 from benchmark.plan.values import Selection
 from benchmark.spec import LABELS_ONLY, Control, Dataset, Grid, Options, Pair, Recipe, Run
 

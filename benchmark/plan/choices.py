@@ -5,8 +5,8 @@ import math
 import re
 from collections.abc import Sequence
 
-from benchmark.errors import UsageError, set_once
-from benchmark.errors.command import names
+from benchmark.ground.command import names
+from benchmark.ground.errors import UsageError, set_once
 from benchmark.plan.more_seeds import MOST_SEEDS, MoreSeeds
 from benchmark.plan.values import Selection
 from benchmark.spec import TUNED, Grid, Scalar

@@ -4,8 +4,8 @@ methods need not be installed."""
 from collections.abc import Mapping
 from typing import Any
 
-from benchmark.errors import UsageError
-from benchmark.files import write_toml
+from benchmark.ground.errors import UsageError
+from benchmark.ground.files import write_toml
 from benchmark.records import Folder
 from benchmark.spec import FROZEN, Control, Grid, Value, load_grid
 

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from benchmark.errors import UsageError, unknown
+from benchmark.ground.errors import UsageError, unknown
 from benchmark.spec import Grid, load_grid
 from benchmark.spec.value import Name, Value, Whole, listed_once, parse, read_toml
 

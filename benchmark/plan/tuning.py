@@ -9,8 +9,8 @@ import random
 from collections.abc import Sequence
 from statistics import mean
 
-from benchmark.errors import UsageError
-from benchmark.files import read_bytes, write_toml
+from benchmark.ground.errors import UsageError
+from benchmark.ground.files import read_bytes, write_toml
 from benchmark.records import Folder, Record
 from benchmark.spec import TUNED, Control, Grid, Options, Range, Scalar, Tuning, derive_seed, parse
 from benchmark.spec.value import parse_toml

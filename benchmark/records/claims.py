@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
-from benchmark.files import FileError, made_folder, read_table, say_once
+from benchmark.ground.files import FileError, made_folder, read_table, say_once
 from benchmark.records.process import identity, is_dead, slurm_job, was_this_job
 
 HEARTBEAT_SECONDS = 15.0

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from benchmark.files import json_files, remove
+from benchmark.ground.files import json_files, remove
 from benchmark.records.claims import Claims
 from benchmark.records.folder import Folder
 from benchmark.records.progress import left_behind

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("benchmark", "methods")

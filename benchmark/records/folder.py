@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from benchmark.errors import UsageError, one_line
-from benchmark.errors.text import cleaned
-from benchmark.files import FileError, inside, json_files, read_bytes, read_table, remove, write_json, write_rows
+from benchmark.ground.errors import UsageError, one_line
+from benchmark.ground.files import FileError, inside, json_files, read_bytes, read_table, remove, write_json, write_rows
+from benchmark.ground.text import cleaned
 from benchmark.records.record import Record, RecordError, cost_row, read_record, run_rows
 from benchmark.spec import FROZEN, Run
 from benchmark.spec.value import first_complaint

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 from pydantic.dataclasses import dataclass
 
-from benchmark.errors import UsageError
-from benchmark.files import open_regular, read_bytes, say_once
+from benchmark.ground.errors import UsageError
+from benchmark.ground.files import open_regular, read_bytes, say_once
 from benchmark.records.folder import Folder
 from benchmark.spec.value import Name, first_complaint
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from benchmark.errors import UsageError
-from benchmark.files import json_files, read_table, write_json
+from benchmark.ground.errors import UsageError
+from benchmark.ground.files import json_files, read_table, write_json
 from benchmark.records.folder import Folder
 from benchmark.records.record import Provenance, Seconds
 from benchmark.spec import Value

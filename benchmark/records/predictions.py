@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from benchmark.errors import UsageError, one_line
-from benchmark.files import FileError, read_bytes
+from benchmark.ground.errors import UsageError, one_line
+from benchmark.ground.files import FileError, read_bytes
 from benchmark.records.folder import Folder
 from benchmark.records.record import Record, Result
 

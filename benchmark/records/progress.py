@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from benchmark.files import FileError, inside, json_files, read_bytes, remove, say_once, write_json
+from benchmark.ground.files import FileError, inside, json_files, read_bytes, remove, say_once, write_json
 from benchmark.records.claims import is_claimed
 from benchmark.records.folder import Folder
 from benchmark.records.record import Share

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
-from benchmark.errors import UsageError, one_line
-from benchmark.files import FileError, read_bytes, read_table
+from benchmark.ground.errors import UsageError, one_line
+from benchmark.ground.files import FileError, read_bytes, read_table
 from benchmark.spec import Run, Value
 from benchmark.spec.value import MOST, Count, Label, Line, Name, Size, first_complaint
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from benchmark.errors import unknown
+from benchmark.ground.errors import unknown
 from benchmark.spec.run import LABELS_ONLY, Run
 from benchmark.spec.value import Fields, Name, Number, Options, Size, Switch, Value, Word
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from benchmark.errors import MOST_THREADS, UsageError, unknown
+from benchmark.ground.errors import MOST_THREADS, UsageError, unknown
 from benchmark.spec.control import TUNED, Control, taught, written_out
 from benchmark.spec.run import Architecture, Dataset, Pair, Recipe
 from benchmark.spec.value import (

@@ -19,9 +19,9 @@ from pydantic import (
     WrapValidator,
 )
 
-from benchmark.errors import UsageError, unknown
-from benchmark.errors.text import LONGEST_LABEL, cleaned
-from benchmark.files import FileError, read_bytes
+from benchmark.ground.errors import UsageError, unknown
+from benchmark.ground.files import FileError, read_bytes
+from benchmark.ground.text import LONGEST_LABEL, cleaned
 
 
 def one_of(types: str) -> WrapValidator:

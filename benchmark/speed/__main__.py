@@ -19,10 +19,10 @@ from typing import Any
 from rich.console import Console
 
 from benchmark.cost.table import print_table
-from benchmark.errors import COMPLETE, UsageError
-from benchmark.errors.command import DEVICES, Parser, command, number, run_command, threads
-from benchmark.errors.console import Terminal
-from benchmark.files import write_json
+from benchmark.ground.command import DEVICES, Parser, command, number, run_command, threads
+from benchmark.ground.console import Terminal
+from benchmark.ground.errors import COMPLETE, UsageError
+from benchmark.ground.files import write_json
 from benchmark.records.measurements import device_slug
 from benchmark.spec import LABELS_ONLY, Grid, Precision, Run, load_grid
 from benchmark.spec.datasets import KNOWN

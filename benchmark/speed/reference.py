@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmark.data.libraries import torchvision
+from benchmark.ground.libraries import torchvision
 from benchmark.spec import Recipe
 from benchmark.speed.textbook import LOSSES
 from benchmark.training.member import Member

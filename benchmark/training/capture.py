@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 
-from benchmark.errors import one_line
+from benchmark.ground.errors import one_line
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Self
 import torch
 from torch import Tensor
 
-from benchmark.files import inside, open_regular, remove, write_bytes
+from benchmark.ground.files import inside, open_regular, remove, write_bytes
 
 KEPT = 2
 LABEL = b"sha256:"

@@ -11,8 +11,8 @@ import torch
 import methods
 from benchmark import data
 from benchmark.data import EvaluationData, Splits, TrainingData
-from benchmark.errors import one_line
-from benchmark.files import write_bytes
+from benchmark.ground.errors import one_line
+from benchmark.ground.files import write_bytes
 from benchmark.models.weights import save_weights, weights_sha256
 from benchmark.records import Cost, Folder, Record, Result
 from benchmark.records.predictions import SMALL, Predictions, sha256

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import torch
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.spec import Recipe
 from methods.base import ASKED, OF_BATCH, Outputs, Tap
 

@@ -11,7 +11,7 @@ import methods
 from benchmark.data import Splits, load
 from benchmark.data import check as check_images
 from benchmark.data.resident import steps
-from benchmark.errors import Refusals, UsageError, one_line, unknown
+from benchmark.ground.errors import Refusals, UsageError, one_line, unknown
 from benchmark.models import check, create, is_model, model_names
 from benchmark.spec import Architecture, Dataset, Grid, Recipe, Run
 from benchmark.training.device import check_precision, device_named

@@ -9,8 +9,8 @@ from safetensors.torch import load
 from torch import Tensor
 
 from benchmark.data import Splits, evaluation_data
-from benchmark.errors import machine_trouble
-from benchmark.files import read_bytes
+from benchmark.ground.errors import machine_trouble
+from benchmark.ground.files import read_bytes
 from benchmark.models import Network, create
 from benchmark.models.weights import weights_sha256
 from benchmark.records import Folder, Record, RecordError

@@ -20,7 +20,7 @@ from analysis.tables.budget import budget_table
 from analysis.tables.main import main_table
 from analysis.tables.markdown import markdown
 from analysis.tables.table import Table
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.records import Cost, Folder
 
 pytestmark = pytest.mark.usefixtures("unsaved")

@@ -11,7 +11,7 @@ from analysis.__main__ import main
 from analysis.statistics.basic import summarise
 from analysis.statistics.moderated import Moderation, together
 from analysis.verify import Expectation, Expected
-from benchmark.errors import USAGE
+from benchmark.ground.errors import USAGE
 
 
 def grid(path: Path, values: dict[str, tuple[float, ...]], **result: object) -> Path:

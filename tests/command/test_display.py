@@ -13,7 +13,7 @@ import pytest
 
 from benchmark.command import display as displayed
 from benchmark.command.display import Display, clock
-from benchmark.errors.console import Terminal
+from benchmark.ground.console import Terminal
 from benchmark.records import Folder, progress
 from benchmark.records.claims import Claims
 from benchmark.records.progress import Reporter

@@ -8,8 +8,8 @@ import tomli_w
 from command_line import METHODS, cli, files, one_line, runs, write_grid
 from full_disk import files_end_at
 
-from benchmark.errors import COMPLETE, USAGE
 from benchmark.grid import main
+from benchmark.ground.errors import COMPLETE, USAGE
 from benchmark.plan.choices import method_options, seed_list
 from benchmark.spec import load_grid
 

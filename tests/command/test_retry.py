@@ -9,7 +9,7 @@ import fake_results as fake
 import pytest
 
 from benchmark.command.status import forget_failures
-from benchmark.errors.console import Terminal
+from benchmark.ground.console import Terminal
 from benchmark.plan.values import Plan
 from benchmark.records import Folder, ledger
 from benchmark.records.ledger import Entry

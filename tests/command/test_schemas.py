@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from benchmark.command.listing import shown
 from benchmark.command.schemas import FOLDER, SCHEMAS, text
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.launch.slurm.profile import PROFILES
 from benchmark.spec import GRIDS, grid_names
 from benchmark.spec.value import shipped_names

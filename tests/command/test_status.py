@@ -8,7 +8,7 @@ import fake_results as fake
 import pytest
 
 from benchmark.command.status import run_states, status_lines
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.records import Folder, code, ledger
 from benchmark.records.ledger import Entry
 

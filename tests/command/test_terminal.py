@@ -6,7 +6,7 @@ from pathlib import Path
 import fake_results as fake
 
 from benchmark.command.terminal import print_results
-from benchmark.errors.console import Terminal
+from benchmark.ground.console import Terminal
 from benchmark.records import Folder
 
 

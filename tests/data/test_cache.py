@@ -18,7 +18,7 @@ import torch
 from benchmark.data import cache, load
 from benchmark.data.cache import cache_dir
 from benchmark.data.source import Item
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.spec import Dataset
 
 BIRDS = Dataset(name="birds")

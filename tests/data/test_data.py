@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from benchmark.data import Images, load, record_split
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.records import Folder
 from benchmark.spec import Dataset
 from benchmark.spec.datasets import KNOWN

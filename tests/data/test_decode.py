@@ -16,7 +16,7 @@ from benchmark.data.decode import decode
 from benchmark.data.images import Packed, Varied
 from benchmark.data.resize import resized
 from benchmark.data.source import Item
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.spec import Dataset, Recipe
 
 CPU = torch.device("cpu")

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmark.data import Images, load
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 
 FUZZ = settings(
     max_examples=60,

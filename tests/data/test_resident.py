@@ -12,9 +12,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from benchmark.data import Images, Resident, TrainingSet
-from benchmark.data.libraries import torchvision
 from benchmark.data.resident import Padded
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
+from benchmark.ground.libraries import torchvision
 from benchmark.spec import Recipe
 
 

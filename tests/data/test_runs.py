@@ -19,7 +19,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from benchmark.data.cache import ENVIRONMENT
-from benchmark.errors import COMPLETE, USAGE, UsageError
+from benchmark.ground.errors import COMPLETE, USAGE, UsageError
 from benchmark.records import Cost, Folder
 from benchmark.spec import Dataset, Grid, Recipe, Run, load_grid
 from benchmark.training import cohort

@@ -19,7 +19,7 @@ from benchmark.data import Images, load
 from benchmark.data.cache import ENVIRONMENT, decoded
 from benchmark.data.images import Encoded
 from benchmark.data.source import Item, Source
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.spec import Dataset, Recipe
 
 STREAMED = Dataset(name="birds", storage="streamed")

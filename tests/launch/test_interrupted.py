@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from command_line import METHODS, cli, contents, one_line, write_grid
 
-from benchmark.errors import COMPLETE, INCOMPLETE, INTERRUPTED, USAGE
+from benchmark.ground.errors import COMPLETE, INCOMPLETE, INTERRUPTED, USAGE
 from benchmark.launch import job
 
 ESCAPE = "\x1b"

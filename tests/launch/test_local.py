@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from submitit.core.utils import JobPaths
 
 from benchmark.command.cluster import choose_executor
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.launch import local
 from benchmark.launch.job import Job, Settings, Work
 from benchmark.launch.local import balanced, visible_gpus

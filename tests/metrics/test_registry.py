@@ -17,8 +17,8 @@ from analysis.runs.columns import markdown
 from analysis.score import main as score
 from benchmark import metrics
 from benchmark.command.listing import available
-from benchmark.errors import COMPLETE, UsageError
-from benchmark.files import write_bytes
+from benchmark.ground.errors import COMPLETE, UsageError
+from benchmark.ground.files import write_bytes
 from benchmark.metrics import METRICS, Array, check, measure, metric
 from benchmark.metrics.columns import TAKEN
 from benchmark.records import Cost, Folder, RecordError, Result, read_record

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.models import Network, check, create, creation, model_names
 from benchmark.models.weights import weights_sha256
 from benchmark.spec import Architecture, Recipe

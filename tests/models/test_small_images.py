@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from waves import make_wavy, wave
 
-from benchmark.data.libraries import timm
+from benchmark.ground.libraries import timm
 from benchmark.models import Network, check, create, model_names
 from benchmark.spec import Architecture, Recipe
 from benchmark.training.count import inference_macs, parameter_count

@@ -8,8 +8,8 @@ from kept_weights import pinned, refused
 from safetensors.torch import save_file
 from torch import nn
 
-from benchmark.data.libraries import timm
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
+from benchmark.ground.libraries import timm
 from benchmark.models import create
 from benchmark.models.weights import timm_file, weights_sha256
 from benchmark.spec import Architecture, Recipe

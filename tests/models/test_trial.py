@@ -8,8 +8,8 @@ import torch
 from timm.models._builder import build_model_with_cfg
 from torch import nn
 
-from benchmark.data.libraries import timm
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
+from benchmark.ground.libraries import timm
 from benchmark.models import Network, check, create, network, trial
 from benchmark.spec import Architecture, Recipe, parse
 from benchmark.spec.run import TAKEN

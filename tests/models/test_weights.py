@@ -15,8 +15,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from benchmark.data.libraries import timm
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
+from benchmark.ground.libraries import timm
 from benchmark.models import create
 from benchmark.models.weights import pin, save_weights, weights_sha256
 from benchmark.spec import Architecture, Recipe, parse

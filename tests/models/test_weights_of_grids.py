@@ -10,8 +10,8 @@ import pytest
 import tomli_w
 from kept_weights import exported
 
-from benchmark.errors import COMPLETE, USAGE
 from benchmark.grid import main
+from benchmark.ground.errors import COMPLETE, USAGE
 from benchmark.records import Folder, Record
 from benchmark.spec import GRIDS
 

@@ -4,7 +4,7 @@ import fake_results as fake
 import pytest
 from planned import METHODS, grid
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.plan.cells import cells, check_options, select
 from benchmark.plan.frozen import merge
 from benchmark.plan.values import Selection

@@ -6,7 +6,7 @@ import fake_results as fake
 import pytest
 from planned import METHODS, grid
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.plan.cells import cells
 from benchmark.plan.frozen import check_frozen, merge
 from benchmark.records import Folder

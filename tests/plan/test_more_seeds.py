@@ -8,7 +8,7 @@ import tomli_w
 from command_line import cli, one_line
 
 from benchmark.command.options import parser
-from benchmark.errors import COMPLETE, USAGE, UsageError
+from benchmark.ground.errors import COMPLETE, USAGE, UsageError
 from benchmark.plan.choices import wanted
 from benchmark.plan.more_seeds import meant
 from benchmark.plan.plan import make_plan

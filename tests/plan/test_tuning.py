@@ -6,7 +6,7 @@ from typing import Any
 import fake_results as fake
 import pytest
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.plan.cells import cells
 from benchmark.plan.tuning import choose, trial_grid, trials_of, with_tuned, write_tuned
 from benchmark.records import Folder, Record, Result

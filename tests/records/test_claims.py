@@ -14,7 +14,7 @@ import pytest
 from full_disk import files_end_at
 from written_claims import write_claim
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.records import claims
 from benchmark.records.claims import STALE_SECONDS, Claims, is_claimed
 from benchmark.records.process import identity

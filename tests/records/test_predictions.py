@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from benchmark.errors import UsageError
-from benchmark.files import write_bytes
+from benchmark.ground.errors import UsageError
+from benchmark.ground.files import write_bytes
 from benchmark.records import Folder
 from benchmark.records.predictions import Predictions, of_run, read, sha256
 

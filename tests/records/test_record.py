@@ -14,8 +14,8 @@ from typing import Any
 import fake_results as fake
 import pytest
 
-from benchmark.errors import UsageError
-from benchmark.files import atomic, write_json, write_rows
+from benchmark.ground.errors import UsageError
+from benchmark.ground.files import atomic, write_json, write_rows
 from benchmark.records import Folder, RecordError, read_record
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 WRITER = """
 import sys, time
 from pathlib import Path
-from benchmark.files import atomic, write_json
+from benchmark.ground.files import atomic, write_json
 path = Path(sys.argv[1]) / "record.json"
 if sys.argv[2] == "again":
     write_json(path, {"n": 1})

@@ -13,8 +13,8 @@ import pytest
 from command_line import cli, contents, files, write_grid
 from damage import DAMAGES
 
-from benchmark.errors import COMPLETE, FAILED, USAGE, UsageError
-from benchmark.files import FileError, write_json
+from benchmark.ground.errors import COMPLETE, FAILED, USAGE, UsageError
+from benchmark.ground.files import FileError, write_json
 from benchmark.records import Folder, Record, RecordError, ledger, read_record
 from benchmark.records.cleanup import SAFE_SECONDS, clean_up
 from benchmark.records.ledger import Entry

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.spec import GRIDS, STANDARD, Control, Grid, load_grid
 from benchmark.spec.value import parse, read_toml
 

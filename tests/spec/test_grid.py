@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import tomli_w
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.spec import Architecture, Recipe, grid_names, load_grid
 
 RECIPE = Recipe(epochs=10, batch_size=32, learning_rate=0.1, input_size=8, mean=(0.3,), std=(0.4,))

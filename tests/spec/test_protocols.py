@@ -12,7 +12,7 @@ import tomli_w
 from command_line import cli, contents
 
 import methods
-from benchmark.errors import COMPLETE
+from benchmark.ground.errors import COMPLETE
 from benchmark.models.creation import create
 from benchmark.models.weights import pin
 from benchmark.plan.cells import cells, check_options, select

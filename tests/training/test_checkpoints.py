@@ -14,8 +14,8 @@ import pytest
 import torch
 from full_disk import files_end_at
 
-from benchmark import files
-from benchmark.errors import UsageError, machine_trouble
+from benchmark.ground import files
+from benchmark.ground.errors import UsageError, machine_trouble
 from benchmark.training import checkpoints
 
 CPU = torch.device("cpu")

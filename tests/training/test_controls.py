@@ -12,7 +12,7 @@ from torch import Tensor
 
 import methods
 from benchmark.data import load, training_data
-from benchmark.errors import COMPLETE, USAGE
+from benchmark.ground.errors import COMPLETE, USAGE
 from benchmark.records import Folder
 from benchmark.spec import Match, Precision, load_grid
 from benchmark.training.matching import matching_epochs

@@ -10,8 +10,8 @@ import torch
 from command_line import one_line, write_grid
 
 from benchmark.cost.__main__ import main as cost_command
-from benchmark.errors import COMPLETE, USAGE, UsageError
 from benchmark.grid import main as grid_command
+from benchmark.ground.errors import COMPLETE, USAGE, UsageError
 from benchmark.spec import Recipe
 from benchmark.training.device import device_named, in_float32, inference_in, seed_generators
 from benchmark.training.loop import configure_torch

@@ -8,7 +8,7 @@ import tiny
 import tomli_w
 from command_line import cli
 
-from benchmark.errors import USAGE, UsageError
+from benchmark.ground.errors import USAGE, UsageError
 from benchmark.spec import Architecture, Run
 from benchmark.training.preflight import check_runs
 

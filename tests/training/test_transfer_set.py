@@ -8,7 +8,7 @@ import torch
 from command_line import cli, one_line, write_grid
 
 from benchmark.data import load, training_data
-from benchmark.errors import USAGE
+from benchmark.ground.errors import USAGE
 from benchmark.plan.cells import cells
 from benchmark.spec import Recipe, load_grid
 from methods.base import Batch, Outputs

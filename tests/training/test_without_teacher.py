@@ -13,7 +13,7 @@ import tiny
 import torch
 from torch import Tensor, nn
 
-from benchmark.errors import NO_MEMORY
+from benchmark.ground.errors import NO_MEMORY
 from benchmark.launch.job import Job
 from benchmark.plan.plan import make_plan
 from benchmark.records import Folder, Record, RecordError

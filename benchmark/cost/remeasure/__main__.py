@@ -22,8 +22,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.errors import COMPLETE
-from benchmark.errors.command import Parser, command, run_command
+from benchmark.ground.command import Parser, command, run_command
+from benchmark.ground.errors import COMPLETE
 
 
 @command

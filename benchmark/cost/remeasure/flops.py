@@ -7,7 +7,7 @@ import torch
 
 from benchmark.cost.isolated import IsolatedRun, noise
 from benchmark.cost.remeasure.results import Results
-from benchmark.files import json_files, read_table
+from benchmark.ground.files import json_files, read_table
 from benchmark.plan.cells import cells
 from benchmark.records.measurements import read
 from benchmark.spec import Grid, Run, load_grid

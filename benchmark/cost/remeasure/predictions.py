@@ -2,7 +2,7 @@
 
 from benchmark.cost.remeasure.kept import NotKeptError, kept
 from benchmark.cost.remeasure.results import Results
-from benchmark.files import write_bytes
+from benchmark.ground.files import write_bytes
 from benchmark.records import Record
 from benchmark.records.predictions import agree, sha256
 from benchmark.training.teacher import TeacherError

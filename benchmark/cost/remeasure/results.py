@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.data import Splits, load
-from benchmark.errors import UsageError
-from benchmark.errors.console import Terminal
-from benchmark.files import read_table, write_json
+from benchmark.ground.console import Terminal
+from benchmark.ground.errors import UsageError
+from benchmark.ground.files import read_table, write_json
 from benchmark.records import Folder
 from benchmark.spec import Dataset, digest, load_grid
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from benchmark.data.layouts import folders, parquet, torchvision_layout
 from benchmark.data.naming import enumerated, is_rubbish, refused
 from benchmark.data.source import Source
-from benchmark.errors import UsageError, unknown
-from benchmark.files import expanded
+from benchmark.ground.errors import UsageError, unknown
+from benchmark.ground.files import expanded
 from benchmark.spec import Dataset
 from benchmark.spec.datasets import KNOWN
 

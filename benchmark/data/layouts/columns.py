@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 
 from benchmark.data.naming import class_name, refused
-from benchmark.errors import unknown
+from benchmark.ground.errors import unknown
 from benchmark.spec import Dataset
 
 LABELS = ("label", "fine_label", "labels")

@@ -15,7 +15,7 @@ from benchmark.data.layouts.columns import Columns
 from benchmark.data.layouts.shards import Shards
 from benchmark.data.naming import defect, refused
 from benchmark.data.source import Item, Source, wrong
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.spec import Dataset
 
 ROWS = 1000

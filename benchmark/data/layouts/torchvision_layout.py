@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data.libraries import torchvision
 from benchmark.data.naming import defect, refused
 from benchmark.data.source import Item, Source
-from benchmark.errors import one_line
+from benchmark.ground.errors import one_line
+from benchmark.ground.libraries import torchvision
 from benchmark.spec.datasets import DatasetInfo
 
 BY_SPLIT_NAME = ("SVHN", "STL10")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.launch.slurm.profile import Profile
 from benchmark.launch.slurm.scheduler import Limits
 from benchmark.plan.values import Cohort

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.errors import UsageError, set_once, unknown
-from benchmark.files import say_once
+from benchmark.ground.errors import UsageError, set_once, unknown
+from benchmark.ground.files import say_once
 from benchmark.launch.slurm.scheduler import sbatch_options
 from benchmark.spec import Value, parse
 from benchmark.spec.value import Size, file_or_shipped, read_toml

@@ -12,7 +12,7 @@ from typing import Any
 import submitit
 from submitit.core.utils import FailedJobError
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.launch.job import Settings, job_of
 from benchmark.launch.slurm import scheduler
 from benchmark.launch.slurm.arrays import Array, Bundle, arrange

@@ -7,5 +7,5 @@ Importing this package registers them: `timm.create_model("cifar_resnet20", num_
 Each family's file names its sources.
 """
 
-from benchmark.data.libraries import timm
+from benchmark.ground.libraries import timm
 from benchmark.models.small_images import mhgd, mlp, mobilenet, resnet, shufflenet, vgg, wide_resnet

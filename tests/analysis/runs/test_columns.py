@@ -8,7 +8,7 @@ import pytest
 from analysis import load_results
 from analysis.runs.columns import columns, markdown
 from analysis.runs.load import load
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 
 DOCS = Path(__file__).parents[3] / "docs" / "results.md"
 

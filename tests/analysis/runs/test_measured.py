@@ -10,7 +10,7 @@ from analysis.runs.load import load
 from analysis.statistics.evidence import collect_evidence
 from analysis.tables.budget import budget_table
 from analysis.tables.markdown import markdown
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 
 ALL = ("student", "kd", "sp")
 

@@ -8,8 +8,8 @@ import pytest
 from analysis.__main__ import main
 from analysis.runs.load import load
 from analysis.runs.merge import Merged, merge
-from benchmark.errors import UsageError
-from benchmark.files import write_bytes
+from benchmark.ground.errors import UsageError
+from benchmark.ground.files import write_bytes
 from benchmark.records import Folder, Result
 
 pytestmark = pytest.mark.usefixtures("undrawn")

@@ -17,7 +17,7 @@ from analysis.statistics.answers import Answers
 from analysis.statistics.fidelity import FAR, MEASURES, Crossed, Fidelity
 from analysis.statistics.mcnemar import LEAST_P, sign_flip
 from analysis.statistics.transfer import Transfer, transfer
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.metrics import METRICS
 from benchmark.metrics.classification import classes
 from benchmark.metrics.fidelity import second

@@ -20,7 +20,7 @@ from analysis.statistics.ladder import Ladder, ladders, rising, sizes_reaching
 from analysis.statistics.moderated import Moderation, Part, drawn_means
 from analysis.tables.ladder import ladder_table
 from analysis.tables.markdown import markdown
-from benchmark.errors import COMPLETE
+from benchmark.ground.errors import COMPLETE
 
 
 def one(evidence: Evidence) -> Ladder:

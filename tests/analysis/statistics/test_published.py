@@ -17,7 +17,7 @@ from analysis.style import KNOWN
 from analysis.tables.latex import latex
 from analysis.tables.markdown import markdown
 from analysis.tables.published import published_table
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 
 
 def test_the_published_file_says_of_every_number_where_it_stands() -> None:

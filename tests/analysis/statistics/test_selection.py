@@ -12,7 +12,7 @@ from analysis.statistics.evidence import collect_evidence
 from analysis.statistics.selection import Selection, select
 from analysis.tables.main import main_table
 from analysis.tables.markdown import markdown
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.records import Record
 
 

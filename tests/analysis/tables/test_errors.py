@@ -12,7 +12,7 @@ from analysis.statistics.evidence import collect_evidence
 from analysis.statistics.left_out import best_bias, left_out
 from analysis.tables.errors import errors_table, left_out_table
 from analysis.tables.markdown import markdown
-from benchmark.files import write_bytes
+from benchmark.ground.files import write_bytes
 from benchmark.records import Folder
 from benchmark.records.predictions import Predictions
 from benchmark.spec import Run

@@ -8,7 +8,7 @@ import said_of_digits as said
 
 from analysis.__main__ import main
 from analysis.score import main as score
-from benchmark.errors import COMPLETE, INCOMPLETE, USAGE
+from benchmark.ground.errors import COMPLETE, INCOMPLETE, USAGE
 
 
 def test_the_analysis_writes_them(tmp_path: Path, unsaved: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from benchmark.data import load
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.spec import Dataset
 
 pytestmark = pytest.mark.usefixtures("own_cache")

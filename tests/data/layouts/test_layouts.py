@@ -9,7 +9,7 @@ from pictures import labels, refused
 from PIL import Image
 
 from benchmark.data import load
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

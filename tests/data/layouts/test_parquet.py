@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmark.data import load
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.spec import Dataset
 
 ENVIRONMENT = "RELATIONAL_DISTILLATION_DATA"

@@ -9,7 +9,7 @@ import pytest
 from pictures import refused
 
 from benchmark.data import load
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

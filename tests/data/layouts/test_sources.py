@@ -12,8 +12,8 @@ import pytest
 import scipy.io
 
 from benchmark.data import load
-from benchmark.data.libraries import torchvision
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
+from benchmark.ground.libraries import torchvision
 from benchmark.spec import Dataset
 
 pytestmark = pytest.mark.usefixtures("own_cache")

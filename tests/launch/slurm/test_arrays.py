@@ -5,7 +5,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.launch.slurm.arrays import Array, arrange
 from benchmark.launch.slurm.profile import Profile
 from benchmark.launch.slurm.scheduler import Limits

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.errors import UsageError
+from benchmark.ground.errors import UsageError
 from benchmark.launch.slurm.profile import PROFILES, Option, load_profile, minutes_of
 from benchmark.launch.slurm.scheduler import sbatch_options
 from benchmark.spec.value import shipped_names

@@ -23,8 +23,8 @@ from command_line import contents, write_grid
 from guides import clone, follow
 from slurm_places import MEMORY, ROOT, Place, own, restarts, run_home, said, shown, start, wait_until
 
-from benchmark.errors import COMPLETE, FAILED, INCOMPLETE, USAGE
 from benchmark.grid import main
+from benchmark.ground.errors import COMPLETE, FAILED, INCOMPLETE, USAGE
 from benchmark.launch.slurm import scheduler
 from benchmark.records import Folder, ledger
 from benchmark.spec import load_grid

@@ -20,9 +20,9 @@ from rich.text import Text
 from analysis.tables.latex import comment
 from analysis.tables.latex import escape as latex_escape
 from analysis.tables.markdown import escape
-from benchmark.errors.console import Terminal
-from benchmark.errors.text import LONGEST, LONGEST_LABEL, Visible, cleaned, visible
-from benchmark.files import parse_rows, rows_as_csv
+from benchmark.ground.console import Terminal
+from benchmark.ground.files import parse_rows, rows_as_csv
+from benchmark.ground.text import LONGEST, LONGEST_LABEL, Visible, cleaned, visible
 from benchmark.spec import Architecture, Run
 
 ROOT = Path(__file__).parents[2]

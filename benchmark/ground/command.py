@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any, NoReturn, TextIO, cast
 
 import benchmark
-from benchmark.errors import (
+from benchmark.ground.errors import (
     COMPLETE,
     INTERRUPTED,
     MOST_THREADS,
@@ -24,7 +24,7 @@ from benchmark.errors import (
     set_once,
     usage_errors,
 )
-from benchmark.errors.text import Visible
+from benchmark.ground.text import Visible
 
 Main = Callable[[Sequence[str] | None], int]
 """Of the command line's arguments, `sys.argv`'s for None, to the exit code."""

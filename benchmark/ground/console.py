@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from benchmark.errors.text import visible
+from benchmark.ground.text import visible
 
 
 class Terminal(Console):

@@ -18,7 +18,7 @@ from typing import Any
 
 import tomli_w
 
-from benchmark.errors import UsageError, machine_trouble, one_line
+from benchmark.ground.errors import UsageError, machine_trouble, one_line
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import pytest
 from command_line import cli, one_line, write_grid
 
 from benchmark.command.cluster import choose_executor
-from benchmark.errors import FAILED, UsageError, machine_trouble
+from benchmark.ground.errors import FAILED, UsageError, machine_trouble
 from benchmark.launch.slurm import scheduler
 from benchmark.records import Folder
 
