@@ -5,7 +5,8 @@ import re
 from analysis.tables.table import Field, Table
 
 MARKUP = re.compile(
-    r"[\\`|~$]|(?<!\s)\*|\*(?!\s)|(?<![^\W_])_|_(?![^\W_])|(?<=\])[(:]|!(?=\[)|<(?=[A-Za-z/!?])|&(?=#?\w+;)"
+    r"[\\`|~$]|(?<!\s)\*|\*(?!\s)|(?<![^\W_])_|_(?![^\W_])|(?<=\])\("
+    r"|\A\[(?=[^\]]*\]:)|!(?=\[)|<(?=[A-Za-z/!?])|&(?=#?\w+;)"
 )
 """Characters that mean something to Markdown where they stand; one between spaces, or inside a word, may not."""
 

@@ -113,9 +113,6 @@ class Result(Value):
         return ", ".join(name for name in type(self).model_fields if name in names and getattr(self, name) is not None)
 
 
-OF_EPOCHS = ("train_top1", "train_loss")
-"""What only a run has that was trained at all."""
-
 OF_TRAINED = tuple(name for name in Result.model_fields if name not in OF_EVERY_RUN)
 """What only a run has that was trained to its end: every measure."""
 
@@ -206,8 +203,6 @@ class Record(Value):
         run, result, cost = self.run, self.result, self.cost
         if result.validation_top1 is not None and not run.dataset.validation:
             raise ValueError(f"result.validation_top1 = {result.validation_top1} of a run without validation images")
-        if run.recipe.epochs == 0 and (result.said(*OF_EPOCHS) or cost.training_flops):
-            raise ValueError(f"result.{' and result.'.join(OF_EPOCHS)}, or training FLOPs, of a run without epochs")
         if cost.student_seconds and cost.cohort_seconds and cost.student_seconds > 1 + 1.01 * cost.cohort_seconds:
             raise ValueError(f"cost.student_seconds = {cost.student_seconds} of cohort_seconds = {cost.cohort_seconds}")
         return self

@@ -34,7 +34,8 @@ RECIPE: dict[str, Any] = {"epochs": 3, "schedule": "step", "milestones": (1, 2),
 """Another rate in every epoch; of the three batches of one the last is shorter. The first batch of each size is trained
 on as it is written, the second recorded, and from the next epoch, or the one after, replayed."""
 OPTIONS: dict[str, dict[str, Any]] = {
-    **{name: {"epochs": 1} for name in ("ab", "fitnet_two_stage", "fsp", "ft")},
+    **{name: {"epochs": 1} for name in ("ab", "fitnet_two_stage", "fsp")},
+    "ft": {"epochs": 1, "factors": "flat"},  # the last map has one position
     **{name: {"warmup": 180.0} for name in ("dkd", "reviewkd")},  # to the last epoch
     **{name: {"negatives": 16} for name in ("crd", "hkd")},
     "mhgd": {"epochs": 1, "heads": 2},
