@@ -1,4 +1,4 @@
-"""What bridges two networks' maps: averages of another size or width, convolutions and batch normalisation for any."""
+"""What bridges two networks' maps: averages of another size or width, and layers that take maps and batches of one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

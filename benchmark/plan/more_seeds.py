@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictInt, model_validator
 
 from benchmark.ground.errors import UsageError, unknown
 from benchmark.spec import Grid, load_grid
-from benchmark.spec.value import Name, Value, Whole, listed_once, parse, read_toml
+from benchmark.spec.value import Name, Value, listed_once, parse, read_toml
 
 DEFAULT_GRID = "digits"
 MOST_SEEDS = 10_000
@@ -28,7 +28,7 @@ class MoreSeeds(Value):
     """Which pairs of a grid get how many seeds, 0 to `seeds` - 1. Without a pair, nothing is left to train."""
 
     grid: Name
-    seeds: Annotated[Whole, Field(gt=0, le=MOST_SEEDS)]
+    seeds: Annotated[StrictInt, Field(gt=0, le=MOST_SEEDS)]
     pairs: tuple[Open, ...]
 
     @model_validator(mode="after")

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, StrictFloat, model_validator
 
 from benchmark.ground.errors import unknown
 from benchmark.spec.run import LABELS_ONLY, Run
-from benchmark.spec.value import Fields, Name, Number, Options, Size, Switch, Value, Word
+from benchmark.spec.value import Fields, Name, Options, Size, Value, Word
 
 ALL = "all"
 """Among a control's methods: those of the grid, the student alone aside."""
@@ -43,10 +43,10 @@ class Control(Value):
     name: Name
     methods: tuple[str, ...] = (LABELS_ONLY,)
     recipe: Fields = {}
-    times: Annotated[Number, Field(gt=0)] | None = None
+    times: Annotated[StrictFloat, Field(gt=0)] | None = None
     options: Options = {}
     teacher: Literal["pair", "student", "untrained"] = "pair"
-    shuffled: Switch = False
+    shuffled: StrictBool = False
     flops_of: Word | None = None
     epochs: dict[str, dict[str, Size]] | None = None
     """How many make a match, by data set and pair: counted when a grid is prepared or begun, then kept."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from benchmark.ground.errors import MOST_THREADS, UsageError, unknown
 from benchmark.spec.control import TUNED, Control, taught, written_out
@@ -14,11 +14,8 @@ from benchmark.spec.value import (
     Count,
     Fields,
     Name,
-    Number,
     Scalar,
-    Switch,
     Value,
-    Whole,
     file_or_shipped,
     listed_once,
     one_of,
@@ -33,8 +30,8 @@ GRIDS = Path(__file__).parents[1] / "grids"
 class Range(Value):
     """Where trials of an option lie: evenly from `low` to `high`, in the option or in its logarithm."""
 
-    low: Number
-    high: Number
+    low: StrictFloat
+    high: StrictFloat
     scale: Literal["linear", "log"] = "log"
 
     @model_validator(mode="after")
@@ -53,7 +50,7 @@ class Tuning(Value):
     Range; the values of several options are combined at random, each used once (a Latin hypercube).
     """
 
-    trials: Annotated[Whole, Field(ge=2)]
+    trials: Annotated[StrictInt, Field(ge=2)]
     seeds: tuple[Count, ...] = Field(min_length=1)
     ranges: dict[str, list[dict[str, Scalar]] | dict[str, Range | list[Scalar]]] = Field(min_length=1)
 
@@ -94,12 +91,12 @@ class Grid(Value):
     """Fields that differ for an architecture, as student and as teacher."""
     control: tuple[Control, ...] = ()
     tuning: Tuning | None = None
-    expected_accuracy: dict[str, dict[str, Annotated[Number, Field(ge=0, le=1)]]] = {}
+    expected_accuracy: dict[str, dict[str, Annotated[StrictFloat, Field(ge=0, le=1)]]] = {}
     """By data set and architecture: below this test accuracy a teacher is refused."""
-    keep_weights: Switch = False
-    keep_predictions: Literal["small", True, False] = "small"
+    keep_weights: StrictBool = False
+    keep_predictions: Literal["small"] | StrictBool = "small"
     """Keep what networks say of the test images beside the records, of teachers too; "small": up to 5 MB a run."""
-    threads: Annotated[Whole, Field(gt=0, le=MOST_THREADS)] | None = None
+    threads: Annotated[StrictInt, Field(gt=0, le=MOST_THREADS)] | None = None
     """CPU threads per worker unless the command line says otherwise; None for an equal share of the cores. Small
     networks lose time on a second one, and records are bit-identical at one thread count only."""
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
 
-from benchmark.spec.value import Count, Label, Name, Number, Options, Scalar, Size, Switch, Value, Whole, Word, digest
+from benchmark.spec.value import Count, Label, Name, Options, Scalar, Size, Value, Word, digest
 
+Share = Annotated[StrictFloat, Field(gt=0, le=1)]
 Precision = Literal["float32", "tf32", "bfloat16"]
 
 PROTOCOL_REVISION = 1
@@ -140,36 +141,39 @@ class Recipe(Value):
     epochs: Count
     batch_size: Size
     last_batch: Literal["keep", "drop"] = "keep"
-    learning_rate: Annotated[Number, Field(gt=0)]
-    momentum: Annotated[Number, Field(ge=0, lt=1)] = 0.9
-    nesterov: Switch = False
-    weight_decay: Annotated[Number, Field(ge=0)] = 0.0
-    max_norm: Annotated[Number, Field(gt=0)] | None = None
+    learning_rate: Annotated[StrictFloat, Field(gt=0)]
+    momentum: Annotated[StrictFloat, Field(ge=0, lt=1)] = 0.9
+    nesterov: StrictBool = False
+    weight_decay: Annotated[StrictFloat, Field(ge=0)] = 0.0
+    max_norm: Annotated[StrictFloat, Field(gt=0)] | None = None
     """After every step, the L2 norm of each hidden unit's incoming weights is cut down to this (Hinton et al. 2012,
     arXiv:1207.0580); a unit's are those of one output of a linear layer or convolution, the classifier's aside."""
-    label_smoothing: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[StrictFloat, Field(ge=0, lt=1)] = 0.0
     schedule: Literal["constant", "step", "cosine"] = "cosine"
     milestones: tuple[Size, ...] = ()
-    decay: Annotated[Number, Field(gt=0, le=1)] = 0.1
+    decay: Share = 0.1
     warmup_epochs: Count = 0
     rate_changes: Literal["epoch", "step"] = "epoch"
     """How often warm-up and cosine move on: with the epoch, as most published code of this field does it, or with every
     step, which suits few epochs."""
     without_classes: tuple[Count, ...] = ()
     """Classes whose images are left out of the transfer set: of training alone, not of validation and test."""
-    input_size: Annotated[Whole, Field(gt=0, le=LARGEST_IMAGE)]
-    crop_padding: Annotated[Whole, Field(ge=0, le=LARGEST_IMAGE)] = 0
+    input_size: Annotated[StrictInt, Field(gt=0, le=LARGEST_IMAGE)]
+    crop_padding: Annotated[StrictInt, Field(ge=0, le=LARGEST_IMAGE)] = 0
     padding: Literal["zero", "reflect"] = "zero"
-    crop_pct: Annotated[Number, Field(gt=0, le=1)] | None = None
-    crop_scale: tuple[Annotated[Number, Field(gt=0, le=1)], Annotated[Number, Field(gt=0, le=1)]] = (0.08, 1.0)
-    flip: Switch = False
-    mean: tuple[Number, ...]
-    std: tuple[Annotated[Number, Field(gt=0)], ...]
+    crop_pct: Share | None = None
+    crop_scale: tuple[Share, Share] = (
+        0.08,
+        1.0,
+    )
+    flip: StrictBool = False
+    mean: tuple[StrictFloat, ...]
+    std: tuple[Annotated[StrictFloat, Field(gt=0)], ...]
     precision: Precision = "float32"
     """float32, as IEEE has it, also on a GPU; tf32: of convolutions, on a GPU; bfloat16: by torch's autocast."""
     teacher_precision: Precision = "float32"
-    channels_last: Switch = False
-    deterministic: Switch = False
+    channels_last: StrictBool = False
+    deterministic: StrictBool = False
     """On a GPU, ask for deterministic kernels; on a CPU they always are."""
 
     @model_validator(mode="after")
@@ -211,7 +215,7 @@ class Run(Value):
     recipe: Recipe
     seed: Count
     teacher: "Run | None" = None
-    shuffled: Switch = False
+    shuffled: StrictBool = False
     protocol: int = PROTOCOL_REVISION
     pair: Label = ""
     label: Label = ""

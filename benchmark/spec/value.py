@@ -13,7 +13,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    Strict,
+    StrictInt,
     ValidationError,
     ValidatorFunctionWrapHandler,
     WrapValidator,
@@ -45,12 +45,8 @@ Fields = dict[str, Scalar | list[Scalar]]
 
 MOST = 2**31 - 1
 """What a 32-bit integer holds: libraries count with it, and nothing here has as many."""
-Whole = Annotated[int, Strict()]
-Number = Annotated[float, Strict()]
-Switch = Annotated[bool, Strict()]
-"""Of these types already: `true` is no number, nor is text, and 1 is not `true`."""
-Size = Annotated[Whole, Field(gt=0, le=MOST)]
-Count = Annotated[Whole, Field(ge=0, le=2**63 - 1)]
+Size = Annotated[StrictInt, Field(gt=0, le=MOST)]
+Count = Annotated[StrictInt, Field(ge=0, le=2**63 - 1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=LONGEST_LABEL)]
 Line = Annotated[str, AfterValidator(cleaned)]
 """Text that is shown, and that anybody may have written; it changes no number."""
