@@ -197,9 +197,12 @@ def _between(evidence: Evidence) -> list[str]:
             winner, loser = (each.method, each.over) if each.gain > 0 else (each.over, each.method)
             beaten.setdefault(winner, []).append(f"{display_name(loser)} by {abs(each.gain):.2f}")
     established = sum(each.established for each in compared)
+    tested = sum(each.verdict != "untested" for each in compared)
     are = "is" if established == 1 else "are"
     among = " of one protocol" if len(compared) < len(evidence.between) else ""
-    text = f"{established} of {count(len(compared), 'difference')} between two methods{among} {are} established."
+    text = f"{established} of {count(tested, 'difference')} between two methods{among} {are} established."
+    if untested := len(compared) - tested:
+        text += f" For {untested} others there are too few runs for a test."
     lines = [f"- {display_name(winner)} beats {enumerated(losers)}" for winner, losers in beaten.items()]
     return [text, *(["\n".join(lines)] if lines else [])]
 

@@ -37,6 +37,14 @@ def test_only_methods_of_one_protocol_are_compared_with_each_other(tmp_path: Pat
     )
 
 
+def test_what_single_runs_cannot_show_is_counted_apart(tmp_path: Path) -> None:
+    found = graded({"kd": 1.0, "sp": 0.0, "gkd": -2.0})
+    first = min(record.run.seed for record in found)
+    runs = [record for record in found if record.run.method != "gkd" or record.run.seed == first]
+    text = summary(evidence_of(tmp_path, *runs))
+    assert "1 of 1 difference between two methods is established. For 2 others there are too few runs for a test." in text
+
+
 def test_what_is_open_comes_with_its_interval(tmp_path: Path) -> None:
     wide = [
         fake.record(fake.run(m, s), 0.8 + 0.02 * s * (m == "kd") + s / 100) for m in ("student", "kd") for s in range(3)
