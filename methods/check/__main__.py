@@ -4,6 +4,7 @@ Works for every registered name, a package's installed elsewhere included, and f
 """
 
 import argparse
+import os
 import signal
 import sys
 import warnings
@@ -152,4 +153,11 @@ if __name__ == "__main__":
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # what an author wrote, in whatever encoding it is shown
-    sys.exit(main())
+    try:
+        code = main()
+        print(end="", flush=True)  # a closed output is None
+    except OSError as error:  # whatever a method raises is a finding: this is of the output, a full disk's
+        print(f"error: {error.strerror}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still writes when it ends
+        code = 2
+    sys.exit(code)

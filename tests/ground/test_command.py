@@ -37,6 +37,9 @@ def test_a_reader_that_stops_early_is_no_error(command: str) -> None:
         ("benchmark.grid --list grids >&-", 0, ""),
         ("benchmark.grid --grid nosuch 2>&-", 2, ""),
         ("analysis.plan --sd 0.3 --methods 3 --pairs 3 >/dev/full", 2, "error: No space left on device\n"),
+        ("methods.check kd >/dev/full", 2, "error: No space left on device\n"),
+        ("methods.check --template >/dev/full", 2, "error: No space left on device\n"),
+        ("methods.check --template >&-", 0, ""),
     ],
 )
 def test_an_output_that_is_closed_or_full_is_no_traceback(line: str, code: int, said: str) -> None:
