@@ -43,7 +43,7 @@ def _shares(inputs: int, outputs: int, dtype: torch.dtype, device: torch.device)
     i, position = (torch.arange(n, device=device) for n in (outputs, inputs))
     first, behind = i * inputs // outputs, ((i + 1) * inputs + outputs - 1) // outputs
     taken = (position >= first[:, None]) & (position < behind[:, None])
-    return (taken / taken.sum(1, keepdim=True)).to(dtype)
+    return taken.to(dtype) / taken.sum(1, keepdim=True)
 
 
 class Conv2d(nn.Conv2d):

@@ -15,10 +15,11 @@ from methods.options import at_least, one_of
 FORMS = ("zoo", "semckd", "caffe")
 
 
-def of_largest(x: Tensor, hold: bool = False) -> Tensor:
-    """x as shares of its largest entry; zero where all are. hold: without a gradient through the largest."""
-    largest = x.detach().max() if hold else x.max()
-    return x * relations.inverse(largest)
+def of_largest(squared: Tensor, hold: bool = False) -> Tensor:
+    """Squared distances as shares of the largest; zero where all are. hold: without a gradient through the largest."""
+    largest = squared.detach().max() if hold else squared.max()
+    floor = relations.NORM_FLOOR**2
+    return squared / largest.clamp(min=floor) * (largest > floor)  # the slope of 1 / x overflows in float32 below 1e-19
 
 
 def edges(features: Tensor, hold: bool = False) -> Tensor:
@@ -66,10 +67,10 @@ class InstanceRelationshipGraph(Method):
     [B, C, H, W] of the last two stages; t [B]: each sample's squared distance between those two maps, the earlier
     averaged to the later's size and the wider to the other's channels, over the largest. Widths may differ.
 
-    Defaults: 0.1, 5 and 5, of AberHu/Knowledge-Distillation-Zoo. `form` has two others, for which `edges` is to be set:
-    `semckd` (DefangChen/SemCKD: 0.005) compares the embedding's edges, and by how much the edges change between
-    the two maps; `caffe` (the authors', yufanLIU/IRG: 0.005) sums the embedding's edges over 2 B, the largest distance
-    held fixed.
+    Defaults: 0.1, 5 and 5, of AberHu/Knowledge-Distillation-Zoo. `form` has two others, without vertices, for which the
+    weights are to be set: `semckd` (DefangChen/SemCKD: edges 0.005, transformation 0) compares the embedding's edges,
+    and by how much the edges change between the two maps; `caffe` (the authors', yufanLIU/IRG: edges 0.005) sums the
+    embedding's edges over 2 B, the largest distance held fixed.
 
     Deviations: coincident samples have distance 0 and no gradient, a batch of one gives 0; public code divides 1e-12 by
     1e-12. The authors' layer gives half the gradient of `caffe`, and they transform between blocks of one stage, which

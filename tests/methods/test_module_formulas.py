@@ -143,6 +143,24 @@ def test_a_loss_is_its_formula(name: str) -> None:
     torch.testing.assert_close(single.double(), expected[0], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["irg, edges", "irg, movement"])
+@pytest.mark.parametrize("scale", [1e-8, 1e-10])
+def test_shares_of_the_largest_distance_do_not_hang_on_its_size(name: str, scale: float) -> None:
+    """In single precision too, where 1 / x^2 of such squared distances overflows."""
+    loss, _, *shapes = FORMULAS[name]
+    student, teacher = (normal(SIZE, *shape, seed=seed) for seed, shape in enumerate(shapes, start=1))
+    value, gradient = loss_and_gradient(loss, student, teacher)
+    small, steep = loss_and_gradient(loss, scale * student.float(), teacher.float())
+    torch.testing.assert_close(small.double(), value, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(scale * steep.double(), gradient, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(3, 5), (2, 3), (6, 7), (1, 1), (9, 15)])
+def test_pooling_is_torchs_to_the_last_digits(size: tuple[int, int]) -> None:
+    maps = normal(2, 3, 6, 10)
+    torch.testing.assert_close(pooled(maps, size), F.adaptive_avg_pool2d(maps, size), rtol=1e-13, atol=1e-14)
+
+
 def test_neighbourhoods_are_the_most_alike_predictions() -> None:
     logits = 3 * normal(6, 4)
     shares = neighbourhoods(logits, 3)
