@@ -7,6 +7,7 @@ Every module of this package, and every module that an installed package names u
 import inspect
 import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,6 +15,7 @@ from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from pkgutil import iter_modules
 
 if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -35,13 +37,24 @@ def _discover() -> None:
         try:
             import_module(f"{__name__}.{module.name}")
         except Exception as error:  # neither a package nor one file must take the others down
-            why = f"{type(error).__name__}: {error}"
-            warnings.warn(f"methods/{module.name}.py is left out, it cannot be imported: {why}", stacklevel=2)
+            told = f"methods/{module.name}.py is left out, it cannot be imported: {_why(error)}"
+            warnings.warn(told, stacklevel=2)
     for point in entry_points(group=ENTRY_POINTS):
         try:
             point.load()
         except Exception as error:
-            warnings.warn(f"methods of {point.value!r} cannot be loaded: {error!r}", stacklevel=2)
+            warnings.warn(f"{point.value!r} is left out, it cannot be imported: {_why(error)}", stacklevel=2)
+
+
+def _why(error: Exception) -> str:
+    """An import's error, and the last line of the module's, or of what that imports, which it passed."""
+    passed = [place for place in traceback.extract_tb(error.__traceback__)[1:] if not _is_machinery(place.filename)]
+    where = f" (raised in {passed[-1].filename}:{passed[-1].lineno})" if passed else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+def _is_machinery(file: str) -> bool:
+    return file.startswith("<frozen") or "importlib" in Path(file).parts or file == inspect.getfile(Method)
 
 
 def names(installed: bool = True) -> list[str]:

@@ -2,6 +2,7 @@
 and the relations it shares with others."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeVar
@@ -330,16 +331,23 @@ class Entry:
 
 
 REGISTRY: dict[str, Entry] = {}
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+"""It stands in run ids and file names; + joins names, and a dot comes before an option."""
 AnyMethod = TypeVar("AnyMethod", bound=type[Method])
 
 
 def register(name: str, **defaults: Scalar) -> Callable[[AnyMethod], AnyMethod]:
     """Class decorator: make a method known by `name`, with these defaults of its options.
 
-    Raises ValueError if another class has the name.
+    Raises ValueError for a name that no command could give, and if another class has it; TypeError for what is no
+    `Method`.
     """
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        raise ValueError(f"{name!r} is no name of a method: @register(NAME), of letters, digits, - and _")
 
     def add(method: AnyMethod) -> AnyMethod:
+        if not (isinstance(method, type) and issubclass(method, Method)):
+            raise TypeError(f"{method} is registered as {name!r}, but is no subclass of {Method.__module__}.Method")
         known = REGISTRY.get(name)
         if known and _origin(known.method) != _origin(method):
             raise ValueError(f"method {name!r} is registered twice, in {known.method} and in {method}")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from methods import relations
 from methods.base import Batch, Method, Outputs, Task, register
 from methods.memory import WIDTH, Bank, Negatives, one_class
-from methods.options import at_least, positive
+from methods.options import at_least, fraction, positive
 
 EPSILON = 1e-7
 
@@ -56,7 +56,8 @@ class ContrastiveRepresentationDistillation(Method):
     ) -> None:
         super().__init__(task)
         ours, theirs = task.pair
-        at_least(0, "crd", weight=weight, momentum=momentum)
+        at_least(0, "crd", weight=weight)
+        fraction("crd", momentum=momentum)
         at_least(1, "crd", negatives=negatives)
         positive("crd", temperature=temperature)
         images = len(task.labels)

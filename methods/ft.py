@@ -68,8 +68,8 @@ class FactorTransfer(Method):
     is the authors' loss (Jangho-Kim/Factor-Transfer-pytorch: weight 500, 5 epochs at 0.1, L without normalisation): q
     of all channels.
 
-    Deviations: RepDistiller takes the recipe's rate for the phase where neither network is a ResNet. A LeakyReLU ends
-    the decoder, as published, and cannot follow large negative values of maps that no ReLU ends.
+    Deviations: RepDistiller takes the recipe's rate for the phase of students that are no ResNets. A LeakyReLU ends the
+    decoder, as published, and cannot follow large negative values of maps that no ReLU ends.
     """
 
     label = "FT"

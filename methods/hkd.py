@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from methods import relations
 from methods.base import Batch, Method, Outputs, Task, register
 from methods.memory import WIDTH, Bank, Negatives, one_class
-from methods.options import at_least, positive
+from methods.options import at_least, fraction, positive
 
 
 def neighbourhoods(logits: Tensor, count: int) -> Tensor:
@@ -87,7 +87,8 @@ class HolisticKnowledgeDistillation(Method):
         smoothing: float = 0.75,
     ) -> None:
         super().__init__(task)
-        at_least(0, "hkd", weight=weight, momentum=momentum, smoothing=smoothing)
+        at_least(0, "hkd", weight=weight)
+        fraction("hkd", momentum=momentum, smoothing=smoothing)
         at_least(1, "hkd", negatives=negatives, neighbours=neighbours)
         positive("hkd", temperature=temperature)
         self.weight, self.neighbours, self.temperature, self.smoothing = weight, neighbours, temperature, smoothing

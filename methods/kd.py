@@ -36,7 +36,8 @@ class KnowledgeDistillation(Method):
     arXiv:1910.10699; RepDistiller). As one term of a composition the paper's plain sum, CE + T^2 KL, is used.
     `t_squared = false` leaves the factor T^2 out, as some published code does: the same as a weight T^2 times smaller.
     `standardize` centres each image's logits and divides them by their standard deviation first (Sun et al., CVPR 2024,
-    arXiv:2403.01427; theirs is T = 2 and weight 9, beside 0.1 CE), a row of equal logits to 0, without gradient.
+    arXiv:2403.01427; theirs is T = 2 and weight 9, beside 0.1 CE, and 1e-7 on the deviation), a row of equal logits to
+    0, without gradient.
     """
 
     reads = frozenset({"logits"})

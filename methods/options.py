@@ -15,6 +15,12 @@ def at_least(least: float, method: str, **options: float) -> None:
             raise ValueError(f"{method}.{name} = {value:g} is not at least {least:g}")
 
 
+def fraction(method: str, **options: float) -> None:
+    for name, value in options.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{method}.{name} = {value:g} is not between 0 and 1")
+
+
 def one_of(valid: Sequence[str], method: str, **options: str) -> None:
     for name, value in options.items():
         if value not in valid:

@@ -372,6 +372,29 @@ class CountsItsClasses(Method):
         return student.embedding.square().mean()
 
 
+class WholeNumberByDefault(Method):
+    """Squares of logits, with a weight that no grid could make 0.5 (Nobody, Nowhere 2000)."""
+
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def __init__(self, task: Task, *, weight: float = 1) -> None:
+        super().__init__(task)
+        self.weight = weight
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return self.weight * F.mse_loss(student.logits, teacher.logits.detach())
+
+
+class LabelOfNoText(Method):
+    """Squares of logits, called by a number (Nobody, Nowhere 2000)."""
+
+    label: ClassVar[Any] = 3
+    reads: ClassVar[frozenset[Tap]] = LOGITS
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        return F.mse_loss(student.logits, teacher.logits.detach())
+
+
 BROKEN: dict[type[Method], tuple[str, str, str]] = {
     ReplacesABuffer: ("capturable", "replayed, a step gives another", "a buffer that is written into"),
     TrainsTheTeacher: ("gradient", "reaches teacher.logits", r"teacher\.logits\.detach\(\)"),
@@ -398,6 +421,8 @@ BROKEN: dict[type[Method], tuple[str, str, str]] = {
     DividesByTheMainGradient: ("gradient rule", "for two zero|a zero and another", "do not divide by a norm"),
     OptionByPosition: ("options", "weight can be given by position", r"\*, option"),
     OptionWithoutDefault: ("options", "weight has no default", r"@register\(.*weight=\.\.\."),
+    WholeNumberByDefault: ("options", "weight is a float by its annotation, its default is 1", "of the default's type"),
+    LabelOfNoText: ("documentation", "label is 3", 'label = "My method"'),
     LeavesAModeBehind: ("state", "norm was left in evaluation mode, which no checkpoint", r"self\.norm\.eval\(\)"),
     CountsItsClasses: (
         "constructor",

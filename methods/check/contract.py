@@ -4,7 +4,7 @@ import inspect
 import io
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, get_args
@@ -35,12 +35,17 @@ from methods.objective import objective
 
 CITATION = re.compile(r"arXiv:\s?(\d{4}\.\d{4,5}|[a-z-]+/\d{7})|doi:\s?10\.|\b[A-Z][\w'’.-]+,? (19|20)\d\d\b", re.ASCII)
 """An arXiv id, a DOI, or a venue and a year."""
+PLAIN = ("bool", "int", "float", "str")
+"""What options can be."""
 
 
 def documentation(name: str) -> str:
-    """The class says in its docstring where the method comes from."""
+    """The class says in its docstring where the method comes from, and in text what it is called."""
     found = []
     for method in methods.classes(name):
+        if not isinstance(method.label, str | Mapping):
+            remedy = 'label = "My method", or several by registered name: label = {"mine": "Mine", "other": "Other"}'
+            raise CheckError(f"label is {method.label!r}", remedy)
         cited = CITATION.search(method.__doc__ or "")
         if cited is None and (method.reads or not method.__doc__):
             lacking = "no citation in the docstring" if method.__doc__ else "no docstring"
@@ -54,7 +59,8 @@ def options(name: str) -> str:
     """Keyword-only arguments of the constructor, with plain defaults from the signature or from `register`."""
     for part in methods.components(name):
         entry = methods.entry(part)
-        parameters = list(inspect.signature(entry.method.__init__).parameters.values())[2:]
+        signature = inspect.signature(entry.method.__init__).parameters
+        parameters = list(signature.values())[2:]
         loose = [p.name for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
         if loose:
             remedy = "write (self, task: Task, *, option: float = 1.0)"
@@ -71,6 +77,10 @@ def options(name: str) -> str:
             if not isinstance(value, bool | int | float | str):
                 remedy = "defaults are a bool, int, float or str, so that a grid file and a run's id can hold them"
                 raise CheckError(f"the default of {option} is {value!r}", remedy)
+            wanted = inspect.formatannotation(signature[option].annotation)
+            if wanted in PLAIN and wanted != type(value).__name__:
+                remedy = "values have to be of the default's type: a grid could give no other"
+                raise CheckError(f"{option} is a {wanted} by its annotation, its default is {value!r}", remedy)
     resolved = [f"{key}={value}" for values in methods.complete_options(name).values() for key, value in values.items()]
     return ", ".join(resolved) or "none"
 

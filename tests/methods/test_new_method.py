@@ -81,6 +81,7 @@ def test_a_file_that_cannot_be_imported_is_reported_and_left_out(tmp_path: Path)
     done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "methods/half.py is left out, it cannot be imported: ModuleNotFoundError: No module named" in done.stderr
+    assert f"(raised in {tmp_path / 'methods' / 'half.py'}:1)" in done.stderr
     assert "\nsp (" in done.stdout
 
 

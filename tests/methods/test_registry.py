@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 import methods
-from methods.base import Batch, Outputs, Scalar, Shapes, Task
+from methods.base import Batch, Method, Outputs, Scalar, Shapes, Task, register
 from methods.composition import Composition
 
 OWN = ["fitnet", "fitnet_two_stage", "gkd", "kd", "mhgd", "rkd_a", "rkd_d", "rkd_da", "sp", "student"]
@@ -103,6 +104,19 @@ def test_every_method_cites_its_source(name: str) -> None:
     assert name == "student" or "arXiv:" in documentation
 
 
+@pytest.mark.parametrize("name", ["kd+more", "mine.loss", "a/b", "", "two words", Method])
+def test_a_name_that_no_command_could_give_is_refused(name: str) -> None:
+    """A class among them: of `@register` without parentheses."""
+    with pytest.raises(ValueError, match=r"is no name of a method: @register\(NAME\)"):
+        register(name)
+
+
+def test_what_is_no_method_is_not_registered() -> None:
+    with pytest.raises(TypeError, match=r"Linear'> is registered as 'mine', but is no subclass of methods.base.Method"):
+        register("mine")(nn.Linear)  # type: ignore[type-var]
+    assert "mine" not in methods.names()
+
+
 def test_unknown_name_suggests_the_nearest() -> None:
     with pytest.raises(methods.MethodError, match=r"unknown method 'rkd_ad': did you mean .*rkd_a.*valid: .*gkd.*sp"):
         methods.load("rkd_ad", task())
@@ -189,6 +203,9 @@ def test_options_have_the_type_of_their_default() -> None:
         ("fsp", {"epochs": -1}),
         ("at", {"power": 0.5}),
         ("dkd", {"warmup": -1.0}),
+        ("crd", {"momentum": 1.5}),
+        ("hkd", {"momentum": -0.1}),
+        ("hkd", {"smoothing": 2.0}),
     ],
 )
 def test_options_out_of_range_are_refused(name: str, options: dict[str, Scalar]) -> None:
@@ -367,13 +384,15 @@ with warnings.catch_warnings(record=True) as caught:
 assert "logit_mse" in every and "kd" in every, every
 assert "logit_mse" not in methods.names(installed=False)
 assert methods.resolve("kd+logit_mse")["logit_mse"] == {"weight": 2.0}
-assert [w for w in caught if "broken_methods" in str(w.message) and "no such luck" in str(w.message)], caught
+(told,) = (str(w.message) for w in caught)
+assert told.startswith("'broken_methods' is left out, it cannot be imported: RuntimeError: no such luck (raised in "), told
+assert told.endswith("broken_methods.py:2)"), told
 """
 
 
 def test_installed_packages_add_methods_and_a_broken_one_only_warns(tmp_path: Path) -> None:
     install(tmp_path, "fine_methods", THIRD_PARTY)
-    install(tmp_path, "broken_methods", "raise RuntimeError('no such luck')")
+    install(tmp_path, "broken_methods", "\nraise RuntimeError('no such luck')")
     root = Path(methods.__file__).parents[1]
     command = [sys.executable, "-c", f"import sys; sys.path[:0] = {[str(root), str(tmp_path)]}\n{USE}"]
     finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
