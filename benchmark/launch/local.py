@@ -102,9 +102,14 @@ class Local(Launched):
             if not job.paths.result_pickle.exists():
                 said.append(f"worker {job.job_id} ended early; its log: {job.paths.stderr}")
             elif error := job.exception():
-                why = str(error).strip().rpartition("\n")[2]
-                said.append(f"worker {job.job_id} ended with {why}; its log: {job.paths.stderr}")
+                said.append(f"worker {job.job_id} ended with {_last_line(error)}; its log: {job.paths.stderr}")
         return said
+
+
+def _last_line(error: BaseException) -> str:
+    """Of what submitit tells of a worker's error: its trace, which stands between two rules, if there is one."""
+    trace = re.split(r"\n-{5,}\n", str(error))[-2:][0]
+    return trace.strip().rpartition("\n")[2]
 
 
 def cores() -> int:

@@ -1,10 +1,12 @@
 """Which executor, how many workers, how many threads. Nothing is trained here."""
 
 import json
+import pickle
 import stat
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pynvml
 import pytest
@@ -12,6 +14,7 @@ import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 from submitit.core.utils import JobPaths
+from submitit.local.local import LocalJob
 
 from benchmark.command.cluster import choose_executor
 from benchmark.ground.errors import UsageError
@@ -196,3 +199,16 @@ def test_a_run_that_fails_is_one_line_and_its_traceback_lies_with_the_failure(
     assert said.exc_info is None
     kept = json.loads(Folder(tmp_path / "grid").failure_path(run.id).read_text())
     assert kept["log"].startswith("Traceback")
+
+
+def test_a_workers_last_words_are_its_error(tmp_path: Path) -> None:
+    """submitit puts them into a trace, and behind it where its logs are."""
+    paths = JobPaths(tmp_path, "7")
+    paths.result_pickle.parent.mkdir(parents=True, exist_ok=True)
+    trace = "Traceback (most recent call last):\n  ...\nRuntimeError: cannot allocate memory\n"
+    paths.result_pickle.write_bytes(pickle.dumps(("error", trace)))
+    job: LocalJob[None] = LocalJob(tmp_path, "7")
+    with patch.object(LocalJob, "wait"):
+        assert local.Local([job]).complaints() == [
+            f"worker 7 ended with RuntimeError: cannot allocate memory; its log: {paths.stderr}"
+        ]
