@@ -113,7 +113,7 @@ def test_a_name_that_no_command_could_give_is_refused(name: str) -> None:
 
 def test_what_is_no_method_is_not_registered() -> None:
     with pytest.raises(TypeError, match=r"Linear'> is registered as 'mine', but is no subclass of methods.base.Method"):
-        register("mine")(nn.Linear)  # type: ignore[type-var]
+        register("mine")(nn.Linear)
     assert "mine" not in methods.names()
 
 
@@ -385,7 +385,7 @@ assert "logit_mse" in every and "kd" in every, every
 assert "logit_mse" not in methods.names(installed=False)
 assert methods.resolve("kd+logit_mse")["logit_mse"] == {"weight": 2.0}
 (told,) = (str(w.message) for w in caught)
-assert told.startswith("'broken_methods' is left out, it cannot be imported: RuntimeError: no such luck (raised in "), told
+assert told.startswith("'broken_methods' is left out, it cannot be imported: RuntimeError: no such luck (raised in ")
 assert told.endswith("broken_methods.py:2)"), told
 """
 
