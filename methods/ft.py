@@ -90,7 +90,7 @@ class FactorTransfer(Method):
         super().__init__(task)
         one_of(FACTORS, "ft", factors=factors)
         at_least(0, "ft", weight=weight, epochs=epochs)
-        positive("ft", learning_rate=learning_rate)
+        positive("ft", share=share, learning_rate=learning_rate)
         ours, theirs = (shapes.stages(1)[0][0] for shapes in task.pair)
         if (count := int(share * theirs)) < 1:
             raise ValueError(f"ft.share = {share:g} leaves none of the teacher's {theirs} channels")

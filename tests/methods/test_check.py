@@ -91,6 +91,19 @@ def test_a_method_of_equal_widths_alone_is_tried_on_such_a_pair() -> None:
     assert {"gradient", "student = teacher", "memory"} <= findings.keys()
 
 
+@pytest.mark.parametrize("name", ["fsp", "ft", "simkd"])
+def test_memory_is_seen_of_methods_that_do_not_serve_every_pair(name: str) -> None:
+    """Of other widths, or with last maps of one position."""
+    findings = {finding.check: finding for finding in check(name)}
+    assert findings["memory"].outcome == "ok", findings["memory"]
+
+
+def test_no_claim_is_suggested_to_a_composition() -> None:
+    """ab's term is 0 in the main schedule, kd's at the teacher."""
+    findings = {finding.check: finding for finding in check("kd+ab")}
+    assert findings["student = teacher"].seen == "not claimed"
+
+
 def test_terms_that_cannot_be_composed_fail_as_a_pair() -> None:
     with registered(phased_methods.Halved, "one"), registered(phased_methods.Halved, "two"):
         (failed,) = (finding for finding in check("one+two") if finding.outcome == "FAIL")

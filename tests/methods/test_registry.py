@@ -206,6 +206,7 @@ def test_options_have_the_type_of_their_default() -> None:
         ("crd", {"momentum": 1.5}),
         ("hkd", {"momentum": -0.1}),
         ("hkd", {"smoothing": 2.0}),
+        ("ft", {"share": float("nan")}),
     ],
 )
 def test_options_out_of_range_are_refused(name: str, options: dict[str, Scalar]) -> None:
