@@ -25,6 +25,8 @@ from methods.base import REGISTRY, Entry, Method, Scalar, Tap, Task
 from methods.composition import Composition
 
 ENTRY_POINTS = "relational_distillation.methods"
+LEFT_OUT = (Exception, SystemExit)
+"""What an import may raise, a script's among them, without taking the other methods down."""
 
 
 class MethodError(ValueError):
@@ -36,17 +38,17 @@ def _discover() -> None:
     for module in iter_modules(__path__):
         try:
             import_module(f"{__name__}.{module.name}")
-        except Exception as error:  # neither a package nor one file must take the others down
+        except LEFT_OUT as error:
             told = f"methods/{module.name}.py is left out, it cannot be imported: {_why(error)}"
             warnings.warn(told, stacklevel=2)
     for point in entry_points(group=ENTRY_POINTS):
         try:
             point.load()
-        except Exception as error:
+        except LEFT_OUT as error:
             warnings.warn(f"{point.value!r} is left out, it cannot be imported: {_why(error)}", stacklevel=2)
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     """An import's error, and the last line of the module's, or of what that imports, which it passed."""
     passed = [place for place in traceback.extract_tb(error.__traceback__)[1:] if not _is_machinery(place.filename)]
     where = f" (raised in {passed[-1].filename}:{passed[-1].lineno})" if passed else ""

@@ -386,15 +386,16 @@ assert "logit_mse" in every and "kd" in every, every
 assert "logit_mse" not in methods.names(installed=False)
 assert methods.resolve("kd+logit_mse")["logit_mse"] == {"weight": 2.0}
 (told,) = (str(w.message) for w in caught)
-assert told.startswith("'broken_methods' is left out, it cannot be imported: RuntimeError: no such luck (raised in ")
+assert told.startswith("'broken_methods' is left out, it cannot be imported: ERROR: no such luck (raised in ")
 assert told.endswith("broken_methods.py:2)"), told
 """
 
 
-def test_installed_packages_add_methods_and_a_broken_one_only_warns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", ["RuntimeError", "SystemExit"])
+def test_installed_packages_add_methods_and_a_broken_one_only_warns(error: str, tmp_path: Path) -> None:
     install(tmp_path, "fine_methods", THIRD_PARTY)
-    install(tmp_path, "broken_methods", "\nraise RuntimeError('no such luck')")
+    install(tmp_path, "broken_methods", f"\nraise {error}('no such luck')")
     root = Path(methods.__file__).parents[1]
-    command = [sys.executable, "-c", f"import sys; sys.path[:0] = {[str(root), str(tmp_path)]}\n{USE}"]
+    command = [sys.executable, "-c", f"import sys; sys.path[:0] = {[str(root), str(tmp_path)]}\n{USE.replace('ERROR', error)}"]
     finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert finished.returncode == 0, finished.stderr
