@@ -54,7 +54,7 @@ def discover() -> None:
     for point in entry_points(group=ENTRY_POINTS):
         try:
             point.load()
-        except Exception as error:  # no package must take the suite down
+        except (Exception, SystemExit) as error:  # no package must take the suite down, nor a script
             warnings.warn(f"metrics of {point.value!r} cannot be loaded: {error!r}", stacklevel=2)
 
 

@@ -396,6 +396,7 @@ def test_installed_packages_add_methods_and_a_broken_one_only_warns(error: str, 
     install(tmp_path, "fine_methods", THIRD_PARTY)
     install(tmp_path, "broken_methods", f"\nraise {error}('no such luck')")
     root = Path(methods.__file__).parents[1]
-    command = [sys.executable, "-c", f"import sys; sys.path[:0] = {[str(root), str(tmp_path)]}\n{USE.replace('ERROR', error)}"]
+    use = USE.replace("ERROR", error)
+    command = [sys.executable, "-c", f"import sys; sys.path[:0] = {[str(root), str(tmp_path)]}\n{use}"]
     finished = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert finished.returncode == 0, finished.stderr

@@ -76,15 +76,20 @@ def test_a_new_metric_is_known_everywhere(
     assert len(out.read_text().splitlines()) == 5
 
 
-def test_packages_of_others_bring_metrics_along(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_of_others_bring_metrics_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is broken is left out, and said to be."""
     group = metrics.ENTRY_POINTS
-    points = [EntryPoint(name, f"{name}_of_others", group) for name in ("there", "gone")]
+    points = [EntryPoint(name, f"{name}_of_others", group) for name in ("there", "gone", "script")]
+    (tmp_path / "script_of_others.py").write_text("raise SystemExit(2)\n")
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "there_of_others", ModuleType("there_of_others"))
     monkeypatch.setattr(metrics, "entry_points", lambda group: points)
-    with pytest.warns(UserWarning, match="metrics of 'gone_of_others' cannot be loaded") as said:
+    with pytest.warns(UserWarning, match=r"metrics of '(gone|script)_of_others' cannot be loaded") as said:
         metrics.discover()
-    assert len(said) == 1
+    assert [str(each.message).partition(": ")[2].partition("(")[0] for each in said] == [
+        "ModuleNotFoundError",
+        "SystemExit",
+    ]
 
 
 def test_it_is_computed_where_records_are_older_than_it(brier: None, tmp_path: Path, unsaved: None) -> None:
