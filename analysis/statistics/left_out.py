@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from analysis.statistics.places import OfPlace
-from analysis.style import listing_order
+from analysis.style import count, listing_order
 from benchmark.ground.errors import UsageError
 from benchmark.records import Folder, Record
-from benchmark.records.predictions import of_run
+from benchmark.records.predictions import NoPredictionsError, of_run
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,19 @@ class LeftOut(OfPlace):
 def left_out(records: Mapping[Path, Sequence[Record]]) -> tuple[list[LeftOut], list[str]]:
     """Every finished run that left classes out and whose predictions were kept, in listing order, each once; and what
     is wrong with the predictions of others."""
-    found, problems = dict[str, LeftOut](), list[str]()
+    found, problems, missing = dict[str, LeftOut](), list[str](), set[str]()
     for path, members in records.items():
         for record in members:
             if record.status != "done" or record.run.teacher is None or not record.run.recipe.without_classes:
                 continue
             try:
                 found.setdefault(record.run_id, _measured(record, Folder(path)))
+            except NoPredictionsError:
+                missing.add(record.run_id)
             except UsageError as error:
                 problems.append(f"classes left out: {error}")
+    if missing := missing - found.keys():
+        problems.append(f"classes left out: {count(len(missing), 'run')} without predictions (keep_predictions)")
     return sorted(found.values(), key=lambda e: (e.block, listing_order(e.method), e.seed)), problems
 
 
