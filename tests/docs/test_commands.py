@@ -17,7 +17,7 @@ from guides import ROOT, clone, run
 ANSWERS = ("--help", "--list", "--show", "--status", "--cancel", "--prepare", "--dry-run", "--export")
 """Options of `benchmark.grid` with which it trains nothing."""
 
-OF_DATA = "cifar100 cifar100_brief cifar100_cpu cifar100_short fashion_mnist mnist_hinton".split()  # noqa: SIM905
+OF_DATA = "cifar100 cifar100_brief cifar100_cpu cifar100_short fashion_mnist mnist_hinton_long mnist_hinton".split()  # noqa: SIM905
 """Grids that want more than an installed library's images."""
 
 PROCESSOR = {} if torch.cuda.is_available() else {"--device cuda": "--device cpu", "--tf32": "--bfloat16"}

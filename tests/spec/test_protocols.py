@@ -23,7 +23,7 @@ from benchmark.training.schedule import learning_rate
 
 NINE = ("student", "kd", "fitnet", "rkd_d", "rkd_a", "rkd_da", "sp", "gkd", "mhgd")
 PROTOCOLS = ("cifar100", "cifar100_fast", "cifar10_gkd", "cifar100_mhgd")
-FEWER = ("cifar10_gkd_published_teacher", "relational", "controls", "ladder", "ladder_fashion_mnist")
+FEWER = "cifar10_gkd_published_teacher relational controls ladder ladder_fashion_mnist mnist_hinton_long".split()  # noqa: SIM905
 """Grids whose source, or whose question, is of some methods only."""
 WHOLE = ("digits_all", "mnist_hinton")
 """Grids of all methods, in the order of the methods' table."""
@@ -39,7 +39,7 @@ def all_of(name: str) -> Grid:
 def test_every_grid_can_be_planned_and_says_how_to_run_it(name: str) -> None:
     grid = all_of(name)
     check_options(grid, {})
-    assert grid.methods[: len(NINE)] == NINE or name in FEWER + WHOLE
+    assert grid.methods[: len(NINE)] == NINE or name in {*FEWER, *WHOLE}
     assert cells(grid)
     header = (GRIDS / f"{name}.toml").read_text(encoding="utf-8").partition("description")[0]
     assert "python -m benchmark.grid" in header
@@ -145,6 +145,18 @@ def test_distillations_first_experiment() -> None:
     assert (teacher.recipe.crop_padding, teacher.recipe.max_norm, teacher.recipe.without_classes) == (2, 3.873, ())
     assert teacher.student.options == {"drop_rate": 0.5, "input_drop_rate": 0.2}
     assert runs["mlp800", "kd"].recipe.crop_padding == 0
+
+
+def test_a_longer_teacher_is_all_that_the_long_grid_changes() -> None:
+    short = {run.label: run for run in cells(all_of("mnist_hinton")) if (run.seed, run.student.name) == (1, "mlp300")}
+    long = [run for run in cells(all_of("mnist_hinton_long")) if (run.seed, run.student.name) == (1, "mlp300")]
+    assert len(long) == 7
+    for run in long:
+        own = short[run.label]
+        assert own.teacher is not None
+        recipe = own.teacher.recipe.model_copy(update={"epochs": 120})
+        assert run == own.model_copy(update={"teacher": own.teacher.model_copy(update={"recipe": recipe})})
+        assert run.id != own.id
 
 
 def test_the_protocol_of_multi_head_graph_distillation() -> None:
