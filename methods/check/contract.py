@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import methods
-from methods.base import OF_BATCH, Batch, Method, Outputs, Tap
+from methods.base import OF_BATCH, Batch, Method, Outputs, Scalar, Tap
 from methods.check.places import raised_in
 from methods.check.standins import (
     BATCH,
@@ -35,8 +35,8 @@ from methods.objective import objective
 
 CITATION = re.compile(r"arXiv:\s?(\d{4}\.\d{4,5}|[a-z-]+/\d{7})|doi:\s?10\.|\b[A-Z][\w'’.-]+,? (19|20)\d\d\b", re.ASCII)
 """An arXiv id, a DOI, or a venue and a year."""
-PLAIN = ("bool", "int", "float", "str")
-"""What options can be."""
+PLAIN = [plain.__name__ for plain in get_args(Scalar)]
+"""Types of options, by name: annotations may be text."""
 
 
 def documentation(name: str) -> str:
@@ -74,7 +74,7 @@ def options(name: str) -> str:
             if value is inspect.Parameter.empty:
                 remedy = f'give it one in the signature, or @register("{part}", {option}=...)'
                 raise CheckError(f"{option} has no default", remedy)
-            if not isinstance(value, bool | int | float | str):
+            if not isinstance(value, Scalar):
                 remedy = "defaults are a bool, int, float or str, so that a grid file and a run's id can hold them"
                 raise CheckError(f"the default of {option} is {value!r}", remedy)
             wanted = inspect.formatannotation(signature[option].annotation)

@@ -14,7 +14,7 @@ from methods.check.memory import Allocations
 from methods.check.standins import (
     BATCH,
     NARROW,
-    WIDER,
+    NARROW_MAPS,
     CheckError,
     NotApplicableError,
     Subject,
@@ -175,7 +175,7 @@ def rounding(subject: Subject) -> str:
 
 def memory(subject: Subject) -> str:
     """Between two batch sizes, forward and backward, memory grows as declared."""
-    tried = (NARROW, twins(NARROW), WIDER)
+    tried = (NARROW, twins(NARROW), NARROW_MAPS)
     served = [pair for pair in tried if methods.unsupported(subject.name, task(pair)) is None]
     if not served:
         raise NotApplicableError(str(methods.unsupported(subject.name, task(NARROW))))

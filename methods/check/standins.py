@@ -51,8 +51,8 @@ EQUAL = Pair("equal widths", PAIRS[0].student, _pyramid(6, 8, 10, 12, size=32))
 """For methods that need a teacher of the student's widths, and so serve none of the others."""
 NARROW = Pair("narrow", _pyramid(4, 4, 4, 4, size=8), _pyramid(5, 5, 5, 5, size=8))
 """So little per image that what grows with the square of the batch shows in small batches."""
-WIDER = Pair("narrow, with positions", _pyramid(4, 4, 4, 4, size=16), _pyramid(5, 5, 5, 5, size=16))
-"""The same for methods that no last map of one position serves."""
+NARROW_MAPS = Pair("narrow, with positions", _pyramid(4, 4, 4, 4, size=16), _pyramid(5, 5, 5, 5, size=16))
+"""The same for methods that want positions in the last map."""
 
 
 def twins(pair: Pair) -> Pair:

@@ -15,7 +15,7 @@ def read(*names: str) -> str:
     return ROOT.joinpath(*names).read_text(encoding="utf-8")
 
 
-def test_sources_that_it_names_are_there() -> None:
+def test_sources_that_pages_name_are_there() -> None:
     named = {
         path
         for page in PAGES

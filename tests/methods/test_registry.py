@@ -1,41 +1,15 @@
-"""The registry: names, options, compositions and third parties' methods."""
+"""The registry: names, options, and methods of other packages."""
 
-import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
+from method_tasks import OWN, task
 from torch import nn
 
 import methods
-from methods.base import Batch, Method, Outputs, Scalar, Shapes, Task, register
-from methods.composition import Composition
-
-OWN = ["fitnet", "fitnet_two_stage", "gkd", "kd", "mhgd", "rkd_a", "rkd_d", "rkd_da", "sp", "student"]
-STAGES = ((4, 8, 8), (6, 4, 4), (8, 2, 2))
-SHAPES = Shapes(10, 8, STAGES, STAGES[-1])
-
-
-def task(student: Shapes = SHAPES, teacher: Shapes | None = SHAPES) -> Task:
-    return Task(student, teacher, torch.arange(6) % 3, epochs=1)
-
-
-def shapes(*sizes: int, classes: int = 10) -> Shapes:
-    maps = tuple((4, size, size) for size in sizes)
-    return Shapes(classes, 4, maps, maps[-1])
-
-
-def outputs(seed: int) -> Outputs:
-    generator = torch.Generator().manual_seed(seed)
-    maps = tuple(torch.randn(6, *shape, generator=generator) for shape in STAGES)
-    return Outputs(torch.randn(6, 10, generator=generator), maps[-1].mean((2, 3)), maps, maps[-1])
-
-
-def batch() -> Batch:
-    return Batch(torch.arange(6) % 3, torch.arange(6), torch.tensor(0), torch.zeros(()), torch.Generator())
+from methods.base import Method, Scalar, register
 
 
 def test_own_methods_are_registered() -> None:
@@ -124,11 +98,6 @@ def test_unknown_name_suggests_the_nearest() -> None:
         methods.components("kd+zzzzzz")
 
 
-def test_composing_a_method_with_itself_is_an_error() -> None:
-    with pytest.raises(methods.MethodError, match="with itself"):
-        methods.components("kd+sp+kd")
-
-
 def test_unknown_option_lists_the_valid_ones() -> None:
     with pytest.raises(
         methods.MethodError, match="'rkd_d' has no option 'distanec'; valid: angle, distance, normalize, stages"
@@ -214,55 +183,6 @@ def test_options_out_of_range_are_refused(name: str, options: dict[str, Scalar])
         methods.load(name, task(), {name: options})
 
 
-def test_composition_uses_the_plain_sum_of_cross_entropy_and_terms() -> None:
-    both = methods.load("kd+rkd_da", task())
-    assert isinstance(both, Composition)
-    assert both.ce_weight == 1
-    assert methods.resolve("kd+rkd_da")["kd"] == {"temperature": 4.0, "ce": 1.0, "weight": 1.0, "t_squared": True}
-    kd = methods.load("kd", task(), {"kd": {"weight": 1.0}})
-    arguments = outputs(0), outputs(1), batch()
-    expected = kd(*arguments) + methods.load("rkd_da", task())(*arguments)
-    torch.testing.assert_close(both(*arguments), expected)
-
-
-def test_kd_alone_weighs_cross_entropy() -> None:
-    assert methods.load("kd", task()).ce_weight == 0.1
-    assert methods.load("kd", task(), {"kd": {"ce": 0.5}}).ce_weight == 0.5
-
-
-def test_an_override_wins_over_the_composed_default() -> None:
-    resolved = methods.resolve("kd+sp", {"kd": {"weight": 0.3}, "fitnet": {"weight": 7.0}})
-    assert resolved["kd"] == {"temperature": 4.0, "ce": 1.0, "weight": 0.3, "t_squared": True}
-    assert resolved["sp"] == methods.resolve("sp")["sp"]
-    resolved = methods.resolve("kd+sp", {"kd": {"t_squared": False}})
-    assert resolved["kd"] == {"temperature": 4.0, "ce": 1.0, "weight": 1.0, "t_squared": False}
-
-
-@pytest.mark.parametrize("name", ["kd", "fitnet_two_stage"])
-def test_the_share_of_cross_entropy_is_a_methods_own_and_not_a_compositions(name: str) -> None:
-    """It would be said in the record, the label and the run id, and change nothing."""
-    overrides: dict[str, dict[str, Scalar]] = {name: {"ce": 0.5}}
-    assert methods.load(name, task(), overrides).ce_weight == 0.5
-    together = f"{name}+sp"
-    assert methods.resolve(together, overrides) == methods.resolve(together)
-    assert methods.label(together, methods.resolve(together, overrides)) == together
-    assert methods.load(together, task(), overrides).ce_weight == 1
-    with pytest.raises(methods.MethodError, match="ce"):
-        methods.resolve(together, {name: {"ce": "much"}})
-
-
-def test_composition_reads_what_its_terms_read() -> None:
-    assert methods.reads("kd") == {"logits"}
-    assert methods.reads("kd+rkd_da+sp") == {"logits", "embedding", "maps"}
-    assert methods.revisions("kd+sp") == {"kd": 1, "sp": 1}
-
-
-def test_own_parameters_of_terms_are_parameters_of_the_composition() -> None:
-    own = dict(methods.load("kd+fitnet", task()).named_parameters())
-    assert own
-    assert all(".fitnet.regressor." in f".{name}" for name in own)
-
-
 def test_label_names_what_is_not_the_default() -> None:
     def label(name: str, options: dict[str, dict[str, Scalar]]) -> str:
         return methods.label(name, methods.resolve(name, options))
@@ -271,82 +191,6 @@ def test_label_names_what_is_not_the_default() -> None:
     assert label("kd+rkd_da", {}) == "kd+rkd_da"
     assert label("rkd_da", {"rkd_da": {"distance": 12.5}}) == "rkd_da[distance=12.5]"
     assert label("kd+gkd", {"gkd": {"power": 2, "edges": "inter"}}) == "kd+gkd[power=2,edges=inter]"
-
-
-@pytest.mark.parametrize("name", OWN)
-def test_unequal_widths_and_sizes_are_supported(name: str) -> None:
-    assert methods.unsupported(name, task(shapes(8, 4, 2), shapes(16, 8, 4))) is None
-
-
-@pytest.mark.parametrize(
-    ("name", "student", "teacher", "reason"),
-    [
-        ("kd", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
-        ("fitnet", shapes(8, 2, 1), shapes(32, 8, 4), "2x2 to 8x8"),
-        ("fitnet", shapes(8, 4), shapes(32, 8, 4), "2 stages, 3 are needed"),
-        ("gkd", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages"),
-        ("gkd", shapes(8, 4, 2), shapes(8), "teacher: .*1 stages"),
-        ("dist", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
-        ("dkd", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
-        ("cka", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
-        ("at", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages"),
-        ("at", shapes(1, 1), shapes(4, 1), "no relation between positions"),
-        ("nst", shapes(1, 1), shapes(1, 1), "no relation between positions"),
-        ("ft", shapes(8, 4, 1), shapes(8, 4, 2), "no relation between positions"),
-        ("fsp", shapes(4), shapes(4), "no flow"),
-        ("fsp", SHAPES, shapes(8, 4, 2), "map 1 of the student has 6 channels, map 1 of the teacher 4"),
-        ("irg", shapes(8, 4, 2), shapes(8, 4, 2, classes=7), "7 classes"),
-        ("irg", shapes(8), shapes(8, 4), "1 stages, 2 are needed"),
-        ("reviewkd", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages"),
-        ("srrl", shapes(8), shapes(8, classes=7), "7 classes"),
-        ("simkd", shapes(8), replace(shapes(8), averaged=False), "does not read the mean"),
-        ("ab", shapes(8, 2, 1), shapes(32, 8, 4), "nothing maps 8x8 to 32x32"),
-        ("kd+gkd+fitnet", shapes(8, 4), shapes(8, 4, 2), "student: .*2 stages.*; .*2 stages"),
-    ],
-)
-def test_unsupported_pairs_have_a_reason_alone(name: str, student: Shapes, teacher: Shapes, reason: str) -> None:
-    given = methods.unsupported(name, task(student, teacher))
-    assert given is not None
-    assert re.search(reason, given)
-    with pytest.raises(ValueError, match=re.escape(f"{name}: {given}")):
-        methods.load(name, task(student, teacher))
-
-
-@pytest.mark.parametrize("name", ["crd", "hkd"])
-def test_contrasts_need_images_of_two_classes(name: str) -> None:
-    alike = replace(task(), labels=torch.full((6,), 3))
-    assert methods.unsupported(name, alike) == "all training images are of one class: there are no negatives"
-    assert methods.unsupported(name, task()) is None
-
-
-def test_positions_are_wanted_by_what_relates_them_alone() -> None:
-    small = task(shapes(8, 4, 1), shapes(8, 4, 2))
-    assert methods.unsupported("at", small) is None  # two pairs of maps have positions
-    assert methods.unsupported("nst", small) is None
-    assert methods.unsupported("ft", small, {"ft": {"factors": "flat"}}) is None  # factors of channels too
-
-
-def test_graphs_of_instances_without_logits_serve_unequal_classes() -> None:
-    pair = task(shapes(8, 4, 2), shapes(8, 4, 2, classes=7))
-    assert methods.unsupported("irg", pair, {"irg": {"vertices": 0.0}}) is None
-    assert methods.reads("irg", {"irg": {"vertices": 0.0}}) == {"embedding", "maps"}
-    assert methods.reads("irg", {"irg": {"form": "caffe"}}) == {"embedding"}
-
-
-def test_variants_of_fewer_or_more_stages_ask_for_as_many() -> None:
-    two, three = task(shapes(8, 4), shapes(8, 4)), task(shapes(8, 4, 2), shapes(8, 4, 2))
-    for name, stages, reason in (("gkd", 2, None), ("gkd", 1, None), ("sp", 2, None), ("sp", 3, "3 are needed")):
-        given = methods.unsupported(name, two, {name: {"stages": stages}})
-        assert (given is None) == (reason is None)
-        assert reason is None or reason in str(given)
-        assert methods.unsupported(name, three, {name: {"stages": stages}}) is None
-
-
-def test_fitnet_refuses_to_be_built_on_a_stage_that_it_cannot_bridge() -> None:
-    with pytest.raises(ValueError, match="1x1 to 4x4"):
-        methods.load("fitnet", task(shapes(8, 4, 1), shapes(16, 8, 4)), {"fitnet": {"stage": 3}})
-    with pytest.raises(ValueError, match="needs a teacher"):
-        methods.load("fitnet", task(shapes(8, 4, 1), None))
 
 
 def install(folder: Path, package: str, code: str) -> None:
