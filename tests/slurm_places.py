@@ -20,6 +20,7 @@ from benchmark.records import Folder, ledger
 ROOT = Path(__file__).parent.parent
 PATIENCE = 240
 MEMORY = "mem=1500M"
+EPOCHS = 40
 
 
 @dataclass(frozen=True)

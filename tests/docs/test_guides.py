@@ -1,4 +1,4 @@
-"""The guides can be followed to the letter. The cluster's is followed by `tests/launch/slurm/test_slurm.py`."""
+"""The guides can be followed to the letter. The cluster's is followed by `tests/launch/slurm/test_submission.py`."""
 
 from pathlib import Path
 

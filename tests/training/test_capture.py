@@ -3,80 +3,24 @@
 What is compared with are steps as they are written, of the same optimiser: on a CPU the usual one is another.
 """
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import launches
 import pytest
 import tiny
 import torch
+from capture_bench import OWN, Bench, Written, run_of
 from untrained import copied, same_bits
-from waits import trapped
 
-import methods
-from benchmark.data import Resident, TrainingSet, load
-from benchmark.models import create
-from benchmark.spec import Architecture, Run
-from benchmark.training import capture, checkpoints, loop, member, step
+from benchmark.spec import Architecture
+from benchmark.training import capture, step
 from benchmark.training.capture import GRAPHS, CudaGraph, Recorder
-from benchmark.training.loop import Callbacks, configure_torch, train
-from benchmark.training.member import Member, build_student, build_task
-from benchmark.training.step import step_inputs, supply
-from benchmark.training.teacher import Frozen
+from benchmark.training.member import Member
 from methods.check.tape import Tape
 
 pytestmark = pytest.mark.usefixtures("test_methods")
-
-RECIPE: dict[str, Any] = {"epochs": 3, "schedule": "step", "milestones": (1, 2), "flip": True}
-"""Another rate in every epoch; of the three batches of one the last is shorter. The first batch of each size is trained
-on as it is written, the second recorded, and from the next epoch, or the one after, replayed."""
-OPTIONS: dict[str, dict[str, Any]] = {
-    **{name: {"epochs": 1} for name in ("ab", "fitnet_two_stage", "fsp")},
-    "ft": {"epochs": 1, "factors": "flat"},  # the last map has one position
-    **{name: {"warmup": 180.0} for name in ("dkd", "reviewkd")},  # to the last epoch
-    **{name: {"negatives": 16} for name in ("crd", "hkd")},
-    "mhgd": {"epochs": 1, "heads": 2},
-    "rrd": {"queue": 64},
-}
-"""Methods that learn, remember or warm up, as briefly as may be."""
-EQUAL = tiny.resnet("equal", 8, 8, 16, 16)
-"""A student of its teacher's widths, for the one method that wants it."""
-OWN = methods.names(installed=False)
-
-
-class Written(Tape):
-    """Never recorded."""
-
-    tries = 10**9
-
-
-def run_of(method: str, student: Architecture | None = None, **recipe: Any) -> Run:
-    student = student or (EQUAL if method == "fsp" else tiny.RESNET)
-    return tiny.run(method, student, options={method: OPTIONS.get(method, {})}, **RECIPE | recipe)
-
-
-class Bench:
-    """An untrained teacher, data, and runs in training."""
-
-    def __init__(self, device: torch.device = tiny.CPU, **recipe: Any) -> None:
-        self.changes, self.device = recipe, device
-        self.recipe = run_of("student", **recipe).recipe
-        configure_torch(self.recipe, device)
-        splits = load(tiny.DATA)
-        self.data = TrainingSet(splits.train, self.recipe, device)
-        self.validation = Resident(splits.validation, self.recipe, device)
-        self.teacher = Frozen(create(tiny.TEACHER.student, self.recipe, 10, seed=9), device)
-
-    def member(self, method: str, student: Architecture | None = None) -> Member:
-        run = run_of(method, student, **self.changes)
-        network = build_student(run, 10, self.device)
-        return Member(run, build_task(run, network, self.teacher.network, self.data), network, self.device, tiny.STEPS)
-
-    def train(self, members: Sequence[Member], stop: Callable[[], bool] = lambda: False) -> None:
-        train(members, self.teacher, self.data, self.validation, Callbacks(stop=stop))
 
 
 @pytest.fixture
@@ -347,45 +291,6 @@ def test_a_state_of_another_kind_of_device_is_gone_on_from(graphs: Any) -> None:
     assert member.captured
 
 
-def test_training_waits_at_the_edges_of_epochs_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every method as written, its phase and own parameters too, with a checkpoint after every step: one wait in an
-    epoch, and one for an evaluation."""
-    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", -1.0)
-    bench, saved = Bench(epochs=1, schedule="constant", milestones=()), []
-    members = [bench.member(method) for method in (*OWN, "kd+rkd_da")]
-
-    def save(active: Sequence[Member]) -> None:
-        saved.append([checkpoints.on_host(each.state()) for each in active])
-
-    with trapped() as found:
-        train(members, bench.teacher, bench.data, bench.validation, Callbacks(save=save))
-    assert found == ["tolist", "tolist", *["aten::_local_scalar_dense"] * len(members)]
-    assert [len(states) for states in saved[-tiny.STEPS :]] == [len(members)] * tiny.STEPS
-
-
-@pytest.mark.parametrize("method", OWN)
-def test_a_step_needs_no_values(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tensors without data, of a device that no others mix with."""
-    monkeypatch.setattr(member, "autocast", lambda device, precision: torch.autocast("cpu", enabled=False))
-    bench, meta = Bench(), torch.device("meta")
-    run = run_of(method)
-    network = build_student(run, 10, tiny.CPU)
-    task = build_task(run, network, bench.teacher.network, bench.data)
-    made = Member(run, task, network.to(meta), meta, tiny.STEPS)
-    made.enter(0)
-    now = step_inputs([made], bench.data, bench.data.views(0, 0), 0, 0)
-    supplied = supply([made], bench.teacher, now.images)
-    there = now.map(lambda x: x.to(meta))
-    made.step(there.images, there.batch(made, None), supplied.map(lambda x: x.to(meta)) if supplied else None)
-    assert made.sums.device == meta
-
-
-def test_no_step_starts_more_kernels_than_its_budget() -> None:
-    budget, counted = json.loads(launches.COMMITTED.read_text()), launches.launches()
-    assert counted.keys() == budget.keys()
-    assert {name: count for name, count in counted.items() if count > budget[name]} == {}
-
-
 # On a GPU.
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
@@ -440,22 +345,3 @@ def test_what_waits_for_a_gpu_is_not_recorded(caplog: pytest.LogCaptureFixture) 
         "noise: its steps are not captured: it draws from batch.generator",
         "bad_loss: its steps are not captured: it waits for the device",
     ]
-
-
-@gpu
-def test_a_round_of_replays_does_not_wait_for_the_gpu() -> None:
-    bench = Bench(CUDA, epochs=10)
-    members = [bench.member(method) for method in OWN]
-    for each in members:
-        each.enter(0)
-    make = step.CohortStep(bench.teacher, bench.data)
-    for epoch in range(6):
-        views = bench.data.views(0, epoch)
-        torch.cuda.set_sync_debug_mode("error" if epoch > 4 else "default")
-        try:
-            for number in range(tiny.STEPS):
-                make(members, views, epoch, number)
-                checkpoints.on_host([each.state() for each in members])
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-    assert all(each.captured for each in members)
