@@ -11,7 +11,8 @@ seeds, and each tests at its share of 0.05.
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,18 @@ SEEDS = (3, 5, 10, 20)
 
 LOOKS = (3, 5, 10)
 """Seeds at which open verdicts may be looked at."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is tested together: `cells` of `methods` beside the student alone on so many `pairs`. `scales` are the
+    variances of a run by pair, or one that holds for each pair.
+    """
+
+    scales: Mapping[str, float]
+    pairs: int
+    methods: int
+    cells: int
 
 
 @command
@@ -86,12 +99,10 @@ def _tell_power(options: argparse.Namespace) -> None:
     from analysis.tables.markdown import markdown
 
     if options.sd:
-        scales, methods = {"each pair": options.sd**2}, options.methods
-        print(markdown(power_table(scales, methods, options.pairs, options.gain)))
-        return
-    runs = _runs(options.folder)
-    scales, methods = _spreads(runs)
-    print(markdown(power_table(scales, methods, len(scales), options.gain)))
+        family = Family({"each pair": options.sd**2}, options.pairs, options.methods, options.methods * options.pairs)
+    else:
+        family = _family(_runs(options.folder))
+    print(markdown(power_table(family, options.gain)))
 
 
 def _runs(folder: Path) -> "pd.DataFrame":
@@ -103,39 +114,38 @@ def _runs(folder: Path) -> "pd.DataFrame":
     return results.runs
 
 
-def _spreads(runs: "pd.DataFrame") -> tuple[dict[str, float], int]:
-    """The moderated variance of a run on each pair, and the number of methods beside the student alone."""
+def _family(runs: "pd.DataFrame") -> Family:
     from analysis.statistics.gains import by_pair
-    from analysis.style import CONTROL
 
     pairs = by_pair(runs)
     scales = {f"{pair.dataset}: {pair.pair}": pair.moderation.scale for pair in pairs if pair.moderation.lent}
     if not scales:
         raise UsageError("no pair has two cells of two runs that differ, so that no spread is known; --sd states one")
-    return scales, max(1, len({method for pair in pairs for method in pair.cells} - {CONTROL}))
+    cells = [method for pair in pairs for method in pair.compared]
+    return Family(scales, len(scales), max(1, len(set(cells))), max(1, len(cells)))
 
 
-def power_table(scales: dict[str, float], methods: int, pairs: int, gain: float | None) -> "Table":
-    """`scales` are variances of a run by pair, or one for all `pairs`."""
+def power_table(family: Family, gain: float | None) -> "Table":
+    """The smallest gains that numbers of seeds establish, and, of a gain that is asked for, the seeds it needs."""
     from analysis.statistics.power import POWER
     from analysis.tables.table import Column, Group, Table
 
-    everywhere = list(scales.values()) if len(scales) == pairs else list(scales.values()) * pairs
-    rows = [_power_row(name, [scale], methods, methods * pairs, gain) for name, scale in scales.items()]
-    if pairs > 1:
-        rows.append(_power_row(f"mean over {pairs} pairs", everywhere, methods, methods, gain))
-    mean = f"; in the mean over pairs, over {methods}" if pairs > 1 else ""
+    rows = [_power_row(name, [scale], family.cells, family.methods, gain) for name, scale in family.scales.items()]
+    if family.pairs > 1:
+        everywhere = list(family.scales.values()) * (family.pairs // len(family.scales))
+        rows.append(_power_row(f"mean over {family.pairs} pairs", everywhere, family.methods, family.methods, gain))
+    mean = f"; in the mean over pairs, over {family.methods}" if family.pairs > 1 else ""
     wanted = [f"Seeds for {gain:g}"] if gain else []
     columns = [Column.of(title) for title in ("SD", *(f"n = {seeds}" for seeds in SEEDS), *wanted)]
     caption = (
         f"Smallest gain over the student alone (percentage points) that n seeds establish with power {POWER:g}: in a "
-        f"cell, Holm-adjusted over {methods * pairs}{mean}. SD: of a run."
+        f"cell, Holm-adjusted over {family.cells}{mean}. SD: of a run."
     )
     return Table("plan", "", caption, columns, [Group("", rows)], stub=("Pair",))
 
 
 def _power_row(
-    name: str, scales: Sequence[float], methods: int, tests: int, gain: float | None
+    name: str, scales: Sequence[float], tests: int, methods: int, gain: float | None
 ) -> "tuple[str, tuple[Field, ...]]":
     from analysis.statistics.power import MOST_SEEDS, seeds_needed, smallest_gain
     from analysis.tables.table import Field

@@ -73,6 +73,18 @@ def test_a_folder_says_how_far_its_runs_spread(tmp_path: Path, capsys: pytest.Ca
     assert "Seeds for" not in text
 
 
+def test_a_cell_without_results_is_no_test(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """SP has results on one of two pairs: three cells of two methods."""
+    runs = [
+        fake.record(fake.run(method, seed, pair), 0.8 + 0.01 * seed)
+        for method, pairs in (("student", fake.PAIRS[:2]), ("kd", fake.PAIRS[:2]), ("sp", fake.PAIRS[:1]))
+        for pair in pairs
+        for seed in range(3)
+    ]
+    text = said(capsys, str(fake.write(tmp_path / "grid", *runs)))
+    assert "over 3; in the mean over pairs, over 2" in text
+
+
 def records(path: Path) -> Path:
     """KD is far ahead on both pairs, SP noisy on the second."""
     noisy = [
@@ -97,6 +109,13 @@ def test_pairs_with_open_cells_are_named(tmp_path: Path, capsys: pytest.CaptureF
     )
     assert f"python -m benchmark.grid --more-seeds {file}" in text
     assert "--looks 3" in text
+
+
+def test_a_grid_keeps_its_name_in_a_renamed_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, file = records(tmp_path / "copy"), tmp_path / "seeds.toml"
+    (folder / "grid.toml").write_text('name = "smoke"\n', encoding="utf-8")
+    said(capsys, str(folder), "--open", "--to", "5", "--out", str(file))
+    assert tomllib.loads(file.read_text(encoding="utf-8"))["grid"] == "smoke"
 
 
 def test_pairs_that_have_the_seeds_are_not_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
