@@ -77,19 +77,30 @@ def test_a_new_metric_is_known_everywhere(
 
 
 def test_packages_of_others_bring_metrics_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is broken is left out, and said to be."""
+    """One that is broken is left out, and said to be, with its line."""
     group = metrics.ENTRY_POINTS
-    points = [EntryPoint(name, f"{name}_of_others", group) for name in ("there", "gone", "script")]
+    points = [EntryPoint(name, f"{name}_of_others", group) for name in ("there", "gone", "script", "mute")]
     (tmp_path / "script_of_others.py").write_text("raise SystemExit(2)\n")
+    mute = "from benchmark.metrics import metric\n\n@metric('Title', 'Short')\ndef mute(logits): pass\n"
+    (tmp_path / "mute_of_others.py").write_text(mute)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(sys.modules, "there_of_others", ModuleType("there_of_others"))
     monkeypatch.setattr(metrics, "entry_points", lambda group: points)
-    with pytest.warns(UserWarning, match=r"metrics of '(gone|script)_of_others' cannot be loaded") as said:
+    with pytest.warns(UserWarning, match="is left out") as said:
         metrics.discover()
-    assert [str(each.message).partition(": ")[2].partition("(")[0] for each in said] == [
-        "ModuleNotFoundError",
-        "SystemExit",
+    assert [str(each.message).replace(str(tmp_path), "") for each in said] == [
+        "'gone_of_others' is left out, it cannot be imported: ModuleNotFoundError: No module named 'gone_of_others'",
+        "'script_of_others' is left out, it cannot be imported: SystemExit: 2 (raised in /script_of_others.py:1)",
+        "'mute_of_others' is left out, it cannot be imported: UsageError: metric 'mute' has no docstring "
+        "(raised in /mute_of_others.py:3)",
     ]
+
+
+def test_a_file_that_cannot_be_imported_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "half.py").write_text("\nimport nothing_of_that_name\n")
+    monkeypatch.setattr(metrics, "__path__", [*metrics.__path__, str(tmp_path)])
+    with pytest.warns(UserWarning, match=r"^benchmark/metrics/half\.py is left out, .*\(raised in .*half\.py:2\)$"):
+        metrics.discover()
 
 
 def test_it_is_computed_where_records_are_older_than_it(brier: None, tmp_path: Path, unsaved: None) -> None:
