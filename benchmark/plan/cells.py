@@ -118,6 +118,8 @@ def _teaching(grid: Grid, pair: Pair, seed: int, control: Control | None) -> tup
 
 def _teacher(grid: Grid, dataset: Dataset, name: str, kind: str, seed: int) -> Run:
     recipe = grid.recipe_of(name) if kind == "student" else grid.teacher_recipe_of(name)
+    # what an architecture, or a student that comes to teach, leaves out is left out of its transfer set
+    recipe = recipe.model_copy(update={"without_classes": grid.teacher_recipe.without_classes})
     architecture = grid.architectures[name]
     if kind == "untrained":
         recipe = recipe.model_copy(update={"epochs": 0})

@@ -112,16 +112,17 @@ class Grid(Value):
     @model_validator(mode="before")
     @classmethod
     def _resolve(cls, raw: Any) -> Any:
-        """Shorthands of a TOML file: the teacher's recipe differs from the student's only where it says so, an
-        architecture without an entry is the timm model of that name, and a standard control needs its name alone. What
-        is not of the right kind is left as it is, for the validation of the fields to name.
+        """Shorthands of a TOML file: the teacher's recipe differs from the student's only where it says so (classes
+        are left out of a transfer set, which is the student's), an architecture without an entry is the timm model of
+        that name, and a standard control needs its name alone. What is not of the right kind is left as it is, for the
+        validation of the fields to name.
         """
         if not isinstance(raw, Mapping):
             return raw
         raw = dict(raw)
         recipe, teacher_recipe = raw.get("recipe"), raw.get("teacher_recipe", {})
         if isinstance(recipe, Mapping) and isinstance(teacher_recipe, Mapping):
-            raw["teacher_recipe"] = {**recipe, **teacher_recipe}
+            raw["teacher_recipe"] = {**recipe, "without_classes": (), **teacher_recipe}
         controls = raw.get("control")
         if isinstance(controls, list | tuple):
             raw["control"] = [each for entry in controls for each in written_out(entry, raw.get("methods"))]

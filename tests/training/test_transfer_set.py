@@ -10,7 +10,7 @@ from command_line import cli, one_line, write_grid
 from benchmark.data import load, training_data
 from benchmark.ground.errors import USAGE
 from benchmark.plan.cells import cells
-from benchmark.spec import Recipe, load_grid
+from benchmark.spec import Recipe, Run, load_grid
 from methods.base import Batch, Outputs
 
 THREE = {"without_classes": (3,)}
@@ -78,3 +78,21 @@ def test_a_control_leaves_classes_out_under_the_grids_own_teachers(tmp_path: Pat
     runs = cells(grid.model_copy(update={"methods": grid.all_methods}))
     assert {run.label: run.recipe.without_classes for run in runs} == {"student": (), "kd": (), "kd@without_3": (3,)}
     assert len({run.teacher.id for run in runs if run.teacher and run.pair == runs[0].pair and run.seed == 0}) == 1
+
+
+@pytest.mark.parametrize(
+    "lacking", [{"recipe__without_classes": [3]}, {"recipes": {"resnet_s": THREE, "resnet_m": THREE}}]
+)
+def test_teachers_see_the_classes_that_all_students_lack(lacking: dict[str, object], tmp_path: Path) -> None:
+    """Also a student that comes to teach; but for what the teacher's own recipe leaves out."""
+    control = {"name": "born_again", "methods": ["kd"], "teacher": "student"}
+
+    def planned(**changes: object) -> tuple[Run, ...]:
+        grid = write_grid(tmp_path / "out.toml", methods=["kd", "kd@born_again"], control=[control], **changes)
+        return cells(load_grid(str(grid)))
+
+    runs = planned(**lacking)
+    assert {run.recipe.without_classes for run in runs} == {(3,)}
+    assert [run.teacher for run in runs] == [run.teacher for run in planned()]
+    own = planned(**lacking, teacher_recipe__without_classes=[5])
+    assert {run.teacher.recipe.without_classes for run in own if run.teacher} == {(5,)}
