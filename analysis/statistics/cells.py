@@ -136,8 +136,9 @@ def _cell(rows: Sequence[Row], *, caveat: str, apart: str, competes: bool) -> Ce
 
 
 def _teacher_cell(rows: Sequence[Row], caveat: str) -> Cell:
-    """The distinct teachers of a pair; their budgets are those of inference."""
-    teachers = list({row["teacher_id"]: row for row in reversed(rows)}.values())[::-1]
+    """The distinct teachers of a pair, by their weights: a network that is used as it came is one, whatever the seed.
+    Their budgets are those of inference."""
+    teachers = list({row["teacher_weights_sha256"] or row["teacher_id"]: row for row in reversed(rows)}.values())[::-1]
     state, note = "done", ""
     if unlike := differences({"teacher_hash": SETTINGS["teacher_hash"]}, rows):
         state, note, teachers = "mixed", f"not pooled, because runs differ in {unlike}", []

@@ -158,6 +158,19 @@ def test_states_of_cells_are_told_apart(tmp_path: Path) -> None:
     assert "- Cells without a result enter no mean, test or rank" in text
 
 
+def test_a_network_that_is_used_as_it_came_is_one_teacher_whatever_its_seed(tmp_path: Path) -> None:
+    for weights, teachers in (("aaa", 1), ("abb", 2), ("abc", 3)):
+        runs = [
+            (fake.run(method, seed, teacher_seed=seed), weights[seed])
+            for method in ("student", "kd")
+            for seed in range(3)
+        ]
+        records = [fake.record(run, teacher_weights_sha256=its) for run, its in runs]
+        evidence = evidence_of(tmp_path / weights, *records)
+        [teacher] = [cell for cell in evidence.cells if cell.method == "teacher"]
+        assert (teacher.n, teacher.seeds, evidence.single_teachers) == (teachers, teachers, teachers == 1)
+
+
 def test_a_control_under_another_teacher_leaves_the_pairs_own_teacher_alone(tmp_path: Path) -> None:
     records = graded({"kd": 1.0}, seeds=3)
     other = [fake.run("kd", seed, fake.PAIRS[0], label="born again", teacher_seed=9) for seed in range(3)]
