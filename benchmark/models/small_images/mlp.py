@@ -3,7 +3,7 @@ section 3): 28 x 28 pixels, two hidden layers of rectified units.
 
 The paper gives widths, dropout and constraints (those of Hinton et al. 2012, arXiv:1207.0580: half of the hidden units
 and a fifth of the pixels dropped, the norm of each hidden unit's incoming weights bounded) and no initialisation; here
-it is PyTorch's own.
+it is PyTorch's own. A dropped pixel is 0 after normalisation, the mean grey, where the paper's is black.
 """
 
 from collections.abc import Iterator, Sequence
