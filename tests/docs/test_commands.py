@@ -37,6 +37,8 @@ STAND_INS = {
     "results/<grid>": "results/digits",
     "FOLDER": "results/digits",
     "results/mnist_hinton": "results/digits",
+    "results/cifar100_short": "results/digits",
+    "results/reference/cifar100_short": "results/reference/digits",
     "results/ladder_fashion_mnist": "results/ladder",
     "methods.check NAME --update": "methods.check mine --update",
     "methods.check NAME": "methods.check kd",

@@ -11,6 +11,7 @@ import tomli_w
 import torch
 from torch import Tensor
 
+from analysis.runs.merge import merge
 from benchmark.data import TrainingSet, load
 from benchmark.launch.job import Job, Work
 from benchmark.models.weights import weights_sha256
@@ -276,3 +277,14 @@ def test_a_failing_gate_fails_its_cohort_alone(results: Path, monkeypatch: pytes
     assert [folder.failure(run.id) for run in bad] == [
         f"TeacherError: teacher {other.id} has no record: OSError: disk full; --retry failed tries it again"
     ] * 2
+
+
+def test_a_method_learns_from_the_teacher_that_was_merged_in(results: Path, tmp_path: Path) -> None:
+    """As one that is added later does from committed teachers: none is trained."""
+    earlier, later = tiny.run("student"), tiny.run("sp")
+    assert tiny.train(results / "grid", earlier)
+    merge(tmp_path / "clone" / "grid", [results / "grid"])
+    assert tiny.train(tmp_path / "clone" / "grid", later)
+    for run in (earlier, later):
+        found = tiny.record(tmp_path / "clone" / "grid", run).result
+        assert found.teacher_weights_sha256 == tiny.record(results / "teachers", tiny.TEACHER).result.weights_sha256
