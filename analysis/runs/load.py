@@ -1,5 +1,6 @@
 """Records of results folders as one tidy table: a row for each run that was made or should have been."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -144,6 +145,7 @@ def _settings(run: Run) -> Row:
         "uncosted_recipe_hash": digest({**run.recipe.identified, **dict.fromkeys(COSTED)}),
         "teacher_hash": digest({**run.teacher.identified, "seed": None}),
         "shuffled": run.shuffled,
+        "options": json.dumps(run.options, sort_keys=True),
         "method_hash": digest([run.method, run.options, run.revisions]),
         "protocol": run.protocol,
         "epochs": run.recipe.epochs,

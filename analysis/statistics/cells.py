@@ -37,7 +37,8 @@ class Cell(OfPlace):
     were not made alike and must not be pooled. `note` says why. `apart` says what a method was trained with otherwise
     than the student alone: a control with more epochs, say; whether it `competes` with it all the same, `runs.alike`
     says. Where a pair has no student alone to compare with and its
-    methods were not trained alike, `caveat` says what differs. `epochs` are those of the main schedule.
+    methods were not trained alike, `caveat` says what differs. `epochs` are those of the main schedule, `options` those
+    of the method, as JSON.
     """
 
     dataset: str
@@ -54,6 +55,7 @@ class Cell(OfPlace):
     caveat: str = ""
     apart: str = ""
     competes: bool = True
+    options: str = "{}"
     epochs: int | None = None
     test_images: int | None = None
     parameters: float | None = None
@@ -129,7 +131,7 @@ def _cell(rows: Sequence[Row], *, caveat: str, apart: str, competes: bool) -> Ce
     numbers = {**_pooled(done, "top1"), **_mean_costs(done, {name: name for name in COSTS}), **_epochs(done, "epochs")}
     numbers |= _test_images(done)
     text: dict[str, Any] = {"state": state, "note": "; ".join(notes), "caveat": caveat}
-    text |= {"apart": apart, "competes": competes}
+    text |= {"apart": apart, "competes": competes} | ({"options": done[0]["options"]} if done else {})
     seeds = len({row["seed"] for row in rows})
     measured_on = next((row[ORIGIN] for row in done if row.get(ORIGIN)), None)
     return Cell(**_place(rows), method=rows[0]["method"], seeds=seeds, measured_on=measured_on, **text, **numbers)

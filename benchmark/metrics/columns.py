@@ -59,6 +59,7 @@ OF_RESULTS = {
     "recipe_hash": "of everything about training that changes numbers",
     "uncosted_recipe_hash": "the same but for what a budget shows: how long, and in which precision",
     "teacher_hash": "of the teacher and its recipe, its seed left out",
+    "options": "of the method, as JSON",
     "method_hash": "of the method, its options and its revision",
     "stale": "why the run is of an older revision, empty where it is not",
 }

@@ -12,12 +12,13 @@ from analysis.runs.load import load
 from analysis.statistics.basic import Sample, holm, summarise
 from analysis.statistics.evidence import collect_evidence
 from analysis.statistics.moderated import Moderation, Part
-from analysis.statistics.published import FILE, METHODS, read
+from analysis.statistics.published import FILE, METHODS, OPTIONS, read
 from analysis.style import KNOWN
 from analysis.tables.latex import latex
 from analysis.tables.markdown import markdown
 from analysis.tables.published import published_table
 from benchmark.ground.errors import UsageError
+from benchmark.spec import load_grid
 
 
 def test_the_published_file_says_of_every_number_where_it_stands() -> None:
@@ -90,7 +91,7 @@ def test_the_first_experiment_stands_beside_its_published_errors(tmp_path: Path)
         fake.record(run, 1 - errors / 10_000)
         for method, counts in HINTON.items()
         for seed, errors in enumerate(counts)
-        for run in [fake.run(method, seed, pair, dataset="mnist")]
+        for run in [fake.run(method, seed, pair, dataset="mnist", options=OPTIONS["Distillation", "kd"])]
     ]
     matches = collect_evidence(load([fake.write(tmp_path / "grid", *records)]).runs, read()).matches
     rows = {row["method"]: row for row in published_table(matches).data}
@@ -113,7 +114,7 @@ def test_both_spreads_count_where_both_are_known(tmp_path: Path) -> None:
     fake.TEACHERS.setdefault(pair[0], (0.9327, 370_000, 60_000_000))
     accuracies = {"gkd": (90.2, 90.5, 90.4), "rkd_d": (89.0, 88.9, 88.8)}
     records = [
-        fake.record(fake.run(method, seed, pair, dataset="cifar10"), top1 / 100)
+        fake.record(fake.run(method, seed, pair, dataset="cifar10", options=OPTIONS["GKD", "rkd_d"]), top1 / 100)
         for method, values in accuracies.items()
         for seed, top1 in enumerate(values)
     ]
@@ -124,6 +125,28 @@ def test_both_spreads_count_where_both_are_known(tmp_path: Path) -> None:
     sides = zip(accuracies.values(), ((90.29, 0.21), (89.92, 0.17)), strict=True)
     tests = [lent.agreement(summarise(values), Sample(10, *theirs)) for values, theirs in sides]
     assert (found["gkd"].p, found["rkd_d"].p) == pytest.approx(holm([test.p for test in tests if test]))
+
+
+def test_a_method_with_other_options_than_the_papers_is_not_compared(tmp_path: Path) -> None:
+    """The authors of graph distillation take distances at three depths, and Hinton et al. soften by 20."""
+    pairs = {"cifar10": ("wrn-28-1", "wrn-28-0.5"), "mnist": ("mlp1200", "mlp800")}
+    for teacher, _ in pairs.values():
+        fake.TEACHERS.setdefault(teacher, (0.9, 370_000, 60_000_000))
+    soft = {"temperature": 20.0, "ce": 1.0, "weight": 1.0}
+    for depths, kd, compared in ((3, soft, {"rkd_d", "kd"}), (1, soft, {"kd"}), (3, {**soft, "ce": 0.1}, {"rkd_d"})):
+        options = {"rkd_d": {"stages": depths}, "kd": kd}
+        cells = (("cifar10", "rkd_d"), ("mnist", "kd"), ("mnist", "student"))
+        runs = [fake.run(method, 0, pairs[dataset], dataset=dataset, options=options) for dataset, method in cells]
+        folder = fake.write(tmp_path / f"{depths}{kd['ce']}", *map(fake.record, runs))
+        matches = collect_evidence(load([folder]).runs, read()).matches
+        assert {match.cell.method for match in matches} == compared | {"student", "teacher"}
+
+
+def test_grids_of_published_protocols_have_their_sources_options() -> None:
+    grids = {"Distillation": "mnist_hinton", "GKD": "cifar10_gkd_published_teacher", "MHGD": "cifar100_mhgd"}
+    for (paper, label), wanted in OPTIONS.items():
+        given = load_grid(grids[paper]).options
+        assert all(options.items() <= given[name].items() for name, options in wanted.items()), label
 
 
 def test_one_run_is_judged_by_the_published_spread(tmp_path: Path) -> None:
