@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from graded import lines_of
 
+from analysis import REFERENCE
 from analysis.runs.load import load
 from analysis.statistics.evidence import collect_evidence
 from analysis.statistics.left_out import best_bias, left_out
@@ -14,7 +15,7 @@ from analysis.tables.errors import errors_table, left_out_table
 from analysis.tables.markdown import markdown
 from benchmark.ground.files import write_bytes
 from benchmark.records import Folder
-from benchmark.records.predictions import Predictions
+from benchmark.records.predictions import Predictions, of_run
 from benchmark.spec import Run
 
 PAIR = fake.PAIRS[0]
@@ -112,3 +113,17 @@ def test_predictions_of_another_training_are_a_problem(tmp_path: Path) -> None:
     found, [problem] = left_out(results.records)
     assert not found
     assert "are not those of the record's training" in problem
+
+
+def test_teachers_know_the_class_that_their_students_lack() -> None:
+    """Hinton's control tells nothing under a teacher that has not learnt the class either."""
+    folder, recalls = Folder(REFERENCE / "mnist_hinton"), dict[str, float]()
+    for record in folder.records()[0]:
+        if record.run.recipe.without_classes and record.run.teacher and record.run.seed < 3:
+            teacher = folder.teachers.record(record.run.teacher.id)
+            assert teacher
+            assert teacher.run.recipe.without_classes == ()
+            said = of_run(folder.teachers, teacher)
+            recalls[teacher.run_id] = float((said.logits[said.labels == 3].argmax(1) == 3).mean())
+    assert len(recalls) == 3
+    assert min(recalls.values()) > 0.95
