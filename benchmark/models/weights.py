@@ -168,7 +168,8 @@ def _sha256(path: Path) -> str:
         why = getattr(error, "strerror", None) or str(error).rpartition(": ")[2]
     if path.is_dir():
         why = "Is a directory"
-    raise UsageError(f"weights {str(path)!r} cannot be read: {why}")
+    start = "" if path.is_absolute() else f" (looked for from {Path.cwd()} on)"
+    raise UsageError(f"weights {str(path)!r} cannot be read: {why}{start}")
 
 
 def _recorded_normalisation(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

@@ -82,7 +82,8 @@ def test_weights_that_are_missing_or_do_not_fit_stop_a_grid_before_it_trains(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_grid(write_grid("g", architectures__resnet_m__weights="none.pth"), "results") == USAGE
-    assert "error: architecture 'resnet_m': weights 'none.pth' cannot be read" in capsys.readouterr().err
+    missing = f"weights 'none.pth' cannot be read: No such file or directory (looked for from {Path.cwd()} on)"
+    assert f"error: architecture 'resnet_m': {missing}" in capsys.readouterr().err
     exported(tmp_path / "other.safetensors")
     assert run_grid(write_grid("g", architectures__resnet_m__weights="other.safetensors"), "results") == USAGE
     assert "other.safetensors does not fit: " in capsys.readouterr().err
