@@ -81,8 +81,10 @@ def _nearest_to_zero(low: float, high: float) -> float:
     """A value in (low, high), well away from the ends: 0 if it is there, else the middle or a step beyond the end."""
     if low < 0 < high:
         return 0.0
+    end = high if np.isinf(low) else low
+    step = max(1.0, abs(end) / 1e6)  # 1 more is the same number beyond 2^53
     if np.isinf(low) or np.isinf(high):
-        return high - 1 if np.isinf(low) else low + 1
+        return end - step if np.isinf(low) else end + step
     return (low + high) / 2
 
 

@@ -66,6 +66,16 @@ def test_a_bias_that_cannot_help_is_zero() -> None:
     assert best_bias(logits - 10 * np.eye(3)[2], np.array([0, 1, 2]), [2]) == 10
 
 
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e30])
+@pytest.mark.parametrize("label", [0, 2])
+def test_a_bias_beyond_all_margins_is_beyond_them(size: float, label: int) -> None:
+    """All images are of the class that was left out, and none is taken for it; or none is, and all are."""
+    logits, labels = size * np.array([[3.0, 1, 0], [1, 7, -2], [5, 5, 1]]), np.full(3, label)
+    if label == 0:
+        logits = np.array([[3.0, 1, 8], [7, 1, 8], [5, 5, 9]]) * size
+    assert brute_force(logits, labels, [2], np.array([best_bias(logits, labels, [2])])) == 3
+
+
 def lacking(method: str, seed: int) -> Run:
     recipe = fake.RECIPE.model_copy(update={"without_classes": (3,)})
     return fake.run(method, seed, PAIR, label=f"{method}@without_3").model_copy(update={"recipe": recipe})
