@@ -67,7 +67,8 @@ def discover() -> None:
 
 
 def _why(error: BaseException) -> str:
-    """An import's error, and the last line of the module's, or of what that imports, which it passed."""
+    """An import's error, and the last line of the module's, or of what that imports, which it passed. Methods say it
+    alike on their own: they know nothing of this package, and metrics must not load torch."""
     passed = [place for place in traceback.extract_tb(error.__traceback__)[1:] if not _is_machinery(place.filename)]
     where = f" (raised in {passed[-1].filename}:{passed[-1].lineno})" if passed else ""
     return f"{type(error).__name__}: {error}{where}"
