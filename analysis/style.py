@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -183,6 +184,13 @@ def enumerated(items: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     *most, last = items
     return f"{', '.join(most)} and {last}" if most else last
+
+
+def ranged(numbers: Iterable[int]) -> str:
+    """`0`, `0 and 1`, `0 to 3 and 7`: in ascending order, three or more in a row by their ends."""
+    rows = groupby(enumerate(sorted(numbers)), key=lambda place: place[1] - place[0])
+    runs = ([number for _, number in row] for _, row in rows)
+    return enumerated(text for run in runs for text in ([spanned(run)] if len(run) > 2 else map(str, run)))
 
 
 def spanned(values: Sequence[Any]) -> str:

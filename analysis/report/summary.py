@@ -214,14 +214,13 @@ def _ranks(evidence: Evidence) -> str:
     order = ", ".join(
         f"{display_name(method)} {rank:.1f}" for method, rank in zip(found.methods, found.average, strict=True)
     )
-    left_out = ", ".join(f"{display_name(name)} ({count(holes, 'hole')})" for name, holes in found.left_out.items())
     over = f"{count(len(found.blocks), 'pair')} of {count(found.datasets, 'data set')}"
     test = f"they are not tested over fewer than {LEAST_DATASETS} data sets"
     if found.p is not None:
         verdict = "do not rank alike" if found.p < ALPHA else "may all rank alike"
         test = f"by Friedman's test over data sets the methods {verdict} (p {equals(found.p)})"
     text = f"Average ranks over {over}: {order}; {test}."
-    return text + (f" Left out to have a complete table: {left_out}." if left_out else "")
+    return text + (f" Left out to have a complete table: {found.dropped}." if found.left_out else "")
 
 
 def _rules(evidence: Evidence) -> str:

@@ -12,7 +12,7 @@ from analysis.runs.load import plain
 from analysis.runs.measured import ORIGIN
 from analysis.statistics.basic import summarise
 from analysis.statistics.places import OfPlace
-from analysis.style import CONTROL, TEACHER, enumerated, listing_order
+from analysis.style import CONTROL, TEACHER, listing_order, ranged
 
 LONGEST_REASON = 140
 """Characters of a failure's message that a footnote repeats."""
@@ -179,8 +179,7 @@ def _mean_costs(rows: Sequence[Row], columns: Mapping[str, str]) -> dict[str, An
 
 def _hole(rows: Sequence[Row]) -> str:
     """Runs that have no result for one reason: `seeds 0 and 2 diverged (the loss was not finite in epoch 3)`."""
-    seeds = [str(row["seed"]) for row in rows]
-    which = f"seed{'s' if len(seeds) > 1 else ''} {enumerated(seeds)}"
+    which = f"seed{'s' if len(rows) > 1 else ''} {ranged(row['seed'] for row in rows)}"
     first = rows[0]
     reason = "" if first["reason"] is None else f" ({shorten(first['reason'], LONGEST_REASON, placeholder=' ...')})"
     return f"{which} {first['status'].replace('_', ' ')}{reason}"

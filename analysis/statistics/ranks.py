@@ -11,7 +11,7 @@ from scipy.stats import f, rankdata
 from analysis.runs.alike import CELL
 from analysis.statistics.cells import Cell
 from analysis.statistics.places import Block
-from analysis.style import TEACHER
+from analysis.style import TEACHER, count, display_name, enumerated
 
 LEAST_DATASETS = 6
 """Pairs of one data set are not independent, so that ranks are tested over data sets; fewer can hardly reject."""
@@ -35,6 +35,15 @@ class Ranking:
     datasets: int
     left_out: Mapping[str, int]
     p: float | None
+
+    @property
+    def dropped(self) -> str:
+        """What was left out: `MHGD and FSP (2 holes each), SP (1 hole)`."""
+        alike: dict[int, list[str]] = {}
+        for name, holes in self.left_out.items():
+            alike.setdefault(holes, []).append(display_name(name))
+        each = {holes: " each" if len(names) > 1 else "" for holes, names in alike.items()}
+        return ", ".join(f"{enumerated(names)} ({count(holes, 'hole')}{each[holes]})" for holes, names in alike.items())
 
 
 def candidates(cells: Iterable[Cell], runs: pd.DataFrame) -> list[Cell]:

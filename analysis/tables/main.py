@@ -202,13 +202,10 @@ def _remarks(evidence: Evidence) -> Iterator[tuple[str, str]]:
     if evidence.remark:
         yield "", evidence.remark
     if evidence.ranking:
-        left_out = [
-            f"{display_name(name)} left out ({count(holes, 'hole')})"
-            for name, holes in evidence.ranking.left_out.items()
-        ]
+        left_out = f"; left out: {evidence.ranking.dropped}" if evidence.ranking.left_out else ""
         datasets = evidence.ranking.datasets
         within = f" of {datasets} data sets, within these first" if datasets > 1 else ""
-        yield "", ", ".join([f"Rank: over {count(len(evidence.ranking.blocks), 'pair')}{within}", *left_out])
+        yield "", f"Rank: over {count(len(evidence.ranking.blocks), 'pair')}{within}{left_out}"
     if evidence.several_options:
         yield "", f"Options differ between pairs for {', '.join(map(display_name, evidence.several_options))}"
     if any(cell.state != "done" for cell in evidence.students):

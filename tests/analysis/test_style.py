@@ -11,7 +11,7 @@ from situations import figure_named
 import methods
 from analysis.figures import words
 from analysis.figures.words import printable, shortened, text_width
-from analysis.style import GUESTS, KNOWN, calling, display_name, listing_order, styles
+from analysis.style import GUESTS, KNOWN, calling, display_name, listing_order, ranged, styles
 
 
 def test_names_are_shortened_in_the_middle_and_never_too_wide() -> None:
@@ -135,3 +135,18 @@ def test_methods_are_named_and_ordered_for_people() -> None:
     labels = ["kd+sp", "zeta", "rkd_da[distance=10]", "gkd", "rkd_da", "student@longer", "student", "teacher"]
     order = ["teacher", "student", "student@longer", "rkd_da", "rkd_da[distance=10]", "gkd", "zeta", "kd+sp"]
     assert sorted(labels, key=listing_order) == order
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ([4], "4"),
+        ([1, 0], "0 and 1"),
+        ([0, 2], "0 and 2"),
+        ([0, 1, 2], "0 to 2"),
+        ([9, 1, 2, 3, 4, 7], "1 to 4, 7 and 9"),
+        ([1, 2, 5, 6], "1, 2, 5 and 6"),
+    ],
+)
+def test_numbers_in_a_row_are_told_by_their_ends(numbers: list[int], text: str) -> None:
+    assert ranged(numbers) == text

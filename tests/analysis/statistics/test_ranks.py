@@ -59,6 +59,9 @@ def test_holes_are_cut_out_where_they_cost_least() -> None:
     assert left_out == {"d: 9": 2, "d: 0": 1}
     del table["d", "1"]["c"]
     assert complete(table)[1:] == (["a", "b"], {"d: 9": 2, "c": 2})
+    found = rank(table)
+    assert found
+    assert found.dropped == "d: 9 and c (2 holes each)"
     assert rank({("d", "0"): {"a": 1.0}}) is None
     assert rank({}) is None
 

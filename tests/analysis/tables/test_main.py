@@ -107,7 +107,7 @@ def test_a_mean_gain_over_fewer_pairs_says_so(tmp_path: Path) -> None:
     records = [*graded({"kd": 1.0}), *graded({"sp": 1.0}, pairs=fake.PAIRS[:1])]
     text = markdown(main_table(evidence_of(tmp_path, *records)))
     assert "over 1 of 2 pairs" in text
-    assert "- Rank: over 2 pairs, SP left out (1 hole)" in text
+    assert "- Rank: over 2 pairs; left out: SP (1 hole)" in text
 
 
 def test_a_method_of_other_options_on_another_data_set_is_said_to_be(tmp_path: Path) -> None:
