@@ -24,6 +24,7 @@ from benchmark.training.schedule import learning_rate
 NINE = ("student", "kd", "fitnet", "rkd_d", "rkd_a", "rkd_da", "sp", "gkd", "mhgd")
 PROTOCOLS = ("cifar100", "cifar100_fast", "cifar10_gkd", "cifar100_mhgd")
 FEWER = (
+    "cifar10_gkd_short",
     "cifar10_gkd_published_teacher",
     "relational",
     "controls",
@@ -124,6 +125,19 @@ def test_graph_distillation_under_its_authors_teacher() -> None:
     assert runs["kd"].options == {run.label: run.options for run in cells(own)}["kd"]
     assert len({run.teacher.id for run in cells(grid) if run.teacher}) == 1
     assert grid.teacher_recipe.epochs == 0
+
+
+def test_the_short_grid_under_that_teacher_is_shorter_and_in_float32() -> None:
+    whole, short = (pin(all_of(f"cifar10_gkd_{name}")) for name in ("published_teacher", "short"))
+    ours, theirs = short.recipe.model_dump(), whole.recipe.model_dump()
+    rates = {"learning_rate", "nesterov", "schedule", "milestones", "decay", "warmup_epochs", "rate_changes"}
+    arithmetic = {"precision", "teacher_precision"}
+    assert {name for name, value in ours.items() if value != theirs[name]} == {"epochs"} | rates | arithmetic
+    for name in ("pairs", "architectures", "datasets", "expected_accuracy"):
+        assert getattr(short, name) == getattr(whole, name)
+    options = {run.label: run.options for run in cells(whole)}
+    assert all(run.options == options[run.label] for run in cells(short) if run.label in options)
+    assert short.teacher_recipe.epochs == 0
 
 
 def test_distillations_first_experiment() -> None:
