@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 try:
-    import benchmark.ground.errors  # noqa: F401
+    from benchmark.ground.files import REFERENCE
 except ModuleNotFoundError as error:
     raise ImportError(
         f"the suite's package 'benchmark' is not what Python finds by that name ({error}); work in another folder, or "
@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["REFERENCE", "load_results"]
-
-_CLONED = Path(__file__).parents[1] / "results" / "reference"
-
-REFERENCE = _CLONED if _CLONED.is_dir() else Path(__file__).parent / "reference"
-"""The committed results, a folder for each grid: those of the clone, or what of them is in an installed wheel."""
 
 
 def load_results(*folders: str | PathLike[str], include_stale: bool = False) -> "pd.DataFrame":

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference" / "digits"
 PACKAGES = ("analysis", "benchmark", "methods")
 BUILD = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
-SOURCES = (*BUILD, "results/reference/digits/", *(f"{package}/" for package in PACKAGES))
+SOURCES = (*BUILD, "results/reference/digits/", "results/reference/gkd_", *(f"{package}/" for package in PACKAGES))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_it_holds_every_file_of_the_packages(wheel: Path) -> None:
     tracked = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
     wanted = {name for name in tracked.stdout.split() if (ROOT / name).exists() and not name.endswith(".md")}
     parts = [path for part in ("records/*", "curves/*", "runs.csv", "grid.toml") for path in REFERENCE.glob(part)]
-    wanted |= {f"analysis/reference/{path.relative_to(REFERENCE.parent)}" for path in parts}
+    wanted |= {f"benchmark/reference/{path.relative_to(REFERENCE.parent)}" for path in parts}
     assert wanted - set(zipfile.ZipFile(wheel).namelist()) == set()
 
 
@@ -106,6 +106,12 @@ def test_committed_records_are_read_without_a_clone(installed: Path, tmp_path: P
     snippets = "\n".join(code for _, code, _ in steps("read_a_record"))
     said = run(installed.with_name("python"), "-c", snippets, where=tmp_path)
     assert f"{len(list(REFERENCE.glob('records/*')))} records, 0 that cannot be used" in said
+
+
+def test_a_published_teacher_needs_no_clone(installed: Path, tmp_path: Path) -> None:
+    """Whose hash the grid states."""
+    pinned = "from benchmark.models.weights import pin; from benchmark.spec import load_grid; pin(load_grid({!r}))"
+    run(installed.with_name("python"), "-c", pinned.format("cifar10_gkd_short"), where=tmp_path)
 
 
 @pytest.mark.long

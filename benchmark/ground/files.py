@@ -22,6 +22,11 @@ from benchmark.ground.errors import UsageError, machine_trouble, one_line
 
 log = logging.getLogger(__name__)
 
+_CLONED = Path(__file__).parents[2] / "results" / "reference"
+
+REFERENCE = _CLONED if _CLONED.is_dir() else Path(__file__).parents[1] / "reference"
+"""The committed results, a folder for each grid: those of the clone, or what of them is in an installed wheel."""
+
 
 class FileError(UsageError):
     """A file that is there and cannot be used. Says its name and what is wrong with it."""

@@ -13,9 +13,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from benchmark.ground.errors import Refusals, UsageError, one_line
-from benchmark.ground.files import expanded, open_regular, write_bytes
+from benchmark.ground.files import REFERENCE, expanded, open_regular, write_bytes
 from benchmark.ground.libraries import timm
-from benchmark.spec import TIMM, Architecture, Grid, Recipe, Run
+from benchmark.spec import OF_REFERENCE, TIMM, Architecture, Grid, Recipe, Run
 
 MOST_KEYS, LONGEST_KEY = 6, 60
 """How many keys of a file a message shows, and how many characters of one."""
@@ -34,7 +34,7 @@ def refusals_of(architecture: Architecture) -> Iterator[None]:
 
 
 def pin(grid: Grid) -> Grid:
-    """The grid with the hash of every file of weights, and the files' whole paths.
+    """The grid with the hash of every file of weights, and the whole paths of those that are named by a path.
 
     Raises UsageError for the files that cannot be read or are not the ones that the grid states the hash of.
     """
@@ -52,7 +52,7 @@ def weights_file(architecture: Architecture) -> Path:
     Raises UsageError if there are none, or other ones than those that were pinned.
     """
     assert architecture.weights is not None
-    path = timm_file(architecture.model) if architecture.weights == TIMM else expanded(architecture.weights)
+    path = timm_file(architecture.model) if architecture.weights == TIMM else _named(architecture.weights)
     expected, found = architecture.weights_sha256, _sha256(path)
     if expected is not None and found != expected:
         raise UsageError(f"{path} has SHA-256 {found}, not {expected} as stated or planned")
@@ -155,9 +155,17 @@ def _ordered(content: bytes) -> bytes:
 def _pinned(architecture: Architecture) -> Architecture:
     if architecture.weights is None:
         return architecture
-    path = weights_file(architecture)
-    source = TIMM if architecture.weights == TIMM else str(path.resolve())
+    path, source = weights_file(architecture), architecture.weights
+    if source != TIMM and not source.startswith(OF_REFERENCE):
+        source = str(path.resolve())
     return architecture.model_copy(update={"weights": source, "weights_sha256": _sha256(path)})
+
+
+def _named(weights: str) -> Path:
+    """A file of weights by its path, or by its name among the committed results."""
+    if weights.startswith(OF_REFERENCE):
+        return REFERENCE / weights.removeprefix(OF_REFERENCE)
+    return expanded(weights)
 
 
 def _sha256(path: Path) -> str:

@@ -28,6 +28,9 @@ LABELS_ONLY = "student"
 TIMM = "timm"
 """Stands for timm's own pretrained weights, in place of a file."""
 
+OF_REFERENCE = "reference:"
+"""Begins the name of a file of weights that lies among the committed results, of a clone or of a wheel."""
+
 
 class Dataset(Value):
     """A data set by name and how it is split; sizes are images, drawn stratified by class.
@@ -84,8 +87,8 @@ class Architecture(Value):
     meant, where a network built for larger images gets small ones.
 
     `weights` are what the network starts from instead of random ones: "timm", its own pretrained ones, or a file, by
-    its path from the working folder on. Planning adds the file's hash, which alone is part of a run's identity; a grid
-    that states it itself accepts that file only.
+    its path from the working folder on, or as "reference:FILE" among the committed results. Planning adds the file's
+    hash, which alone is part of a run's identity; a grid that states it itself accepts that file only.
     """
 
     name: Name

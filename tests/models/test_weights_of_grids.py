@@ -11,9 +11,10 @@ import tomli_w
 from kept_weights import exported
 
 from benchmark.grid import main
-from benchmark.ground.errors import COMPLETE, USAGE
+from benchmark.ground.errors import COMPLETE, USAGE, UsageError
+from benchmark.models.weights import pin, weights_file
 from benchmark.records import Folder, Record
-from benchmark.spec import GRIDS
+from benchmark.spec import GRIDS, load_grid
 
 pytestmark = pytest.mark.usefixtures("offline")
 
@@ -96,3 +97,22 @@ def test_a_misspelt_architecture_is_answered_with_the_grids_own(capsys: pytest.C
     assert "unknown model 'resnet_z': did you mean resnet_m or resnet_s" in capsys.readouterr().err.replace(
         "resnet_s or resnet_m", "resnet_m or resnet_s"
     )
+
+
+def test_weights_that_come_with_the_suite_are_named_by_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of a published teacher are the same wherever the suite lies, and tell nobody where that was."""
+    elsewhere = tmp_path / "suite"
+    elsewhere.mkdir()
+    monkeypatch.setattr("benchmark.models.weights.REFERENCE", elsewhere)
+    exported(elsewhere / "theirs.safetensors")
+    pinned = pin(load_grid(write_grid("grid", architectures__resnet_m__weights="reference:theirs.safetensors")))
+    assert pinned.architectures["resnet_m"].weights == "reference:theirs.safetensors"
+    assert weights_file(pinned.architectures["resnet_m"]) == elsewhere / "theirs.safetensors"
+    exported(elsewhere / "theirs.safetensors", epochs=7)  # the run is among the file's metadata
+    with pytest.raises(UsageError, match=r"theirs\.safetensors has SHA-256 .* as stated or planned"):
+        weights_file(pinned.architectures["resnet_m"])
+    missing = write_grid("other", architectures__resnet_m__weights="reference:ours.safetensors")
+    with pytest.raises(
+        UsageError, match=r"architecture 'resnet_m': weights '.*suite/ours\.safetensors' cannot be read"
+    ):
+        pin(load_grid(missing))
