@@ -1,5 +1,5 @@
-"""Wheels hold the committed results too, which lie outside of the packages (`benchmark.ground.files.REFERENCE`). All
-else is in pyproject.toml."""
+"""Wheels hold the committed results too, which lie outside of the packages (`analysis.REFERENCE`). All else is in
+pyproject.toml."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ class WithResults(build_py):
     def run(self) -> None:
         super().run()
         for path in (path for part in PARTS for path in RESULTS.glob(part) if not self.editable_mode):
-            target = Path(self.build_lib, "benchmark", "reference", path.relative_to(RESULTS))
+            target = Path(self.build_lib, "analysis", "reference", path.relative_to(RESULTS))
             self.mkpath(str(target.parent))
             self.copy_file(str(path), str(target))
 

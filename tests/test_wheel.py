@@ -14,6 +14,8 @@ import rich
 from documented import FENCE
 from guides import steps
 
+from benchmark.records.code import source_hash
+
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference" / "digits"
 PACKAGES = ("analysis", "benchmark", "methods")
@@ -67,7 +69,7 @@ def test_it_holds_every_file_of_the_packages(wheel: Path) -> None:
     tracked = subprocess.run(["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True)
     wanted = {name for name in tracked.stdout.split() if (ROOT / name).exists() and not name.endswith(".md")}
     parts = [path for part in ("records/*", "curves/*", "runs.csv", "grid.toml") for path in REFERENCE.glob(part)]
-    wanted |= {f"benchmark/reference/{path.relative_to(REFERENCE.parent)}" for path in parts}
+    wanted |= {f"analysis/reference/{path.relative_to(REFERENCE.parent)}" for path in parts}
     assert wanted - set(zipfile.ZipFile(wheel).namelist()) == set()
 
 
@@ -106,6 +108,12 @@ def test_committed_records_are_read_without_a_clone(installed: Path, tmp_path: P
     snippets = "\n".join(code for _, code, _ in steps("read_a_record"))
     said = run(installed.with_name("python"), "-c", snippets, where=tmp_path)
     assert f"{len(list(REFERENCE.glob('records/*')))} records, 0 that cannot be used" in said
+
+
+def test_its_code_is_the_clones(installed: Path, tmp_path: Path) -> None:
+    """By the hash that records state, of what a worker imports: no results are among it."""
+    hashed = "from benchmark.records.code import ROOT, source_hash; print(source_hash(ROOT))"
+    assert run(installed.with_name("python"), "-c", hashed, where=tmp_path).strip() == source_hash(ROOT)
 
 
 def test_a_published_teacher_needs_no_clone(installed: Path, tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 
 _CLONED = Path(__file__).parents[2] / "results" / "reference"
 
-REFERENCE = _CLONED if _CLONED.is_dir() else Path(__file__).parents[1] / "reference"
-"""The committed results, a folder for each grid: those of the clone, or what of them is in an installed wheel."""
+REFERENCE = _CLONED if _CLONED.is_dir() else Path(__file__).parents[2] / "analysis" / "reference"
+"""The committed results, a folder for each grid: those of the clone, or what of them is in an installed wheel. It holds
+published weights too, which alone are there for jobs that run a snapshot of the code."""
 
 
 class FileError(UsageError):

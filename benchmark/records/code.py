@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmark.ground.errors import UsageError
+from benchmark.ground.files import REFERENCE
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("benchmark", "methods")
@@ -29,8 +30,9 @@ def code_version() -> str:
 
 
 def snapshot(folder: Path) -> Path:
-    """A copy of the code in `folder/<hash>`, made unless it is there; what is submitted from it does not change when
-    the working tree does. Raises UsageError for a copy that is no longer what its name says.
+    """A copy of the code, with the published weights, in `folder/<hash>`, made unless it is there; what is submitted
+    from it does not change when the working tree does. Raises UsageError for a copy that is no longer what its name
+    says.
     """
     name = source_hash(ROOT)
     copy = folder / name
@@ -40,6 +42,10 @@ def snapshot(folder: Path) -> Path:
             for package in PACKAGES:
                 ignored = shutil.ignore_patterns("__pycache__")
                 shutil.copytree(ROOT / package, unfinished / package, ignore=ignored)
+            reference = unfinished / "results" / "reference"
+            reference.mkdir(parents=True)
+            for weights in REFERENCE.glob("*.safetensors"):
+                shutil.copy(weights, reference)
             (unfinished / VERSION).write_text(code_version(), encoding="utf-8")
             unfinished.rename(copy)
         except OSError as error:

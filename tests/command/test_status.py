@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import fake_results as fake
@@ -126,6 +128,16 @@ def test_a_snapshot_is_made_once_and_not_used_when_it_was_changed(tmp_path: Path
     (copy / "methods" / "kd.py").write_text("changed")
     with pytest.raises(UsageError, match="changed after jobs were submitted"):
         code.snapshot(tmp_path)
+
+
+def test_a_job_finds_published_weights_beside_its_snapshot(tmp_path: Path) -> None:
+    copy = code.snapshot(tmp_path / "results" / "grid" / "code")
+    pinned = "from benchmark.models.weights import pin; from benchmark.spec import load_grid; pin(load_grid({!r}))"
+    command = [sys.executable, "-P", "-c", pinned.format("cifar10_gkd_short") + "; print(pin.__code__.co_filename)"]
+    environment = {**os.environ, "PYTHONPATH": str(copy)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(copy / "benchmark" / "models" / "weights.py")
 
 
 def test_records_without_plans_are_counted(tmp_path: Path) -> None:
