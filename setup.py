@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 
 RESULTS = Path("results", "reference")
 OF_GRIDS = ("grid.toml", "runs.csv", "costs.csv", "records/*.json", "curves/*.csv", "measured/*.json")
-PARTS = ("*.safetensors", *(f"*/{part}" for part in OF_GRIDS))
+PARTS = ("*.safetensors", "*.LICENSE", *(f"*/{part}" for part in OF_GRIDS))
 """What analyses and comparisons are made from, and published weights."""
 
 

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 try:
-    from benchmark.ground.files import REFERENCE
+    import benchmark.ground.errors  # noqa: F401
 except ModuleNotFoundError as error:
     raise ImportError(
         f"the suite's package 'benchmark' is not what Python finds by that name ({error}); work in another folder, or "
         "rename or uninstall what shadows it"
     ) from error
+
+from benchmark.ground.files import REFERENCE
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -40,7 +40,7 @@ def made_again(folder: Path, committed: Path, *names: str) -> list[str]:
 
 def alike(text: str, other: str) -> bool:
     """The same but for the digits of numbers beyond the ninth; those of a hash are none."""
-    numbers = r"(?<!\w)-?\d+(?:\.\d+)?(?:e[+-]\d+)?(?!\w)"
+    numbers = r"(?<![\w-])-?\d+(?:\.\d+)?(?:e[+-]\d+)?(?!\w)"
     ours, theirs = ([float(number) for number in re.findall(numbers, each)] for each in (text, other))
     return re.sub(numbers, "0", text) == re.sub(numbers, "0", other) and ours == pytest.approx(theirs, rel=1e-9)
 
@@ -52,6 +52,8 @@ def test_texts_are_alike_to_the_ninth_digit() -> None:
     assert not alike("a,0.506483196041,1.0", "a,0.506483196041,1.1")
     assert not alike("a,0.506483196041,open", "a,0.506483196041,better")
     assert not alike("kd-s0-1234567890a", "kd-s0-1234567891a")
+    assert not alike("kd-s0-1234567890", "kd-s0-1234567891")
+    assert alike("a,-0.50648319604", "a,-0.5064831960409998")
 
 
 @pytest.mark.parametrize("grid", REMADE)

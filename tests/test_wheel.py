@@ -24,9 +24,9 @@ SOURCES = (*BUILD, "results/reference/digits/", "results/reference/gkd_", *(f"{p
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from the tracked files alone, lest what lies about gets in."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tracked files alone, lest what lies about gets in."""
+    source = tmp_path_factory.mktemp("source")
     try:
         tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
@@ -35,6 +35,12 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name.startswith(SOURCES) and (ROOT / name).exists():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
+    return source
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(target), str(source)]
     built = subprocess.run(pip, capture_output=True, text=True)
     if "No matching distribution" in built.stderr or "No module named pip" in built.stderr:
@@ -110,10 +116,10 @@ def test_committed_records_are_read_without_a_clone(installed: Path, tmp_path: P
     assert f"{len(list(REFERENCE.glob('records/*')))} records, 0 that cannot be used" in said
 
 
-def test_its_code_is_the_clones(installed: Path, tmp_path: Path) -> None:
+def test_its_code_is_the_clones(source: Path, installed: Path, tmp_path: Path) -> None:
     """By the hash that records state, of what a worker imports: no results are among it."""
     hashed = "from benchmark.records.code import ROOT, source_hash; print(source_hash(ROOT))"
-    assert run(installed.with_name("python"), "-c", hashed, where=tmp_path).strip() == source_hash(ROOT)
+    assert run(installed.with_name("python"), "-c", hashed, where=tmp_path).strip() == source_hash(source)
 
 
 def test_a_published_teacher_needs_no_clone(installed: Path, tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ TIMM = "timm"
 """Stands for timm's own pretrained weights, in place of a file."""
 
 OF_REFERENCE = "reference:"
-"""Begins the name of a file of weights that lies among the committed results, of a clone or of a wheel."""
+"""Begins the name of a file of weights in `results/reference`, of a clone or of a wheel: NAME.safetensors."""
+IN_REFERENCE = rf"{OF_REFERENCE}\w[\w.-]*\.safetensors"
 
 
 class Dataset(Value):
@@ -87,8 +88,8 @@ class Architecture(Value):
     meant, where a network built for larger images gets small ones.
 
     `weights` are what the network starts from instead of random ones: "timm", its own pretrained ones, or a file, by
-    its path from the working folder on, or as "reference:FILE" among the committed results. Planning adds the file's
-    hash, which alone is part of a run's identity; a grid that states it itself accepts that file only.
+    its path from the working folder on, or "reference:NAME.safetensors", in `results/reference`. Planning adds the
+    file's hash, which alone is part of a run's identity; a grid that states it itself accepts that file only.
     """
 
     name: Name
@@ -111,6 +112,8 @@ class Architecture(Value):
     def _consistent(self) -> Self:
         if self.weights_sha256 and not self.weights:
             raise ValueError("weights_sha256 without weights: say which file, or 'timm'")
+        if self.weights and self.weights.startswith(OF_REFERENCE) and not re.fullmatch(IN_REFERENCE, self.weights):
+            raise ValueError(f"weights = {self.weights!r} must be '{OF_REFERENCE}NAME.safetensors', in no folder")
         if self.weights == TIMM and self.stem == "small":
             raise ValueError("weights = 'timm' do not fit stem = 'small': upscale with input_size instead")
         return self

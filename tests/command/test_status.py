@@ -140,6 +140,17 @@ def test_a_job_finds_published_weights_beside_its_snapshot(tmp_path: Path) -> No
     assert done.stdout.strip() == str(copy / "benchmark" / "models" / "weights.py")
 
 
+def test_weights_of_a_snapshot_follow_the_suites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are no part of its name, and what was planned meanwhile is what jobs want."""
+    monkeypatch.setattr(code, "REFERENCE", tmp_path)
+    (tmp_path / "gone.safetensors").symlink_to(tmp_path / "nowhere")
+    copy = code.snapshot(tmp_path / "code")
+    for content in (b"first", b"other"):
+        (tmp_path / "net.safetensors").write_bytes(content)
+        assert code.snapshot(tmp_path / "code") == copy
+        assert [path.read_bytes() for path in (copy / "results" / "reference").iterdir()] == [content]
+
+
 def test_records_without_plans_are_counted(tmp_path: Path) -> None:
     """As in results that were published."""
     folder = Folder(fake.write(tmp_path / "grid", *(fake.record(fake.run("kd", seed)) for seed in range(2))))

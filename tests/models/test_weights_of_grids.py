@@ -99,6 +99,13 @@ def test_a_misspelt_architecture_is_answered_with_the_grids_own(capsys: pytest.C
     )
 
 
+@pytest.mark.parametrize("name", ["theirs.pth", "teachers/theirs.safetensors", "../theirs.safetensors", "/theirs", ""])
+def test_weights_that_come_with_the_suite_lie_in_no_folder(name: str) -> None:
+    """Jobs, and wheels, have those of `results/reference` itself."""
+    with pytest.raises(UsageError, match=r"must be 'reference:NAME\.safetensors', in no folder"):
+        load_grid(write_grid("grid", architectures__resnet_m__weights=f"reference:{name}"))
+
+
 def test_weights_that_come_with_the_suite_are_named_by_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records of a published teacher are the same wherever the suite lies, and tell nobody where that was."""
     elsewhere = tmp_path / "suite"
