@@ -17,7 +17,10 @@ from guides import ROOT, clone, run
 ANSWERS = ("--help", "--list", "--show", "--status", "--cancel", "--prepare", "--dry-run", "--export")
 """Options of `benchmark.grid` with which it trains nothing."""
 
-OF_DATA = "cifar100 cifar100_brief cifar100_cpu cifar100_short fashion_mnist mnist_hinton_long mnist_hinton".split()  # noqa: SIM905
+OF_DATA = (
+    *("cifar10_gkd_short", "cifar100", "cifar100_brief", "cifar100_cpu", "cifar100_short"),
+    *("fashion_mnist", "mnist_hinton_long", "mnist_hinton"),
+)
 """Grids that want more than an installed library's images."""
 
 PROCESSOR = {} if torch.cuda.is_available() else {"--device cuda": "--device cpu", "--tf32": "--bfloat16"}
@@ -29,6 +32,7 @@ STAND_INS = {
     "--pairs resnet32x4_resnet8x4": "--pairs resnet_m_resnet_s",
     "--pair resnet32x4_resnet8x4": "--pair resnet_l_resnet_w0.5",
     "results/reference/fashion_mnist_precision/grid.toml": "results/reference/digits_precision/grid.toml",
+    "results/reference/gkd_students/grid.toml": "results/reference/digits_precision/grid.toml",
     "/mnt/a/digits": "theirs",
     "/mnt/b/digits": "theirs",
     "THEIRS": "theirs",
@@ -82,7 +86,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = clone(tmp_path_factory.mktemp("reader"))
     (folder / "results" / "reference").unlink()
     shutil.copytree(ROOT / "results" / "reference", folder / "results" / "reference")
-    for name in ("digits", "cifar100_brief", "controls", "ladder"):
+    for name in ("digits", "cifar100_brief", "cifar10_gkd_short", "controls", "ladder"):
         shutil.copytree(ROOT / "results" / "reference" / name, folder / "results" / name)
     shutil.copytree(folder / "results" / "cifar100_brief", folder / "results" / "cifar100")
     shutil.copytree(folder / "results" / "digits", folder / "theirs")
