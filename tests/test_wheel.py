@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "results" / "reference" / "digits"
 PACKAGES = ("analysis", "benchmark", "methods")
 BUILD = ("pyproject.toml", "setup.py", "README.md", "LICENSE")
-SOURCES = (*BUILD, "results/reference/digits/", "results/reference/gkd_", *(f"{package}/" for package in PACKAGES))
+SOURCES = (*BUILD, "results/reference/digits/", "results/reference/gkd_wrn", *(f"{package}/" for package in PACKAGES))
 
 
 @pytest.fixture(scope="module")

@@ -127,7 +127,7 @@ def test_diverged_and_missing_seeds_are_footnoted_not_averaged_away(tmp_path: Pa
     assert "91.00 ± 1.41 [" in text
     assert "2 of 3 seeds: seed 2 diverged (loss is not finite)" in text
     assert "seed 1 failed (CUDA out of memory); seeds 0 and 2 missing" in text
-    assert "seeds 0, 1 and 2 not applicable (unequal widths)" in text
+    assert "seeds 0 to 2 not applicable (unequal widths)" in text
     assert "n/a [" in text
     # The mean over the seeds that did not diverge is no candidate for the best, which leaves nothing to compare.
     assert "**" not in text

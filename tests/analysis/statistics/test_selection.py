@@ -99,7 +99,7 @@ def test_what_was_not_measured_is_a_hole(folder: Path) -> None:
     assert not any(with_ece)
     _, found = select(load([folder]).runs, Selection(metric=metric("ece")))
     states = {(cell.state, cell.note) for cell in found.cells if cell.method == "kd"}
-    assert states == {("missing", "seeds 0, 1 and 2 missing (no ece was measured)")}
+    assert states == {("missing", "seeds 0 to 2 missing (no ece was measured)")}
 
 
 @pytest.mark.parametrize(
