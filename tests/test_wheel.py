@@ -76,6 +76,7 @@ def test_it_holds_every_file_of_the_packages(wheel: Path) -> None:
     wanted = {name for name in tracked.stdout.split() if (ROOT / name).exists() and not name.endswith(".md")}
     parts = [path for part in ("records/*", "curves/*", "runs.csv", "grid.toml") for path in REFERENCE.glob(part)]
     wanted |= {f"analysis/reference/{path.relative_to(REFERENCE.parent)}" for path in parts}
+    wanted |= {f"analysis/reference/gkd_wrn_28_1.{kind}" for kind in ("safetensors", "LICENSE")}
     assert wanted - set(zipfile.ZipFile(wheel).namelist()) == set()
 
 
