@@ -1,7 +1,8 @@
-"""Published students are taken out of pickled modules whose code never runs."""
+"""Published networks are taken out of pickled modules whose code never runs."""
 
 import importlib.util
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -36,26 +37,27 @@ class Trap:
 
 
 @pytest.mark.filterwarnings("ignore:Couldn't retrieve source code for container:UserWarning")
-def test_students_are_renamed_and_nothing_that_their_pickles_name_is_run(tmp_path: Path) -> None:
+def test_networks_are_renamed_and_nothing_that_their_pickles_name_is_run(tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("convert", SCRIPT)
     assert spec
     assert spec.loader
     convert = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(convert)
     convert.REFERENCE = tmp_path
-    (tmp_path / "checkpoint").mkdir()
+    convert.FILES = {"student": "HEAD:held.pth"}
     network = Network(Trap(tmp_path / "sprung"))
     held = {"net": nn.ModuleDict({"module": network})}
-    for file in convert.FILES.values():
-        for number in range(10):
-            torch.save(held, tmp_path / "checkpoint" / file.format(number), _use_new_zipfile_serialization=False)
+    torch.save(held, tmp_path / "held.pth", _use_new_zipfile_serialization=False)
+    author = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for command in (["init", "-q"], ["add", "held.pth"], [*author, "commit", "-qm", "a"]):
+        subprocess.run(["git", "-C", tmp_path, *command], check=True)
     convert.main(tmp_path)
     assert not (tmp_path / "sprung").exists()
-    found = load_file(tmp_path / "gkd_wrn_28_0p5_rkd_d_9.safetensors")
+    found = load_file(tmp_path / "student.safetensors")
     wanted = {"bn1": network.bn, "layer1.0.bn1": network.layer1[0].bn1, "fc": network.linear}
     wanted |= {"layer1.0.downsample.0": network.layer1[0].shortcut[0]}
     tensors = {f"{place}.{name}": value for place, part in wanted.items() for name, value in part.state_dict().items()}
     assert found.keys() == tensors.keys()
     assert all(torch.equal(found[name], value) for name, value in tensors.items())
-    torch.load(tmp_path / "checkpoint" / convert.FILES["gkd"].format(0), weights_only=False)
+    torch.load(tmp_path / "held.pth", weights_only=False)
     assert (tmp_path / "sprung").exists()  # so the trap is one

@@ -1,13 +1,16 @@
-"""The students that graph distillation's authors published, as weights that this suite reads.
+"""The networks that graph distillation's authors published, as weights that this suite reads.
 
-    git clone https://github.com/cadurosar/graph_kd graph_kd        # at a8cfe5e
+    git clone https://github.com/cadurosar/graph_kd graph_kd
     python results/reference/gkd_students/convert.py graph_kd
 
-writes `results/reference/gkd_wrn_28_0p5_{gkd,rkd_d}_{0..9}.safetensors`, of which grid.toml knows the hashes. Their
-files are pickled modules: of what a pickle names, only tensors and ordered dictionaries are made, and nothing is run.
+writes their students, `results/reference/gkd_wrn_28_0p5_{gkd,rkd_d}_{0..9}.safetensors`, and the teacher of their first
+commit, `gkd_wrn_28_1_2019.safetensors`, which taught none of these; grid.toml knows the hashes. Their files are pickled
+modules: of what a pickle names, only tensors and ordered dictionaries are made, and nothing is run.
 """
 
+import io
 import pickle
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +22,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 REFERENCE = Path(__file__).parents[1]
-FILES = {
-    "gkd": "GKD_28-1_teaches_28-0.5_0.0_0.0_25.0_1_128_False_False_False_{}.pth",
-    "rkd_d": "RKD_28-1_teaches_28-0.5_0.0_0.0_25.0_False_{}.pth",
+STUDENTS = {
+    "gkd": "a8cfe5e:checkpoint/GKD_28-1_teaches_28-0.5_0.0_0.0_25.0_1_128_False_False_False_{}.pth",
+    "rkd_d": "a8cfe5e:checkpoint/RKD_28-1_teaches_28-0.5_0.0_0.0_25.0_False_{}.pth",
 }
+FILES = {"gkd_wrn_28_1_2019": "359bff4:checkpoint/WideResNet28-1.pth"} | {
+    f"gkd_wrn_28_0p5_{method}_{number}": file.format(number)
+    for method, file in STUDENTS.items()
+    for number in range(10)
+}
+"""Commit and path of each, by our name."""
+
 TENSORS = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")
 NAMES = {"module.bn.": "module.bn1.", ".shortcut.": ".downsample.", ".linear.": ".fc."}
 """What this suite calls otherwise, below DataParallel's `module`."""
@@ -64,13 +74,11 @@ def renamed(name: str) -> str:
 
 def main(clone: Path) -> None:
     inert = SimpleNamespace(Unpickler=Unpickler, load=load, __name__="inert")
-    for method, file in FILES.items():
-        for number in range(10):
-            held = torch.load(
-                clone / "checkpoint" / file.format(number), map_location="cpu", pickle_module=inert, weights_only=False
-            )
-            weights = {renamed(name): tensor.contiguous() for name, tensor in tensors(held["net"])}
-            save_file(weights, REFERENCE / f"gkd_wrn_28_0p5_{method}_{number}.safetensors")
+    for name, file in FILES.items():
+        stored = subprocess.run(["git", "-C", clone, "show", file], capture_output=True, check=True).stdout
+        held = torch.load(io.BytesIO(stored), map_location="cpu", pickle_module=inert, weights_only=False)
+        weights = {renamed(place): tensor.contiguous() for place, tensor in tensors(held["net"])}
+        save_file(weights, REFERENCE / f"{name}.safetensors")
 
 
 if __name__ == "__main__":
