@@ -24,6 +24,7 @@ from analysis.tables.latex import latex
 from analysis.tables.main import main_table
 from analysis.tables.markdown import markdown
 from analysis.tables.published import published_table
+from analysis.tables.strangers import strangers_table
 from analysis.tables.table import Table
 from benchmark.ground.files import atomic, write_rows
 
@@ -85,6 +86,8 @@ def _tables(evidence: Evidence, lacking: Sequence[LeftOut], told: Transfer, *, t
         yield gain_table(evidence)
     if told.fidelity:
         yield fidelity_table(told.fidelity, titles)
+    if told.strangers:
+        yield strangers_table(told.strangers, titles)
     if any(each.over == CONTROL for each in told.discordances):
         yield mcnemar_table(told.discordances, titles)
     if rungs := [ladder for ladder in ladders(evidence) if ladder.readings]:

@@ -9,6 +9,7 @@ from analysis.statistics.answers import answers
 from analysis.statistics.fidelity import Fidelity, fidelity
 from analysis.statistics.mcnemar import Discordance, discordances
 from analysis.statistics.places import Place
+from analysis.statistics.strangers import Nearness, strangers
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Transfer:
 
     fidelity: Sequence[Fidelity] = ()
     discordances: Sequence[Discordance] = ()
+    strangers: Sequence[Nearness] = ()
     notes: Sequence[str] = ()
 
     def shown(self, places: Set[Place]) -> "Transfer":
@@ -24,6 +26,7 @@ class Transfer:
         return Transfer(
             [each for each in self.fidelity if each.place in places],
             [each for each in self.discordances if {each.place, (*each.block, each.over)} <= places],
+            [each for each in self.strangers if each.place in places],
             self.notes,
         )
 
@@ -31,5 +34,6 @@ class Transfer:
 def transfer(results: Results) -> Transfer:
     """Reads the predictions of all pooled runs."""
     rows = plain(results.runs[results.runs.pooled])
-    found, notes = answers(rows, Banks(results.records))
-    return Transfer(fidelity(rows, found), discordances(rows, found), notes)
+    banks = Banks(results.records)
+    found, notes = answers(rows, banks)
+    return Transfer(fidelity(rows, found), discordances(rows, found), strangers(rows, banks), notes)
