@@ -9,11 +9,12 @@ from analysis.style import BETTER, NO_VALUE, WORSE, count, display_name, signed
 from analysis.tables.table import Column, Field, Group, Table, bracketed
 
 HEADINGS = (
+    ("", "n"),
     *(("KL from the teacher", "own (strangers)"), ("", "less [95 % CI]")),
     *(("Cosines", "own (strangers)"), ("", "less [95 % CI]")),
     *(("Distances", "own (strangers)"), ("", "less [95 % CI]")),
 )
-"""Of two columns for each of MEASURES, on two lines."""
+"""Of the number of students, then of two columns for each of MEASURES, on two lines."""
 
 UNITS = (
     "KL: nats × 100, lower is nearer; cosines and distances: correlation × 100 of the student's with the teacher's, "
@@ -29,11 +30,12 @@ def strangers_table(found: Sequence[Nearness], titles: Mapping[Block, str]) -> T
         rows = []
         for method, own in groupby(members, key=lambda each: each.method):
             measures = {each.measure: each for each in own}
-            rows.append((display_name(method), [f for name in MEASURES for f in _fields(measures.get(name))]))
+            n = Field(str(max(each.n for each in measures.values())))
+            rows.append((display_name(method), [n, *(f for name in MEASURES for f in _fields(measures.get(name)))]))
         groups.append(Group(titles[members[0].block], rows))
     caption = (
         "How near students are to the teacher that they learnt from and, in brackets, to teachers of other seeds, "
-        f"which they never saw; less: own less strangers{_marked(found)}."
+        f"which they never saw, mean over n students; less: own less strangers{_marked(found)}."
     )
     columns = [Column.of(*lines) for lines in HEADINGS]
     listed = [("", line) for line in UNITS]
