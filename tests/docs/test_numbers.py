@@ -66,8 +66,8 @@ def of_published_students() -> list[str]:
 def beside_a_stranger() -> list[str]:
     """`0.662, 0.694 | 0.810, 0.775 | 0.530, 0.560 | 0.788 | −0.001 [−0.013, +0.010] | +0.066 [+0.055, +0.076]`
 
-    GKD, RKD-D and labels alone, each beside the teacher and the stranger; these two; what the methods have beyond labels
-    alone. For each measure."""
+    For each measure GKD, RKD-D and labels alone, each beside the teacher and the stranger; these two; what the methods
+    have beyond labels alone."""
     runs = pd.read_csv(REFERENCE / "gkd_students" / "runs.csv")
     rows = []
     for name, (factor, decimals) in MEASURES.items():
