@@ -61,7 +61,7 @@ def write_all(
     if compared := [*evidence.between, *evidence.mean_at_equal_budget]:
         written.append(out / "tables" / "comparisons.csv")
         write_rows(written[-1], [comparison_row(each) for each in compared])
-    figures, notes = draw_figures(results, evidence, told.fidelity, figure1=figure1)
+    figures, notes = draw_figures(results, evidence, told, figure1=figure1)
     notes += [*problems, *told.notes]
     written += [path for figure in figures for path in figure.write(out / "figures")]
     said = summary(evidence)

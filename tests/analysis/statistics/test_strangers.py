@@ -1,15 +1,13 @@
 """Whether students are nearer to their own teacher than to teachers that they never saw, on real digits."""
 
-from functools import cache
 from pathlib import Path
 
-import fake_results as fake
 import numpy as np
 import pandas as pd
 import pytest
 import said_of_digits as said
+from crossed_digits import SEEDS, results, teacher
 from scipy.stats import ttest_1samp
-from sklearn.svm import SVC
 from statsmodels.formula.api import ols
 
 from analysis.__main__ import main
@@ -18,44 +16,6 @@ from analysis.statistics.strangers import MEASURES, STRANGERS, Nearness, more_be
 from analysis.statistics.transfer import transfer
 from benchmark.ground.errors import COMPLETE
 from benchmark.metrics import METRICS
-from benchmark.records import Folder
-
-SEEDS = 4
-
-
-@cache
-def teacher(seed: int) -> said.Array:
-    """Of a seed, which saw images of its own."""
-    images, labels = said.digits()
-    own = np.random.default_rng(200 + seed).permutation(600)[:150]
-    return np.asarray(SVC(kernel="linear").fit(images[own], labels[own]).decision_function(images[said.TEST]))
-
-
-def results(path: Path, *, weights: str = "seed {}", embedded: bool = True) -> Folder:
-    """`kd` learns half of what its own teacher says, `sp` half of what the next seed's does, the student alone nothing
-    of any."""
-    folder = Folder(path / "grid")
-    for seed in range(SEEDS):
-        for method, its, share in (("student", seed, 0.0), ("kd", seed, 0.5), ("sp", (seed + 1) % SEEDS, 0.5)):
-            run = fake.run(method, seed)
-            assert run.teacher
-            run = run.model_copy(update={"teacher": run.teacher.model_copy(update={"seed": seed})})
-            record = fake.record(run, 0.9)
-            taught = record.result.model_copy(update={"teacher_weights_sha256": weights.format(seed)})
-            mixed = (1 - share) * said.student(seed) + share * teacher(its)
-            said.keep(folder, record.model_copy(update={"result": taught}), mixed)
-        assert run.teacher
-        said.keep_teacher(folder.teachers, run.teacher, record, teacher(seed))
-        _trained(folder.teachers, run.teacher.id, weights.format(seed))
-    return folder
-
-
-def _trained(teachers: Folder, run_id: str, weights: str) -> None:
-    record = teachers.record(run_id)
-    assert record
-    teachers.finish(
-        record.model_copy(update={"result": record.result.model_copy(update={"weights_sha256": weights})}), []
-    )
 
 
 def of(found: list[Nearness], method: str) -> dict[str, Nearness]:
