@@ -147,6 +147,6 @@ def _draw_row(axes: Axes, y: int, each: Beside, style: Style) -> None:
         axes.plot(each.held, y, zorder=2.5, **TICK)
     hollow = {"markerfacecolor": "white", "markeredgecolor": style.colour} if each.hollow else {}
     axes.plot(each.shown, y, color=style.colour, marker=style.marker, zorder=3, clip_on=False, **canvas.MARK | hollow)
-    if each.mark and interval:
-        beside = min(interval.high, high), y
+    if each.mark and interval and each.held is not None:
+        beside = min(max(interval.high, each.held), high), y
         axes.annotate(each.mark, beside, (1, 0), textcoords="offset points", fontsize=SMALL, va="center")
