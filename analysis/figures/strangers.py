@@ -51,7 +51,7 @@ def _caption(found: Sequence[Nearness]) -> str:
     return (
         "How near students are to the teacher that they learnt from, beside how near they are to teachers of other "
         f"seeds, which they never saw: KL (lower is nearer) and correlations; means over {spanned(seeds)} students; "
-        f"{', '.join(said) or 'no difference established'} (t-test of students crossed with teachers, Holm-adjusted "
+        f"{', '.join(said) or 'no difference established'} (moderated t-test over seeds, Holm-adjusted "
         "over cells, P < 0.05)."
     )
 

@@ -5,13 +5,14 @@ seeds, of the same architecture, recipe and data, which it never saw. `docs/metr
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
-from analysis.runs.alike import CELL, Row, grouped
+from analysis.runs.alike import Row, grouped
 from analysis.runs.banks import Banks
-from analysis.statistics.basic import ALPHA, ROUNDING, corrected, ends
-from analysis.statistics.moderated import Estimate
+from analysis.statistics.basic import ALPHA, Sample, corrected, ends, summarise
+from analysis.statistics.moderated import Estimate, Moderation, Part
 from analysis.statistics.places import OfPlace
 from analysis.style import BETTER, WORSE, listing_order
 from benchmark.ground.errors import UsageError
@@ -32,7 +33,7 @@ Values = Mapping[tuple[str, str], float]
 @dataclass(frozen=True)
 class Nearness(OfPlace):
     """One of MEASURES of a cell, mean over its `n` students: beside their `own` teachers, and by how much that is more
-    than beside strangers, tested."""
+    than strangers let expect, tested."""
 
     dataset: str
     pair: str
@@ -49,7 +50,7 @@ class Nearness(OfPlace):
 
     @property
     def strangers(self) -> float:
-        """What they come to beside strangers."""
+        """What is expected beside strangers."""
         return self.own - self.more.value
 
     @property
@@ -76,70 +77,98 @@ class Nearness(OfPlace):
         }
 
 
-def strangers(rows: Sequence[Row], banks: Banks) -> list[Nearness]:
-    """Every measure of every cell whose runs had teachers of several seeds and kept predictions, as they did; in
-    listing order, tested together by measure."""
-    found = [each for members in grouped(rows, *CELL) for each in _of_cell(members, banks)]
+def strangers(rows: Sequence[Row], banks: Banks) -> tuple[list[Nearness], list[str]]:
+    """Every measure of every cell whose runs had teachers of three seeds or more and kept predictions, as these did, in
+    listing order, tested together by measure; and a line for predictions that do not belong together."""
+    problems: dict[str, None] = {}
+    found = [each for members in grouped(rows, "dataset", "pair") for each in _of_pair(members, banks, problems)]
     families = [corrected([each for each in found if each.measure == measure]) for measure in MEASURES]
-    every = [each for family in families for each in family]
-    return sorted(every, key=lambda each: (each.block, listing_order(each.method)))
+    return sorted(chain(*families), key=lambda each: (each.block, listing_order(each.method))), list(problems)
 
 
-def more_beside_own(values: Values, own: Mapping[str, str]) -> Estimate | None:
-    """By how much a measure is more where a run meets its own teacher, `own`. Runs and teachers are crossed: some
-    students are nearer to all teachers and some teachers to all students, which two-way analysis of variance takes out
-    (least squares of value = run + teacher + own). None where that leaves nothing to know the error from."""
-    runs, teachers = (sorted(set(names)) for names in zip(*values, strict=True))
-    design = np.array(
-        [
-            [*(run == other for other in runs), *(teacher == other for other in teachers), own[run] == teacher]
-            for run, teacher in values
-        ],
-        float,
-    )
-    y = np.array([*values.values()])
-    rank = int(np.linalg.matrix_rank(design))
-    freedom = len(y) - rank
-    if rank == np.linalg.matrix_rank(design[:, :-1]) or freedom < 1:
-        return None
+def own_and_more(values: Values, own: Mapping[str, str]) -> list[tuple[float, float]]:
+    """For each run a measure beside its own teacher, `own`, and by how much that is more than expected. Some students
+    are nearer to all teachers and some teachers to all students: expected is run + teacher, which least squares fit to
+    pairs of strangers alone. Runs of which these do not tell that, as of any two, are left out."""
+    apart = {pair: value for pair, value in values.items() if own[pair[0]] != pair[1]}
+    runs, teachers = ([*dict.fromkeys(names)] for names in zip(*values, strict=True))
+
+    def terms(run: str, teacher: str) -> list[float]:
+        return [*(float(run == other) for other in runs), *(float(teacher == other) for other in teachers)]
+
+    design = np.array([terms(*pair) for pair in apart]).reshape(len(apart), -1)
     solver = np.linalg.pinv(design)
-    left = float(np.linalg.norm(y - design @ (solver @ y)))
-    variance = left**2 / freedom if left > ROUNDING * np.linalg.norm(y) else 0.0
-    return Estimate(float(solver[-1] @ y), variance * float(solver[-1] @ solver[-1]), freedom)
+    fitted = solver @ np.array([*apart.values()])
+    spanned = solver @ design
+    found = []
+    for run in runs:
+        place = np.array(terms(run, own[run]))
+        if (run, own[run]) in values and np.allclose(place @ spanned, place):
+            value = values[run, own[run]]
+            found.append((value, value - float(place @ fitted)))
+    return found
 
 
-def _of_cell(rows: Sequence[Row], banks: Banks) -> Iterable[Nearness]:
-    students: dict[str, Predictions] = {}
-    teachers: dict[str, Predictions] = {}
-    own: dict[str, str] = {}
-    for row in rows:
-        run, teacher = row["run_id"], row["teacher_weights_sha256"] or row["teacher_id"]
-        try:
-            students[run], teachers[teacher] = banks.of(run), banks.of_teacher(run)
-            students[run].given(teachers[teacher])
-        except UsageError:
-            continue  # fidelity, which needs the same predictions, has a note on it
-        own[run] = teacher
-    dataset, pair, method = (rows[0][name] for name in CELL)
-    for measure, found in _values(students, teachers, own).items():
-        beside = [value for (run, teacher), value in found.items() if own[run] == teacher]
-        if more := more_beside_own(found, own):
-            yield Nearness(dataset, pair, method, measure, len(beside), float(np.mean(beside)), more)
+def _of_pair(rows: Sequence[Row], banks: Banks, problems: dict[str, None]) -> Iterable[Nearness]:
+    """With variances moderated over the pair's cells."""
+    found: dict[str, dict[str, list[tuple[float, float]]]] = defaultdict(dict)
+    for members in grouped(rows, "method"):
+        for measure, (values, own) in _crossed(members, banks, problems).items():
+            if each := own_and_more(values, own):
+                found[measure][members[0]["method"]] = each
+    for measure, cells in found.items():
+        samples: dict[str, Sample] = {name: summarise([more for _, more in each]) for name, each in cells.items()}
+        moderation = Moderation.fit(Part.of(sample) for sample in samples.values())
+        for method, sample in samples.items():
+            if more := moderation.mean(sample):
+                own_mean = float(np.mean([value for value, _ in cells[method]]))
+                yield Nearness(rows[0]["dataset"], rows[0]["pair"], method, measure, sample.n, own_mean, more)
 
 
-def _values(
-    students: Mapping[str, Predictions], teachers: Mapping[str, Predictions], own: Mapping[str, str]
-) -> dict[str, dict[tuple[str, str], float]]:
-    """By measure, of runs beside their own teachers and strangers. Teachers are told by their weights: those of two
-    seeds are one if neither was trained."""
-    names = [*dict.fromkeys(own.values())]
+def _crossed(
+    rows: Sequence[Row], banks: Banks, problems: dict[str, None]
+) -> dict[str, tuple[dict[tuple[str, str], float], dict[str, str]]]:
+    """Of each measure of a cell its values, and every run's own teacher."""
+    students, teachers, own = _predictions(rows, banks)
+    names = [*teachers]
     found: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
     for run, first in own.items() if len(names) > 1 else ():
         at = names.index(first)
         for teacher in [*names[at:], *names[:at]][: 1 + STRANGERS]:
-            given = students[run].given(teachers[teacher])
+            try:
+                given = students[run].given(teachers[teacher])
+            except UsageError as error:
+                problems[f"strangers: {run} is not held against {teacher}: {error}"] = None
+                continue
             for metric in map(METRICS.__getitem__, MEASURES):
                 value = metric(given) if given.keys() >= set(metric.needs) else None
                 if value is not None:
                     found[metric.name][run, teacher] = 100 * value
-    return found
+    return {measure: (values, own) for measure, values in found.items()}
+
+
+def _predictions(
+    rows: Sequence[Row], banks: Banks
+) -> tuple[dict[str, Predictions], dict[str, Predictions], dict[str, str]]:
+    """Of a cell's runs and of their teachers, and each run's own teacher, by the first id that these weights had: those
+    of two seeds are one network if neither was trained. A run that is its own teacher, as a student alone of the
+    teacher's architecture and seed may be, is none. What is missing or damaged has a note beside fidelity, which needs
+    it as well."""
+    weights = {row["teacher_id"]: row["teacher_weights_sha256"] for row in rows if row["teacher_weights_sha256"]}
+    first: dict[str, str] = {}
+    students: dict[str, Predictions] = {}
+    teachers: dict[str, Predictions] = {}
+    own: dict[str, str] = {}
+    for row in (row for row in rows if row["teacher_id"]):
+        run, teacher_id = str(row["run_id"]), str(row["teacher_id"])
+        held = weights.get(teacher_id, teacher_id)
+        if row["weights_sha256"] == held:
+            continue
+        try:
+            student, teacher = banks.of(run), banks.of_teacher(run)
+        except UsageError:
+            continue
+        own[run] = first.setdefault(held, teacher_id)
+        students[run] = student
+        teachers.setdefault(own[run], teacher)
+    return students, teachers, own

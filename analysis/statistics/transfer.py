@@ -36,4 +36,5 @@ def transfer(results: Results) -> Transfer:
     rows = plain(results.runs[results.runs.pooled])
     banks = Banks(results.records)
     found, notes = answers(rows, banks)
-    return Transfer(fidelity(rows, found), discordances(rows, found), strangers(rows, banks), notes)
+    near, problems = strangers(rows, banks)
+    return Transfer(fidelity(rows, found), discordances(rows, found), near, [*notes, *problems])

@@ -86,11 +86,9 @@ def _counts(each: Discordance) -> tuple[Field, ...]:
 
 def _marked(found: Sequence[Fidelity]) -> str:
     """What marks there are, and how they were tested."""
-    tested = [each.measure for each in found if each.p_holm is not None]
-    if not tested:
+    if all(each.p_holm is None for each in found):
         return ""
     marks = {each.mark for each in found}
     words = [f"{mark} {word}" for mark, word in ((BETTER, "above"), (WORSE, "below")) if mark in marks]
-    cells = count(max(map(tested.count, MEASURES)), "cell")
-    said = f"moderated t-test, Holm-adjusted over {cells} of a measure, P < 0.05"
+    said = "moderated t-test, Holm-adjusted over all cells of a measure, P < 0.05"
     return f", {' and '.join(words)} ({said})" if words else f" (none established: {said})"

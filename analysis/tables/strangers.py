@@ -5,8 +5,10 @@ from itertools import groupby
 
 from analysis.statistics.places import Block, by_block
 from analysis.statistics.strangers import MEASURES, Nearness
-from analysis.style import BETTER, NO_VALUE, WORSE, count, display_name, signed
+from analysis.style import BETTER, NO_VALUE, WORSE, display_name, signed
 from analysis.tables.table import Column, Field, Group, Table, bracketed
+from benchmark.metrics import METRICS
+from benchmark.metrics.registry import NATS
 
 HEADINGS = (
     ("", "n"),
@@ -14,7 +16,7 @@ HEADINGS = (
     *(("Cosines", "own (strangers)"), ("", "less [95 % CI]")),
     *(("Distances", "own (strangers)"), ("", "less [95 % CI]")),
 )
-"""Of the number of students, then of two columns for each of MEASURES, on two lines."""
+"""Of how many students, of each measure where these differ, then of two columns for each of MEASURES, on two lines."""
 
 UNITS = (
     "KL: nats × 100, lower is nearer; cosines and distances: correlation × 100 of the student's with the teacher's, "
@@ -30,7 +32,7 @@ def strangers_table(found: Sequence[Nearness], titles: Mapping[Block, str]) -> T
         rows = []
         for method, own in groupby(members, key=lambda each: each.method):
             measures = {each.measure: each for each in own}
-            n = Field(str(max(each.n for each in measures.values())))
+            n = Field(", ".join(dict.fromkeys(str(each.n) for each in measures.values())))
             rows.append((display_name(method), [n, *(f for name in MEASURES for f in _fields(measures.get(name)))]))
         groups.append(Group(titles[members[0].block], rows))
     caption = (
@@ -46,17 +48,16 @@ def strangers_table(found: Sequence[Nearness], titles: Mapping[Block, str]) -> T
 def _fields(each: Nearness | None) -> tuple[Field, Field]:
     if each is None:
         return Field(NO_VALUE), Field(NO_VALUE)
-    less = f"{signed(each.more.value, 1)} {bracketed(each.more.interval(), 1)}".rstrip()
-    return Field(f"{each.own:.1f} ({each.strangers:.1f})"), Field(less, mark=each.mark)
+    decimals = 2 if METRICS[each.measure].unit is NATS else 1
+    less = f"{signed(each.more.value, decimals)} {bracketed(each.more.interval(), decimals)}".rstrip()
+    return Field(f"{each.own:.{decimals}f} ({each.strangers:.{decimals}f})"), Field(less, mark=each.mark)
 
 
 def _marked(found: Sequence[Nearness]) -> str:
     """What marks there are, and how they were tested."""
-    tested = [each.measure for each in found if each.p_holm is not None]
-    if not tested:
+    if all(each.p_holm is None for each in found):
         return ""
     marks = {each.mark for each in found}
     words = [f"{mark} {word} to the own" for mark, word in ((BETTER, "nearer"), (WORSE, "less near")) if mark in marks]
-    cells = count(max(map(tested.count, MEASURES)), "cell")
-    said = f"t-test of students crossed with teachers, Holm-adjusted over {cells} of a measure, P < 0.05"
+    said = "moderated t-test over seeds, Holm-adjusted over all cells of a measure, P < 0.05"
     return f", {' and '.join(words)} ({said})" if words else f" (none established: {said})"

@@ -17,7 +17,7 @@ def test_the_analysis_writes_them(tmp_path: Path, unsaved: None, capsys: pytest.
     tables = folder.path / "tables"
     text = (tables / "fidelity.md").read_text()
     assert "Student alone" in text.partition("KD")[0]
-    assert "* above (moderated t-test, Holm-adjusted over 2 cells of a measure, P < 0.05)" in text.replace("\\", "")
+    assert "* above (moderated t-test, Holm-adjusted over all cells of a measure, P < 0.05)" in text.replace("\\", "")
     rows = {
         (row["method"], row["measure"]): row
         for row in csv.DictReader((tables / "fidelity.csv").read_text().splitlines())
