@@ -33,6 +33,7 @@ STAND_INS = {
     "--pair resnet32x4_resnet8x4": "--pair resnet_l_resnet_w0.5",
     "results/reference/fashion_mnist_precision/grid.toml": "results/reference/digits_precision/grid.toml",
     "results/reference/gkd_students/grid.toml": "results/reference/digits_precision/grid.toml",
+    "results/reference/gkd_short_students/grid.toml": "results/reference/digits_precision/grid.toml",
     "/mnt/a/digits": "theirs",
     "/mnt/b/digits": "theirs",
     "THEIRS": "theirs",

@@ -48,7 +48,7 @@ def test_networks_are_renamed_and_nothing_that_their_pickles_name_is_run(tmp_pat
     network = Network(Trap(tmp_path / "sprung"))
     held = {"net": nn.ModuleDict({"module": network})}
     torch.save(held, tmp_path / "held.pth", _use_new_zipfile_serialization=False)
-    author = ("-c", "user.name=a", "-c", "user.email=a@b")
+    author = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
     for command in (["init", "-q"], ["add", "held.pth"], [*author, "commit", "-qm", "a"]):
         subprocess.run(["git", "-C", tmp_path, *command], check=True)
     convert.main(tmp_path)

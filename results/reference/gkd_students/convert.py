@@ -75,7 +75,7 @@ def renamed(name: str) -> str:
 def main(clone: Path) -> None:
     inert = SimpleNamespace(Unpickler=Unpickler, load=load, __name__="inert")
     for name, file in FILES.items():
-        stored = subprocess.run(["git", "-C", clone, "show", file], capture_output=True, check=True).stdout
+        stored = subprocess.run(["git", "-C", clone, "show", file], stdout=subprocess.PIPE, check=True).stdout
         held = torch.load(io.BytesIO(stored), map_location="cpu", pickle_module=inert, weights_only=False)
         weights = {renamed(place): tensor.contiguous() for place, tensor in tensors(held["net"])}
         save_file(weights, REFERENCE / f"{name}.safetensors")
