@@ -198,6 +198,12 @@ def spanned(values: Sequence[Any]) -> str:
     return f"{values[0]}" if len(values) == 1 else f"{values[0]} to {values[-1]}"
 
 
+def explained(marks: Iterable[str], better: str, worse: str) -> list[str]:
+    """`* above`: what these marks stand for, each once, in words for BETTER and WORSE."""
+    there = {*marks}
+    return [f"{mark} {word}" for mark, word in ((BETTER, better), (WORSE, worse)) if mark in there]
+
+
 def signed(value: float, decimals: int = 2) -> str:
     """`+1.25` or `−1.25`; a zero has no sign, however it was rounded."""
     text = f"{abs(value):.{decimals}f}"

@@ -11,7 +11,7 @@ from analysis.figures.beside import TICK, Beside
 from analysis.figures.canvas import GREY, Drawing, NotDrawnError
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.fidelity import FAR, MEASURES, Fidelity
-from analysis.style import BETTER, CONTROL, WORSE, Style, count, signed, spanned
+from analysis.style import CONTROL, Style, count, explained, signed, spanned
 
 
 def drawings(found: Sequence[Fidelity], evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
@@ -58,8 +58,7 @@ def _legend(found: Sequence[Fidelity]) -> list[Line2D]:
 
 
 def _caption(found: Sequence[Fidelity]) -> str:
-    marks = {each.mark for each in found if each.mark}
-    said = [f"{mark} {word}" for mark, word in ((BETTER, "above"), (WORSE, "below")) if mark in marks]
+    said = explained((each.mark for each in found), "above", "below")
     tested = sum(each.p_holm is not None for each in found if each.measure == MEASURES[0])
     seeds = sorted({each.observed.n for each in found})
     established = ", ".join(said) if said else "no difference established"

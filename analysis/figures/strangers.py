@@ -11,7 +11,7 @@ from analysis.figures.beside import TICK, Beside
 from analysis.figures.canvas import Drawing
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.strangers import MEASURES, Nearness
-from analysis.style import BETTER, WORSE, Style, signed, spanned
+from analysis.style import Style, explained, signed, spanned
 from benchmark.metrics import METRICS
 
 
@@ -45,8 +45,7 @@ def _legend(found: Sequence[Nearness]) -> list[Line2D]:
 
 
 def _caption(found: Sequence[Nearness]) -> str:
-    marks = {each.mark for each in found if each.mark}
-    said = [f"{mark} {word} to the own" for mark, word in ((BETTER, "nearer"), (WORSE, "less near")) if mark in marks]
+    said = explained((each.mark for each in found), "nearer to the own", "less near to the own")
     seeds = sorted({each.n for each in found})
     return (
         "How near students are to the teacher that they learnt from, beside how near they are to teachers of other "

@@ -76,6 +76,11 @@ def corrected(family: Sequence[AnyTest], looks: int = 1) -> list[AnyTest]:
     return [replace(each, p_holm=p) for each, p in zip(tests, adjusted, strict=True)]
 
 
+def rejects(p_holm: float | None) -> bool:
+    """Whether a test, adjusted for all that were made with it, rejects."""
+    return p_holm is not None and p_holm < ALPHA
+
+
 def holm(values: Sequence[float | None], looks: int = 1) -> list[float | None]:
     """p values adjusted for all of them being tested at once (Holm 1979) and for so many looks at the data, each at its
     share of ALPHA (Bonferroni). A test that could not be made (None) stays None and does not count.

@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 
 from analysis.runs.alike import SETTINGS, Row, differences, grouped
 from analysis.statistics.answers import Answers, Key, held_against, key
-from analysis.statistics.basic import ALPHA, Sample, corrected, ends, summarise
+from analysis.statistics.basic import Sample, corrected, ends, rejects, summarise
 from analysis.statistics.moderated import Estimate, Moderation, Part, less
 from analysis.statistics.places import OfPlace
 from analysis.style import BETTER, CONTROL, WORSE, listing_order
@@ -103,7 +103,7 @@ class Fidelity(OfPlace):
 
     @property
     def mark(self) -> str:
-        if self.p_holm is None or self.p_holm >= ALPHA:
+        if not rejects(self.p_holm):
             return ""
         return BETTER if (self.excess or 0.0) > 0 else WORSE
 

@@ -16,7 +16,7 @@ import pandas as pd
 from analysis.runs.alike import SETTINGS, Row, differences, grouped
 from analysis.runs.load import plain
 from analysis.runs.metrics import COMPARED_WITH
-from analysis.statistics.basic import ALPHA, Interval, Sample, corrected, ends, summarise, t_interval
+from analysis.statistics.basic import Interval, Sample, corrected, ends, rejects, summarise, t_interval
 from analysis.statistics.moderated import Estimate, Moderation, Part, less, mean_over_pairs
 from analysis.statistics.places import OfBlock, OfPlace
 from analysis.style import BETTER, CONTROL, EQUIVALENT, WORSE, listing_order
@@ -94,7 +94,7 @@ class Tested:
 
     @property
     def established(self) -> bool:
-        return self.p_holm is not None and self.p_holm < ALPHA
+        return rejects(self.p_holm)
 
     @property
     def verdict(self) -> str:

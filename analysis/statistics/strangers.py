@@ -11,7 +11,7 @@ import numpy as np
 
 from analysis.runs.alike import Row, grouped
 from analysis.runs.banks import Banks
-from analysis.statistics.basic import ALPHA, Sample, corrected, ends, summarise
+from analysis.statistics.basic import Sample, corrected, ends, rejects, summarise
 from analysis.statistics.moderated import Estimate, Moderation, Part
 from analysis.statistics.places import OfPlace
 from analysis.style import BETTER, WORSE, listing_order
@@ -55,7 +55,7 @@ class Nearness(OfPlace):
 
     @property
     def mark(self) -> str:
-        if self.p_holm is None or self.p_holm >= ALPHA:
+        if not rejects(self.p_holm):
             return ""
         nearer = (self.more.value > 0) == (METRICS[self.measure].better == "higher")
         return BETTER if nearer else WORSE
@@ -96,7 +96,7 @@ def own_and_more(values: Values, own: Mapping[str, str]) -> list[tuple[float, fl
     def terms(run: str, teacher: str) -> list[float]:
         return [*(float(run == other) for other in runs), *(float(teacher == other) for other in teachers)]
 
-    design = np.array([terms(*pair) for pair in apart]).reshape(len(apart), -1)
+    design = np.array([terms(*pair) for pair in apart]).reshape(len(apart), len(runs) + len(teachers))
     solver = np.linalg.pinv(design)
     fitted = solver @ np.array([*apart.values()])
     spanned = solver @ design

@@ -9,7 +9,7 @@ from analysis.statistics.fidelity import FAR, MEASURES, Fidelity
 from analysis.statistics.mcnemar import Discordance
 from analysis.statistics.places import Block, by_block
 from analysis.style import BETTER, CONTROL, NO_VALUE, WORSE, count, display_name, p_value, signed
-from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
+from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed, tested
 
 Titles = Mapping[Block, str]
 """What pairs are called."""
@@ -34,10 +34,11 @@ def fidelity_table(found: Sequence[Fidelity], titles: Titles) -> Table:
             rows.append((display_name(method), [f for name in MEASURES for f in _fields(measures.get(name), notes)]))
         groups.append(Group(titles[members[0].block], rows))
     columns = [Column.of(*lines) for lines in HEADINGS]
+    marked = tested(found, "above", "below", "moderated t-test")
     caption = (
         "Agreement with the teacher (%), split by whether it is right, mean over seeds; expected: of students alone "
         "whose odds of being right are moved to the method's accuracy; excess over that in percentage points"
-        f"{_marked(found)}."
+        f"{marked}."
     )
     stub, listed = ("", "Method"), (*notes.listed(), ("", SHARES))
     data = [each.row() for each in found]
@@ -82,13 +83,3 @@ def _counts(each: Discordance) -> tuple[Field, ...]:
     gained, lost = (f"{number / each.seeds:.{decimals}f}" for number in (each.gained, each.lost))
     texts = (lost, f"{each.images:,}", str(each.seeds), p_value(each.p_holm))
     return Field(gained, mark=mark), *map(Field, texts)
-
-
-def _marked(found: Sequence[Fidelity]) -> str:
-    """What marks there are, and how they were tested."""
-    if all(each.p_holm is None for each in found):
-        return ""
-    marks = {each.mark for each in found}
-    words = [f"{mark} {word}" for mark, word in ((BETTER, "above"), (WORSE, "below")) if mark in marks]
-    said = "moderated t-test, Holm-adjusted over all cells of a measure, P < 0.05"
-    return f", {' and '.join(words)} ({said})" if words else f" (none established: {said})"

@@ -5,8 +5,8 @@ from itertools import groupby
 
 from analysis.statistics.places import Block, by_block
 from analysis.statistics.strangers import MEASURES, Nearness
-from analysis.style import BETTER, NO_VALUE, WORSE, display_name, signed
-from analysis.tables.table import Column, Field, Group, Table, bracketed
+from analysis.style import NO_VALUE, display_name, signed
+from analysis.tables.table import Column, Field, Group, Table, bracketed, tested
 from benchmark.metrics import METRICS
 from benchmark.metrics.registry import NATS
 
@@ -35,9 +35,10 @@ def strangers_table(found: Sequence[Nearness], titles: Mapping[Block, str]) -> T
             n = Field(", ".join(dict.fromkeys(str(each.n) for each in measures.values())))
             rows.append((display_name(method), [n, *(f for name in MEASURES for f in _fields(measures.get(name)))]))
         groups.append(Group(titles[members[0].block], rows))
+    marked = tested(found, "nearer to the own", "less near to the own", "moderated t-test over seeds")
     caption = (
         "How near students are to the teacher that they learnt from and, in brackets, to teachers of other seeds, "
-        f"which they never saw, mean over n students; less: own less strangers{_marked(found)}."
+        f"which they never saw, mean over n students; less: own less strangers{marked}."
     )
     columns = [Column.of(*lines) for lines in HEADINGS]
     listed = [("", line) for line in UNITS]
@@ -51,13 +52,3 @@ def _fields(each: Nearness | None) -> tuple[Field, Field]:
     decimals = 2 if METRICS[each.measure].unit is NATS else 1
     less = f"{signed(each.more.value, decimals)} {bracketed(each.more.interval(), decimals)}".rstrip()
     return Field(f"{each.own:.{decimals}f} ({each.strangers:.{decimals}f})"), Field(less, mark=each.mark)
-
-
-def _marked(found: Sequence[Nearness]) -> str:
-    """What marks there are, and how they were tested."""
-    if all(each.p_holm is None for each in found):
-        return ""
-    marks = {each.mark for each in found}
-    words = [f"{mark} {word} to the own" for mark, word in ((BETTER, "nearer"), (WORSE, "less near")) if mark in marks]
-    said = "moderated t-test over seeds, Holm-adjusted over all cells of a measure, P < 0.05"
-    return f", {' and '.join(words)} ({said})" if words else f" (none established: {said})"

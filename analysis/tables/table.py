@@ -1,13 +1,13 @@
 """What the tables say: fields, captions and footnotes, before any markup."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Any
 
 from analysis.statistics.basic import Interval
-from analysis.style import signed
+from analysis.style import explained, signed
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,17 @@ class Footnotes:
 def bracketed(interval: Interval | None, decimals: int = 2) -> str:
     """`[+0.10, +2.41]`; nothing for no interval."""
     return f"[{signed(interval.low, decimals)}, {signed(interval.high, decimals)}]" if interval else ""
+
+
+def tested(marked: Iterable[Any], better: str, worse: str, test: str) -> str:
+    """The end of a caption: what the marks of these stand for, dataclasses with `mark` and `p_holm`, and how they were
+    tested; nothing where nothing was."""
+    found = list(marked)
+    if all(each.p_holm is None for each in found):
+        return ""
+    words = explained((each.mark for each in found), better, worse)
+    said = f"{test}, Holm-adjusted over all cells of a measure, P < 0.05"
+    return f", {' and '.join(words)} ({said})" if words else f" (none established: {said})"
 
 
 def _letter(index: int) -> str:

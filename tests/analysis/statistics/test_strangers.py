@@ -121,6 +121,7 @@ def test_a_student_near_to_all_and_a_teacher_near_to_all_count_for_nothing() -> 
     table = np.array([[1.0], [5], [2], [7]]) + np.array([3, 0, 1, 9.0]) + np.diag([0, 2, 0, 0.5])
     assert [more for _, more in own_and_more(values(table), OWN)] == pytest.approx([0, 2, 0, 0.5])
     assert own_and_more(values(table[:2, :2]), OWN) == []
+    assert own_and_more(values(table[:2, :2], strangers=0), OWN) == []
 
 
 @pytest.mark.parametrize(("shared", "own"), [(0, 0.0), (2, 0.0), (0, 2.0)])
