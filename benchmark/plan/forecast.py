@@ -10,7 +10,7 @@ import methods
 from benchmark.records import Folder, Record
 from benchmark.records.measurements import Measurement, read_all
 from benchmark.spec import Architecture, Dataset, Run, digest
-from benchmark.spec.datasets import DIGITS_IMAGES, KNOWN
+from benchmark.spec.datasets import DIGITS_CLASSES, DIGITS_IMAGES, KNOWN
 
 STEP_FIELDS = frozenset({"batch_size", "input_size", "mean", "precision", "teacher_precision", "channels_last"})
 """Fields of a recipe that the time of a step depends on; of `mean`, how many channels there are."""
@@ -49,8 +49,23 @@ def _shape(architecture: Architecture) -> list[object]:
     return [architecture.model, architecture.options, architecture.stem]
 
 
+def images_of_an_epoch(run: Run) -> int | None:
+    """How many images an epoch shows, None if that is not known. Classes that are left out count as equally large, and
+    for nothing where it is not known how many there are."""
+    images, classes = training_images(run.dataset), _classes(run.dataset.name)
+    if images is None or classes is None:
+        return images
+    return round(images * (1 - len(run.recipe.without_classes) / classes))
+
+
+def _classes(dataset: str) -> int | None:
+    if dataset == "digits":
+        return DIGITS_CLASSES
+    return KNOWN[dataset].classes if dataset in KNOWN else None
+
+
 def training_images(dataset: Dataset) -> int | None:
-    """How many images an epoch shows; None for a data set that is not known by name and does not say."""
+    """How many there are; None for a data set that is not known by name and does not say."""
     if dataset.train is not None:
         return dataset.train
     if dataset.name in KNOWN:
@@ -88,7 +103,7 @@ def total(cohorts: Iterable[Sequence[Run]], known: dict[str, Seconds]) -> float 
 
 
 def _from_records(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, Seconds]:
-    """From runs of the same kind, on the same data set if there are any; a cohort's seconds are shared out evenly. Of
+    """From runs of the same kind, on the same images if there are any; a cohort's seconds are shared out evenly. Of
     several the median, as some may have trained beside other work."""
     rates: dict[tuple[str, str | None], list[float]] = {}
     for record in records:
@@ -96,17 +111,21 @@ def _from_records(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, S
         if cost.cohort_seconds is None or not cost.cohort_size or not run.recipe.epochs:
             continue
         epoch = cost.cohort_seconds / cost.cohort_size / run.recipe.epochs
-        rates.setdefault((step_key(run), digest(run.dataset.identified)), []).append(epoch)
-        if images := training_images(run.dataset):
+        rates.setdefault((step_key(run), _shown(run)), []).append(epoch)
+        if images := images_of_an_epoch(run):
             rates.setdefault((step_key(run), None), []).append(epoch / images)
     found = {}
     for run in runs if rates else ():
-        images = training_images(run.dataset)
-        if epoch_rates := rates.get((step_key(run), digest(run.dataset.identified))):
+        images = images_of_an_epoch(run)
+        if epoch_rates := rates.get((step_key(run), _shown(run))):
             found[run.id] = Seconds(run.recipe.epochs * median(epoch_rates), 0.0, "earlier runs")
         elif images and (image_rates := rates.get((step_key(run), None))):
             found[run.id] = Seconds(run.recipe.epochs * images * median(image_rates), 0.0, "earlier runs")
     return found
+
+
+def _shown(run: Run) -> str:
+    return digest([run.dataset.identified, run.recipe.without_classes])
 
 
 def _from_steps(runs: Sequence[Run], folder: Folder) -> dict[str, Seconds]:
@@ -117,7 +136,7 @@ def _from_steps(runs: Sequence[Run], folder: Folder) -> dict[str, Seconds]:
             steps.setdefault(each.kind, (each, measured.origin))
     found = {}
     for run in runs if steps else ():
-        images = training_images(run.dataset)
+        images = images_of_an_epoch(run)
         if images and (entry := steps.get(step_key(run))):
             each, origin = entry
             count = images / each.batch_size

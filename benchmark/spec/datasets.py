@@ -29,5 +29,5 @@ KNOWN = {
     "tiny_imagenet": DatasetInfo(200, 100_000, 10_000, ("tiny_imagenet", "tiny-imagenet-200")),
 }
 
-DIGITS_IMAGES = 1797
+DIGITS_IMAGES, DIGITS_CLASSES = 1797, 10
 """Of scikit-learn's handwritten digits, which have no splits of their own."""

@@ -140,11 +140,13 @@ def test_records_scale_to_other_lengths_and_data_sets(results: Path) -> None:
     assert seconds is not None
     folder = Folder(results / "grid")
     longer, other = tiny.run("kd", epochs=6), run.model_copy(update={"dataset": Dataset(name="cifar10")})
-    known = forecasts([run, longer, other, tiny.run("sp")], folder)
+    lacking = tiny.run("kd", without_classes=(3, 5))
+    known = forecasts([run, longer, other, lacking, tiny.run("sp")], folder)
     assert known[run.id].alone == pytest.approx(seconds)
     assert known[longer.id].alone == pytest.approx(3 * seconds)
     assert known[other.id].alone == pytest.approx(500 * seconds)
-    assert len(known) == 3
+    assert known[lacking.id].alone == pytest.approx(0.8 * seconds)
+    assert len(known) == 4
 
 
 @pytest.mark.parametrize(
