@@ -5,12 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "results" / "reference"
 GUIDES = ROOT / "docs" / "guides"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "results" / "README.md"])
 
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", flags=re.MULTILINE | re.DOTALL)
 TOOLS = r"pytest|pip|latexmk|rsync|\.ci/run|slurm/cluster\.sh|relational-distillation"
 COMMAND = re.compile(rf"^(?:[A-Z_]+=\S+ )*(?:python -m |(?:{TOOLS})(?:\s|$))")
+
+
+def read(*names: str | Path) -> str:
+    return ROOT.joinpath(*names).read_text(encoding="utf-8")
 
 
 def commands(page: Path) -> list[str]:

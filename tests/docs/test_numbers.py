@@ -5,18 +5,14 @@ import re
 
 import pandas as pd
 import pytest
-from documented import PAGES, ROOT
+from documented import PAGES, REFERENCE, ROOT, read
+from nearness import of_published_students
 from scipy.stats import ttest_ind
 
 from analysis.statistics.basic import holm
 
-REFERENCE = ROOT / "results" / "reference"
 OF_READERS = {"methods/my_method.py", "methods/mean_distance.py"}
 """What a reader of the guides writes."""
-
-
-def read(*names: str) -> str:
-    return ROOT.joinpath(*names).read_text(encoding="utf-8")
 
 
 def test_sources_that_pages_name_are_there() -> None:
@@ -34,79 +30,6 @@ def test_every_column_of_runs_and_costs_is_explained(table: str) -> None:
     explained = re.findall(r"`(\w+)`", read("results", "README.md").split("\n## `tables/`")[0])
     headers = [read(path).split("\n", 1)[0].split(",") for path in REFERENCE.glob(f"*/{table}")]
     assert {column for header in headers for column in header} - {*explained} == set()
-
-
-MEASURES = {
-    "top1": (100, 2),
-    "agreement": (100, 2),
-    "kl_teacher": (1, 3),
-    "angle_correlation": (1, 3),
-    "distance_correlation": (1, 3),
-    "within_class_correlation": (1, 3),
-    "cka": (1, 3),
-    "neighbour_overlap": (1, 3),
-}
-"""Of published students, by what they are multiplied with and how many decimals are told."""
-
-
-def of_published_students() -> list[str]:
-    """`90.29 ± 0.21 | 89.92 ± 0.17 | +0.37 [+0.19, +0.55]`, for each measure."""
-    runs = pd.read_csv(REFERENCE / "gkd_students" / "runs.csv").query("teacher == 'wrn-28-1'")
-    rows = []
-    for name, (factor, decimals) in MEASURES.items():
-        sides = [factor * runs[runs.student.str.startswith(method)][name] for method in ("gkd", "rkd_d")]
-        assert [len(side) for side in sides] == [10, 10]
-        low, high = ttest_ind(*sides).confidence_interval()
-        told = [f"{side.mean():.{decimals}f} ± {side.std():.{decimals}f}" for side in sides]
-        less = [f"{value:+.{decimals}f}" for value in (sides[0].mean() - sides[1].mean(), low, high)]
-        rows.append(" | ".join([*told, "{} [{}, {}]".format(*less)]).replace("-", "−"))
-    return rows
-
-
-def beside_teachers(name: str, *kinds: str) -> list[pd.DataFrame]:
-    """A measure of students of these kinds, a column for each of the two teachers."""
-    runs = pd.concat([pd.read_csv(REFERENCE / grid / "runs.csv") for grid in ("gkd_students", "gkd_short_students")])
-    beside = MEASURES[name][0] * runs.pivot_table(name, "student", "teacher")
-    return [beside[beside.index.str.fullmatch(kind)] for kind in kinds]
-
-
-def own(beside: pd.DataFrame) -> "pd.Series[float]":
-    return beside["wrn-28-1"] - beside["wrn-28-1-2019"]
-
-
-def beside_a_stranger() -> list[str]:
-    """`0.662, 0.694 | 0.810, 0.775 | 0.788 | +0.067 [+0.061, +0.073]` of published students, and
-    `0.530, 0.560 | 0.709, 0.691 | 0.711, 0.700 | 0.489, 0.521` of those trained here, for each measure."""
-    rows = []
-    for name, (_, decimals) in list(MEASURES.items())[1:]:  # accuracy, the first, knows no teacher
-        kinds = [
-            rf"{kind}_\d" for kind in ("gkd", "rkd_d", *(f"short_{each}" for each in ("student", "kd", "rkd_d", "gkd")))
-        ]
-        *each, teachers = beside_teachers(name, *kinds, "wrn-28-1")
-        assert [len(kind) for kind in each] == [10, 10, 2, 2, 2, 2]
-        told = [", ".join(f"{value:.{decimals}f}" for value in kind.mean()) for kind in each]
-        low, high = ttest_ind(own(each[1]), own(each[0]), equal_var=False).confidence_interval()
-        less = (f"{value:+.{decimals}f}" for value in (own(each[1]).mean() - own(each[0]).mean(), low, high))
-        both = f"{teachers['wrn-28-1-2019'].iloc[0]:.{decimals}f}"
-        rows.append(" | ".join([*told[:2], both, "{} [{}, {}]".format(*less)]).replace("-", "−"))
-        if name not in ("agreement", "kl_teacher"):
-            rows.append(" | ".join(told[2:]))
-    return rows
-
-
-def test_published_students_are_told_as_they_were_measured() -> None:
-    page = read("results", "README.md")
-    assert [row for row in [*of_published_students(), *beside_a_stranger()] if row not in page] == []
-
-
-def test_three_quarters_of_the_distances_handed_over_are_common() -> None:
-    kinds = ("short_rkd_d_.", "short_kd_.", "short_student_.")
-    rkd_d, kd, alone = (each.mean() for each in beside_teachers("distance_correlation", *kinds))
-    for method in (rkd_d, kd):
-        gained = method - alone
-        assert gained["wrn-28-1"] == pytest.approx(0.18, abs=0.005)
-        assert 0.125 < gained["wrn-28-1-2019"] < 0.145
-        assert gained["wrn-28-1-2019"] / gained["wrn-28-1"] == pytest.approx(0.75, abs=0.03)
 
 
 def test_gains_of_ten_epochs_are_those_of_the_summary() -> None:

@@ -1,0 +1,31 @@
+"""What results/README tells of students near to their teacher, or to a stranger, is what the committed runs say."""
+
+from collections.abc import Callable, Iterator
+
+import nearness
+import pytest
+from documented import read
+from nearness import OWN, STRANGER, trained_here
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"),
+    [
+        (nearness.of_published_students, 8),
+        (nearness.of_published_students_beside_a_stranger, 7),
+        (nearness.of_students_trained_here, 4),
+        (nearness.of_what_is_the_teachers_own, 3),
+    ],
+)
+def test_students_are_told_as_they_were_measured(rows: Callable[[], Iterator[str]], count: int) -> None:
+    page, measured = read("results", "README.md"), [*rows()]
+    assert len(measured) == count
+    assert [row for row in measured if row not in page] == []
+
+
+@pytest.mark.parametrize("method", ["kd", "rkd_d"])
+def test_three_quarters_of_the_distances_handed_over_are_common(method: str) -> None:
+    alone, taught = (trained_here("distance_correlation", each).mean() for each in ("student", method))
+    gained = taught - alone
+    assert gained[OWN] == pytest.approx(0.19, abs=0.005)
+    assert gained[STRANGER] / gained[OWN] == pytest.approx(0.775, abs=0.025)
