@@ -23,9 +23,11 @@ def test_students_are_told_as_they_were_measured(rows: Callable[[], Iterator[str
     assert [row for row in measured if row not in page] == []
 
 
-@pytest.mark.parametrize("method", ["kd", "rkd_d"])
-def test_three_quarters_of_the_distances_handed_over_are_common(method: str) -> None:
-    alone, taught = (trained_here("distance_correlation", each).mean() for each in ("student", method))
-    gained = taught - alone
-    assert gained[OWN] == pytest.approx(0.19, abs=0.005)
-    assert gained[STRANGER] / gained[OWN] == pytest.approx(0.775, abs=0.025)
+def test_three_quarters_of_the_distances_handed_over_are_common() -> None:
+    alone, *taught = (trained_here("distance_correlation", each).mean() for each in ("student", "kd", "rkd_d"))
+    gained = [each - alone for each in taught]
+    assert [f"{each[OWN]:.2f}" for each in gained] == ["0.19", "0.19"]
+    assert sorted(f"{each[STRANGER]:.2f}" for each in gained) == ["0.14", "0.15"]
+    assert [each[STRANGER] / each[OWN] for each in gained] == pytest.approx([0.775, 0.775], abs=0.025)
+    told = "0.19 more of its teacher's distances than labels do, and 0.14 to 0.15 more of the stranger's"
+    assert told in " ".join(read("README.md").split())
