@@ -126,7 +126,9 @@ def execute(
     data_dir = str(options.data_dir.resolve()) if options.data_dir else None
     settings = Settings(options.device, options.threads or grid.threads, data_dir, deadline, options.workers)
     if options.dry_run or options.prepare:
-        print_plan(plan, not_applicable, folder, console)
+        from benchmark.plan.forecast import forecast
+
+        print_plan(plan, not_applicable, forecast(plan, folder, not_applicable), folder, console)
         if options.prepare and plan.cohorts:
             pin_counts(grid, folder, console)
             console.print("ready: data and networks are there")

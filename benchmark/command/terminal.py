@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from benchmark.command.display import clock
-from benchmark.plan.values import Plan
+from benchmark.plan.values import Forecast, Plan
 from benchmark.records import Folder, Record, RecordError
 from benchmark.spec import Run
 
@@ -26,7 +26,9 @@ def counts(states: Iterable[str]) -> str:
     return ", ".join(f"{found[state]} {state.replace('_', ' ')}" for state in ORDER if found[state]) or "none"
 
 
-def print_plan(plan: Plan, not_applicable: Mapping[str, str], folder: Folder, console: Console) -> None:
+def print_plan(
+    plan: Plan, not_applicable: Mapping[str, str], forecast: Forecast, folder: Folder, console: Console
+) -> None:
     """Teachers, cohorts, states, what cannot be served and why (by run id), forecast."""
     console.print(f"{len(plan.runs)} runs in {folder.path}: {counts(plan.states.values())}")
     table = Table("teacher", "state", "run id", title="Teachers", title_justify="left")
@@ -44,10 +46,19 @@ def print_plan(plan: Plan, not_applicable: Mapping[str, str], folder: Folder, co
     reasons = {(run.label, run.pair, not_applicable[run.id]) for run in plan.runs if run.id in not_applicable}
     for label, pair, reason in sorted(reasons):
         console.print(f"n/a: {label} on {pair}: {reason}")
-    basis = f" of device time, from {', '.join(plan.forecast_basis)}" if plan.forecast_basis else ""
-    cost = "unknown" if plan.forecast_seconds is None else clock(plan.forecast_seconds) + basis
     runs = f"{len(plan.missing)} runs{completions(plan)}"
-    console.print(f"to train: {len(plan.missing_teachers)} teachers, {runs}; forecast time: {cost}")
+    console.print(f"to train: {len(plan.missing_teachers)} teachers, {runs}; forecast time: {_cost(forecast)}")
+
+
+def _cost(forecast: Forecast) -> str:
+    """`at least 1:09:19 of device time, from earlier runs; 6 runs were never measured (crd, teacher)`."""
+    basis = f" of device time, from {', '.join(forecast.basis)}" if forecast.basis else ""
+    if not (unknown := forecast.unknown):
+        return clock(forecast.seconds) + basis
+    if not basis:
+        return "unknown"
+    kinds = dict.fromkeys(run.label for run in unknown)
+    return f"at least {clock(forecast.seconds)}{basis}; {len(unknown)} runs were never measured ({', '.join(kinds)})"
 
 
 def completions(plan: Plan) -> str:

@@ -1,12 +1,13 @@
 """How long runs will take, from what runs of their kind took, or from measured steps. Imports torch for the method
 registry, nothing else of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import median
 
 import methods
+from benchmark.plan.values import Forecast, Plan
 from benchmark.records import Folder, Record
 from benchmark.records.measurements import Measurement, read_all
 from benchmark.spec import Architecture, Dataset, Run, digest
@@ -91,15 +92,18 @@ def forecasts(runs: Sequence[Run], folder: Folder) -> dict[str, Seconds]:
     return known
 
 
-def total(cohorts: Iterable[Sequence[Run]], known: dict[str, Seconds]) -> float | None:
-    """Device time of cohorts one after another, each spending its teacher's once; None if some run's is unknown."""
-    seconds = 0.0
-    for runs in cohorts:
-        if any(run.id not in known for run in runs):
-            return None
-        costs = [known[run.id] for run in runs]
-        seconds += sum(cost.own for cost in costs) + max(cost.teacher for cost in costs)
-    return seconds
+def forecast(plan: Plan, folder: Folder, not_applicable: Container[str] = ()) -> Forecast:
+    """Of a plan's missing teachers, then of its cohorts, each spending its teacher's time once. Runs that are known not
+    to be applicable, by id, take none."""
+    trained = [*((teacher,) for teacher in plan.missing_teachers), *(cohort.runs for cohort in plan.cohorts)]
+    missing = {run.id for run in (*plan.missing_teachers, *plan.missing) if run.id not in not_applicable}
+    cohorts = [[run for run in runs if run.id in missing] for runs in trained]
+    runs = [run for cohort in cohorts for run in cohort]
+    known = forecasts(runs, folder)
+    costs = [[known[run.id] for run in cohort if run.id in known] for cohort in cohorts]
+    seconds = sum(sum(cost.own for cost in each) + max(cost.teacher for cost in each) for each in costs if each)
+    basis = tuple(dict.fromkeys(cost.origin for each in costs for cost in each))
+    return Forecast(seconds, basis, tuple(run for run in runs if run.id not in known))
 
 
 def _from_records(runs: Sequence[Run], records: Sequence[Record]) -> dict[str, Seconds]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from benchmark.plan.cells import aliases, cells
-from benchmark.plan.forecast import forecasts, total
 from benchmark.plan.more_seeds import Blocks
 from benchmark.plan.values import Cohort, Plan
 from benchmark.records import Folder
@@ -25,15 +24,10 @@ def make_plan(grid: Grid, folder: Folder, overrides: Options = {}, blocks: Block
         grouped.setdefault(run.cohort_key, []).append(run)
     cohorts = tuple(Cohort(tuple(members)) for members in grouped.values())
     teacher_states = {teacher.id: folder.teachers.state(teacher.id) for teacher in teachers}
-    plan = Plan(runs, states, teachers, teacher_states, cohorts, aliases=aliases(named))
-    known = forecasts((*plan.missing_teachers, *plan.missing), folder)
-    missing = (tuple(run for run in cohort.runs if states[run.id] == "missing") for cohort in cohorts)
-    seconds = total((*((teacher,) for teacher in plan.missing_teachers), *filter(None, missing)), known)
-    basis = () if seconds is None else tuple(dict.fromkeys(cost.origin for cost in known.values()))
-    return replace(plan, forecast_seconds=seconds, forecast_basis=basis)
+    return Plan(runs, states, teachers, teacher_states, cohorts, aliases=aliases(named))
 
 
 def only(plan: Plan, run_ids: Sequence[str]) -> Plan:
     """The plan with nothing else to be done than these runs."""
     kept = (tuple(run for run in cohort.runs if run.id in run_ids) for cohort in plan.cohorts)
-    return replace(plan, cohorts=tuple(Cohort(runs) for runs in kept if runs), forecast_seconds=None, forecast_basis=())
+    return replace(plan, cohorts=tuple(Cohort(runs) for runs in kept if runs))

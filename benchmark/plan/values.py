@@ -38,8 +38,7 @@ class Plan:
     """Every wanted run with its state, and what is to be done: `cohorts` hold the missing ones, and those that are
     recorded without their teacher and may now be completed by it.
 
-    forecast_seconds: device time of what is missing, one cohort after another; None if unknown. forecast_basis: what it
-    was computed from. aliases: labels of runs that are another label's, and that one.
+    aliases: labels of runs that are another label's, and that one.
     """
 
     runs: tuple[Run, ...]
@@ -47,8 +46,6 @@ class Plan:
     teachers: tuple[Run, ...]
     teacher_states: dict[str, State]
     cohorts: tuple[Cohort, ...]
-    forecast_seconds: float | None = None
-    forecast_basis: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -66,3 +63,13 @@ class Plan:
     def to_complete(self) -> int:
         """How many runs lack nothing but what is to be said of their teacher."""
         return sum(len(cohort.runs) for cohort in self.cohorts) - len(self.missing)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Device time of what a plan trains, one cohort after another, in seconds, and what it was computed from; without
+    `unknown` runs, of whose kind nothing was measured."""
+
+    seconds: float
+    basis: tuple[str, ...]
+    unknown: tuple[Run, ...]

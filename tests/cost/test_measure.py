@@ -11,7 +11,8 @@ from torch import nn
 
 from benchmark.cost.__main__ import main, not_measured
 from benchmark.cost.measure import Measurer
-from benchmark.plan.forecast import forecasts, step_key, total, training_images
+from benchmark.plan.forecast import forecast, forecasts, step_key, training_images
+from benchmark.plan.values import Cohort, Plan
 from benchmark.records import Folder
 from benchmark.records.measurements import Measured, Measurement, read, read_all, write
 from benchmark.spec import Dataset, Run, load_grid
@@ -116,8 +117,9 @@ def test_a_forecast_takes_measured_steps_and_shares_the_teacher(tmp_path: Path) 
     assert known[kd.id].alone == pytest.approx(steps * 2.0)
     assert known[rkd.id].own == pytest.approx(steps * 2.5 + 100 / 40 * 4 * 5.0)
     assert RUNS[0].id not in known
-    assert total([[kd, rkd]], known) == pytest.approx(known[kd.id].own + known[rkd.id].own + steps * 0.5)
-    assert total([[kd], [RUNS[0]]], known) is None
+    plan = Plan((kd, rkd), {kd.id: "missing", rkd.id: "missing"}, (), {}, (Cohort((kd, rkd)),))
+    together = forecast(plan, folder)
+    assert together.seconds == pytest.approx(known[kd.id].own + known[rkd.id].own + steps * 0.5)
     longer = tiny.run("kd", epochs=20)
     assert forecasts([longer], folder)[longer.id].alone == pytest.approx(10 * known[kd.id].alone)
     other = kd.model_copy(update={"dataset": Dataset(name="mnist", validation=10_000)})

@@ -8,6 +8,7 @@ import tomli_w
 from planned import METHODS, finish, grid, record
 
 from benchmark.plan.cells import cells
+from benchmark.plan.forecast import forecast
 from benchmark.plan.frozen import freeze
 from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
@@ -67,7 +68,7 @@ def test_records_of_a_method_that_is_not_installed_do_not_stand_in_the_way(folde
     assert load_grid(str(folder.path / "grid.toml")).methods == (*METHODS, "guest+kd")
     again = make_plan(grid(), folder)
     assert [run for cohort in again.cohorts for run in cohort.runs] == [student]
-    assert again.forecast_seconds
+    assert forecast(again, folder).seconds
 
 
 def test_a_teacher_is_trained_only_if_a_missing_run_needs_it(folder: Folder) -> None:

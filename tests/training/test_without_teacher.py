@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from benchmark.ground.errors import NO_MEMORY
 from benchmark.launch.job import Job
+from benchmark.plan.forecast import forecast
 from benchmark.plan.plan import make_plan
 from benchmark.records import Folder, Record, RecordError
 from benchmark.records.cleanup import clean_up
@@ -266,7 +267,7 @@ def test_it_is_planned_once_the_teacher_may_serve(results: Path, folder: Folder,
     mend(results, taught)
     plan = make_plan(grid, folder)
     assert (plan.states[run.id], plan.missing, plan.to_complete) == ("done", (), 1)
-    assert plan.forecast_seconds == 0
+    assert forecast(plan, folder).seconds == 0
     assert plan.missing_teachers == ()
     folder.teachers.record_path(tiny.TEACHER.id).unlink()
     assert make_plan(grid, folder).missing_teachers == (run.teacher,)
