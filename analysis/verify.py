@@ -2,8 +2,9 @@
 
 A cell is *within* if its mean and the expected one are not told apart (t-test with variances pooled over both sides and
 moderated within their pair, Holm-adjusted over all cells, so that a sound grid raises a false alarm once in twenty
-times, not once in twenty cells), or if its runs are identical; *outside* if they are told apart; *undecided* if they
-are, but under teachers of other weights, of which a side has one only; *too few seeds* if no spread is known; *other
+times, not once in twenty cells), or if its runs are identical; *outside* if they are told apart, or if seeds that are
+expected to finish diverged or are not applicable; *undecided* if they are told apart under teachers of other weights,
+of which a side has one only, or if other seeds ended without a result; *too few seeds* if no spread is known; *other
 setup* if it was not trained as the expected one; *missing* if it has no result.
 """
 
@@ -13,18 +14,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import Field as Bound
+from typing import TYPE_CHECKING
 
 from analysis import REFERENCE
-from analysis.runs.alike import CELL, POOLED
-from analysis.style import NO_VALUE, TEACHER, calling, display_name, signed
+from analysis.runs.alike import POOLED
+from analysis.statistics.expected import Expectation, Expected, Place, expected, of_results
+from analysis.style import NO_VALUE, calling, display_name, ranged, signed
 from benchmark.ground.command import Parser, command, run_command
 from benchmark.ground.errors import UsageError
-from benchmark.ground.files import parse_rows, read_bytes
-from benchmark.spec import Value, parse
-from benchmark.spec.value import Label, parse_toml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,36 +33,6 @@ if TYPE_CHECKING:
 
 ALL_WITHIN, OUTSIDE, UNDECIDED = 0, 1, 3
 """Exit codes beside USAGE: every cell within; one outside or of another setup; none outside, but some undecided."""
-
-Place = tuple[str, str, str]
-"""Data set, pair, method."""
-
-
-class Expectation(Value):
-    """A cell's mean test top-1 accuracy over n runs and their sample standard deviation, in percent. Without both the
-    mean is taken to be exact; a standard deviation without n counts as that of two runs, the fewest that have one.
-    """
-
-    dataset: Label
-    pair: Label
-    method: Label
-    top1_percent: Annotated[float, Bound(ge=0, le=100)]
-    std_percent: Annotated[float, Bound(ge=0)] | None = None
-    n: Annotated[int, Bound(gt=0)] | None = None
-
-
-class Expectations(Value):
-    """A TOML file of [[cell]] tables."""
-
-    cell: tuple[Expectation, ...] = Bound(min_length=1)
-
-
-@dataclass(frozen=True)
-class Expected:
-    """Cells by data set, pair and method; where they come from records, those runs too."""
-
-    cells: Mapping[Place, Expectation]
-    runs: "pd.DataFrame | None" = None
 
 
 @dataclass(frozen=True)
@@ -94,13 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from analysis.tables.markdown import markdown
 
     results = load([options.folder])
-    verdicts = verify(of_runs(results.runs), expected(source))
+    ours, wanted = of_results(results), expected(source)
+    verdicts = verify(ours, wanted)
     with calling(results.labels):
         print(markdown(table(verdicts, options.folder, source)))
     print(_account(verdicts))
-    for problem in results.problems:
+    not_compared = (*ours.unusable, *wanted.unusable)
+    for problem in dict.fromkeys((*results.problems, *not_compared)):
         print(f"warning: {problem}", file=sys.stderr)
-    return code(verdicts)
+    return code(verdicts, all_compared=not not_compared)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -108,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m analysis.verify",
         description="Compare a results folder with what is expected of it, cell by cell.",
         epilog="Exit code: 0 every cell is within; 1 a cell is outside or was trained otherwise; 2 bad input; 3 no "
-        "cell is outside, but some are undecided, have too few seeds or no result.",
+        "cell is outside, but some are undecided, have too few seeds or no result, or could not be compared.",
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="a results folder, such as results/digits")
     parser.add_argument(
@@ -130,56 +99,6 @@ def _reference(folder: Path) -> Path:
             f"{', '.join(known) or 'none'})"
         )
     return found
-
-
-def expected(source: Path) -> Expected:
-    """Raises UsageError for a source that is not there or not of its kind."""
-    from analysis.runs.load import load
-
-    if source.is_dir():
-        return of_runs(load([source]).runs)
-    if source.suffix not in (".toml", ".csv"):
-        raise UsageError(f"{str(source)!r} is no results folder and no .toml or .csv file of expected means")
-    try:
-        content = read_bytes(source)
-    except OSError as error:
-        raise UsageError(f"expected means {str(source)!r} cannot be read: {error.strerror}") from None
-    what = f"expected means {str(source)!r}"
-    raw = parse_toml(content, what) if source.suffix == ".toml" else {"cell": _csv_rows(content, what)}
-    cells = parse(Expectations, raw, source=source.name).cell
-    found: dict[Place, Expectation] = {}
-    for cell in cells:
-        place = (cell.dataset, cell.pair, cell.method)
-        if place in found:
-            raise UsageError(f"{source.name}: {', '.join(place)} is listed twice")
-        found[place] = cell
-    return Expected(found)
-
-
-def of_runs(runs: "pd.DataFrame") -> Expected:
-    """The cells of records, those left out that have no result or must not be pooled."""
-    from analysis.statistics.cells import pool
-
-    cells = {
-        (cell.dataset, cell.pair, cell.method): Expectation(
-            dataset=cell.dataset,
-            pair=cell.pair,
-            method=cell.method,
-            top1_percent=cell.top1_percent,
-            std_percent=cell.std_percent,
-            n=cell.n,
-        )
-        for cell in pool(runs)
-        if cell.top1_percent is not None and cell.method != TEACHER
-    }
-    return Expected(cells, runs[runs.pooled].set_index(CELL).sort_index())
-
-
-def _csv_rows(content: bytes, what: str) -> list[dict[str, Any]]:
-    """Rows with the fields that an expectation has, empty ones left out, so that a tables/main.csv serves as well."""
-    rows = parse_rows(content, what)
-    found = [{name: value for name, value in row.items() if name in Expectation.model_fields and value} for row in rows]
-    return [row for row in found if "top1_percent" in row and row.get("method") != TEACHER]
 
 
 def verify(ours: Expected, wanted: Expected) -> list[Verdict]:
@@ -204,9 +123,13 @@ SAME, UNJUDGED = "within", "too few seeds"
 def _compared(ours: Expected, wanted: Expected, place: Place) -> Verdict:
     """As far as records alone decide."""
     expectation, cell = wanted.cells[place], ours.cells.get(place)
+    found = Verdict(expectation)
+    if cell is not None:
+        found = replace(found, top1_percent=cell.top1_percent, n=cell.n or 0, word=UNJUDGED)
+    if ended := dict(ours.ended.get(place, {}).items() - wanted.ended.get(place, {}).items()):
+        return replace(found, word=_ended_word(ended, wanted, place), note=_ended_note(ended))
     if cell is None:
-        return Verdict(expectation)
-    found = Verdict(expectation, cell.top1_percent, cell.n or 0, word=UNJUDGED)
+        return found
     if ours.runs is None or wanted.runs is None:
         return found
     members, others = ours.runs.loc[[place]], wanted.runs.loc[[place]]
@@ -215,6 +138,22 @@ def _compared(ours: Expected, wanted: Expected, place: Place) -> Verdict:
     if _identical(members, others):
         return replace(found, resolution=0.0, word=SAME, note="identical runs")
     return replace(found, note=_other_teacher(members, others))
+
+
+def _ended_word(ended: Mapping[int, str], wanted: Expected, place: Place) -> str:
+    """Of seeds that ended otherwise than expected. A crash says nothing of the numbers, nor do seeds of our own."""
+    finished = set() if wanted.runs is None else {*wanted.runs.loc[[place]].seed}
+    departed = {seed for seed, status in ended.items() if status != "failed"}
+    return "outside" if departed & finished else "undecided"
+
+
+def _ended_note(ended: Mapping[int, str]) -> str:
+    """`seeds 1 and 2 diverged`."""
+    found = []
+    for status in sorted(set(ended.values())):
+        seeds = sorted(seed for seed in ended if ended[seed] == status)
+        found.append(f"seed{'s' if len(seeds) > 1 else ''} {ranged(seeds)} {status.replace('_', ' ')}")
+    return "; ".join(found)
 
 
 def _other_teacher(members: "pd.DataFrame", others: "pd.DataFrame") -> str:
@@ -262,11 +201,11 @@ def _identical(members: "pd.DataFrame", others: "pd.DataFrame") -> bool:
     return rows <= set(others[columns].itertuples(index=False, name=None))
 
 
-def code(verdicts: Sequence[Verdict]) -> int:
+def code(verdicts: Sequence[Verdict], *, all_compared: bool = True) -> int:
     words = {verdict.word for verdict in verdicts}
     if words & {"outside", "other setup"}:
         return OUTSIDE
-    return ALL_WITHIN if words == {"within"} else UNDECIDED
+    return ALL_WITHIN if words == {"within"} and all_compared else UNDECIDED
 
 
 def _account(verdicts: Sequence[Verdict]) -> str:

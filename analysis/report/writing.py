@@ -1,6 +1,6 @@
 """Files of an analysis: tables in three forms, macros, figures, summary, paper, report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from analysis.report import numbers
@@ -11,7 +11,6 @@ from analysis.runs.metrics import TOP1, Metric, renamed
 from analysis.statistics.cells import pair_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.ladder import ladders
-from analysis.statistics.left_out import LeftOut, left_out
 from analysis.statistics.transfer import Transfer
 from analysis.style import CONTROL
 from analysis.tables.budget import budget_table
@@ -49,9 +48,8 @@ def write_all(
     from analysis.report.paper import paper
 
     shown = {cell.place for cell in evidence.cells}
-    lacking, problems = left_out(results.records)
     told = (transfer or Transfer()).shown(shown)
-    tables = [*_tables(evidence, [each for each in lacking if each.place in shown], told, table1=table1)]
+    tables = [*_tables(evidence, told, table1=table1)]
     written = [path for table in tables for path in write_table(table, out / "tables", evidence.metric)]
     named = numbers.named(numbers.numbers(evidence))
     text = numbers.macros(named) + short_names(named.values(), evidence.cells)
@@ -62,7 +60,7 @@ def write_all(
         written.append(out / "tables" / "comparisons.csv")
         write_rows(written[-1], [comparison_row(each) for each in compared])
     figures, notes = draw_figures(results, evidence, told, figure1=figure1)
-    notes += [*problems, *told.notes]
+    notes += told.notes
     written += [path for figure in figures for path in figure.write(out / "figures")]
     said = summary(evidence)
     written.append(write_text(out / "summary.md", said))
@@ -71,7 +69,7 @@ def write_all(
     return written, notes
 
 
-def _tables(evidence: Evidence, lacking: Sequence[LeftOut], told: Transfer, *, table1: bool) -> Iterator[Table]:
+def _tables(evidence: Evidence, told: Transfer, *, table1: bool) -> Iterator[Table]:
     """All that there is something to say in."""
     titles = {cell.block: pair_title(cell) for cell in evidence.cells}
     if table1 and evidence.over_alone:
@@ -80,8 +78,8 @@ def _tables(evidence: Evidence, lacking: Sequence[LeftOut], told: Transfer, *, t
     yield budget_table(evidence)
     if evidence.metric is TOP1 and (errors := errors_table(evidence)):
         yield errors
-    if evidence.metric is TOP1 and lacking:
-        yield left_out_table(lacking)
+    if told.left_out:
+        yield left_out_table(told.left_out)
     if evidence.over_alone:
         yield gain_table(evidence)
     if told.fidelity:

@@ -26,6 +26,9 @@ class Banks:
                 found.setdefault(record.run_id, (Folder(path), record))
         return found
 
+    def record(self, run_id: str) -> Record:
+        return self._homes[run_id][1]
+
     def of(self, run_id: str) -> Predictions:
         """A run's. Raises UsageError for predictions that were not kept, are damaged or another training's."""
         return of_run(*self._homes[run_id])

@@ -28,13 +28,14 @@ class Results:
 
     `runs` has one row a run, with the columns of `columns` as far as anything fills them; a run that several pairs
     share (`shared`) has a row for each. `records` are the valid ones of each folder, `labels` what methods call
-    themselves in them.
+    themselves in them; `unreadable` says of the others what is wrong, and so does `problems`.
     """
 
     runs: pd.DataFrame
     problems: tuple[str, ...]
     records: Mapping[Path, Sequence[Record]]
     labels: Mapping[str, str]
+    unreadable: tuple[str, ...]
 
 
 def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
@@ -45,7 +46,8 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     """
     if not folders:
         raise UsageError("no results folder is named")
-    records, problems = _read(folders)
+    records, unreadable = _read(folders)
+    problems = [*unreadable]
     found: dict[str, Record] = {}
     students = [(path, each) for path, members in records.items() for each in members if each.run.teacher]
     for path, each in students:
@@ -75,6 +77,7 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
         (*problems, *left_out),
         records,
         {name: text for own in labels for name, text in own},
+        tuple(unreadable),
     )
 
 

@@ -5,17 +5,17 @@ The bias is chosen on the test images themselves, as in the paper: it tells what
 would score.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from analysis.runs.alike import Row
+from analysis.runs.banks import Banks
 from analysis.statistics.places import OfPlace
 from analysis.style import count, listing_order
 from benchmark.ground.errors import UsageError
-from benchmark.records import Folder, Record
-from benchmark.records.predictions import NoPredictionsError, of_run
+from benchmark.records.predictions import NoPredictionsError, Predictions
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,23 @@ class LeftOut(OfPlace):
     raised_class_errors: int
 
 
-def left_out(records: Mapping[Path, Sequence[Record]]) -> tuple[list[LeftOut], list[str]]:
-    """Every finished run that left classes out and whose predictions were kept, in listing order, each once; and what
-    is wrong with the predictions of others."""
-    found, problems, missing = dict[str, LeftOut](), list[str](), set[str]()
-    for path, members in records.items():
-        for record in members:
-            if record.status != "done" or record.run.teacher is None or not record.run.recipe.without_classes:
-                continue
-            try:
-                found.setdefault(record.run_id, _measured(record, Folder(path)))
-            except NoPredictionsError:
-                missing.add(record.run_id)
-            except UsageError as error:
-                problems.append(f"classes left out: {error}")
-    if missing := missing - found.keys():
-        problems.append(f"classes left out: {count(len(missing), 'run')} without predictions (keep_predictions)")
-    return sorted(found.values(), key=lambda e: (e.block, listing_order(e.method), e.seed)), problems
+def left_out(rows: Sequence[Row], banks: Banks) -> tuple[list[LeftOut], list[str]]:
+    """Every run that left classes out and whose predictions were kept, in listing order; and what is wrong with the
+    predictions of others."""
+    found, problems, missing = list[LeftOut](), dict[str, None](), set[str]()
+    for row in rows:
+        run_id = str(row["run_id"])
+        if not (classes := banks.record(run_id).run.recipe.without_classes):
+            continue
+        try:
+            found.append(_measured(row, classes, banks.of(run_id)))
+        except NoPredictionsError:
+            missing.add(run_id)
+        except UsageError as error:
+            problems[f"classes left out: {error}"] = None
+    if missing:
+        problems[f"classes left out: {count(len(missing), 'run')} without predictions (keep_predictions)"] = None
+    return sorted(found, key=lambda e: (e.block, listing_order(e.method), e.seed)), list(problems)
 
 
 def best_bias(logits: np.ndarray, labels: np.ndarray, classes: Sequence[int]) -> float:
@@ -88,23 +88,14 @@ def _nearest_to_zero(low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def _measured(record: Record, folder: Folder) -> LeftOut:
-    run = record.run
-    assert run.teacher
-    found = of_run(folder, record)
+def _measured(row: Row, classes: tuple[int, ...], found: Predictions) -> LeftOut:
     logits, labels = found.logits, found.labels
-    classes = run.recipe.without_classes
     wrong = logits.argmax(1) != labels
     bias = best_bias(logits, labels, classes)
     raised = logits.astype(np.float64) + bias * np.isin(np.arange(logits.shape[1]), classes)
     still_wrong, theirs = raised.argmax(1) != labels, np.isin(labels, classes)
     return LeftOut(
-        dataset=run.dataset.name,
-        pair=run.pair,
-        teacher=run.teacher.student.name,
-        student=run.student.name,
-        method=run.label,
-        seed=run.seed,
+        **{name: row[name] for name in ("dataset", "pair", "teacher", "student", "method", "seed")},
         classes=classes,
         images=len(labels),
         class_images=int(theirs.sum()),

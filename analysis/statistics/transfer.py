@@ -1,4 +1,5 @@
-"""What predictions say of students beside their teachers and beside each other: worked out once, of all pooled runs."""
+"""What predictions say of students: beside their teachers and each other, and of classes they never saw; worked out
+once, of all pooled runs."""
 
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from analysis.runs.banks import Banks
 from analysis.runs.load import Results, plain
 from analysis.statistics.answers import answers
 from analysis.statistics.fidelity import Fidelity, fidelity
+from analysis.statistics.left_out import LeftOut, left_out
 from analysis.statistics.mcnemar import Discordance, discordances
 from analysis.statistics.places import Place
 from analysis.statistics.strangers import Nearness, strangers
@@ -19,6 +21,7 @@ class Transfer:
     fidelity: Sequence[Fidelity] = ()
     discordances: Sequence[Discordance] = ()
     strangers: Sequence[Nearness] = ()
+    left_out: Sequence[LeftOut] = ()
     notes: Sequence[str] = ()
 
     def shown(self, places: Set[Place]) -> "Transfer":
@@ -27,6 +30,7 @@ class Transfer:
             [each for each in self.fidelity if each.place in places],
             [each for each in self.discordances if {each.place, (*each.block, each.over)} <= places],
             [each for each in self.strangers if each.place in places],
+            [each for each in self.left_out if each.place in places],
             self.notes,
         )
 
@@ -36,5 +40,7 @@ def transfer(results: Results) -> Transfer:
     rows = plain(results.runs[results.runs.pooled])
     banks = Banks(results.records)
     found, notes = answers(rows, banks)
-    near, problems = strangers(rows, banks)
-    return Transfer(fidelity(rows, found), discordances(rows, found), near, [*notes, *problems])
+    near, unlike = strangers(rows, banks)
+    lacking, problems = left_out(rows, banks)
+    notes = [*notes, *unlike, *problems]
+    return Transfer(fidelity(rows, found), discordances(rows, found), near, lacking, notes)

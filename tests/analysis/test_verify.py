@@ -9,9 +9,10 @@ import pytest
 from analysis import verify
 from analysis.__main__ import main
 from analysis.statistics.basic import summarise
+from analysis.statistics.expected import Expectation, Expected
 from analysis.statistics.moderated import Moderation, together
-from analysis.verify import Expectation, Expected
 from benchmark.ground.errors import USAGE
+from benchmark.records import Folder, Record
 
 
 def grid(path: Path, values: dict[str, tuple[float, ...]], **result: object) -> Path:
@@ -73,6 +74,56 @@ def test_few_seeds_and_missing_cells_are_undecided(tmp_path: Path, capsys: pytes
     code, text = verdicts(capsys, folder, reference)
     assert code == verify.UNDECIDED
     assert "1 missing, 1 too few seeds" in text
+
+
+def ended(seed: int, status: str = "diverged") -> Record:
+    result = {"diverged_epoch": 2} if status == "diverged" else {}
+    return fake.record(fake.run("kd", seed), status=status, reason="the loss was not finite", **result)
+
+
+@pytest.mark.parametrize(
+    ("ours", "word", "code"),
+    [
+        ([ended(1), ended(2)], r"outside \(seeds 1 and 2 diverged\)", verify.OUTSIDE),
+        ([ended(0), ended(1), ended(2)], r"outside \(seeds 0 to 2 diverged\)", verify.OUTSIDE),
+        ([ended(2, "not_applicable")], r"outside \(seed 2 not applicable\)", verify.OUTSIDE),
+        ([ended(3)], r"undecided \(seed 3 diverged\)", verify.UNDECIDED),
+        ([ended(4)], r"within \(identical runs\)", verify.ALL_WITHIN),
+    ],
+)
+def test_a_run_that_does_not_finish_reproduces_none_that_does(
+    ours: list[Record], word: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kd = fake.records({"kd": (84.0, 85.0, 86.0)})
+    reference = fake.write(tmp_path / "reference", *kd, ended(4))
+    seeds = {record.run.seed for record in ours}
+    folder = fake.write(tmp_path / "grid", *(each for each in kd if each.run.seed not in seeds), *ours)
+    found, text = verdicts(capsys, folder, reference)
+    assert found == code
+    assert re.search(word, text)
+
+
+def test_a_crash_decides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = grid(tmp_path / "reference", REFERENCE)
+    crashed = fake.run("kd", 2)
+    folder = fake.write(tmp_path / "grid", *fake.records({**REFERENCE, "kd": (84.0, 85.0)}), planned=(crashed,))
+    Folder(folder).fail(crashed.id, "CUDA out of memory", log="")
+    code, text = verdicts(capsys, folder, reference)
+    assert code == verify.UNDECIDED
+    assert "undecided (seed 2 failed)" in text
+
+
+def test_what_is_expected_and_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = grid(tmp_path / "reference", REFERENCE)
+    folder = grid(tmp_path / "grid", REFERENCE)
+    longer = fake.record(fake.run("kd", 3, epochs=31), 0.85)
+    fake.write(reference, longer)
+    assert verify.main([str(folder), "--against", str(reference)]) == verify.UNDECIDED
+    assert "resnet_l_resnet_s, kd: not pooled, because its runs differ in recipe" in capsys.readouterr().err
+    for path in reference.glob("records/*-kd-*"):
+        path.write_text("{", encoding="utf-8")
+    assert verify.main([str(folder), "--against", str(reference)]) == verify.UNDECIDED
+    assert capsys.readouterr().err.count("cannot be read: Invalid JSON") == 4
 
 
 def test_another_recipe_is_not_a_reproduction(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,6 +234,29 @@ def test_a_wrong_file_is_one_line(
     text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "expected.toml"
+    path.write_text(text, encoding="utf-8")
+    assert verify.main([str(grid(tmp_path / "grid", REFERENCE)), "--against", str(path)]) == USAGE
+    message = capsys.readouterr().err
+    assert complaint in message
+    assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            "dataset,pair,method,top1_percent,std\nd,p,kd,85.5,1.0\n",
+            "have a column 'std'; valid: dataset, pair, method,",
+        ),
+        ("dataset,pair,method\nd,p,kd\n", "have no column 'top1_percent'"),
+        ("dataset,pair,method,top1_percent\nd,p,kd,\n", "cell.0.top1_percent: Field required"),
+        ("dataset,pair,method,top1_percent\n", "at least one item"),
+    ],
+)
+def test_a_wrong_csv_file_is_one_line(
+    text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "expected.csv"
     path.write_text(text, encoding="utf-8")
     assert verify.main([str(grid(tmp_path / "grid", REFERENCE)), "--against", str(path)]) == USAGE
     message = capsys.readouterr().err

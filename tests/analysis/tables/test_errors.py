@@ -8,13 +8,14 @@ import pytest
 from graded import lines_of
 
 from analysis import REFERENCE
-from analysis.runs.load import load
+from analysis.runs.banks import Banks
+from analysis.runs.load import Results, load, plain
 from analysis.statistics.evidence import collect_evidence
-from analysis.statistics.left_out import best_bias, left_out
+from analysis.statistics.left_out import LeftOut, best_bias, left_out
 from analysis.tables.errors import errors_table, left_out_table
 from analysis.tables.markdown import markdown
 from benchmark.ground.files import write_bytes
-from benchmark.records import Folder
+from benchmark.records import Folder, Record
 from benchmark.records.predictions import Predictions, of_run
 from benchmark.spec import Run
 
@@ -91,18 +92,25 @@ def predictions(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return logits, labels
 
 
+def of(results: Results) -> tuple[list[LeftOut], list[str]]:
+    return left_out(plain(results.runs[results.runs.pooled]), Banks(results.records))
+
+
+def kept(folder: Folder, run: Run, seed: int = 0) -> Record:
+    """The record of a run whose predictions lie beside it."""
+    logits, labels = predictions(seed)
+    write_bytes(folder.predictions_path(run.id), Predictions(logits, labels).content())
+    return fake.record(run, float((logits.argmax(1) == labels).mean()))
+
+
 def test_students_that_lack_a_class_before_and_after_the_bias(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "grid")
     records = [fake.record(fake.run("student", seed, PAIR), 0.98) for seed in range(2)]
-    for seed in range(2):
-        logits, labels = predictions(seed)
-        run = lacking("kd", seed)
-        write_bytes(folder.predictions_path(run.id), Predictions(logits, labels).content())
-        records.append(fake.record(run, float((logits.argmax(1) == labels).mean())))
+    records += [kept(folder, lacking("kd", seed), seed) for seed in range(2)]
     missing = lacking("student", 0)
     records.append(fake.record(missing, 0.7))
     results = load([fake.write(folder.path, *records)])
-    found, problems = left_out(results.records)
+    found, problems = of(results)
     assert problems == ["classes left out: 1 run without predictions (keep_predictions)"]
     assert [(each.seed, each.errors, each.class_errors) for each in found] == [(0, 51, 50), (1, 52, 50)]
     assert [(each.raised_errors, each.raised_class_errors) for each in found] == [(1, 0), (2, 0)]
@@ -115,12 +123,31 @@ def test_students_that_lack_a_class_before_and_after_the_bias(tmp_path: Path) ->
     assert "digits without class 3, 50 of the 200 test images" in table.caption
 
 
+def test_what_no_table_counts_is_not_counted_here(tmp_path: Path) -> None:
+    """A stale record has a current one in its place."""
+    folder, run = Folder(tmp_path / "grid"), lacking("kd", 0)
+    stale = run.model_copy(update={"revisions": {"kd": 0}})
+    fake.write(folder.path, kept(folder, run), kept(folder, stale))
+    assert len(of(load([folder.path]))[0]) == 1
+
+
+def test_data_sets_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    folders = [Folder(tmp_path / f"grid{train}") for train in (90, 100)]
+    for folder, train in zip(folders, (90, 100), strict=True):
+        run = lacking("kd", 0)
+        run = run.model_copy(update={"dataset": run.dataset.model_copy(update={"train": train})})
+        fake.write(folder.path, kept(folder, run))
+    results = load([folder.path for folder in folders])
+    assert [each.dataset for each in of(results)[0]] == ["digits (train 100)", "digits (train 90)"]
+    assert {each.place for each in of(results)[0]} <= {cell.place for cell in collect_evidence(results.runs).cells}
+
+
 def test_predictions_of_another_training_are_a_problem(tmp_path: Path) -> None:
     run, folder = lacking("kd", 0), Folder(tmp_path / "grid")
     logits, labels = predictions(0)
     write_bytes(folder.predictions_path(run.id), Predictions(logits, labels).content())
     results = load([fake.write(folder.path, fake.record(run, 0.5))])
-    found, [problem] = left_out(results.records)
+    found, [problem] = of(results)
     assert not found
     assert "are not those of the record's training" in problem
 
