@@ -13,6 +13,7 @@ from analysis.runs.measured import ORIGIN
 from analysis.statistics.basic import summarise
 from analysis.statistics.places import OfPlace
 from analysis.style import CONTROL, TEACHER, listing_order, ranged
+from benchmark.spec import digest
 
 LONGEST_REASON = 140
 """Characters of a failure's message that a footnote repeats."""
@@ -38,7 +39,8 @@ class Cell(OfPlace):
     than the student alone: a control with more epochs, say; whether it `competes` with it all the same, `runs.alike`
     says. Where a pair has no student alone to compare with and its
     methods were not trained alike, `caveat` says what differs. `epochs` are those of the main schedule, `options` those
-    of the method, as JSON.
+    of the method, as JSON; `settings` is a hash of what cells of several students must agree in to be read together:
+    SETTINGS but for the student.
     """
 
     dataset: str
@@ -57,6 +59,7 @@ class Cell(OfPlace):
     competes: bool = True
     options: str = "{}"
     epochs: int | None = None
+    settings: str = ""
     test_images: int | None = None
     parameters: float | None = None
     macs: float | None = None
@@ -129,7 +132,7 @@ def _cell(rows: Sequence[Row], *, caveat: str, apart: str, competes: bool) -> Ce
         state, notes = "mixed", [f"not pooled, because its runs differ in {unlike}", *notes]
         done = []
     numbers = {**_pooled(done, "top1"), **_mean_costs(done, {name: name for name in COSTS}), **_epochs(done, "epochs")}
-    numbers |= _test_images(done)
+    numbers |= {**_test_images(done), **_settings(done)}
     text: dict[str, Any] = {"state": state, "note": "; ".join(notes), "caveat": caveat}
     text |= {"apart": apart, "competes": competes} | ({"options": done[0]["options"]} if done else {})
     seeds = len({row["seed"] for row in rows})
@@ -168,6 +171,12 @@ def _epochs(rows: Sequence[Row], column: str) -> dict[str, int | None]:
 def _test_images(rows: Sequence[Row]) -> dict[str, int | None]:
     """Of runs on one data set; older records do not all say."""
     return {"test_images": next((int(row["test_images"]) for row in rows if row.get("test_images")), None)}
+
+
+def _settings(rows: Sequence[Row]) -> dict[str, str]:
+    """Of runs that were made alike."""
+    common = [name for name in SETTINGS if name != "student_hash"]
+    return {"settings": digest([next((row[name] for row in rows if row[name]), None) for name in common])}
 
 
 def _mean_costs(rows: Sequence[Row], columns: Mapping[str, str]) -> dict[str, Any]:

@@ -98,14 +98,14 @@ class Ladder:
 
 
 def ladders(evidence: Evidence) -> list[Ladder]:
-    """Of every teacher whose students make one, in the order of the cells."""
-    found: dict[tuple[str, str, str], dict[float, Cell]] = {}
+    """Of every teacher whose students make one, trained by one recipe, in the order of the cells."""
+    found: dict[tuple[str, str, str, str], dict[float, Cell]] = {}
     for cell in evidence.cells:
         name = NUMBERED.fullmatch(cell.student)
         if name and cell.method == CONTROL and cell.n and cell.macs and float(name[2]) and not cell.caveat:
-            found.setdefault((cell.dataset, cell.teacher, name[1]), {})[cell.macs] = cell
+            found.setdefault((cell.dataset, cell.teacher, name[1], cell.settings), {})[cell.macs] = cell
     return [
-        _ladder(key, [rungs[macs] for macs in sorted(rungs)], evidence)
+        _ladder(key[:3], [rungs[macs] for macs in sorted(rungs)], evidence)
         for key, rungs in found.items()
         if len(rungs) >= LEAST_RUNGS
     ]

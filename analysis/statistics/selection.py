@@ -88,6 +88,7 @@ def select(
         best={place for place in whole.best if shown(*place)},
         highest={place for place in whole.highest if shown(*place)},
         ranking=ranking(candidates(cells, runs)),
+        spread=part.spread,
         several_options=[method for method in part.several_options if selection.shows(method)],
         matches=[each for each in whole.matches if shown(*each.cell.place)],
         metric=metric,

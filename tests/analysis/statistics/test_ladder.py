@@ -128,6 +128,17 @@ def test_what_is_a_ladder(tmp_path: Path) -> None:
     assert ladders(replace(evidence, cells=[cell for cell in evidence.cells if cell.method != "student"])) == []
 
 
+def test_rungs_of_another_recipe_are_none(tmp_path: Path) -> None:
+    short, long = [], []
+    for record in rungs({"gkd": {0.25: 2.0}}):
+        longer = record.run.model_copy(update={"recipe": record.run.recipe.model_copy(update={"epochs": 300})})
+        short.append(record)
+        long.append(record.model_copy(update={"run": longer, "run_id": longer.id}))
+    mixed = [b if a.run.student.name in ("net_w0.5", "net_w1") else a for a, b in zip(short, long, strict=True)]
+    assert ladders(evidence_of(tmp_path / "mixed", *mixed)) == []
+    assert len(one(evidence_of(tmp_path / "long", *long)).rungs) == 4
+
+
 def test_the_summary_says_what_is_shown(tmp_path: Path) -> None:
     said = summary(evidence_of(tmp_path, *rungs({"gkd": {0.25: 2.0}, "kd": {0.25: 0.1}}, spread=0.2, seeds=5)))
     assert "1 of 2 readings leave out the student's own size" in said

@@ -42,6 +42,21 @@ def test_tests_stay_corrected_for_everything(folder: Path) -> None:
     assert found.remark == "Shown: 2 of 4 methods and 1 of 2 pairs; tests are corrected for all"
 
 
+def test_pairs_that_are_not_shown_do_not_spread_what_is_said_of_others(tmp_path: Path) -> None:
+    gains = {"a": (2.0, 1.0), "b": (2.2, 1.1), "c": (1.9, 0.9), "d": (-9.0, 8.0), "e": (9.0, -8.0), "g": (0.0, 5.0)}
+    made = [
+        fake.record(fake.run(method, seed, ("resnet_l", student)), 0.8 + (gain + 0.05 * (seed - 1)) / 100)
+        for student, (kd, sp) in gains.items()
+        for method, gain in {"student": 0.0, "kd": kd, "sp": sp}.items()
+        for seed in range(3)
+    ]
+    runs = load([fake.write(tmp_path / "grid", *made)]).runs
+    chosen = tuple(f"resnet_l_{student}" for student in "abc")
+    _, found = select(runs, Selection(pairs=chosen))
+    assert found.spread == collect_evidence(runs[runs.pair.isin(chosen)]).spread
+    assert found.spread != collect_evidence(runs).spread
+
+
 def test_nothing_chosen_is_everything(folder: Path) -> None:
     runs = load([folder]).runs
     shown, found = select(runs, Selection())
