@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace, console: Console) -> None:
     """Measure pair after pair; what is measured is written at once."""
     from benchmark.plan.cells import cells, select
+    from benchmark.plan.matched import assumed
     from benchmark.plan.values import Selection
 
     grid = load_grid(options.grid)
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
         datasets=names("--datasets", options.datasets),
     )
     grid = select(grid, wanted)
-    runs = cells(grid)
+    runs = cells(assumed(grid))
     teachers = {teacher.id: teacher for each in runs if (teacher := each.teacher)}
     device = prepare(options.device, options.threads or grid.threads, runs)
     classes = {dataset.name: class_count(dataset, grid, options.data_dir) for dataset in grid.datasets}

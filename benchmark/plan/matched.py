@@ -22,6 +22,15 @@ def with_counts(grid: Grid, counts: Counts) -> Grid:
     return grid.model_copy(update={"control": tuple(c.with_counts(counts.get(c.name, {})) for c in grid.control)})
 
 
+def assumed(grid: Grid) -> Grid:
+    """The grid with the student's own epochs for every match that is not counted: enough to know what a step costs."""
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    for match in uncounted(grid):
+        of_data_set = counts.setdefault(match.control, {}).setdefault(match.alone.dataset.name, {})
+        of_data_set[match.alone.pair] = match.alone.recipe.epochs
+    return with_counts(grid, counts)
+
+
 def uncounted(grid: Grid) -> Sequence[Match]:
     """What of the wanted controls has no epochs yet, by pair. Raises MethodError for a method that is not there."""
     wanted = [control for name in grid.methods if (control := grid.control_of(name)) and control.flops_of]

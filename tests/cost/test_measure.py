@@ -202,6 +202,15 @@ def test_options_that_cost_are_measured_and_controls_that_do_not_are_not(tmp_pat
     assert found["sp@longer"] == found["sp"].model_copy(update={"method": "sp@longer"})
 
 
+def test_a_control_of_matched_epochs_is_measured_before_these_are_counted(tmp_path: Path) -> None:
+    smoke = load_grid("smoke").as_toml() | {"name": "two", "control": ["matched"], "methods": ["student", "kd"]}
+    (tmp_path / "two.toml").write_text(tomli_w.dumps(smoke))
+    arguments = ["--grid", str(tmp_path / "two.toml"), "--rounds", "1", "--results-dir", str(tmp_path)]
+    assert main([*arguments, "--methods", "student@matched_kd"]) == 0
+    [found] = read_all(Folder(tmp_path / "two"))
+    assert [each.method for each in found.measurements if each.pair] == ["student@matched_kd"]
+
+
 def test_the_command_measures_a_grid_and_says_what_it_cannot(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
