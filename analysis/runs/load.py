@@ -68,8 +68,8 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     problems += [*unlike, *said, *_stale_problem(stale), *_teacher_problems(current)]
     absent = [*map(_left_out, stale), *({**row, **_dataset(run, names)} for run, row in waiting)]
     for path in records:
-        if not Folder(path).planned_ids():
-            absent += _product_holes([known[each.run_id] for its, each in students if its == path])
+        planned = set(Folder(path).planned_ids())
+        absent += _product_holes([known[x.run_id] for its, x in students if its == path and x.run_id not in planned])
     runs, left_out = joined(pd.DataFrame(_completed(current, absent, pairs_of(folders))), folders)
     labels = [(each.provenance.labels or {}).items() for each in reversed(found.values())]
     return Results(
@@ -185,16 +185,18 @@ def _teacher_problems(rows: list[Row]) -> Iterator[str]:
 
 
 def _absent(folder: Folder, members: Sequence[Record], problems: list[str]) -> Iterator[tuple[Run, Row]]:
-    """The runs that a folder planned and has no valid record of, and their holes; of one without plans, those of the
-    records that are not valid and still say which run they are of.
+    """The runs that a folder planned and has no valid record of, and their holes; and those of records that are not
+    valid, were not planned there and still say which run they are of.
     """
-    planned = folder.planned_ids()
-    for run_id in sorted(set(planned or folder.known_ids()) - {each.run_id for each in members}):
+    planned = set(folder.planned_ids())
+    for run_id in sorted(set(folder.known_ids()) - {each.run_id for each in members}):
         try:
-            said = None if planned else read_table(folder.record_path(run_id)).get("run")
-            run = folder.planned(run_id) if planned else Run.model_validate(said)
+            if run_id in planned:
+                run = folder.planned(run_id)
+            else:
+                run = Run.model_validate(read_table(folder.record_path(run_id)).get("run"))
         except (OSError, ValueError, RecursionError):
-            problems += [f"planned run {folder.planned_path(run_id)} cannot be read"] if planned else []
+            problems += [f"planned run {folder.planned_path(run_id)} cannot be read"] if run_id in planned else []
             continue
         if run.teacher and run.id == run_id:
             yield run, {**key_columns(run, run_id), **_why_absent(folder, run_id)}
@@ -209,9 +211,9 @@ def _why_absent(folder: Folder, run_id: str) -> Row:
 
 
 def _product_holes(rows: list[Row]) -> Iterator[Row]:
-    """A folder that does not say what was planned was meant to hold every method of a data set on each of its pairs,
-    with all seeds of the pair: some pairs may have got more (`benchmark.grid --more-seeds`). A control that matches a
-    method's FLOPs is none where another has these epochs, or the method cannot serve."""
+    """Where it is not said what was planned, as in a published folder, it was every method of a data set on each of its
+    pairs, with all seeds of the pair: some pairs may have got more (`benchmark.grid --more-seeds`). A control that
+    matches a method's FLOPs is none where another has these epochs, or the method cannot serve."""
     for members in grouped(rows, "dataset"):
         methods = {row["method"] for row in members if not row["method"].startswith(MATCHED)}
         for own in grouped(members, "pair"):

@@ -116,6 +116,21 @@ def test_holes_that_were_planned_elsewhere_stay_visible(tmp_path: Path) -> None:
     }
 
 
+def test_holes_of_a_folder_without_plans_stay_visible_beside_planned_runs(tmp_path: Path) -> None:
+    values = {"student": (80.0, 81.0), "kd": (84.0,)}
+    published = fake.write(tmp_path / "published", *fake.records(values))
+    mine = fake.write(tmp_path / "mine", *fake.records({"sp": (82.0,)}), planned=(fake.run("sp", 0),))
+    merge(published, [mine])
+    runs = load([published]).runs
+    assert {*zip(runs.method, runs.seed, runs.status, strict=True)} == {
+        ("student", 0, "done"),
+        ("student", 1, "done"),
+        ("kd", 0, "done"),
+        ("kd", 1, "missing"),
+        ("sp", 0, "done"),
+    }
+
+
 def test_a_run_that_failed_here_and_finished_there_is_finished(tmp_path: Path) -> None:
     first, second = halves(tmp_path)
     [missing] = {path.stem for path in (second / "records").iterdir()} - {
