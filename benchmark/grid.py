@@ -89,7 +89,8 @@ def run(options: argparse.Namespace, console: Console) -> int:
 def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
     """Train the trials of a grid's [tuning] section and keep each method's best as its control `tuned`.
 
-    Records of what the trials were before, under another revision of a method or with other seeds, do not count.
+    Records of what the trials were before, under another revision of a method or with other seeds, do not count. Parts
+    of the trials, by pair or data set, may be made one after another.
     """
     from benchmark.plan.cells import aliases, cells
 
@@ -105,7 +106,11 @@ def tune(grid: Grid, options: argparse.Namespace, console: Console) -> int:
     if code != COMPLETE or options.dry_run or options.prepare:
         return code
     tried = {run.id for run in runs}
-    chosen = choose(trials, [record for record in folder.records()[0] if record.run_id in tried])
+    records = [record for record in folder.records()[0] if record.run_id in tried]
+    if len(records) < len(runs):  # --pairs or --datasets left some out
+        console.print(f"{len(runs) - len(records)} trials are still to be made: --tune of all pairs chooses")
+        return INCOMPLETE
+    chosen = choose(trials, records)
     write_tuned(Folder(options.results_dir / grid.name), chosen)
     for method, values in chosen.items():
         console.print(f"{method}: {', '.join(f'{name} = {value}' for name, value in values.items())}")

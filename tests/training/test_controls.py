@@ -12,7 +12,7 @@ from torch import Tensor
 
 import methods
 from benchmark.data import load, training_data
-from benchmark.ground.errors import COMPLETE, USAGE
+from benchmark.ground.errors import COMPLETE, INCOMPLETE, USAGE
 from benchmark.records import Folder
 from benchmark.spec import Match, Precision, load_grid
 from benchmark.training.matching import matching_epochs
@@ -183,3 +183,14 @@ def test_tuning_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert set(runs) == {"student", "kd", "sp", "kd@tuned", "sp@tuned"}
     assert runs["sp@tuned"]["options"] == best.run.options
     assert runs["sp"]["options"]["sp"]["weight"] == 3000.0
+
+
+def test_trials_may_be_made_pair_by_pair(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tuning = {"trials": 2, "seeds": [7], "ranges": {"kd": [{"ce": 0.9, "weight": 0.1}, {"ce": 0.5, "weight": 0.5}]}}
+    pairs = [{"teacher": "resnet_m", "student": student} for student in ("resnet_s", "resnet_m")]
+    grid = write_grid(tmp_path / "two.toml", tuning=tuning, methods=["student", "kd"], seeds=[0], pairs=pairs)
+    arguments = ("--grid", grid, "--results-dir", tmp_path, "--tune")
+    assert cli(*arguments, "--pairs", "resnet_m_resnet_s") == INCOMPLETE
+    assert "2 trials are still to be made: --tune of all pairs chooses" in capsys.readouterr().out
+    assert cli(*arguments) == COMPLETE
+    assert len(Folder(tmp_path / "two-tuning").records()[0]) == 4
