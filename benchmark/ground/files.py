@@ -29,6 +29,10 @@ REFERENCE = _CLONED if _CLONED.is_dir() else Path(__file__).parents[2] / "analys
 published weights too, which alone are there for jobs that run a snapshot of the code."""
 
 
+PARTIAL = ".partial"
+"""Ends the name of a file that is being written, so that nobody takes a user's own hidden file for one."""
+
+
 class FileError(UsageError):
     """A file that is there and cannot be used. Says its name and what is wrong with it."""
 
@@ -103,13 +107,14 @@ def _is_formula(value: Any) -> bool:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its name when the block ends well, and is removed when it does not.
+    """A temporary file beside `path`, `.NAME.xxxxxxxx.partial`, that takes its name when the block ends well, and is
+    removed when it does not.
 
     Raises UsageError if the folder cannot be written, or something that is no file has the name.
     """
     made_folder(path.parent)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(suffix=PARTIAL, prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
         raise UsageError(f"cannot write to {path.parent}: {error.strerror}") from None
     os.close(handle)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from benchmark.ground.files import json_files, remove
+from benchmark.ground.files import PARTIAL, json_files, remove
 from benchmark.records.claims import Claims
 from benchmark.records.folder import Folder
 from benchmark.records.progress import left_behind
@@ -20,13 +20,13 @@ from benchmark.records.progress import left_behind
 SAFE_SECONDS = 3600.0
 """No file takes so long to write, and no two clocks should differ by so much."""
 
-TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}|\..+\.([0-9a-f]{32}|turn)")
+TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.partial|\..+\.([0-9a-f]{32}|turn)")
 """What `atomic`, claims and copies of code are called until they are whole."""
 
 OF_RUNS = ("records", "curves", "weights", "predictions", "failures", "checkpoints")
 """Folders that are written to by the holder of a run's claim alone."""
 
-OTHERS = ("", "planned", "progress", "claims", "splits", "measured", "code")
+OTHERS = ("planned", "progress", "claims", "splits", "measured", "code")
 
 
 def clean_up(folder: Folder) -> None:
@@ -73,9 +73,12 @@ def _orphans(folder: Folder) -> Iterator[Path]:
             if not os.path.lexists(folder.claim_path(run_id)) or _is_old(path):
                 yield path
     for part in OTHERS:
-        for path in sorted((folder.part(part) if part else folder.path).glob(".*")):
+        for path in sorted(folder.part(part).glob(".*")):
             if TEMPORARY.fullmatch(path.name) and _is_old(path):
                 yield path
+    for path in folder.path.glob(".*"):  # where users may have hidden files of their own
+        if path.name.endswith(PARTIAL) and TEMPORARY.fullmatch(path.name) and path.is_file() and _is_old(path):
+            yield path
 
 
 def _is_old(path: Path) -> bool:

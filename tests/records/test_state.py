@@ -238,15 +238,17 @@ def littered(tmp_path: Path) -> tuple[Folder, list[Path], list[Path]]:
     put(folder.failure_path(half.id), 0, kept, "{}")
     put(folder.checkpoints_path(done.id) / "000000001.pt", 0, gone)
     put(folder.checkpoints_path(half.id) / "000000001.pt", 0, kept)
-    put(folder.checkpoints_path(half.id) / ".000000002.pt.a1b2c3d4", 0, gone)
-    put(folder.checkpoints_path(busy.id) / ".000000002.pt.a1b2c3d4", 0, kept)
+    put(folder.checkpoints_path(half.id) / ".000000002.pt.a1b2c3d4.partial", 0, gone)
+    put(folder.checkpoints_path(busy.id) / ".000000002.pt.a1b2c3d4.partial", 0, kept)
     for part in ("records", "curves", "weights", "predictions"):
-        put(folder.path / part / f".{half.id}.json.a1b2c3d4", 0, gone)
-        put(folder.path / part / f".{busy.id}.json.a1b2c3d4", 0, kept)
+        put(folder.path / part / f".{half.id}.json.a1b2c3d4.partial", 0, gone)
+        put(folder.path / part / f".{busy.id}.json.a1b2c3d4.partial", 0, kept)
         put(folder.path / part / ".hidden", 2 * SAFE_SECONDS, kept)
     for part in ("", "planned", "splits", "progress", "measured"):
-        put(folder.path / part / ".x.json.a1b2c3d4", 2 * SAFE_SECONDS, gone)
-        put(folder.path / part / ".y.json.a1b2c3d4", 0.5 * SAFE_SECONDS, kept)
+        put(folder.path / part / ".x.json.a1b2c3d4.partial", 2 * SAFE_SECONDS, gone)
+        put(folder.path / part / ".y.json.a1b2c3d4.partial", 0.5 * SAFE_SECONDS, kept)
+    for name in (".env.template", ".runs.csv.original", ".notes.turn", ".git.disabled/config"):
+        put(folder.path / name, 2 * SAFE_SECONDS, kept)  # a user's own
     entry = {"cohort": "c", "epoch": 0.5, "epochs": 2}
     put(folder.path / "progress" / "left.json", 0, gone, json.dumps({**entry, "run_ids": [half.id]}))
     put(folder.path / "progress" / "on.json", 0, kept, json.dumps({**entry, "run_ids": [busy.id]}))
