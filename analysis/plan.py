@@ -11,6 +11,7 @@ seeds, and each tests at its share of 0.05.
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +168,10 @@ def _name_open(options: argparse.Namespace) -> None:
     runs = _runs(options.folder)
     cells, found = open_pairs(collect_evidence(runs, delta=delta, looks=len(LOOKS)), options.to)
     names = dict(zip(runs.dataset, runs.dataset_name, strict=True))
+    for name, count in Counter(names.values()).items():
+        if count > 1:
+            headings = ", ".join(heading for heading, own in names.items() if own == name)
+            raise UsageError(f"more seeds are trained by a data set's name, and {name!r} is that of {headings}")
     pairs = [(names[dataset], pair) for dataset, pair in found]
     text = seeds_file(options.folder, options.to, cells, pairs, delta)
     try:

@@ -102,7 +102,7 @@ def measured(grid: Grid, runs: Sequence[Run], options: argparse.Namespace) -> di
     peak = measure.peak_flops(device, precision, rounds, clock)
     return {
         **found,
-        "ratios": measure.ratios(labels, seconds),
+        "ratios": measure.ratios(labels, sum(alone.teacher is not None for alone in cohort.isolated), seconds),
         "of_kd": measure.of_kd(labels, seconds),
         "peak_flops_per_second": peak,
         "share_of_peak": found["cohort_flops"] / seconds[f"cohort {len(labels)}"] / peak,
@@ -151,7 +151,8 @@ def notes(found: dict[str, Any]) -> Iterator[str]:
     yield f"sharing the teacher alone allows {sharing:.2f} times; with the suite's student and teacher, {ceiling:.2f}"
     product = f"a matrix product's rate in {found['recipe']['precision']}, {peak / 1e9:.0f} GFLOP/s"
     yield f"{found['share_of_peak']:.0%} of {product}, is reached"
-    yield f"cohort: {1e3 * fit['constant']:.3g} ms + {1e3 * fit['per_student']:.3g} ms a student"
+    if fit:
+        yield f"cohort: {1e3 * fit['constant']:.3g} ms + {1e3 * fit['per_student']:.3g} ms a student"
     ratio = images["gather"] / images["pil"]
     yield f"augmentation: {images['gather']:.0f} images/s, PIL {images['pil']:.0f}: {ratio:.1f} times"
     for name, sizes in found["loss_seconds"].items():

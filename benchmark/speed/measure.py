@@ -1,6 +1,6 @@
 """The parts of `benchmark.speed`: both loops, augmentation, the device's peak, planning."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -108,14 +108,22 @@ def loops(cohort: Cohort, workers: int, rounds: int, clock: Clock) -> dict[str, 
     for run, alone in zip(cohort.runs, cohort.isolated, strict=True):
         works[f"member {run.label}"] = next(work for _, work in alone.works(supplied if alone.teacher else None))
     seconds = interleaved(works, rounds, clock)
-    slope, constant = np.polyfit(sizes, [seconds[f"cohort {size}"] for size in sizes], 1)
     with flop_counter() as flops:  # which replayed kernels would pass by
         step(cohort.members, cohort.teacher, cohort.data, cohort.views, 0, 0)
     return {
         "seconds": seconds,
-        "cohort_fit": {"constant": float(constant), "per_student": float(slope)},
+        "cohort_fit": cohort_fit({size: seconds[f"cohort {size}"] for size in sizes}),
         "cohort_flops": flops.get_total_flops(),
     }
+
+
+def cohort_fit(seconds: Mapping[int, float]) -> dict[str, float] | None:
+    """What a cohort's step takes, by the number of its students: constant + per_student x students; None for one size,
+    through which any line goes."""
+    if len(seconds) < 2:
+        return None
+    slope, constant = np.polyfit([*seconds], [*seconds.values()], 1)
+    return {"constant": float(constant), "per_student": float(slope)}
 
 
 def reference_works(cohort: Cohort, workers: int) -> dict[str, Callable[[], object]]:
@@ -137,8 +145,9 @@ def reference_works(cohort: Cohort, workers: int) -> dict[str, Callable[[], obje
     return {name: partial(usual, work, cohort.device) for name, work in works.items()}
 
 
-def ratios(labels: Sequence[str], seconds: dict[str, float]) -> dict[str, float]:
+def ratios(labels: Sequence[str], taught: int, seconds: dict[str, float]) -> dict[str, float]:
     """How many times as fast the suite is: each method alone, the grid as one cohort, and its part that peers have.
+    taught: how many of them read the teacher.
 
     Beside it, what its parts allow: `ceiling_of_sharing`, the reference's own times with the teacher's forward spent
     once; `ceiling`, the suite's teacher once and its student alone for every method, losses costing nothing.
@@ -148,7 +157,7 @@ def ratios(labels: Sequence[str], seconds: dict[str, float]) -> dict[str, float]
     if "cohort peers" in seconds:
         theirs = sum(seconds[f"reference {label}"] for label in labels if label in PEERS)
         found["peers"] = theirs / seconds["cohort peers"]
-    shared = whole - (sum(label != LABELS_ONLY for label in labels) - 1) * seconds["reference teacher"]
+    shared = whole - max(0, taught - 1) * seconds["reference teacher"]
     least = seconds["suite teacher"] + len(labels) * seconds[f"suite {LABELS_ONLY}"]
     ceilings = {"ceiling_of_sharing": whole / shared, "ceiling": whole / least}
     return {**found, "grid": whole / seconds[f"cohort {len(labels)}"], **ceilings}
@@ -189,6 +198,8 @@ def augmentation(cohort: Cohort, rounds: int, clock: Clock) -> dict[str, float]:
 
 def left_out(labels: Sequence[str], clock: Clock) -> Iterator[str]:
     """What the numbers do not say, a line each."""
+    if len(labels) < 2:
+        yield "what a cohort spends on each student: there is one"
     if borrowed := [label for label in labels if label not in (LABELS_ONLY, *textbook.LOSSES)]:
         yield f"a textbook form of {', '.join(borrowed)}: the loop beside takes the suite's modules"
     if "mhgd" in labels:

@@ -125,6 +125,15 @@ def test_pairs_that_have_the_seeds_are_not_named(tmp_path: Path, capsys: pytest.
     assert "--more-seeds" not in text
 
 
+def test_data_sets_of_one_name_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [fake.run(method, seed) for method in ("student", "kd") for seed in range(3)]
+    smaller = [run.model_copy(update={"dataset": run.dataset.model_copy(update={"train": 90})}) for run in runs]
+    folder = fake.write(tmp_path / "grid", *map(fake.record, [*runs, *smaller]))
+    assert plan.main([str(folder), "--open", "--to", "5", "--out", str(tmp_path / "seeds.toml")]) == 2
+    assert "'digits' is that of digits, digits (train 90)" in capsys.readouterr().err
+    assert not (tmp_path / "seeds.toml").exists()
+
+
 def test_a_margin_decides_what_is_open(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, file = records(tmp_path / "grid"), tmp_path / "seeds.toml"
     said(capsys, str(folder), "--open", "--to", "10", "--out", str(file), "--delta", "40")

@@ -15,7 +15,7 @@ from benchmark.cost.isolated import IsolatedRun, noise
 from benchmark.speed import textbook
 from benchmark.speed.__main__ import main
 from benchmark.speed.losses import growth
-from benchmark.speed.measure import of_kd, ratios, torch_defaults
+from benchmark.speed.measure import cohort_fit, of_kd, ratios, torch_defaults
 from benchmark.speed.reference import Pictures
 from benchmark.training.loop import configure_torch
 from benchmark.training.member import Member
@@ -149,7 +149,7 @@ def test_the_reference_sees_the_suites_images() -> None:
 def test_ratios() -> None:
     seconds = {"reference student": 2.0, "reference kd": 5.0, "reference sp": 5.0, "reference teacher": 3.0}
     seconds |= {"suite student": 1.0, "suite kd": 2.0, "suite sp": 4.0, "suite teacher": 0.5, "cohort 3": 4.0}
-    found = ratios(["student", "kd", "sp"], seconds)
+    found = ratios(["student", "kd", "sp"], 2, seconds)
     assert {label: found[label] for label in ("student", "kd", "sp", "grid")} == {
         "student": 2.0,
         "kd": 2.5,
@@ -157,9 +157,16 @@ def test_ratios() -> None:
         "grid": 3.0,
     }
     assert "peers" not in found
-    assert ratios(["student", "kd", "sp"], seconds | {"cohort peers": 3.0})["peers"] == 4.0
+    assert ratios(["student", "kd", "sp"], 2, seconds | {"cohort peers": 3.0})["peers"] == 4.0
     assert found["ceiling_of_sharing"] == pytest.approx(12 / 9)
     assert found["ceiling"] == pytest.approx(12 / 3.5)
+
+
+def test_one_student_has_no_line_and_shares_nothing() -> None:
+    assert cohort_fit({1: 2.0}) is None
+    assert cohort_fit({1: 3.0, 2: 5.0}) == pytest.approx({"constant": 1.0, "per_student": 2.0})
+    seconds = {"reference student": 2.0, "reference teacher": 3.0, "suite student": 1.0, "suite teacher": 0.5}
+    assert ratios(["student"], 0, seconds | {"cohort 1": 1.0})["ceiling_of_sharing"] == 1.0
 
 
 def test_costs_in_terms_of_kd() -> None:

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 def remeasure(results: Results) -> None:
     """Raises UsageError for data or networks that cannot be had, and for files that are damaged."""
     counts = Counts(results)
-    for record in results.folder.records()[0]:
+    for record in results.records():
         old = record.cost.training_flops
         new = counts.of(record.run, "training") if old else None
         if old and new and new != old:

@@ -10,7 +10,7 @@ from benchmark.training.teacher import TeacherError
 
 def remeasure(results: Results) -> None:
     """Raises UsageError for data that cannot be had."""
-    for record in results.folder.records()[0]:
+    for record in results.records():
         path = results.folder.predictions_path(record.run_id)
         if record.status != "done" or (record.result.predictions_sha256 and path.exists()):
             continue

@@ -12,7 +12,7 @@ from benchmark.training.teacher import TeacherError
 
 def remeasure(results: Results) -> None:
     """Raises UsageError for data that cannot be had."""
-    for record in results.folder.records()[0]:
+    for record in results.records():
         result = record.result
         if result.distance_correlation is None or result.relations_version == RELATIONS_VERSION:
             continue

@@ -7,7 +7,7 @@ from benchmark.data import Splits, load
 from benchmark.ground.console import Terminal
 from benchmark.ground.errors import UsageError
 from benchmark.ground.files import read_table, write_json
-from benchmark.records import Folder
+from benchmark.records import Folder, Record
 from benchmark.spec import Dataset, digest, load_grid
 
 
@@ -23,6 +23,13 @@ class Results:
         self.grid = load_grid(str(path / "grid.toml")) if (path / "grid.toml").exists() else None
         self.changed = 0
         self._images: dict[str, Splits] = {}
+
+    def records(self) -> list[Record]:
+        """The valid ones; says which others stay as they are."""
+        found, unreadable = self.folder.records()
+        for problem in unreadable:
+            self.say(f"left alone: {problem}")
+        return found
 
     def images(self, dataset: Dataset) -> Splits:
         """Raises UsageError for images that cannot be had."""

@@ -28,3 +28,7 @@ def test_predictions_are_those_that_training_keeps(results: Path, capsys: pytest
     folder.weights_path(RUN.id).unlink()
     assert main(arguments) == 0
     assert f"no predictions: {folder.path} keeps no weights of {RUN.id}" in capsys.readouterr().out
+    folder.record_path(RUN.id).write_text("{", encoding="utf-8")
+    for part in ("predictions", "relations", "flops"):
+        assert main([part, str(folder.path)]) == 0
+        assert f"left alone: record {folder.record_path(RUN.id)} cannot be read" in capsys.readouterr().out
