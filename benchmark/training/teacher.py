@@ -62,22 +62,25 @@ class Frozen:
 
 
 class Teacher(Frozen):
-    """The teacher that a record describes, with the weights that were kept."""
+    """The teacher that a record describes, with the weights that were kept; one that was never trained is made again
+    where they were not, as where its record was merged."""
 
-    def __init__(self, record: Record, folder: Folder, classes: int, device: torch.device) -> None:
+    def __init__(self, run: Run, record: Record, folder: Folder, classes: int, device: torch.device) -> None:
+        """run: as it is planned here, so that a file that its weights come from is one of this machine."""
         self.record = record
-        run = record.run
-        network = create(run.student, run.recipe, classes, run.seed, pretrained=False)
-        path = folder.weights_path(record.run_id)
+        path = folder.weights_path(run.id)
+        lost = not run.recipe.epochs and not path.exists()
         try:
-            network.model.load_state_dict(load(read_bytes(path)))
+            network = create(run.student, run.recipe, classes, run.seed, pretrained=lost)
+            if not lost:
+                network.model.load_state_dict(load(read_bytes(path)))
         except FileNotFoundError:
-            raise TeacherError(f"teacher {record.run_id} has a record but no weights at {path}; {AGAIN}") from None
+            raise TeacherError(f"teacher {run.id} has a record but no weights at {path}; {AGAIN}") from None
         except (OSError, RuntimeError, ValueError, SafetensorError) as error:
             if machine_trouble(error):
                 raise
             why = " ".join(str(error).split())
-            raise TeacherError(f"weights of teacher {record.run_id} at {path} cannot be used: {why}; {AGAIN}") from None
+            raise TeacherError(f"weights of teacher {run.id} at {path} cannot be used: {why}; {AGAIN}") from None
         super().__init__(network, device)  # last: what a device lacks is no fault of the file's
 
     def evaluate(self, images: Tensor, precision: Precision) -> tuple[Tensor, Tensor]:
@@ -103,7 +106,7 @@ def checked_teacher(run: Run, folder: Folder, splits: Splits, device: torch.devi
         raise TeacherError(f"teacher {teacher_run.id} {images}; put those back, or {AGAIN}")
     if not teacher_run.untrained:
         _check_accuracy(record, splits.classes, expected)
-    teacher = Teacher(record, folder, splits.classes, device)
+    teacher = Teacher(teacher_run, record, folder, splits.classes, device)
     if weights_sha256(teacher.network.model) != record.result.weights_sha256:
         raise TeacherError(f"weights of teacher {teacher_run.id} are not the ones its record describes; {AGAIN}")
     test = evaluation_data(splits.test, teacher_run.recipe, device)

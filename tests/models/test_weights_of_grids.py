@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,13 @@ def test_an_exported_network_teaches_in_another_grid_as_it_is(capsys: pytest.Cap
     assert run_grid(write_grid("second", **moved), "others") == COMPLETE
     assert kept.stat().st_mtime_ns == written
     assert {path: json.loads(path.read_bytes())["result"] for path in lost} == before
+
+    shutil.rmtree("others/teachers/weights")  # as where records alone were merged: what was not trained is made again
+    taught = json.loads(kept.read_bytes())
+    assert taught["run"]["method"] == "kd"
+    kept.unlink()
+    assert run_grid("second.toml", "others") == COMPLETE
+    assert json.loads(kept.read_bytes())["result"] == taught["result"]
     frozen = tomllib.loads(Path("others/second/grid.toml").read_text())
     assert frozen["architectures"]["resnet_m"]["weights_sha256"] == record.run.student.weights_sha256
 

@@ -23,12 +23,12 @@ def kept(run: Run, folder: Folder, sha256: str | None, results: Results, precisi
     """Of the weights with this hash. Raises NotKeptError where there are none or the data set holds other images now,
     TeacherError for weights that cannot be read."""
     record = folder.record(run.id)
-    if record is None or not folder.weights_path(run.id).exists():
+    if record is None or (run.recipe.epochs and not folder.weights_path(run.id).exists()):
         raise NotKeptError(f"{folder.path} keeps no weights of {run.id}")
     splits = results.images(run.dataset)
     if splits.sha256 != record.result.data_sha256:
         raise NotKeptError(f"{run.dataset.name!r} holds other images now")
-    network = Teacher(record, folder, splits.classes, CPU)
+    network = Teacher(run, record, folder, splits.classes, CPU)
     if weights_sha256(network.network.model) != sha256:
         raise NotKeptError(f"{folder.path} keeps other weights of {run.id}")
     configure_torch(run.recipe, CPU)
