@@ -34,7 +34,7 @@ def print_plan(
     table = Table("teacher", "state", "run id", title="Teachers", title_justify="left")
     for teacher in plan.teachers:
         name = f"{teacher.dataset.name} {teacher.student.name} seed {teacher.seed}"
-        table.add_row(name, plan.teacher_states[teacher.id].replace("_", " "), teacher.id)
+        table.add_row(name, _teacher_state(teacher, plan, folder), teacher.id)
     console.print(table)
     if plan.cohorts:
         table = Table("cohort", "runs", "students", "methods", title="Cohorts to train", title_justify="left")
@@ -48,6 +48,13 @@ def print_plan(
         console.print(f"n/a: {label} on {pair}: {reason}")
     runs = f"{len(plan.missing)} runs{completions(plan)}"
     console.print(f"to train: {len(plan.missing_teachers)} teachers, {runs}; forecast time: {_cost(forecast)}")
+
+
+def _teacher_state(teacher: Run, plan: Plan, folder: Folder) -> str:
+    """`done, no weights` where nothing can learn from it any more, as where its record was merged."""
+    state = plan.teacher_states[teacher.id]
+    lost = state == "done" and teacher.recipe.epochs and not folder.teachers.weights_path(teacher.id).exists()
+    return f"{state.replace('_', ' ')}, no weights" if lost else state.replace("_", " ")
 
 
 def _cost(forecast: Forecast) -> str:

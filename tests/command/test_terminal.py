@@ -4,9 +4,12 @@ import io
 from pathlib import Path
 
 import fake_results as fake
+from planned import finish, grid
 
-from benchmark.command.terminal import print_results
+from benchmark.command.terminal import print_plan, print_results
 from benchmark.ground.console import Terminal
+from benchmark.plan.forecast import forecast
+from benchmark.plan.plan import make_plan
 from benchmark.records import Folder
 
 
@@ -50,3 +53,22 @@ def test_lines_are_printed_as_they_are() -> None:
     file, line = io.StringIO(), f"results in /data/[red]x:100:/{'long/' * 20}"
     Terminal(file, 40).print(line)
     assert file.getvalue() == f"{line}\n"
+
+
+def test_a_plan_says_what_was_never_measured_and_which_teachers_have_no_weights(tmp_path: Path) -> None:
+    folder = Folder(tmp_path / "results" / "g")
+    plan = make_plan(grid(), folder)
+    finish(folder, plan, 10.0)
+    for run in plan.runs:
+        if run.seed == 1 or run.method == "sp":
+            folder.record_path(run.id).unlink()
+    first, *_ = plan.teachers
+    folder.teachers.weights_path(first.id).parent.mkdir()
+    folder.teachers.weights_path(first.id).touch()
+    plan, file = make_plan(grid(), folder), io.StringIO()
+    print_plan(plan, {}, forecast(plan, folder), folder, Terminal(file, 200))
+    lines = file.getvalue().splitlines()
+    cost = "at least 1:00 of device time, from earlier runs; 12 runs were never measured (sp)"
+    assert lines[-1] == f"to train: 0 teachers, 24 runs; forecast time: {cost}"
+    states = {line.split("│")[3].strip(): line.split("│")[2].strip() for line in lines if "teacher-" in line}
+    assert states == {each.id: "done" if each.id == first.id else "done, no weights" for each in plan.teachers}

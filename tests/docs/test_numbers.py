@@ -2,6 +2,7 @@
 
 import json
 import re
+from fnmatch import fnmatch
 
 import pandas as pd
 import pytest
@@ -56,6 +57,26 @@ def test_strangers_are_told_as_they_are_tabled() -> None:
         ("mlp1200_mlp800", "kd@without_3", "kl_teacher"): (2.51, 2.97),
     }.items():
         assert [*tabled.loc[place]] == pytest.approx([own, strange], abs=0.051)
+
+
+def test_every_column_of_tables_and_figures_is_explained() -> None:
+    explained = re.findall(r"`([\w*]*\w[\w*]*)`", read("results", "README.md").replace("gain_DATASET", "gain_*"))
+    files = [*REFERENCE.glob("*/tables/*.csv"), *REFERENCE.glob("*/figures/*.csv")]
+    columns = {column for path in files for column in read(path).split("\n", 1)[0].split(",")}
+    assert len(columns) > 100
+    assert {column for column in columns if not any(fnmatch(column, each) for each in explained)} == set()
+
+
+def test_relations_that_carry_what_soft_targets_carry_are_equivalent_to_them() -> None:
+    """Over both widths, within 0.1 points."""
+    rows = pd.read_csv(REFERENCE / "mnist_hinton_long" / "tables" / "comparisons.csv").query("method == 'kd'")
+    assert set(rows[rows.verdict == "equivalent"].over) == {"sp", "gkd"}
+    irg = rows.set_index("over").loc["irg"]
+    ahead = f"{irg.gain_points:.2f} points [{irg.gain_low:.2f}, {irg.gain_high:.2f}]".replace("-", "−")
+    page, front = (" ".join(read(*path).split()) for path in (("results", "README.md"), ("README.md",)))
+    assert "SP and GKD are equivalent to soft targets within 0.1 points" in page
+    assert f"IRG, by two seeds, is open: soft targets are ahead by {ahead}" in page
+    assert "92.7 ± 6.7 with SP, 89.7 ± 4.7 with GKD, and over both widths these two are equivalent" in front
 
 
 @pytest.mark.parametrize("page", ["README.md", "results/README.md"])
