@@ -60,7 +60,7 @@ def _score(options: argparse.Namespace) -> int:
         for row in rows:
             table.setdefault(tuple(row[name] for name in RUN), {}).update(row)
     print(progress(results.runs))
-    if options.out:
+    if options.out and table:
         columns = (*RUN, *(metric.name for metric in metrics))
         write_rows(options.out, [{name: row.get(name) for name in columns} for row in table.values()])
         print(f"wrote: {options.out}")
