@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import fake_results as fake
 import pytest
 import said_of_digits as said
 
@@ -63,3 +64,10 @@ def test_scores_are_made_of_predictions_alone(tmp_path: Path, capsys: pytest.Cap
     assert "needs validation_logits and validation_labels, which predictions do not hold" in capsys.readouterr().err
     assert score([str(folder.path), "--metric", "nll", "accuracy"]) == USAGE
     assert "unknown metric 'accuracy'" in capsys.readouterr().err
+
+
+def test_scores_of_no_run_are_no_file(tmp_path: Path) -> None:
+    folder = fake.write(tmp_path / "grid", fake.record(fake.run(), status="diverged", reason="the loss was not finite"))
+    out = tmp_path / "scores.csv"
+    assert score([str(folder), "--metric", "agreement", "--out", str(out)]) == COMPLETE
+    assert not out.exists()
