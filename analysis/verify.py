@@ -4,14 +4,14 @@ A cell is *within* if its mean and the expected one are not told apart (t-test w
 moderated within their pair, Holm-adjusted over all cells, so that a sound grid raises a false alarm once in twenty
 times, not once in twenty cells), or if its runs are identical; *outside* if they are told apart, or if seeds that are
 expected to finish diverged or are not applicable; *undecided* if they are told apart under teachers of other weights,
-of which a side has one only, or if other seeds ended without a result; *too few seeds* if no spread is known; *other
-setup* if it was not trained as the expected one; *missing* if it has no result.
+of which a side has one only, or if seeds crashed, or ended without a result that nobody expects; *too few seeds* if no
+spread is known; *other setup* if it was not trained as the expected one; *missing* if it has no result.
 """
 
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,7 +113,7 @@ def verify(ours: Expected, wanted: Expected) -> list[Verdict]:
         verdict = found[place]
         word = UNJUDGED if p is None else "within" if p >= ALPHA else "undecided" if verdict.note else "outside"
         found[place] = replace(verdict, resolution=tests[place].half_width(), word=word)
-    return list(found.values())
+    return [_with_ended(verdict, ours, wanted, place) for place, verdict in found.items()]
 
 
 SAME, UNJUDGED = "within", "too few seeds"
@@ -123,13 +123,9 @@ SAME, UNJUDGED = "within", "too few seeds"
 def _compared(ours: Expected, wanted: Expected, place: Place) -> Verdict:
     """As far as records alone decide."""
     expectation, cell = wanted.cells[place], ours.cells.get(place)
-    found = Verdict(expectation)
-    if cell is not None:
-        found = replace(found, top1_percent=cell.top1_percent, n=cell.n or 0, word=UNJUDGED)
-    if ended := dict(ours.ended.get(place, {}).items() - wanted.ended.get(place, {}).items()):
-        return replace(found, word=_ended_word(ended, wanted, place), note=_ended_note(ended))
     if cell is None:
-        return found
+        return Verdict(expectation)
+    found = Verdict(expectation, cell.top1_percent, cell.n or 0, word=UNJUDGED)
     if ours.runs is None or wanted.runs is None:
         return found
     members, others = ours.runs.loc[[place]], wanted.runs.loc[[place]]
@@ -140,20 +136,23 @@ def _compared(ours: Expected, wanted: Expected, place: Place) -> Verdict:
     return replace(found, note=_other_teacher(members, others))
 
 
-def _ended_word(ended: Mapping[int, str], wanted: Expected, place: Place) -> str:
-    """Of seeds that ended otherwise than expected. A crash says nothing of the numbers, nor do seeds of our own."""
+def _with_ended(verdict: Verdict, ours: Expected, wanted: Expected, place: Place) -> Verdict:
+    """What seeds that ended otherwise than expected make of a verdict. One that diverges, or cannot be served, where it
+    is expected to finish is outside; a crash, and seeds that nobody expects, only take its certainty from a within."""
+    ended = dict(ours.ended.get(place, {}).items() - wanted.ended.get(place, {}).items())
+    if not ended:
+        return verdict
     finished = set() if wanted.runs is None else {*wanted.runs.loc[[place]].seed}
-    departed = {seed for seed, status in ended.items() if status != "failed"}
-    return "outside" if departed & finished else "undecided"
+    departed = {seed for seed, status in ended.items() if status != "failed"} & finished
+    word = "outside" if departed else "undecided" if verdict.word == "within" else verdict.word
+    return replace(verdict, word=word, note="; ".join(filter(None, (verdict.note, *_ended_notes(ended)))))
 
 
-def _ended_note(ended: Mapping[int, str]) -> str:
-    """`seeds 1 and 2 diverged`."""
-    found = []
+def _ended_notes(ended: Mapping[int, str]) -> Iterator[str]:
+    """`seeds 1 and 2 diverged`, for each way to end."""
     for status in sorted(set(ended.values())):
         seeds = sorted(seed for seed in ended if ended[seed] == status)
-        found.append(f"seed{'s' if len(seeds) > 1 else ''} {ranged(seeds)} {status.replace('_', ' ')}")
-    return "; ".join(found)
+        yield f"seed{'s' if len(seeds) > 1 else ''} {ranged(seeds)} {status.replace('_', ' ')}"
 
 
 def _other_teacher(members: "pd.DataFrame", others: "pd.DataFrame") -> str:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from methods import relations
 from methods.base import Batch, Method, Outputs, Task, register
 from methods.memory import WIDTH, Bank, Negatives, one_class
-from methods.options import at_least, fraction, positive
+from methods.options import at_least, fraction
 
 EPSILON = 1e-7
 
@@ -59,7 +59,7 @@ class ContrastiveRepresentationDistillation(Method):
         at_least(0, "crd", weight=weight)
         fraction("crd", momentum=momentum)
         at_least(1, "crd", negatives=negatives)
-        positive("crd", temperature=temperature)
+        at_least(1 / 64, "crd", temperature=temperature)  # exponentials of float32 overflow a little below
         images = len(task.labels)
         self.weight, self.temperature, self.share = weight, temperature, negatives / images
         self.student_embedding = nn.Linear(ours.embedding, WIDTH)

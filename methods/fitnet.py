@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.base import Batch, Method, Outputs, Phase, Task, register
-from methods.connectors import Conv2d
+from methods.connectors import BatchNorm, Conv2d
 from methods.kd import kd_loss, unequal_classes
 from methods.options import at_least, positive
 
@@ -80,7 +80,7 @@ class FitNet(Method):
         at_least(0, "fitnet", weight=weight)
         convolution, width = regression(task, stage)
         self.weight, self.index = weight, stage - 1
-        self.regressor = nn.Sequential(convolution, nn.BatchNorm2d(width), *([nn.ReLU()] if relu else []))
+        self.regressor = nn.Sequential(convolution, BatchNorm(width), *([nn.ReLU()] if relu else []))
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         regressed = self.regressor(student.stages(STAGES)[self.index])

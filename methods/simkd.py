@@ -65,7 +65,7 @@ class ReusedClassifier(Method):
         return maps
 
     def predict(self, student: Outputs) -> Tensor:
-        logits: Tensor = self.classifier(self.projected(student).mean((2, 3)))
+        logits: Tensor = self.classifier.eval()(self.projected(student).mean((2, 3)))
         return logits
 
     def deployed(self) -> tuple[nn.Module, ...]:

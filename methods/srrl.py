@@ -44,7 +44,7 @@ class SoftmaxRegression(Method):
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         lifted = self.connector(student.embedding[:, :, None, None]).flatten(1)
         features = F.mse_loss(lifted, teacher.embedding.detach())
-        regression = F.mse_loss(self.classifier(lifted), teacher.logits.detach())
+        regression = F.mse_loss(self.classifier.eval()(lifted), teacher.logits.detach())
         term = self.weight * (features + regression)
         if self.kd:
             term = term + self.kd * kd_loss(student.logits, teacher.logits, self.temperature)

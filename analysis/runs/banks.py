@@ -14,16 +14,16 @@ class Banks:
     """The predictions of the runs of results folders, read as they are asked for; teachers', which many share, once."""
 
     def __init__(self, records: Mapping[Path, Sequence[Record]]) -> None:
-        """records: of each folder; of a run in several the first counts."""
+        """records: of each folder; of a run in several the first counts, wherever its predictions are."""
         self._records = records
         self._teachers: dict[tuple[Path, str, str | None], Predictions | UsageError] = {}
 
     @cached_property
-    def _homes(self) -> dict[str, tuple[Folder, Record]]:
-        found: dict[str, tuple[Folder, Record]] = {}
+    def _homes(self) -> dict[str, tuple[list[Folder], Record]]:
+        found: dict[str, tuple[list[Folder], Record]] = {}
         for path, members in self._records.items():
             for record in members:
-                found.setdefault(record.run_id, (Folder(path), record))
+                found.setdefault(record.run_id, ([], record))[0].append(Folder(path))
         return found
 
     def record(self, run_id: str) -> Record:
@@ -31,11 +31,13 @@ class Banks:
 
     def of(self, run_id: str) -> Predictions:
         """A run's. Raises UsageError for predictions that were not kept, are damaged or another training's."""
-        return of_run(*self._homes[run_id])
+        folders, record = self._homes[run_id]
+        kept = (folder for folder in folders if folder.predictions_path(run_id).exists())
+        return of_run(next(kept, folders[0]), record)
 
     def of_teacher(self, run_id: str, teacher_id: str | None = None) -> Predictions:
         """Of a run's teacher, or of another that the same results have; errors as of `of`."""
-        folder, record = self._homes[run_id]
+        (folder, *_), record = self._homes[run_id]
         own, weights = record.result.teacher_id, record.result.teacher_weights_sha256
         teacher_id = teacher_id or own
         if teacher_id is None:

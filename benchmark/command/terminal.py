@@ -53,7 +53,8 @@ def print_plan(
 def _teacher_state(teacher: Run, plan: Plan, folder: Folder) -> str:
     """`done, no weights` where nothing can learn from it any more, as where its record was merged."""
     state = plan.teacher_states[teacher.id]
-    lost = state == "done" and teacher.recipe.epochs and not folder.teachers.weights_path(teacher.id).exists()
+    kept = teacher.as_it_came or folder.teachers.weights_path(teacher.id).exists()
+    lost = state == "done" and not kept
     return f"{state.replace('_', ' ')}, no weights" if lost else state.replace("_", " ")
 
 

@@ -243,6 +243,11 @@ class Run(Value):
         """Whether its network keeps random weights: the teacher of a control."""
         return self.recipe.epochs == 0 and self.student.weights is None
 
+    @property
+    def as_it_came(self) -> bool:
+        """Whether its network has the weights of a file and is trained no further."""
+        return self.recipe.epochs == 0 and self.student.weights is not None
+
     @cached_property
     def hash(self) -> str:
         return digest(self.identity())

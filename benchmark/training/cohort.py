@@ -140,6 +140,7 @@ def _member(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> Member | 
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             log.warning("%s: step %s cannot be gone on from: %s", run.id, state.get("next_step"), one_line(error))
             network = build_student(run, setup.splits.classes, setup.device)  # half of the other state may be in it
+            task = build_task(run, network, setup.teacher.network if setup.teacher else None, setup.training)
             continue
         log.info("%s goes on from step %d", run.id, member.next_step)
         return member

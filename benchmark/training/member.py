@@ -144,7 +144,8 @@ class Member:
             teacher = shuffled_outputs(teacher)
         loss, logits = self.backward(images, batch, teacher)
         self.optimizer.step()
-        self._bound_norms()
+        if self.phase is None or self.phase.trains != "own":
+            self._bound_norms()
         with torch.no_grad():
             self.method.after_step(self.network, batch)
         self.sums[0].add_(loss * len(images))

@@ -62,14 +62,14 @@ class Frozen:
 
 
 class Teacher(Frozen):
-    """The teacher that a record describes, with the weights that were kept; one that was never trained is made again
+    """The teacher that a record describes, with the weights that were kept; one that is used as it came is made again
     where they were not, as where its record was merged."""
 
     def __init__(self, run: Run, record: Record, folder: Folder, classes: int, device: torch.device) -> None:
         """run: as it is planned here, so that a file that its weights come from is one of this machine."""
         self.record = record
         path = folder.weights_path(run.id)
-        lost = not run.recipe.epochs and not path.exists()
+        lost = run.as_it_came and not path.exists()
         try:
             network = create(run.student, run.recipe, classes, run.seed, pretrained=lost)
             if not lost:

@@ -17,7 +17,10 @@ from torch.utils._pytree import tree_leaves
 
 T = TypeVar("T")
 
-READS = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "item", "is_nonzero", "lift_fresh", "unique_dim"}
+READS = {
+    *("_local_scalar_dense", "item", "is_nonzero", "equal", "lift_fresh", "nonzero", "masked_select", "bincount"),
+    *("_unique", "_unique2", "unique_dim", "unique_consecutive", "unique_dim_consecutive"),
+}
 """Kernels that wait for the device, or whose result's size hangs on values."""
 MASKED = {"index", "index_put", "index_put_", "_index_put_impl_"}
 """Kernels that do so with a mask."""
@@ -55,7 +58,8 @@ class Tape(TorchDispatchMode):
     def __torch_dispatch__(self, call: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = call.__name__.partition(".")[0], kwargs or {}
         masks = name in MASKED and any(x.dtype is torch.bool for x in _tensors(args[1]))
-        if name in READS or masks:
+        counted = name == "repeat_interleave" and kwargs.get("output_size") is None
+        if name in READS or masks or counted:
             raise UnreplayableError(f"{name} waits for the device, or needs the host's data")
         if kwargs.get("generator") is not None:
             raise UnreplayableError(f"{name} draws from a generator on the host")

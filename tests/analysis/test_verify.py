@@ -84,10 +84,10 @@ def ended(seed: int, status: str = "diverged") -> Record:
 @pytest.mark.parametrize(
     ("ours", "word", "code"),
     [
-        ([ended(1), ended(2)], r"outside \(seeds 1 and 2 diverged\)", verify.OUTSIDE),
+        ([ended(1), ended(2)], r"outside \(identical runs; seeds 1 and 2 diverged\)", verify.OUTSIDE),
         ([ended(0), ended(1), ended(2)], r"outside \(seeds 0 to 2 diverged\)", verify.OUTSIDE),
-        ([ended(2, "not_applicable")], r"outside \(seed 2 not applicable\)", verify.OUTSIDE),
-        ([ended(3)], r"undecided \(seed 3 diverged\)", verify.UNDECIDED),
+        ([ended(2, "not_applicable")], r"outside \(identical runs; seed 2 not applicable\)", verify.OUTSIDE),
+        ([ended(3)], r"undecided \(identical runs; seed 3 diverged\)", verify.UNDECIDED),
         ([ended(4)], r"within \(identical runs\)", verify.ALL_WITHIN),
     ],
 )
@@ -111,6 +111,13 @@ def test_a_crash_decides_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[s
     code, text = verdicts(capsys, folder, reference)
     assert code == verify.UNDECIDED
     assert "undecided (seed 2 failed)" in text
+    far = fake.write(tmp_path / "far", *fake.records({"kd": (54.0, 55.0, 56.0)}, weights_sha256="other"))
+    crashed = fake.run("kd", 3)
+    fake.write(far, planned=(crashed,))
+    Folder(far).fail(crashed.id, "CUDA out of memory", log="")
+    code, text = verdicts(capsys, far, reference)
+    assert code == verify.OUTSIDE
+    assert "outside (seed 3 failed)" in text
 
 
 def test_what_is_expected_and_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

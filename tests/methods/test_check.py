@@ -5,8 +5,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import contract_methods
@@ -20,6 +21,7 @@ from methods.base import REGISTRY, Entry, Method, register
 from methods.check import fingerprint
 from methods.check.__main__ import TEMPLATE, check, main
 from methods.check.standins import PAIRS, CheckError, batch, networks
+from methods.check.tape import Tape, UnreplayableError
 
 SOUND: dict[str, type[Method]] = {
     "memory_bank": contract_methods.MemoryBank,
@@ -271,3 +273,21 @@ def test_the_template_is_printed_and_registers_nothing(capsys: pytest.CaptureFix
     assert main(["--template"]) == 0
     assert capsys.readouterr().out == TEMPLATE.read_text()
     assert "my_method" not in methods.names()
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        torch.bincount,
+        torch.unique,
+        torch.unique_consecutive,
+        partial(torch.unique, return_counts=True),
+        partial(torch.unique, dim=0),
+        partial(torch.repeat_interleave, repeats=torch.tensor([1, 2, 0])),
+    ],
+)
+def test_what_has_a_size_by_values_is_not_recorded(counts: Callable[[torch.Tensor], object]) -> None:
+    labels = torch.tensor([2, 0, 2])
+    with pytest.raises(UnreplayableError):
+        Tape().record(lambda: counts(labels))
+    Tape().record(lambda: labels.repeat_interleave(2))

@@ -7,11 +7,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from losses import CLASSES, STUDENT, TEACHER, batch_of, loss_and_gradient, network, normal, task
+from method_tasks import shapes
+from method_tasks import task as method_task
 from torch import Tensor, nn
 
 import methods
 from methods.ab import boundary_loss
-from methods.base import Batch
+from methods.base import Batch, Outputs
 from methods.connectors import BatchNorm, Conv2d, channels_pooled, pooled, statistics_kept
 from methods.crd import nce_loss
 from methods.ft import factor_loss
@@ -243,6 +245,13 @@ def test_convolutions_are_torchs_for_any_size_of_map(size: int, options: dict[st
     torch.testing.assert_close(ours.bias.grad, theirs.bias.grad, rtol=1e-12, atol=1e-12)
 
 
+def test_fitnet_takes_a_last_batch_of_one_image_on_maps_of_one_position() -> None:
+    method = methods.load("fitnet", method_task(shapes(1, 1, 1), shapes(1, 1, 1)))
+    maps = tuple(normal(1, 4, 1, 1, dtype=torch.float32) for _ in range(3))
+    outputs = Outputs(normal(1, 10, dtype=torch.float32), maps[-1].flatten(1), maps, maps[-1])
+    assert method.train()(outputs, outputs, batch_of(torch.zeros(1, dtype=torch.int64))).isfinite()
+
+
 def test_batch_normalisation_of_a_single_value_uses_running_statistics() -> None:
     norm, plain = BatchNorm(3), nn.BatchNorm2d(3)
     x = normal(4, 3, 2, 2, dtype=torch.float32)
@@ -296,6 +305,22 @@ def test_srrl_is_its_formula() -> None:
     expected = 2 * ((lifted - teacher.embedding) ** 2).mean() + 2 * ((regressed - teacher.logits) ** 2).mean()
     torch.testing.assert_close(method(student, teacher, batch_of(torch.arange(6) % CLASSES)), expected.detach())
     assert methods.resolve("kd+srrl")["srrl"]["kd"] == 0.0
+
+
+@pytest.mark.parametrize("name", ["simkd", "srrl"])
+def test_a_teachers_classifier_with_batch_normalisation_stays_as_it_came(name: str) -> None:
+    """In the training mode that a method is put into, too."""
+    width = TEACHER.pooled_map[0] if name == "simkd" else TEACHER.embedding
+    classifier = nn.Sequential(nn.BatchNorm1d(width), nn.Linear(width, CLASSES)).double().eval()
+    method = methods.load(name, replace(task(), classifier=classifier)).double().train()
+    student, teacher = network(STUDENT, 6, 0), network(TEACHER, 6, 50)
+    before = [buffer.clone() for buffer in classifier.buffers()]
+    if name == "simkd":
+        with statistics_kept(method):
+            said, lifted = method.predict(student), method.projected(student).mean((2, 3))
+        torch.testing.assert_close(said, classifier.eval()(lifted))
+    method.train()(student, teacher, batch_of(torch.arange(6) % CLASSES))
+    assert all(map(torch.equal, method.classifier.buffers(), before))
 
 
 def test_simkd_sees_a_batch_once() -> None:

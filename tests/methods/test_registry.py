@@ -175,6 +175,7 @@ def test_options_have_the_type_of_their_default() -> None:
         ("crd", {"momentum": 1.5}),
         ("hkd", {"momentum": -0.1}),
         ("hkd", {"smoothing": 2.0}),
+        ("crd", {"temperature": 0.01}),
         ("ft", {"share": float("nan")}),
     ],
 )

@@ -8,9 +8,11 @@ import pytest
 import tiny
 import torch
 import torch.nn.functional as F
+from capture_bench import Bench
 from torch import Tensor
 
 from benchmark.data import Resident, TrainingSet, load
+from benchmark.models.weights import weights_sha256
 from benchmark.records import Folder
 from benchmark.training import cohort
 from benchmark.training.member import Member, build_student
@@ -61,6 +63,20 @@ def test_a_run_is_what_a_plain_loop_gives(results: Path, rate_changes: str) -> N
     top1 = float((model.eval()(images).argmax(1) == labels).double().mean())
     assert [row["validation_top1"] is None for row in member.curve] == [True] * 4 + [False] * 2
     assert tiny.record(results / "grid", run).result.validation_top1 == member.curve[-1]["validation_top1"] == top1
+
+
+def test_no_bound_cuts_a_student_that_is_not_trained() -> None:
+    """In a phase of the method's own."""
+    bench = Bench(max_norm=0.5)
+    member = bench.member("ft")
+    assert member.phase
+    assert member.phase.trains == "own"
+    before = weights_sha256(member.network.model)
+    images, labels, index = bench.data.training_batch(bench.data.views(0, 0), 0)
+    zero = torch.zeros((), dtype=torch.int64)
+    taught = bench.teacher.outputs(images, "float32")
+    member.step(images, Batch(labels, index, zero, zero.float(), member.generator), taught)
+    assert weights_sha256(member.network.model) == before
 
 
 def test_hidden_units_weights_stay_within_the_largest_norm(results: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -16,11 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from benchmark.models import Network
 from benchmark.records import Cost, Folder, Record
 from benchmark.spec import Run
 from benchmark.training import checkpoints, cohort, loop
 from benchmark.training.member import Member
-from methods.base import Batch, Outputs
+from methods.base import Batch, Outputs, Task
 
 pytestmark = pytest.mark.usefixtures("test_methods")
 
@@ -102,6 +104,27 @@ def test_one_member_behind_the_others(results: Path, whole: dict[str, tuple[str,
     newest.write_bytes(newest.read_bytes()[:1000])
     assert tiny.train(folder, *runs)
     assert tiny.bits(folder, *runs) == list(whole.values())
+
+
+def test_a_method_after_a_damaged_checkpoint_is_built_beside_the_initial_student(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the other state may be in the student that it was built beside at first."""
+    initial = []
+
+    def constructed(run: Run, task: Task, network: Network, *rest: Any) -> Member:
+        initial.append(torch.equal(task.initial().classifier.weight, network.classifier.weight))
+        return Member(run, task, network, *rest)
+
+    def half(self: Member, state: object) -> None:
+        torch.nn.init.zeros_(self.network.classifier.weight)
+        raise ValueError("the other half does not fit")
+
+    monkeypatch.setattr(cohort, "Member", constructed)
+    monkeypatch.setattr(Member, "restore", half)
+    monkeypatch.setattr(cohort.checkpoints, "newest_first", lambda *_: [{"next_step": 4}])
+    assert tiny.train(results / "grid", tiny.run("kd"))
+    assert initial == [True, True]
 
 
 def test_a_crash_between_two_records_loses_neither(

@@ -23,7 +23,7 @@ def kept(run: Run, folder: Folder, sha256: str | None, results: Results, precisi
     """Of the weights with this hash. Raises NotKeptError where there are none or the data set holds other images now,
     TeacherError for weights that cannot be read."""
     record = folder.record(run.id)
-    if record is None or (run.recipe.epochs and not folder.weights_path(run.id).exists()):
+    if record is None or not (run.as_it_came or folder.weights_path(run.id).exists()):
         raise NotKeptError(f"{folder.path} keeps no weights of {run.id}")
     splits = results.images(run.dataset)
     if splits.sha256 != record.result.data_sha256:

@@ -131,6 +131,15 @@ def test_what_no_table_counts_is_not_counted_here(tmp_path: Path) -> None:
     assert len(of(load([folder.path]))[0]) == 1
 
 
+def test_predictions_serve_from_whichever_folder_has_them(tmp_path: Path) -> None:
+    run, bare, full = lacking("kd", 0), Folder(tmp_path / "bare"), Folder(tmp_path / "full")
+    record = kept(full, run)
+    for folder in (bare, full):
+        fake.write(folder.path, record)
+    for folders in ([bare.path, full.path], [full.path, bare.path]):
+        assert len(of(load(folders))[0]) == 1
+
+
 def test_data_sets_of_one_name_are_told_apart(tmp_path: Path) -> None:
     folders = [Folder(tmp_path / f"grid{train}") for train in (90, 100)]
     for folder, train in zip(folders, (90, 100), strict=True):
