@@ -18,7 +18,7 @@ ANSWERS = ("--help", "--list", "--show", "--status", "--cancel", "--prepare", "-
 """Options of `benchmark.grid` with which it trains nothing."""
 
 OF_DATA = (
-    *("cifar10_gkd_short", "cifar100", "cifar100_brief", "cifar100_cpu", "cifar100_short"),
+    *("cifar10_gkd_short", "cifar100", "cifar100_brief", "cifar100_cpu"),
     *("fashion_mnist", "mnist_hinton_long", "mnist_hinton"),
 )
 """Grids that want more than an installed library's images."""
@@ -32,8 +32,10 @@ STAND_INS = {
     "--pairs resnet32x4_resnet8x4": "--pairs resnet_m_resnet_s",
     "--pair resnet32x4_resnet8x4": "--pair resnet_l_resnet_w0.5",
     "results/reference/fashion_mnist_precision/grid.toml": "results/reference/digits_precision/grid.toml",
-    "results/reference/gkd_students/grid.toml": "results/reference/digits_precision/grid.toml",
-    "results/reference/gkd_short_students/grid.toml": "results/reference/digits_precision/grid.toml",
+    **{
+        f"results/reference/{name}/grid.toml": "results/reference/digits_precision/grid.toml"
+        for name in ("cifar10_gkd_short", "gkd_students", "gkd_short_students")
+    },
     "/mnt/a/digits": "theirs",
     "/mnt/b/digits": "theirs",
     "THEIRS": "theirs",
@@ -42,8 +44,6 @@ STAND_INS = {
     "results/<grid>": "results/digits",
     "FOLDER": "results/digits",
     "results/mnist_hinton": "results/digits",
-    "results/cifar100_short": "results/digits",
-    "results/reference/cifar100_short": "results/reference/digits",
     "results/ladder_fashion_mnist": "results/ladder",
     "methods.check NAME --update": "methods.check mine --update",
     "methods.check NAME": "methods.check kd",
