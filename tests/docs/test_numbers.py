@@ -37,8 +37,10 @@ def test_gains_of_ten_epochs_are_those_of_the_summary() -> None:
     summary = read("results", "reference", "cifar10_gkd_short", "summary.md")
     page = " ".join(read("results", "README.md").split())
     intervals = re.findall(r"[+−][\d.]+ \[[^]]+\]", summary.split("## Pair by pair")[0])
-    assert len(intervals) == 3
+    assert len(intervals) == 5
     assert [each for each in intervals if each not in page] == []
+    cells = pd.read_csv(REFERENCE / "cifar10_gkd_short" / "tables" / "main.csv").set_index("method")
+    assert [f"{cells.p_holm[method]:.4f}" for method in ("kd", "sp")] == ["0.0499", "0.0499"]
 
 
 def test_strangers_are_told_as_they_are_tabled() -> None:
