@@ -24,7 +24,7 @@ MEASURES = {
 
 GEOMETRY = list(MEASURES)[3:]
 OWN, STRANGER = "wrn-28-1", "wrn-28-1-2019"
-TRAINED_HERE = {"kd": "KD", "rkd_d": "RKD-D", "gkd": "GKD"}
+TRAINED_HERE = {"kd": "KD", "sp": "SP", "rkd_d": "RKD-D", "rkd_da": "RKD-DA", "gkd": "GKD"}
 
 
 def beside(grid: str, measure: str) -> pd.DataFrame:
