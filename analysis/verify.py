@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from analysis import REFERENCE
 from analysis.runs.alike import POOLED
-from analysis.statistics.expected import Expectation, Expected, Place, expected, of_results
+from analysis.statistics.expected import Expectation, Expected, expected, of_results
+from analysis.statistics.places import Place
 from analysis.style import NO_VALUE, calling, display_name, ranged, signed
 from benchmark.ground.command import Parser, command, run_command
 from benchmark.ground.errors import UsageError

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field as Bound
 
 from analysis.runs.alike import CELL
+from analysis.statistics.places import Place
 from analysis.style import TEACHER
 from benchmark.ground.errors import UsageError
 from benchmark.ground.files import parse_rows, read_bytes
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.runs.load import Results
-
-Place = tuple[str, str, str]
-"""Data set, pair, method."""
 
 ENDED = ("diverged", "failed", "not_applicable")
 """How runs end without a result."""

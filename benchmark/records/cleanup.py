@@ -20,7 +20,7 @@ from benchmark.records.progress import left_behind
 SAFE_SECONDS = 3600.0
 """No file takes so long to write, and no two clocks should differ by so much."""
 
-TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.partial|\..+\.([0-9a-f]{32}|turn)")
+TEMPORARY = re.compile(rf"\.(?P<name>.+)\.[a-z0-9_]{{8}}{re.escape(PARTIAL)}|\..+\.([0-9a-f]{{32}}|turn)")
 """What `atomic`, claims and copies of code are called until they are whole."""
 
 OF_RUNS = ("records", "curves", "weights", "predictions", "failures", "checkpoints")
@@ -77,7 +77,8 @@ def _orphans(folder: Folder) -> Iterator[Path]:
             if TEMPORARY.fullmatch(path.name) and _is_old(path):
                 yield path
     for path in folder.path.glob(".*"):  # where users may have hidden files of their own
-        if path.name.endswith(PARTIAL) and TEMPORARY.fullmatch(path.name) and path.is_file() and _is_old(path):
+        match = TEMPORARY.fullmatch(path.name)
+        if match and match["name"] and path.is_file() and _is_old(path):
             yield path
 
 

@@ -13,6 +13,7 @@ from benchmark import data
 from benchmark.data import EvaluationData, Splits, TrainingData
 from benchmark.ground.errors import one_line
 from benchmark.ground.files import write_bytes
+from benchmark.models import Network
 from benchmark.models.weights import save_weights, weights_sha256
 from benchmark.records import Cost, Folder, Record, Result
 from benchmark.records.predictions import SMALL, Predictions, sha256
@@ -25,6 +26,7 @@ from benchmark.training.member import Member, build_student, build_task
 from benchmark.training.provenance import provenance
 from benchmark.training.teacher import Teacher, checked_teacher
 from benchmark.training.untrained import update_batch_norms
+from methods.base import Task
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +127,7 @@ def _member(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> Member | 
     network = build_student(run, setup.splits.classes, setup.device)
     if run.untrained and run.teacher is None:
         update_batch_norms(network, run, setup.training)
-    task = build_task(run, network, setup.teacher.network if setup.teacher else None, setup.training)
+    task = _task(run, network, setup)
     if reason := methods.unsupported(run.method, task, run.options):
         origin = provenance(setup.device, run.recipe.deterministic, 0, run.method)
         result = Result(reason=reason, teacher_id=run.teacher.id if run.teacher else None)
@@ -140,11 +142,15 @@ def _member(run: Run, setup: Setup, is_mine: Callable[[str], bool]) -> Member | 
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
             log.warning("%s: step %s cannot be gone on from: %s", run.id, state.get("next_step"), one_line(error))
             network = build_student(run, setup.splits.classes, setup.device)  # half of the other state may be in it
-            task = build_task(run, network, setup.teacher.network if setup.teacher else None, setup.training)
+            task = _task(run, network, setup)
             continue
         log.info("%s goes on from step %d", run.id, member.next_step)
         return member
     return Member(run, task, network, setup.device, setup.training.steps)
+
+
+def _task(run: Run, network: Network, setup: Setup) -> Task:
+    return build_task(run, network, setup.teacher.network if setup.teacher else None, setup.training)
 
 
 def _finish(member: Member, setup: Setup, grid: Grid, cohort_size: int, is_mine: Callable[[str], bool]) -> None:

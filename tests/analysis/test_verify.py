@@ -226,9 +226,8 @@ def test_the_main_table_of_a_colleague_serves_as_expectation(
     assert verdicts(capsys, folder, folder / "tables" / "main.csv")[0] == verify.ALL_WITHIN
 
 
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
+WRONG = {
+    ".toml": [
         ("[[cell]]\ndataset='d'\npair='p'\nmethod='kd'\ntop1_percent=101\n", "less than or equal to 100, got 101"),
         ("[[cell]]\ndataset='d'\npair='p'\nmethod='kd'\n", "top1_percent: Field required"),
         ("[[cell]\n", "is not TOML"),
@@ -236,21 +235,7 @@ def test_the_main_table_of_a_colleague_serves_as_expectation(
         ("[[cell]]\ndataset='d'\npair='p'\nmethod='kd'\ntop1_percent=nan\n", "finite"),
         ("[[cell]]\ndataset='d'\npair='p'\nmethod='k'\ntop1_percent=1\n" * 2, "listed twice"),
     ],
-)
-def test_a_wrong_file_is_one_line(
-    text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "expected.toml"
-    path.write_text(text, encoding="utf-8")
-    assert verify.main([str(grid(tmp_path / "grid", REFERENCE)), "--against", str(path)]) == USAGE
-    message = capsys.readouterr().err
-    assert complaint in message
-    assert message.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
+    ".csv": [
         (
             "dataset,pair,method,top1_percent,std\nd,p,kd,85.5,1.0\n",
             "have a column 'std'; valid: dataset, pair, method,",
@@ -259,11 +244,16 @@ def test_a_wrong_file_is_one_line(
         ("dataset,pair,method,top1_percent\nd,p,kd,\n", "cell.0.top1_percent: Field required"),
         ("dataset,pair,method,top1_percent\n", "at least one item"),
     ],
+}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text", "complaint"), [(suffix, *each) for suffix, own in WRONG.items() for each in own]
 )
-def test_a_wrong_csv_file_is_one_line(
-    text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_wrong_file_is_one_line(
+    suffix: str, text: str, complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "expected.csv"
+    path = tmp_path / f"expected{suffix}"
     path.write_text(text, encoding="utf-8")
     assert verify.main([str(grid(tmp_path / "grid", REFERENCE)), "--against", str(path)]) == USAGE
     message = capsys.readouterr().err
