@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from analysis.figures import canvas, words
 from analysis.figures.canvas import INK, SMALL, STEPS, TWO_COLUMNS, NotDrawnError
 from analysis.statistics.basic import Interval
+from analysis.statistics.cells import networks
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.places import OfPlace, by_block
 from analysis.style import Style
@@ -111,9 +112,7 @@ def _rows(found: Sequence[Beside], evidence: Evidence) -> list[tuple[str, str]]:
     """Pair and method of each; where the data set has several pairs, the pair's students before its methods, and no
     method."""
     pairs = by_block(found)
-    titles = {
-        cell.pair: f"{cell.teacher} → {cell.student}" for cell in evidence.cells if cell.dataset == found[0].dataset
-    }
+    titles = {cell.pair: " → ".join(networks(cell)) for cell in evidence.cells if cell.dataset == found[0].dataset}
     rows = []
     for own in pairs:
         rows += [(titles[own[0].pair], "")] if len(titles) > 1 else []

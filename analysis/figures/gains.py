@@ -13,6 +13,7 @@ from analysis.figures import canvas, words
 from analysis.figures.canvas import INK, LIGHT, SMALL, STEPS, TINY, TWO_COLUMNS, Drawing, NotDrawnError
 from analysis.figures.layout import in_reach
 from analysis.runs.load import plain
+from analysis.statistics.cells import networks
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain, Comparison
 from analysis.statistics.places import Block
@@ -107,7 +108,7 @@ def draw(evidence: Evidence, look: Mapping[str, Style]) -> Figure:
 
 def _headings(evidence: Evidence, columns: Sequence[Block]) -> list[str]:
     """With a number each, where there are several."""
-    names = {cell.block: (cell.teacher, cell.student) for cell in evidence.cells}
+    names = {cell.block: networks(cell) for cell in evidence.cells}
     texts = []
     for i, column in enumerate(columns, start=1):
         teacher, student = (words.shortened(words.printable(name), 0.9, TINY) for name in names[column])

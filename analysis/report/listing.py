@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from analysis.runs.metrics import TOP1, Metric
-from analysis.statistics.cells import Cell
+from analysis.runs.shared import own_teacher
+from analysis.statistics.cells import Cell, networks
 from analysis.style import NO_VALUE, display_name
 from analysis.tables.table import Column, Field, Group, Table
 from benchmark.records import Record
@@ -21,7 +22,7 @@ def holes(cells: Iterable[Cell]) -> Table | None:
         {
             "Method": display_name(cell.method),
             "Data set": cell.dataset,
-            "Pair": f"{cell.teacher} → {cell.student}",
+            "Pair": " → ".join(networks(cell)),
             "Results": f"{cell.n} of {cell.seeds}",
             "State": cell.state,
             "Reason": cell.note,
@@ -76,7 +77,9 @@ def runs(table: pd.DataFrame, metric: Metric = TOP1) -> Table | None:
     columns = {
         "Method": table.method.map(display_name),
         "Data set": table.dataset,
-        "Pair": table.teacher + " → " + table.student,
+        "Pair": [
+            f"{own_teacher(pair, student)} → {student}" for pair, student in zip(table.pair, table.student, strict=True)
+        ],
         "Seed": table.seed,
         "Status": table.status.str.replace("_", " "),
         metric.axis: percent.map("{:.2f}".format).where(percent.notna(), NO_VALUE),

@@ -13,7 +13,7 @@ from analysis.runs.headings import Seen, headings, seen
 from analysis.runs.measured import joined
 from analysis.runs.relations import of_one_version
 from analysis.runs.revisions import Revisions
-from analysis.runs.shared import cell_and_seed, pairs_of, repeated
+from analysis.runs.shared import cell_and_seed, own_teacher, pairs_of, repeated
 from analysis.style import MATCHED
 from benchmark.ground.errors import UsageError
 from benchmark.ground.files import read_table
@@ -56,7 +56,8 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     if not found:
         raise UsageError(f"no valid record of a student in {', '.join(map(str, folders))}{_first(problems)}")
     said: list[str] = []
-    waiting = [hole for path, members in records.items() for hole in _absent(Folder(path), members, said)]
+    absences = {path: [*_absent(Folder(path), members, said)] for path, members in records.items()}
+    waiting = [hole for holes in absences.values() for hole in holes]
     revisions = Revisions.newest([*(each.run for each in found.values()), *(run for run, _ in waiting)])
     saw = [(each.run.dataset, each.result.data_sha256) for _, each in students]
     names = headings([*saw, *((run.dataset, None) for run, _ in waiting)])
@@ -70,7 +71,8 @@ def load(folders: Sequence[Path], *, include_stale: bool = False) -> Results:
     for path in records:
         planned = set(Folder(path).planned_ids())
         absent += _product_holes([known[x.run_id] for its, x in students if its == path and x.run_id not in planned])
-    runs, left_out = joined(pd.DataFrame(_completed(current, absent, pairs_of(folders))), folders)
+    listed = _pairs_of_runs(records, absences)
+    runs, left_out = joined(pd.DataFrame(_completed(current, absent, listed)), folders)
     labels = [(each.provenance.labels or {}).items() for each in reversed(found.values())]
     return Results(
         runs.sort_values([*CELL, "seed", "run_id"], ignore_index=True),
@@ -116,6 +118,18 @@ def _read(folders: Sequence[Path]) -> tuple[dict[Path, list[Record]], list[str]]
         records[path], errors = Folder(path).records()
         problems += map(str, errors)
     return records, problems
+
+
+def _pairs_of_runs(
+    records: Mapping[Path, Sequence[Record]], absences: Mapping[Path, Sequence[tuple[Run, Row]]]
+) -> dict[str, list[Pair]]:
+    """By run: the pairs of the grids that have it, done or not."""
+    pairs: dict[str, list[Pair]] = {}
+    for path, members in records.items():
+        listed = pairs_of(path)
+        for run_id in [*(each.run_id for each in members), *(row["run_id"] for _, row in absences[path])]:
+            pairs.setdefault(run_id, []).extend(listed)
+    return pairs
 
 
 def _dataset(run: Run, names: Mapping[Seen, str], images: str | None = None) -> Row:
@@ -217,12 +231,13 @@ def _product_holes(rows: list[Row]) -> Iterator[Row]:
     for members in grouped(rows, "dataset"):
         methods = {row["method"] for row in members if not row["method"].startswith(MATCHED)}
         for own in grouped(members, "pair"):
+            names = {name: own[0][name] for name in ("dataset", "dataset_name", "pair", "student")}
+            names["teacher"] = own_teacher(names["pair"], names["student"])
             for method, seed in product(methods, {row["seed"] for row in own}):
-                names = {name: own[0][name] for name in ("dataset", "dataset_name", "pair", "teacher", "student")}
                 yield {"run_id": "", **names, "method": method, "seed": seed, "status": "missing", "reason": None}
 
 
-def _completed(current: Sequence[Row], absent: Sequence[Row], pairs: Sequence[Pair]) -> list[Row]:
+def _completed(current: Sequence[Row], absent: Sequence[Row], pairs: Mapping[str, Sequence[Pair]]) -> list[Row]:
     """The rows, each hole once, and none where a record stands for the same cell and seed; and which are `pooled`."""
     current = repeated(current, pairs)
     taken = {cell_and_seed(row) for row in current}

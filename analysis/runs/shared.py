@@ -11,16 +11,18 @@ from benchmark.spec import Pair, parse
 from benchmark.spec.value import read_toml
 
 
-def pairs_of(folders: Sequence[Path]) -> list[Pair]:
-    """What the folders' grid.toml list; of a grid file nothing else is read, so that it may be of any version.
+def own_teacher(pair: str, student: str) -> str:
+    """A pair's teacher, by the names of pair and student; a control may have another."""
+    return pair.removesuffix(f"_{student}")
+
+
+def pairs_of(folder: Path) -> list[Pair]:
+    """What the folder's grid.toml lists; of a grid file nothing else is read, so that it may be of any version.
 
     Raises UsageError for a file that cannot be used.
     """
-    return [pair for folder in folders if (folder / "grid.toml").is_file() for pair in _pairs(folder / "grid.toml")]
-
-
-def _pairs(file: Path) -> list[Pair]:
-    listed = read_toml(file, "grid file").get("pairs", [])
+    file = folder / "grid.toml"
+    listed = read_toml(file, "grid file").get("pairs", []) if file.is_file() else []
     try:
         pairs = [{name: pair[name] for name in ("teacher", "student")} for pair in listed]
     except TypeError as error:
@@ -30,11 +32,16 @@ def _pairs(file: Path) -> list[Pair]:
     return [parse(Pair, pair, f"{file}: pairs") for pair in pairs]
 
 
-def repeated(rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    """The rows, each of a run under another teacher than its pair's once for every pair of that student: it is trained
-    once, and recorded under the first of them."""
-    shared = [row for row in rows if row["pair"] != f"{row['teacher']}_{row['student']}"]
-    others = [{**row, "pair": pair.name} for row in shared for pair in pairs if pair.student == row["student"]]
+def repeated(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, Sequence[Pair]]) -> list[dict[str, Any]]:
+    """The rows, each of a run under another teacher than its pair's once for every pair of that student in the grids
+    that it is of (`pairs`, by run): it is trained once, and recorded under the first of them."""
+    shared = [row for row in rows if row["teacher"] != own_teacher(row["pair"], row["student"])]
+    others = [
+        {**row, "pair": pair.name}
+        for row in shared
+        for pair in pairs.get(row["run_id"], ())
+        if pair.student == row["student"]
+    ]
     taken = {cell_and_seed(row) for row in rows}
     return [*map(dict, rows), *(row for row in others if cell_and_seed(row) not in taken)]
 

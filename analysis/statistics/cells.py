@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.runs.alike import CELL, POOLED, SETTINGS, Row, competes, differences, finished, grouped
 from analysis.runs.load import plain
 from analysis.runs.measured import ORIGIN
+from analysis.runs.shared import own_teacher
 from analysis.statistics.basic import summarise
 from analysis.statistics.places import OfPlace
 from analysis.style import CONTROL, TEACHER, listing_order, ranged
@@ -78,20 +79,25 @@ class Cell(OfPlace):
 
 
 class OfNetworks(Protocol):
-    """Whatever belongs to a teacher and a student on a data set."""
+    """Whatever belongs to a pair of a data set and knows its student."""
 
     @property
     def dataset(self) -> str: ...
 
     @property
-    def teacher(self) -> str: ...
+    def pair(self) -> str: ...
 
     @property
     def student(self) -> str: ...
 
 
+def networks(cell: OfNetworks) -> tuple[str, str]:
+    """The teacher of a cell's pair, which a control's own may not be, and the student."""
+    return own_teacher(cell.pair, cell.student), cell.student
+
+
 def pair_title(cell: OfNetworks) -> str:
-    return f"{cell.dataset}: {cell.teacher} → {cell.student}"
+    return f"{cell.dataset}: {' → '.join(networks(cell))}"
 
 
 def pool(runs: pd.DataFrame) -> list[Cell]:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from itertools import groupby
 
 from analysis.statistics.basic import summarise
-from analysis.statistics.cells import Cell, pair_title
+from analysis.statistics.cells import Cell, networks, pair_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.left_out import LeftOut
 from analysis.statistics.places import by_block
@@ -34,7 +34,7 @@ def errors_table(evidence: Evidence) -> Table | None:
     notes, columns, fields, data = Footnotes(), list[Column](), list[dict[str, Field]](), []
     for members in pairs:
         cell = members[0]
-        columns.append(Column(pair_title(cell), (cell.dataset, cell.teacher, cell.student)))
+        columns.append(Column(pair_title(cell), (cell.dataset, *networks(cell))))
         fields.append({cell.method: _field(cell, notes) for cell in members})
         for cell in members:
             errors, std = _counts(cell)

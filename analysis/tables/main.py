@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from analysis.statistics.cells import Cell, pair_title
+from analysis.statistics.cells import Cell, networks, pair_title
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain, Comparison
 from analysis.statistics.places import by_block
@@ -81,7 +81,7 @@ def _pair_column(members: Sequence[Cell], most: int, notes: Footnotes) -> Column
     """Headed by the number of seeds of most of its cells."""
     cell = members[0]
     caveat = f"methods not comparable, because their runs differ in {cell.caveat}" if cell.caveat else ""
-    lines = (cell.dataset, cell.teacher, cell.student, f"n = {most}")
+    lines = (cell.dataset, *networks(cell), f"n = {most}")
     return Column(f"{pair_title(cell)} (n = {most})", lines, notes.mark(caveat))
 
 
