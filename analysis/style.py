@@ -180,6 +180,12 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def adjusted(tests: int, noun: str, looks: int) -> str:
+    """`Holm-adjusted over 47 cells, P < 0.05`."""
+    at_looks = f" and {looks} looks" if looks > 1 else ""
+    return f"Holm-adjusted over {count(tests, noun)}{at_looks}, P < 0.05"
+
+
 def enumerated(items: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     *most, last = items

@@ -29,7 +29,8 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     made = []
     for dataset in datasets:
         members = [row for row in rows if row["dataset"] == dataset]
-        students = [row for row in members if row["method"] != TEACHER]
+        near, _ = by_reach(members, evidence.metric.sign)
+        students = [row for row in near if row["method"] != TEACHER]
         for (name, title), budgets in zip(NAMES.items(), distinct(students), strict=True):
             if budgets:
                 stem = canvas.stem(name, dataset, datasets)
@@ -110,8 +111,8 @@ def _caption(rows: Sequence[Row], dataset: str, budgets: Sequence[Budget], metri
     trained = " Thin lines start at the student alone." if _training(budgets) else ""
     partial = " Ringed: some seeds have no result." if any(row["state"] != "done" for row in students) else ""
     return (
-        f"{metric.title} on {dataset} versus budget: {spread}. Fill: the probability that nothing of that cost (within "
-        f"2 %) or less is better.{trained}{_sources(students, budgets)}{partial}"
+        f"{metric.title} on {dataset} versus budget: {spread}. Fill: the probability that nothing shown of that cost "
+        f"(within 2 %) or less is better.{trained}{_sources(students, budgets)}{partial}"
     )
 
 

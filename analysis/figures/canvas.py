@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from analysis.statistics.gains import Comparison
 from analysis.style import Style
 from benchmark.ground.files import atomic, write_rows
+from benchmark.spec import digest
 
 ONE_COLUMN, TWO_COLUMNS = 3.25, 6.875
 """Widths of figures in a two-column paper."""
@@ -153,7 +154,16 @@ class Drawing:
 
 def stem(name: str, dataset: str, datasets: Iterable[str]) -> str:
     """Of the files of a figure that each data set has one of."""
-    return name if set(datasets) == {dataset} else f"{name}-{re.sub(r'[^A-Za-z0-9_-]', '_', dataset)}"
+    others = {_plain(each) for each in datasets if each != dataset}
+    if not others:
+        return name
+    plain = _plain(dataset)
+    return f"{name}-{plain}{f'-{digest(dataset)}' if plain in others else ''}"
+
+
+def _plain(dataset: str) -> str:
+    """As a file may be called everywhere, and LaTeX includes it."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", dataset)
 
 
 def sheet(width: float, height: float) -> Figure:

@@ -1,6 +1,7 @@
 """One figure for a paper's first page: what each method gains, how sure that is, and what it costs."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -40,12 +41,12 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
     ticks = ", ticks single pairs" if pairs > 1 else ""
     costed = any(line.cost for line in lines)
     right = " Right: the same means against training FLOPs, teacher's forward included." if costed else ""
+    figure = draw(evidence, lines, look)
     caption = (
         f"{evidence.metric.gain_title} over {count(pairs, 'teacher–student pair')}. Left: bars are 95 % intervals for "
         f"these pairs{like}{ticks}.{right}"
     )
-    beyond = [look[line.compared.method].name for line in _far(lines)]
-    caption += f" Below both scales: {enumerated(beyond)}." if beyond else ""
+    caption += _below(figure, lines, look)
     listed = ", ".join(f"{look[line.compared.method].name} {line.compared.gain:+.1f}" for line in lines)
     data = [{**line.compared.row(*COLUMNS), "relative_training_flops": line.cost} for line in lines]
     return [
@@ -55,7 +56,7 @@ def drawings(evidence: Evidence, look: Mapping[str, Style]) -> list[Drawing]:
             caption,
             f"Mean gains over the student alone, with intervals: {listed}.",
             {"": data},
-            draw(evidence, lines, look),
+            figure,
         )
     ]
 
@@ -67,6 +68,21 @@ def _far(lines: Sequence[Line]) -> list[Line]:
     ]
 
 
+def _below(figure: Figure, lines: Sequence[Line], look: Mapping[str, Style]) -> str:
+    """What a drawn figure's scales leave out, for its caption."""
+    forest, *costs = figure.axes
+    far = {look[line.compared.method].name: _is_inside(forest, line) for line in _far(lines)}
+    left, right = ([name for name, inside in far.items() if inside is kind] for kind in (False, True))
+    texts = [f" Below {'both scales' if costs else 'the scale'}: {enumerated(left)}."] if left else []
+    texts += [f" Below the right scale: {enumerated(right)}."] if right and costs else []
+    return "".join(texts)
+
+
+def _is_inside(axes: Axes, line: Line) -> bool:
+    low, high = axes.get_xlim()
+    return bool(low <= line.compared.gain <= high)
+
+
 def draw(evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style]) -> Figure:
     """A row for each method, the largest gain above; beside it the gain against the cost."""
     row = max(LEAST_ROW, min(ROW, MOST / len(lines)))
@@ -75,22 +91,28 @@ def draw(evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style]) -
     costed = [line for line in lines if line.cost and line not in far]
     figure = canvas.sheet(TWO_COLUMNS, height)
     panels = figure.subplots(1, 2 if costed else 1, squeeze=False, width_ratios=[1.15, 1] if costed else [1])[0]
-    _draw_forest(panels[0], evidence, lines, look, small=row < LOW)
+    form = canvas.SMALL_MARK if row < LOW else canvas.MARK
+    _draw_forest(panels[0], evidence, lines, look, form)
     if costed:
         _draw_costs(panels[1], costed, look)
     panels[0].set_xlabel(evidence.metric.gain_title, fontsize=SMALL)
     canvas.lay_out(figure)
+    panels[0].set_xlim(panels[0].get_xlim())  # what is far away may lie within what others' intervals need
     for line in far:
-        canvas.point_beyond(panels[0], line.compared.gain, lines.index(line), signed(line.compared.gain, 1))
+        y, each = lines.index(line), line.compared
+        if _is_inside(panels[0], line):
+            canvas.draw_mean(panels[0], each, y, look[each.method], form)
+        else:
+            canvas.point_beyond(panels[0], each.gain, y, signed(each.gain, 1))
     if _again(costed, look):
         _name(panels[1], costed, look)
     return figure
 
 
 def _draw_forest(
-    axes: Axes, evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style], *, small: bool
+    axes: Axes, evidence: Evidence, lines: Sequence[Line], look: Mapping[str, Style], form: Mapping[str, Any]
 ) -> None:
-    most, far = max(line.compared.pairs for line in lines), _far(lines)
+    most, far, small = max(line.compared.pairs for line in lines), _far(lines), form is canvas.SMALL_MARK
     axes.axvline(0, color=INK, linewidth=0.6, zorder=1)
     for y, line in enumerate(lines):
         if line in far:
@@ -107,7 +129,7 @@ def _draw_forest(
                 markeredgewidth=0.7,
                 zorder=2,
             )
-        canvas.draw_mean(axes, each, y, style, canvas.SMALL_MARK if small else canvas.MARK)
+        canvas.draw_mean(axes, each, y, style, form)
     names = [
         words.shortened(_named(line, look), LONGEST, SMALL)
         + (f" ({line.compared.pairs} of {most} pairs)" if line.compared.pairs < most else "")

@@ -17,7 +17,7 @@ from analysis.statistics.cells import networks
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import CellGain, Comparison
 from analysis.statistics.places import Block
-from analysis.style import BETTER, WORSE, Style, count, signed
+from analysis.style import BETTER, WORSE, Style, adjusted, count, signed
 
 GAINING = LinearSegmentedColormap.from_list("gaining", ["#C4531A", "#F1B48A", "#FFFFFF", "#9CC6E3", "#2878B0"])
 """Losses orange, gains blue: light enough for black numbers, and told apart by the colour-blind."""
@@ -52,10 +52,13 @@ def _caption(evidence: Evidence) -> str:
     differs = f" Not trained alike in {', '.join(unlike)}: see the data." if unlike else ""
     right = "pairs by number" if several else "runs"
     like = "; thin: for pairs like these" if any(each.elsewhere for each in comparisons) else ""
+    low, high = _limits(evidence)
+    beyond = sum(not low <= gain.gain <= high for gain in evidence.gains.values()) if several else 0
+    hidden = f" {count(beyond, 'pair')} beyond the right scale: see left." if beyond else ""
     return (
         f"{evidence.metric.gain_title}. Left: bold with {BETTER} (better) or {WORSE} (worse) where "
-        f"established (moderated t-test, Holm-adjusted over {count(evidence.tested, 'cell')}, P < 0.05); hatched: no "
-        f"result. Right: {right}, and means with 95 % intervals for these pairs{like}.{differs}"
+        f"established (moderated t-test, {adjusted(evidence.tested, 'cell', evidence.looks)}); hatched: no "
+        f"result. Right: {right}, and means with 95 % intervals for these pairs{like}.{hidden}{differs}"
     )
 
 
@@ -95,7 +98,7 @@ def draw(evidence: Evidence, look: Mapping[str, Style]) -> Figure:
     _draw_heat(heat, rows, headings, names, 0 if upright else 90, most, numbers=cell >= WITH_NUMBERS)
     if together:
         heat.axvline(len(columns), color="white", linewidth=5)
-    _set_limits(spread, evidence)
+    spread.set_xlim(_limits(evidence))
     _draw_means(spread, comparisons, look)
     spread.set_xlabel(evidence.metric.gain_title.replace(" (", "\n("), fontsize=SMALL)
     canvas.lay_out(figure)
@@ -182,7 +185,7 @@ def _draw_means(axes: Axes, comparisons: Sequence[Comparison], look: Mapping[str
     axes.set_title(" ", fontsize=SMALL, pad=5)
 
 
-def _set_limits(axes: Axes, evidence: Evidence) -> None:
+def _limits(evidence: Evidence) -> tuple[float, float]:
     """Around gains and the intervals for these pairs; those for pairs like these may go on beyond the edge."""
     shown = _scaled(evidence)
     values = [0.0, *(each.gain for each in shown)]
@@ -192,7 +195,7 @@ def _set_limits(axes: Axes, evidence: Evidence) -> None:
         methods = {each.method for each in shown}
         values += list(evidence.run_gains.gain[evidence.run_gains.method.isin(methods)])
     margin = 0.06 * (max(values) - min(values)) or 0.5
-    axes.set_xlim(min(values) - margin, max(values) + margin)
+    return min(values) - margin, max(values) + margin
 
 
 def _draw_pairs(axes: Axes, evidence: Evidence, columns: Sequence[Block]) -> None:

@@ -44,7 +44,7 @@ def numbers(evidence: Evidence) -> list[Number]:
         *_totals(evidence),
         *_accuracies(evidence),
         *_cell_gains(evidence),
-        *(number for each in evidence.over_alone for number in _comparison(each)),
+        *(number for each in evidence.over_alone for number in _comparison(each, evidence)),
         *_ranks(evidence),
     ]
 
@@ -71,14 +71,18 @@ def _accuracies(evidence: Evidence) -> Iterator[Number]:
 
 def _cell_gains(evidence: Evidence) -> Iterator[Number]:
     for place, gain in evidence.gains.items():
-        what = f"{display_name(gain.method)} on {gain.dataset}, {gain.pair}: gain over the student alone, points"
+        where = f"{display_name(gain.method)} on {gain.dataset}, {gain.pair}"
+        what = f"{where}: gain over the student alone, {evidence.metric.points}"
         yield Number("gain", place, what, signed(gain.gain))
         yield from _ends("gain", place, what, gain.interval)
         yield from _p("gain", place, what, gain)
 
 
-def _comparison(each: Comparison) -> Iterator[Number]:
-    key, what = (each.method,), f"{display_name(each.method)}: mean gain over the student alone over all pairs, points"
+def _comparison(each: Comparison, evidence: Evidence) -> Iterator[Number]:
+    most = max(other.pairs for other in evidence.over_alone)
+    over = f"{each.pairs} of {most} pairs" if each.pairs < most else "all pairs"
+    key, name = (each.method,), display_name(each.method)
+    what = f"{name}: mean gain over the student alone over {over}, {evidence.metric.points}"
     yield Number("mean gain", key, what, signed(each.gain))
     yield from _ends("mean gain", key, what, each.interval)
     yield from _ends("elsewhere", key, f"{what}, for pairs like these", each.elsewhere)

@@ -7,6 +7,7 @@ from jinja2 import Environment, StrictUndefined
 
 from analysis.figures.canvas import Drawing
 from analysis.statistics.evidence import Evidence
+from analysis.statistics.gains import Comparison
 from analysis.style import LEAST_P, display_name, enumerated
 from analysis.tables.latex import escape
 from analysis.tables.table import Table
@@ -30,8 +31,10 @@ def paper(
     environment.filters["tex"] = escape
     compared = sorted(evidence.over_alone, key=lambda each: -each.gain)
     verdicts = {each.verdict: [other for other in compared if other.verdict == each.verdict] for each in compared}
+    most = max((each.pairs for each in compared), default=0)
+    names = {each.method: _name(each, most) for each in evidence.over_alone}
     better, worse = (
-        [display_name(each.method) for each in evidence.over_alone if each.verdict == verdict]
+        [names[each.method] for each in evidence.over_alone if each.verdict == verdict]
         for verdict in ("better", "worse")
     )
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
@@ -40,7 +43,7 @@ def paper(
         worse=worse,
         points=evidence.metric.points,
         verdicts=verdicts,
-        name=display_name,
+        names=names,
         cite=cite,
         pointers=_pointers(evidence, tables, figures),
         tables=tables,
@@ -48,6 +51,12 @@ def paper(
         figures=sorted(figures, key=lambda each: (each.name != FIRST, each.height)),
         listed=LISTED,
     )
+
+
+def _name(each: Comparison, most: int) -> str:
+    """With the number of its pairs, where others have more."""
+    fewer = f" ({each.pairs} of {most} pairs)" if each.pairs < most else ""
+    return display_name(each.method) + fewer
 
 
 def _pointers(evidence: Evidence, tables: Sequence[Table], figures: Sequence[Drawing]) -> Iterator[str]:

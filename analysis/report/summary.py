@@ -12,7 +12,6 @@ from analysis.statistics.places import by_block
 from analysis.statistics.ranks import LEAST_DATASETS
 from analysis.style import count, enumerated, listing_order, p_value, signed
 from analysis.style import display_name as plain_name
-from analysis.tables.main import SINGLE_TEACHERS
 from analysis.tables.markdown import escape
 from analysis.tables.table import bracketed
 
@@ -51,7 +50,7 @@ def _extent(evidence: Evidence) -> str:
         f"{count(done, 'usable run')} of {asked}: {count(methods, 'method')} on {count(pairs, 'pair')} of "
         f"{count(datasets, 'data set')}. Gains are {evidence.metric.points} of "
         f"{evidence.metric.noun} after the last epoch, in brackets their 95 % intervals.",
-        f"{SINGLE_TEACHERS}." if evidence.single_teachers else "",
+        f"{escape(evidence.one_teacher)}." if evidence.one_teacher else "",
         f"{evidence.remark}." if evidence.remark else "",
         f"Options or revision differ between pairs for {varied}." if varied else "",
     ]
@@ -78,7 +77,8 @@ def _at_equal_budget(evidence: Evidence) -> list[str]:
         if (own := [each for each in found if each.verdict == verdict])
     ]
     return [
-        "Against the student alone trained for as many FLOPs as the method, the teacher's forward and phases included: "
+        "Against the student alone trained for as many FLOPs as the method, the teacher's forward and phases included, "
+        f"on {count(pairs, 'pair')}: "
         f"{'; '.join(listed)}."
     ]
 
@@ -91,7 +91,7 @@ def _verdicts(compared: Sequence[Comparison], pairs: int) -> str:
         "worse": ("is worse than the student alone", "are worse than the student alone"),
         "equivalent": ("is equivalent to the student alone", "are equivalent to the student alone"),
         "open": ("is open", "are open"),
-        "untested": ("has too few runs for a test", "have too few runs for a test"),
+        "untested": ("cannot be tested", "cannot be tested"),
     }
     lines = []
     for verdict in VERDICTS:
@@ -105,8 +105,8 @@ def _verdicts(compared: Sequence[Comparison], pairs: int) -> str:
 
 
 def _measured(each: Comparison, pairs: int) -> str:
-    """`+2.40 [+1.71, +3.10] (5 pairs)`."""
-    fewer = f"({count(each.pairs, 'pair')})" if each.pairs < pairs else ""
+    """`+2.40 [+1.71, +3.10] (on 5 of them)`, of pairs that were named before or are named after."""
+    fewer = f"(on {each.pairs} of them)" if each.pairs < pairs else ""
     return " ".join(filter(None, [signed(each.gain), bracketed(each.interval), fewer]))
 
 
@@ -123,7 +123,8 @@ def _elsewhere(evidence: Evidence) -> list[str]:
     text = f"On other pairs gains may differ: {over}."
     if spread := evidence.spread:
         text += (
-            f" Beyond the noise of seeds, a method's gain differs from pair to pair by {spread.pairs:.1f} points (SD), "
+            f" Beyond the noise of seeds, a method's gain differs from pair to pair by {spread.pairs:.1f} "
+            f"{evidence.metric.points} (SD), "
             f"methods' mean gains by {spread.methods:.1f}."
         )
     return [text]
@@ -145,7 +146,7 @@ def _cells(evidence: Evidence) -> list[str]:
     gains = list(evidence.gains.values())
     tested = [gain for gain in gains if gain.p_holm is not None]
     if not tested:
-        return ["No cell has two runs beside two of the student alone, so that none can be tested."]
+        return ["No cell can be tested: that takes two runs beside two of the student alone, and some spread."]
     counts = [f"{n} {verdict}" for verdict in VERDICTS if (n := sum(gain.verdict == verdict for gain in gains))]
     titles = {cell.block: pair_title(cell) for cell in evidence.cells}
     lines = []
@@ -202,7 +203,7 @@ def _between(evidence: Evidence) -> list[str]:
     among = " of one protocol" if len(compared) < len(evidence.between) else ""
     text = f"{established} of {count(tested, 'difference')} between two methods{among} {are} established."
     if untested := len(compared) - tested:
-        text += f" For {untested} others there are too few runs for a test."
+        text += f" {count(untested, 'other')} cannot be tested, for too few runs or no spread."
     lines = [f"- {display_name(winner)} beats {enumerated(losers)}" for winner, losers in beaten.items()]
     return [text, *(["\n".join(lines)] if lines else [])]
 
@@ -225,10 +226,11 @@ def _ranks(evidence: Evidence) -> str:
 
 def _rules(evidence: Evidence) -> str:
     looks = f" and for {evidence.looks} looks at the data" if evidence.looks > 1 else ""
+    equivalent = f"*Equivalent*: the 90 % interval lies within ±{evidence.delta:g} points. " if evidence.delta else ""
     return (
         "The unit of replication is a run: one seed of one method on one pair. *Better* and *worse* are established: "
         "t-tests with variances moderated within a pair, p < 0.05 after Holm's correction for all cells, all methods "
-        f"or each two of them{looks}. *Equivalent*: the 90 % interval lies within ±{evidence.delta:g} points. *Open*: "
+        f"or each two of them{looks}. {equivalent}*Open*: "
         "neither is shown, which is no sign of no effect. Intervals hold for one gain at a time, so that one may leave "
         "out 0 where nothing is established. All of it is about these pairs and teachers, but for intervals over pairs."
     )

@@ -87,7 +87,7 @@ def _tables(evidence: Evidence, told: Transfer, *, table1: bool) -> Iterator[Tab
     if told.strangers:
         yield strangers_table(told.strangers, titles)
     if any(each.over == CONTROL for each in told.discordances):
-        yield mcnemar_table(told.discordances, titles)
+        yield mcnemar_table(told.discordances, titles, told.compared)
     if rungs := [ladder for ladder in ladders(evidence) if ladder.readings]:
         yield ladder_table(rungs)
     if evidence.matches:

@@ -156,6 +156,7 @@ def _settings(run: Run) -> Row:
     """What a run was trained with, apart from its seed and its teacher's."""
     assert run.teacher is not None
     return {
+        "whole_dataset": run.dataset.train is None and run.dataset.test is None,
         "dataset_hash": digest(run.dataset.identified),
         "student_hash": digest(run.student.identified),
         "recipe_hash": digest(run.recipe.identified),

@@ -30,7 +30,8 @@ def joined(runs: pd.DataFrame, folders: Sequence[Path]) -> tuple[pd.DataFrame, l
     Devices are never mixed: the numbers of a data set are those of the one that measured most of its cells; of several
     such, of the one that trained most of its runs. Raises UsageError for a file that cannot be used.
     """
-    found = _measured(folders).merge(runs[CELL].drop_duplicates(), on=CELL)
+    counts = dict.fromkeys(("parameters", "macs"), float)  # of holes alone they are no numbers at all
+    found = _measured(folders).astype(counts).merge(runs[CELL].astype(counts).drop_duplicates(), on=CELL)
     kept, left_out = [], []
     for dataset, rows in found.groupby("dataset_name"):
         (chosen, most), *others = _best_first(rows, Counter(runs.device[runs.dataset_name == dataset]))

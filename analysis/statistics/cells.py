@@ -41,7 +41,8 @@ class Cell(OfPlace):
     says. Where a pair has no student alone to compare with and its
     methods were not trained alike, `caveat` says what differs. `epochs` are those of the main schedule, `options` those
     of the method, as JSON; `settings` is a hash of what cells of several students must agree in to be read together:
-    SETTINGS but for the student.
+    SETTINGS but for the student. `whole_dataset` is the data set's name where none of its images were left out, which
+    is what published numbers are about.
     """
 
     dataset: str
@@ -62,6 +63,7 @@ class Cell(OfPlace):
     epochs: int | None = None
     settings: str = ""
     test_images: int | None = None
+    whole_dataset: str = ""
     parameters: float | None = None
     macs: float | None = None
     training_flops: float | None = None
@@ -138,7 +140,7 @@ def _cell(rows: Sequence[Row], *, caveat: str, apart: str, competes: bool) -> Ce
         state, notes = "mixed", [f"not pooled, because its runs differ in {unlike}", *notes]
         done = []
     numbers = {**_pooled(done, "top1"), **_mean_costs(done, {name: name for name in COSTS}), **_epochs(done, "epochs")}
-    numbers |= {**_test_images(done), **_settings(done)}
+    numbers |= {**_of_data(done), **_settings(done)}
     text: dict[str, Any] = {"state": state, "note": "; ".join(notes), "caveat": caveat}
     text |= {"apart": apart, "competes": competes} | ({"options": done[0]["options"]} if done else {})
     seeds = len({row["seed"] for row in rows})
@@ -155,7 +157,7 @@ def _teacher_cell(rows: Sequence[Row], caveat: str) -> Cell:
         state, note, teachers = "mixed", f"not pooled, because runs differ in {unlike}", []
     costs = _mean_costs(teachers, {"parameters": "teacher_parameters", "macs": "teacher_macs"})
     numbers: dict[str, Any] = {"seeds": len(teachers), **_pooled(teachers, "teacher_top1"), **costs}
-    numbers |= {**_epochs(teachers, "teacher_epochs"), **_test_images(teachers)}
+    numbers |= {**_epochs(teachers, "teacher_epochs"), **_of_data(teachers)}
     return Cell(**_place(rows), method=TEACHER, state=state, note=note, caveat=caveat, **numbers)
 
 
@@ -174,9 +176,11 @@ def _epochs(rows: Sequence[Row], column: str) -> dict[str, int | None]:
     return {"epochs": int(rows[0][column]) or None} if rows else {}
 
 
-def _test_images(rows: Sequence[Row]) -> dict[str, int | None]:
-    """Of runs on one data set; older records do not all say."""
-    return {"test_images": next((int(row["test_images"]) for row in rows if row.get("test_images")), None)}
+def _of_data(rows: Sequence[Row]) -> dict[str, Any]:
+    """Of runs on one data set; how many test images it has, older records do not all say."""
+    images = next((int(row["test_images"]) for row in rows if row.get("test_images")), None)
+    whole = bool(rows) and bool(rows[0]["whole_dataset"])
+    return {"test_images": images, "whole_dataset": rows[0]["dataset_name"] if whole else ""}
 
 
 def _settings(rows: Sequence[Row]) -> dict[str, str]:

@@ -6,10 +6,11 @@ from statistics import fmean
 
 import pandas as pd
 
+from analysis.runs.alike import Row
 from analysis.runs.metrics import TOP1, Metric
 from analysis.statistics import equal_budget, moderated
 from analysis.statistics.basic import Sample
-from analysis.statistics.cells import Cell, pool, with_several_options
+from analysis.statistics.cells import Cell, pair_title, pool, with_several_options
 from analysis.statistics.components import Components, components
 from analysis.statistics.gains import (
     DELTA,
@@ -26,25 +27,28 @@ from analysis.statistics.moderated import Estimate, Moderation, best_set
 from analysis.statistics.places import Block, Place
 from analysis.statistics.published import Key, Match, Published, compare
 from analysis.statistics.ranks import Ranking, candidates, ranking
-from analysis.style import CONTROL, TEACHER
+from analysis.style import CONTROL, TEACHER, enumerated
 
 
 @dataclass(frozen=True)
 class Evidence:
     """`cells` in listing order by data set and pair; `samples` the accuracies of those with results, teachers apart,
-    each with what its pair knows of their variance; `run_gains` a frame of runs; `gains` each cell's gain over the
-    student alone; `over_alone` each method against it over all pairs; `between` each two other methods; `best` the
-    cells that are not told apart from the best of their pair; `highest` those of the highest mean, as printed; `spread`
-    how far gains differ between methods and pairs; `several_options` methods that have not the same ones on all pairs;
-    `matches` published numbers beside these. `delta` is the margin of equivalence in percentage points; tests share
-    ALPHA among so many `looks`. `tested` cells were tested together, of which a selection may show fewer, as `remark`
-    then says. `at_equal_budget` and `mean_at_equal_budget` are gains over the student alone that trained for as many
-    FLOPs as the method, of cells and over pairs, where a grid has that control. Where the `metric` is better low,
-    everything but the cells' means has its sign turned: gains are what is better.
+    each with what its pair knows of their variance; `trainings` the weights that their runs ended with, which cells of
+    several pairs may have in common; `run_gains` a frame of runs; `gains` each cell's gain over the student alone;
+    `over_alone` each method against it over all pairs; `between` each two other methods; `best` the cells that are not
+    told apart from the best of their pair; `highest` those of the highest mean, as printed; `spread` how far gains
+    differ between methods and pairs; `several_options` methods that have not the same ones on all pairs; `matches`
+    published numbers beside these. `delta` is the margin of equivalence in percentage points; tests share ALPHA among
+    so many `looks`. `tested` cells were tested together, of which a selection may show fewer, as `remark` then says;
+    `single_teachers` are the pairs with one teacher for all seeds. `at_equal_budget` and `mean_at_equal_budget` are
+    gains over the student alone that trained for as many FLOPs as the method, of cells and over pairs, where a grid has
+    that control. Where the `metric` is better low, everything but the cells' means has its sign turned: gains are what
+    is better.
     """
 
     cells: Sequence[Cell]
     samples: Mapping[Place, tuple[Sample, Moderation]]
+    trainings: Mapping[Place, Set[str]]
     run_gains: pd.DataFrame
     gains: Mapping[Place, CellGain]
     over_alone: Sequence[Comparison]
@@ -61,6 +65,7 @@ class Evidence:
     tested: int = 0
     metric: Metric = TOP1
     remark: str = ""
+    single_teachers: Set[Block] = frozenset()
     at_equal_budget: Mapping[Place, CellGain] = field(default_factory=dict)
     mean_at_equal_budget: Sequence[Comparison] = ()
 
@@ -70,9 +75,12 @@ class Evidence:
         return [cell for cell in self.cells if cell.method != TEACHER]
 
     @property
-    def single_teachers(self) -> bool:
-        """Whether any pair had one teacher for all seeds."""
-        return any(cell.n == 1 for cell in self.cells if cell.method == TEACHER)
+    def one_teacher(self) -> str:
+        """What to say of pairs that had one teacher for all seeds; empty without them."""
+        titles = {cell.block: pair_title(cell) for cell in self.cells}
+        named = [title for block, title in titles.items() if block in self.single_teachers]
+        where = f"on {enumerated(named)}" if 0 < len(named) < len(titles) else "per pair"
+        return f"One teacher run {where}: intervals do not include variation between teachers" if named else ""
 
     @property
     def otherwise(self) -> Set[str]:
@@ -95,7 +103,8 @@ class Evidence:
 
     def on_front(self, places: Sequence[Place], costs: Sequence[float]) -> list[float]:
         """How probable it is for each of these cells that none of its cost or less (within 2 %) is more accurate."""
-        return moderated.on_front([self.samples[place] for place in places], costs)
+        samples = [self.samples[place] for place in places]
+        return moderated.on_front(samples, costs, [self.trainings.get(place) or place for place in places])
 
 
 def collect_evidence(
@@ -117,6 +126,7 @@ def collect_evidence(
             for pair in pairs
             for method, cell in pair.cells.items()
         },
+        trainings={(*pair.block, method): cell.trainings for pair in pairs for method, cell in pair.cells.items()},
         run_gains=run_gains(pairs),
         gains=gains,
         over_alone=method_gains(pairs, delta, looks),
@@ -130,10 +140,23 @@ def collect_evidence(
         devices=sorted(set(runs.device.dropna())),
         delta=delta,
         looks=looks,
+        single_teachers=_single_teachers(pairs),
         tested=sum(gain.p_holm is not None for gain in gains.values()),
         at_equal_budget={gain.place: gain for gain in equal_budget.cell_gains(pairs, delta, looks)},
         mean_at_equal_budget=equal_budget.method_gains(pairs, delta, looks),
     )
+
+
+def _single_teachers(pairs: Sequence[PairRuns]) -> set[Block]:
+    """Pairs whose runs all had the same teacher."""
+    taught = {pair.block: {row["teacher_weights_sha256"] or row["teacher_id"] for row in _own(pair)} for pair in pairs}
+    return {block for block, teachers in taught.items() if len(teachers) == 1}
+
+
+def _own(pair: PairRuns) -> Sequence[Row]:
+    """The runs that are under the pair's own teacher: those of the student alone, or all where it has none."""
+    alone = pair.cells.get(CONTROL)
+    return alone.rows if alone else [row for cell in pair.cells.values() for row in cell.rows]
 
 
 def _best(pairs: Sequence[PairRuns], ranked: Sequence[Cell]) -> tuple[set[Place], set[Place]]:

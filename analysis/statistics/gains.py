@@ -6,7 +6,7 @@ that claims are about that teacher.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import fmean
 from typing import Any
@@ -138,7 +138,7 @@ class Comparison(Tested):
     n: int
     elsewhere: Interval | None
     new_pair: Interval | None
-    tests: int
+    tests: int = 0
 
 
 def by_pair(runs: pd.DataFrame) -> list[PairRuns]:
@@ -203,8 +203,9 @@ def _family(pairs: Sequence[PairRuns], wanted: Sequence[tuple[str, str]], delta:
 def compare_all(wanted: Mapping[tuple[str, str], Sequence[PairRuns]], delta: float, looks: int) -> list[Comparison]:
     """Each two methods over those of their pairs that have results of both, one family of tests."""
     members = {two: members for two, pairs in wanted.items() if (members := _with_both(pairs, *two))}
-    compared = [_comparison(two, own, delta, len(members)) for two, own in members.items()]
-    return corrected(compared, looks)
+    compared = [_comparison(two, own, delta) for two, own in members.items()]
+    tests = sum(each.p is not None for each in compared)
+    return [replace(each, tests=tests) for each in corrected(compared, looks)]
 
 
 def _with_both(pairs: Iterable[PairRuns], method: str, over: str) -> list[PairRuns]:
@@ -223,7 +224,7 @@ def _with_both(pairs: Iterable[PairRuns], method: str, over: str) -> list[PairRu
     return found
 
 
-def _comparison(two: tuple[str, str], pairs: Sequence[PairRuns], delta: float, tests: int) -> Comparison:
+def _comparison(two: tuple[str, str], pairs: Sequence[PairRuns], delta: float) -> Comparison:
     method, over = two
     cells = [cell_gain(pair, method, over, delta) for pair in pairs]
     gains = [cell.gain for cell in cells]
@@ -242,7 +243,6 @@ def _comparison(two: tuple[str, str], pairs: Sequence[PairRuns], delta: float, t
         n=sum(cell.n for cell in cells),
         elsewhere=t_interval(gains, least=3),
         new_pair=t_interval(gains, least=3, of_another=True),
-        tests=tests,
     )
 
 
@@ -266,7 +266,7 @@ def _covariances(two: tuple[str, str], pairs: Sequence[PairRuns]) -> dict[tuple[
 def run_gains(pairs: Iterable[PairRuns]) -> pd.DataFrame:
     """A row for each run whose cell has a gain over the student alone: which it is, its `seed`, `top1_percent`, what it
     has more than the mean of the student alone of its pair, of accuracy (`gain`, percentage points) and of each of
-    RELATIONS (None where it is not known), and `differs`.
+    RELATIONS (None where it is not known, or is to another teacher), and `differs`.
     """
     rows = []
     for pair in pairs:
@@ -281,7 +281,8 @@ def _run_gain(row: Row, alone: Pooled) -> dict[str, Any]:
     found = {name: row[name] for name in RUN}
     top1_percent = 100 * float(row["top1"])
     found |= {"top1_percent": top1_percent, "gain": top1_percent - (alone.sample.mean or 0.0)}
+    same_teacher = [other for other in alone.rows if other["teacher_hash"] == row["teacher_hash"]]
     for name in RELATIONS:
-        base = [float(other[name]) for other in alone.rows if other.get(name) is not None]
+        base = [float(other[name]) for other in same_teacher if other.get(name) is not None]
         found[name] = float(row[name]) - fmean(base) if base and row.get(name) is not None else None
     return found

@@ -8,7 +8,7 @@ of freedom. `docs/statistics.md` has the formulas in words, and the rates at whi
 Accuracies are percent, gains percentage points. A cell is a method on a pair.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import exp, inf, isclose, log, sqrt
@@ -215,11 +215,16 @@ def drawn_means(samples: Sequence[tuple[Sample, Moderation]], draws: int = DRAWS
     return drawn
 
 
-def on_front(samples: Sequence[tuple[Sample, Moderation]], costs: Sequence[float], draws: int = DRAWS) -> list[float]:
+def on_front(
+    samples: Sequence[tuple[Sample, Moderation]], costs: Sequence[float], trainings: Sequence[Hashable] = ()
+) -> list[float]:
     """For each cell, how probable it is that no other of its cost or less (within 2 %) is more accurate: the share of
-    draws of all cells' means, each from its moderated t, in which that is so.
+    draws of all cells' means, each from its moderated t, in which that is so. Cells of equal `trainings` are the same
+    runs, on pairs that share them, and have the same draws.
     """
-    drawn = drawn_means(samples, draws)
+    drawn = drawn_means(samples)
+    if trainings:
+        drawn = drawn[[trainings.index(each) for each in trainings]]
     cost = np.array(costs)
     order = cost.argsort()
     best = np.maximum.accumulate(drawn[order])  # of so many of the cheapest

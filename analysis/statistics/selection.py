@@ -58,7 +58,8 @@ def select(
     looks: int = 1,
 ) -> tuple[pd.DataFrame, Evidence]:
     """The runs to be shown, and what all runs say of them: a cell's test is corrected for every cell there is, a mean
-    over the chosen pairs for every method, whatever is shown. Only ranks are among what is shown.
+    over the chosen pairs for every method, whatever is shown. Only ranks are among what is
+    shown, and what the figures draw of it: fronts, and how relations go with gains.
 
     Raises UsageError for a name that no run has.
     """

@@ -16,12 +16,14 @@ from analysis.statistics.strangers import Nearness, strangers
 
 @dataclass(frozen=True)
 class Transfer:
-    """`notes` say which runs are not in it."""
+    """`compared` are the discordances that were tested together, of which a selection may show fewer; `notes` say which
+    runs are not in it."""
 
     fidelity: Sequence[Fidelity] = ()
     discordances: Sequence[Discordance] = ()
     strangers: Sequence[Nearness] = ()
     left_out: Sequence[LeftOut] = ()
+    compared: int = 0
     notes: Sequence[str] = ()
 
     def shown(self, places: Set[Place]) -> "Transfer":
@@ -31,6 +33,7 @@ class Transfer:
             [each for each in self.discordances if {each.place, (*each.block, each.over)} <= places],
             [each for each in self.strangers if each.place in places],
             [each for each in self.left_out if each.place in places],
+            self.compared,
             self.notes,
         )
 
@@ -43,4 +46,5 @@ def transfer(results: Results) -> Transfer:
     near, unlike = strangers(rows, banks)
     lacking, problems = left_out(rows, banks)
     notes = [*notes, *unlike, *problems]
-    return Transfer(fidelity(rows, found), discordances(rows, found), near, lacking, notes)
+    unlike_answers = discordances(rows, found)
+    return Transfer(fidelity(rows, found), unlike_answers, near, lacking, len(unlike_answers), notes)

@@ -31,18 +31,19 @@ def errors_table(evidence: Evidence) -> Table | None:
     pairs = [members for members in by_block(evidence.cells) if _few(evidence.cells, members[0].dataset)]
     if not pairs:
         return None
+    images = {cell.dataset: cell.test_images for cell in evidence.cells if cell.test_images}
     notes, columns, fields, data = Footnotes(), list[Column](), list[dict[str, Field]](), []
     for members in pairs:
         cell = members[0]
         columns.append(Column(pair_title(cell), (cell.dataset, *networks(cell))))
-        fields.append({cell.method: _field(cell, notes) for cell in members})
+        fields.append({each.method: _field(each, images[cell.dataset], notes) for each in members})
         for cell in members:
-            errors, std = _counts(cell)
+            errors, std = _counts(cell, images[cell.dataset])
             data.append({**cell.row("n", "test_images"), "errors": errors, "std_errors": std})
     shown = [cell for members in pairs for cell in members]
-    images = sorted({cell.test_images for cell in shown if cell.test_images})
+    numbers = sorted({images[cell.dataset] for cell in shown})
     caption = (
-        f"Test errors of {' or '.join(f'{each:,}' for each in images)} images after the last epoch, mean ± SD over "
+        f"Test errors of {' or '.join(f'{each:,}' for each in numbers)} images after the last epoch, mean ± SD over "
         "seeds."
     )
     groups, stub = grouped(shown, fields), ("Data set", "Teacher", "Student")
@@ -68,15 +69,15 @@ def _few(cells: Sequence[Cell], dataset: str) -> bool:
     return 100 - max((value for value in known if value is not None), default=0.0) < FEW
 
 
-def _counts(cell: Cell) -> tuple[float | None, float | None]:
-    """Mean and standard deviation of errors, as far as they are known."""
-    images = cell.test_images or 0
+def _counts(cell: Cell, images: int) -> tuple[float | None, float | None]:
+    """Mean and standard deviation of errors among so many test images of the data set, which older records do not all
+    say; as far as they are known."""
     errors = None if cell.top1_percent is None else (1 - cell.top1_percent / 100) * images
     return errors, None if cell.std_percent is None else cell.std_percent / 100 * images
 
 
-def _field(cell: Cell, notes: Footnotes) -> Field:
-    errors, std = _counts(cell)
+def _field(cell: Cell, images: int, notes: Footnotes) -> Field:
+    errors, std = _counts(cell, images)
     if errors is None:
         return Field(cell.state, note=notes.mark(cell.note))
     few = notes.mark(f"n = {cell.n}" if cell.n < cell.seeds else "")

@@ -45,8 +45,8 @@ def fidelity_table(found: Sequence[Fidelity], titles: Titles) -> Table:
     return Table("fidelity", "Fidelity", caption, columns, groups, stub, listed, data)
 
 
-def mcnemar_table(found: Sequence[Discordance], titles: Titles) -> Table:
-    """Each method against the student alone, grouped by pair; its data have every two methods."""
+def mcnemar_table(found: Sequence[Discordance], titles: Titles, tests: int) -> Table:
+    """Each method against the student alone, grouped by pair, of so many tests; its data have every two methods."""
     shown = [each for each in found if each.over == CONTROL]
     groups = [
         Group(titles[members[0].block], [(display_name(each.method), _counts(each)) for each in members])
@@ -55,7 +55,7 @@ def mcnemar_table(found: Sequence[Discordance], titles: Titles) -> Table:
     columns = map(Column.of, ("Right alone", "Student right alone", "of images", "n", "P"))
     caption = (
         "Test images, a seed on average, on which a method is right and the student alone wrong, and the other way "
-        f"round; P: exact McNemar test over n seeds, Holm-adjusted over {count(len(found), 'comparison')} of two "
+        f"round; P: exact McNemar test over n seeds, Holm-adjusted over {count(tests, 'comparison')} of two "
         "methods each. It is about other test images, with these trainings."
     )
     data = [{**asdict(each), "verdict": each.verdict} for each in found]

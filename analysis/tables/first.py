@@ -5,8 +5,7 @@ from typing import Any
 
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.overview import Line, overview
-from analysis.style import BETTER, EQUIVALENT, NO_VALUE, WORSE, count, display_name, p_value, signed
-from analysis.tables.main import adjusted
+from analysis.style import BETTER, EQUIVALENT, NO_VALUE, WORSE, adjusted, count, display_name, p_value, signed
 from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
 
 COLUMNS = ("gain", "low", "high", "elsewhere_low", "elsewhere_high", "positive", "pairs", "p_holm", "verdict")
@@ -73,6 +72,6 @@ def _caption(evidence: Evidence) -> str:
     equal = f", {EQUIVALENT} equivalent within {evidence.delta:g} points" if alike else ""
     return (
         f"{evidence.metric.gain_title}, each pair counting alike. Mean gain: over seeds, for these pairs and teachers. "
-        f"{BETTER}/{WORSE} better/worse{equal} (moderated t-test, {adjusted(tests, 'method', evidence)}). "
+        f"{BETTER}/{WORSE} better/worse{equal} (moderated t-test, {adjusted(tests, 'method', evidence.looks)}). "
         "Training FLOPs: in those of the student alone, the teacher's forward included."
     )

@@ -4,8 +4,8 @@ from typing import Any
 
 from analysis.statistics.evidence import Evidence
 from analysis.statistics.gains import Comparison
-from analysis.style import NO_VALUE, display_name, p_value
-from analysis.tables.main import adjusted, called, marks, mean_gain
+from analysis.style import NO_VALUE, adjusted, display_name, p_value
+from analysis.tables.main import called, marks, mean_gain
 from analysis.tables.table import Column, Field, Footnotes, Group, Table, bracketed
 
 TITLES = ("Pairs", "Mean gain [95 % CI]", "Pairs like these [95 % CI]", "Better on", "P")
@@ -39,7 +39,7 @@ def _caption(evidence: Evidence) -> str:
     return (
         f"{evidence.metric.gain_title}, each pair counting alike, 95 % CI over seeds for these pairs and teachers."
         f"{' Pairs like these: t over the means of pairs.' if like else ''} Better on: pairs of positive "
-        f"gain. P: moderated t-test, {adjusted(tests, 'method', evidence)}{f': {shown}' if shown else ''}."
+        f"gain. P: moderated t-test, {adjusted(tests, 'method', evidence.looks)}{f': {shown}' if shown else ''}."
     )
 
 

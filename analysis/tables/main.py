@@ -14,6 +14,7 @@ from analysis.style import (
     NO_VALUE,
     TEACHER,
     WORSE,
+    adjusted,
     count,
     display_name,
     listing_order,
@@ -32,8 +33,6 @@ CALLED = {
     **{"elsewhere_low": "pairs_like_these_low", "elsewhere_high": "pairs_like_these_high"},
 }
 """Columns of tables' CSV files, by what they are here."""
-
-SINGLE_TEACHERS = "One teacher run per pair: intervals do not include variation between teachers"
 
 WIDEST = 5
 """Pairs side by side."""
@@ -171,9 +170,10 @@ def _tests(evidence: Evidence) -> Iterator[str]:
     """What the marks and the mean gain mean."""
     tested = [gain for gain in evidence.gains.values() if gain.p_holm is not None]
     if tested:
-        test = f"moderated t-test, {adjusted(evidence.tested, 'cell', evidence)}"
-        shown = marks({gain.verdict for gain in (*tested, *evidence.over_alone)}, evidence)
-        yield f"{shown} ({test})." if shown else f"No cell differs from the student alone ({test})."
+        test = f"moderated t-test, {adjusted(evidence.tested, 'cell', evidence.looks)}"
+        marked = {gain.verdict for gain in (*tested, *evidence.over_alone, *evidence.mean_at_equal_budget)}
+        shown = marks(marked, evidence)
+        yield f"{shown} ({test})." if shown else f"No difference from the student alone is established ({test})."
     if evidence.over_alone:
         known = ", 95 % CI for these pairs and teachers" if any(each.interval for each in evidence.over_alone) else ""
         yield f"Mean gain: over pairs{known}."
@@ -191,12 +191,6 @@ def marks(verdicts: set[str], evidence: Evidence, than: str = " than the student
     return ", ".join(texts)
 
 
-def adjusted(tests: int, noun: str, evidence: Evidence) -> str:
-    """`Holm-adjusted over 47 cells, P < 0.05`."""
-    looks = f" and {evidence.looks} looks" if evidence.looks > 1 else ""
-    return f"Holm-adjusted over {count(tests, noun)}{looks}, P < 0.05"
-
-
 def _remarks(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """Notes of the whole table."""
     if evidence.remark:
@@ -211,6 +205,8 @@ def _remarks(evidence: Evidence) -> Iterator[tuple[str, str]]:
     if any(cell.state != "done" for cell in evidence.students):
         yield "", "Cells without a result enter no mean, test or rank"
     if evidence.at_equal_budget:
-        yield "", "At equal budget: FLOPs of training, teacher's forward and phases included, to half an epoch"
-    if evidence.single_teachers:
-        yield "", SINGLE_TEACHERS
+        tests = max((each.tests for each in evidence.mean_at_equal_budget), default=0)
+        family = f"; {adjusted(tests, 'method', evidence.looks)}" if tests else ""
+        yield "", f"At equal budget: FLOPs of training, teacher's forward and phases included, to half an epoch{family}"
+    if evidence.one_teacher:
+        yield "", evidence.one_teacher

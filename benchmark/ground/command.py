@@ -97,12 +97,16 @@ def points(text: str) -> float:
     return value
 
 
+BETWEEN_NAMES = r"(?:\s*,\s*|\s+(?!\s*[(,]))(?![^\[]*\])(?![^(]*\))"
+
+
 def names(option: str, values: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Names given by comma or space, each once; None where nothing was given. A comma inside brackets, as between a
-    method's options, parts nothing. Raises UsageError for an empty list."""
+    """Names given by comma or space, each once; None where nothing was given. What parts nothing: a comma inside
+    brackets, as between a method's options, and all that stands in parentheses behind a name, as in `digits (train
+    200)`. Raises UsageError for an empty list."""
     if values is None:
         return None
-    found = dict.fromkeys(name for value in values for name in re.split(r"[,\s]+(?![^\[]*\])", value) if name)
+    found = dict.fromkeys(name for value in values for name in re.split(BETWEEN_NAMES, value) if name)
     if not found:
         raise UsageError(f"{option} {' '.join(values)!r} names nothing")
     return tuple(found)

@@ -54,6 +54,7 @@ OF_RESULTS = {
     "teacher_epochs": "of the teacher's; 0 of a network that is used as it came",
     "shuffled": "whether the teacher's outputs were shuffled (a control)",
     "protocol": "revision of the training protocol",
+    "whole_dataset": "whether all of its training and test images are used",
     "dataset_hash": "of the data set's description; runs that agree in this and the next four were trained alike",
     "student_hash": "of the student's architecture",
     "recipe_hash": "of everything about training that changes numbers",

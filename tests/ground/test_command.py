@@ -9,6 +9,7 @@ import pytest
 from command_line import cli, one_line, write_grid
 
 from benchmark.command.cluster import choose_executor
+from benchmark.ground.command import names
 from benchmark.ground.errors import FAILED, UsageError, machine_trouble
 from benchmark.launch.slurm import scheduler
 from benchmark.records import Folder
@@ -172,3 +173,19 @@ threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
         assert (ended.returncode, ended.stdout) == (130, "")
         assert one_line(ended.stderr).startswith("stopped")
     assert sorted(tmp_path.iterdir()) == [fake.parent]
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (["kd,sp", "gkd"], ("kd", "sp", "gkd")),
+        (["kd sp , gkd"], ("kd", "sp", "gkd")),
+        (["rkd_da[angle=2,distance=1] kd"], ("rkd_da[angle=2,distance=1]", "kd")),
+        (["digits (train 200, test 10), digits"], ("digits (train 200, test 10)", "digits")),
+        (["digits (train 200) cifar100", "mnist"], ("digits (train 200)", "cifar100", "mnist")),
+    ],
+)
+def test_names_are_parted_by_commas_and_spaces_that_are_no_part_of_them(
+    given: list[str], found: tuple[str, ...]
+) -> None:
+    assert names("--names", given) == found

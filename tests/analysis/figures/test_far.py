@@ -1,5 +1,6 @@
 """A method that failed is told of, and leaves the others the scale."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import fake_results as fake
@@ -63,6 +64,32 @@ def test_a_first_pages_figure_has_the_others_scale_and_an_arrow_the_number(faile
     assert [text.get_text() for text in forest.texts] == ["← −40.0"]
     assert "RKD-DA" not in {text.get_text() for text in costs.texts}
     assert figure.caption.endswith(" Below both scales: RKD-DA.")
+
+
+def test_what_is_far_is_drawn_where_others_intervals_need_the_room(tmp_path: Path) -> None:
+    """SP is far on one of three pairs, so that its interval for pairs like these is wide; RKD-DA is far on all."""
+    pairs = [(teacher, student) for teacher, student in (*fake.PAIRS, (fake.PAIRS[1][0], fake.PAIRS[0][1]))]
+    gains = {**NEAR, "pkt": 1.2, "cc": 0.8, "irg": 1.1, "rkd_da": -20.0}
+    records = [
+        *graded({**gains, "sp": -23.0}, seeds=3, pairs=pairs[:1]),
+        *graded(gains, seeds=3, pairs=pairs[1:]),
+    ]
+    evidence = collect_evidence(load([fake.write(tmp_path / "grid", *records)]).runs)
+    figure = first.drawings(evidence, look(evidence))[0]
+    forest = figure.figure.axes[0]
+    assert forest.get_xlim()[0] < -20
+    assert not [text for text in forest.texts if "−20.0" in text.get_text()]
+    assert any(line.get_xdata()[0] == pytest.approx(-20.0, abs=0.1) for line in forest.lines)
+    assert figure.caption.endswith(" Below the right scale: RKD-DA.")
+
+
+def test_a_budget_that_is_known_of_what_is_far_alone_is_not_drawn(failed: Evidence) -> None:
+    measured = [
+        replace(cell, latency_seconds=0.01, measured_on="a CPU") if cell.method == "rkd_da" else cell
+        for cell in failed.cells
+    ]
+    figures = budget.drawings(replace(failed, cells=measured), look(failed))
+    assert "Latency" not in "".join(axes.get_xlabel() for each in figures for axes in each.figure.axes)
 
 
 def test_a_caption_names_one_that_is_far_and_counts_several() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.figures import words
+from analysis.figures import canvas, words
 from analysis.figures.layout import Box, apart, clearest, lanes
 
 numbers = st.floats(-50, 50)
@@ -61,3 +61,10 @@ def test_a_name_that_is_too_long_for_a_line_takes_two_before_it_is_cut() -> None
     first, second = words.broken("KD (label_smoothing)", 0.6).split("\n")
     assert (first, "…" in second) == ("KD", True)
     assert max(map(words.text_width, (first, second))) <= 0.6
+
+
+def test_no_two_data_sets_share_a_file() -> None:
+    names = ("set.1", "set_1", "other")
+    assert len({canvas.stem("gains", name, names) for name in names}) == 3
+    assert canvas.stem("gains", "other", names) == "gains-other"
+    assert canvas.stem("gains", "set.1", names[:1]) == "gains"

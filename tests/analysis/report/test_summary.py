@@ -7,6 +7,9 @@ import fake_results as fake
 from graded import evidence_of, graded
 
 from analysis.report.summary import summary
+from analysis.runs.load import load
+from analysis.runs.metrics import metric
+from analysis.statistics.selection import Selection, select
 
 
 def test_the_summary_tells_better_worse_and_equivalent_apart(tmp_path: Path) -> None:
@@ -43,7 +46,7 @@ def test_what_single_runs_cannot_show_is_counted_apart(tmp_path: Path) -> None:
     runs = [record for record in found if record.run.method != "gkd" or record.run.seed == first]
     text = summary(evidence_of(tmp_path, *runs))
     assert "1 of 1 difference between two methods is established." in text
-    assert "For 2 others there are too few runs for a test." in text
+    assert "2 others cannot be tested, for too few runs or no spread." in text
 
 
 def test_what_is_open_comes_with_its_interval(tmp_path: Path) -> None:
@@ -57,15 +60,49 @@ def test_what_is_open_comes_with_its_interval(tmp_path: Path) -> None:
 
 def test_untested_is_no_verdict(tmp_path: Path) -> None:
     text = summary(evidence_of(tmp_path, *graded({"kd": 9.0}, seeds=1)))
-    assert "- KD +9.00 has too few runs for a test on these 2 pairs." in text
-    assert "none can be tested" in text
+    assert "- KD +9.00 cannot be tested on these 2 pairs." in text
+    assert "No cell can be tested" in text
+
+
+def test_runs_that_are_all_alike_are_not_called_too_few(tmp_path: Path) -> None:
+    alike = [fake.record(fake.run(m, s), 0.8 + 0.02 * (m == "kd")) for m in ("student", "kd") for s in range(3)]
+    text = summary(evidence_of(tmp_path, *alike))
+    assert "- KD +2.00 cannot be tested on this pair." in text
+    assert "No cell can be tested: that takes two runs beside two of the student alone, and some spread." in text
+
+
+def test_teachers_are_said_to_be_single_under_any_metric_and_where(tmp_path: Path) -> None:
+    """Also of a metric that no teacher has, and of some of several pairs."""
+    records = graded({"kd": 1.0}, seeds=2)
+    records = [fake.record(each.run, each.result.top1, nll=0.5 + each.run.seed / 10) for each in records]
+    single = "One teacher run per pair: intervals do not include variation between teachers."
+    runs = load([fake.write(tmp_path / "one", *records)]).runs
+    for name in ("top1", "nll"):
+        _, evidence = select(runs, Selection(metric=metric(name)))
+        assert single in summary(evidence)
+    assert "±0 points" not in summary(evidence)
+    first = records[0].run.pair
+    several = [
+        each
+        if each.run.pair == first
+        else fake.record(
+            fake.run(each.run.label, each.run.seed, fake.PAIRS[1], teacher_seed=each.run.seed),
+            each.result.top1,
+            teacher_weights_sha256="ab"[each.run.seed],
+        )
+        for each in records
+    ]
+    text = summary(evidence_of(tmp_path / "some", *several))
+    assert "One teacher run on digits: resnet_l → resnet_s: intervals" in text
 
 
 def test_a_mean_over_fewer_pairs_says_so(tmp_path: Path) -> None:
     records = graded({"kd": 9.0, "sp": 5.0})
     kept = [each for each in records if each.run.method != "sp" or each.run.pair == records[0].run.pair]
     found = summary(evidence_of(tmp_path, *kept))
-    assert re.search(r"- \*\*KD\*\* \+9\.00 \[.*\] and \*\*SP\*\* \+5\.00 \[.*\] \(1 pair\) beat the student", found)
+    assert re.search(
+        r"- \*\*KD\*\* \+9\.00 \[.*\] and \*\*SP\*\* \+5\.00 \[.*\] \(on 1 of them\) beat the student", found
+    )
 
 
 def test_three_pairs_say_how_gains_differ_from_pair_to_pair(tmp_path: Path) -> None:
@@ -74,7 +111,7 @@ def test_three_pairs_say_how_gains_differ_from_pair_to_pair(tmp_path: Path) -> N
     text = summary(evidence_of(tmp_path, *records))
     assert "On other pairs gains may differ: no interval over pairs leaves out 0." in text
     # KD less SP is 0, 2 and 4 points: an interaction of standard deviation 1.4.
-    assert "a method's gain differs from pair to pair by 1.4 points (SD)" in text
+    assert "a method's gain differs from pair to pair by 1.4 percentage points (SD)" in text
 
 
 def test_no_sentence_stands_twice(tmp_path: Path) -> None:

@@ -24,6 +24,15 @@ def test_nothing_measured_adds_no_column(tmp_path: Path) -> None:
     assert not {"latency_seconds", "memory_bytes", "measured_on"} & set(load([grid(tmp_path / "grid")]).runs)
 
 
+def test_a_folder_of_holes_alone_may_have_been_measured(tmp_path: Path) -> None:
+    folder = grid(tmp_path / "grid")
+    fake.measure(folder)
+    for path in (folder / "records").iterdir():
+        path.unlink()
+    none = fake.record(fake.run("fsp", 0), status="not_applicable", reason="widths")
+    assert set(load([fake.write(folder, none)]).runs.status) == {"not_applicable"}
+
+
 def test_every_run_gets_what_was_measured_of_its_cell(tmp_path: Path) -> None:
     fake.measure(grid(tmp_path / "grid"), methods=("kd", "sp"))
     runs = load([tmp_path / "grid"]).runs

@@ -75,6 +75,14 @@ def test_a_column_says_it_where_there_is_a_match(tmp_path: Path) -> None:
     assert "At equal budget" not in markdown(plain)
 
 
+def test_a_mark_that_stands_in_that_column_alone_is_explained(tmp_path: Path) -> None:
+    table = main_table(evidence_of(tmp_path, *graded({"kd": 0.02}, seeds=3), *alone(f"{MATCHED}_kd", 0.5)))
+    [line] = [line for line in markdown(table).splitlines() if line.startswith("| KD ")]
+    assert "†" in line.split("|")[-2]
+    assert "*/† better/worse than the student alone" in table.caption
+    assert [text for _, text in table.notes if text.endswith("half an epoch; Holm-adjusted over 1 method, P < 0.05")]
+
+
 def test_a_pair_without_a_match_of_its_own_has_no_hole(tmp_path: Path) -> None:
     evidence = evidence_of(tmp_path, *graded({"kd": 1.0}, seeds=3), *alone(f"{MATCHED}_kd", 2.0, fake.PAIRS[:1]))
     assert {cell.state for cell in evidence.cells} == {"done"}

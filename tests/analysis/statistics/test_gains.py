@@ -155,6 +155,7 @@ def test_a_single_run_has_a_gain_and_no_test(tmp_path: Path) -> None:
     assert (cell.gain, cell.p, cell.interval, cell.mark) == (pytest.approx(1.0), None, None, "")
     assert cell.verdict == "untested"
     assert (kd.gain, kd.p_holm, kd.interval, kd.verdict) == (pytest.approx(1.0), None, None, "untested")
+    assert kd.tests == 0
     assert not evidence.best
     assert evidence.highest == {("digits", "resnet_l_resnet_s", "kd")}
 
@@ -211,6 +212,14 @@ def test_runs_gain_over_the_mean_of_the_student_alone(tmp_path: Path) -> None:
     [row] = run_gains(by_pair(runs)).to_dict("records")
     assert [row[name] for name in RELATIONS] == pytest.approx([0.25] * 4)
     assert (row["gain"], row["seed"]) == (pytest.approx(9), 0)
+    of_another = fake.run("kd", pair=("vit_l", "resnet_s"), label="kd@born_again").model_copy(
+        update={"pair": "resnet_l_resnet_s"}
+    )
+    [row] = run_gains(by_pair(frame(tmp_path / "other", *alone, fake.record(of_another, 0.9, **better)))).to_dict(
+        "records"
+    )
+    assert row["gain"] == pytest.approx(9)
+    assert all(pd.isna(row[name]) for name in RELATIONS)  # how near they are to two teachers cannot be compared
 
 
 def test_what_may_be_pooled_is_what_the_tables_pool(tmp_path: Path) -> None:

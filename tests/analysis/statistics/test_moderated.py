@@ -287,6 +287,8 @@ def test_the_front_draws_means_and_counts_costs_within_two_per_cent_as_equal() -
     first, second = on_front([(good, pair), (good, pair)], [1.0, 1.0])
     assert first + second == pytest.approx(1.0)
     assert first == pytest.approx(0.5, abs=0.02)
+    # One student alone on two pairs: its runs do not beat themselves.
+    assert on_front([(good, pair), (good, pair), (bad, pair)], [1.0, 1.0, 2.0], ["a", "a", "b"]) == [1.0, 1.0, 0.0]
     # Half a point apart, each mean known to ± 0.5 with 6 degrees of freedom.
     close = on_front([(good, pair), (Sample(4, 60.5, 1.0), pair)], [1.0, 1.0])
     random = np.random.default_rng(5)

@@ -80,6 +80,22 @@ def test_cells_find_their_published_numbers_under_any_spelling(tmp_path: Path) -
     assert "CRD (Tian 2020)" in markdown(table)
 
 
+def test_a_part_of_a_data_set_has_no_published_numbers(tmp_path: Path) -> None:
+    pair = ("resnet32x4", "resnet8x4")
+    fake.TEACHERS.setdefault(pair[0], (0.7942, 7_000_000, 1_000_000_000))
+    run = fake.run("kd", 0, pair, dataset="cifar100")
+    assert run.teacher is not None
+    part = run.dataset.model_copy(update={"train": 5_000})
+    of_part = run.model_copy(update={"dataset": part, "teacher": run.teacher.model_copy(update={"dataset": part})})
+    alone = [fake.write(tmp_path / name, fake.record(each)) for name, each in (("whole", run), ("part", of_part))]
+    whole, lacking, both = (
+        collect_evidence(load(folders).runs, read()).matches for folders in (alone[:1], alone[1:], alone)
+    )
+    assert {match.cell.method for match in whole} == {"teacher", "kd"}
+    assert not lacking
+    assert [match.published for match in both] == [match.published for match in whole]
+
+
 HINTON = {"student": (146, 150, 142), "kd": (74, 80, 71), "kd@without_3": (300, 310, 305)}
 """Test errors of 10,000 images over three seeds; published are 146, 74 and 206."""
 

@@ -42,6 +42,14 @@ def test_errors_are_counted_where_they_are_few(tmp_path: Path) -> None:
     assert errors_table(collect_evidence(load([fake.write(tmp_path / "many", *many)]).runs)) is None
 
 
+def test_older_records_do_not_say_how_many_images_there_are(tmp_path: Path) -> None:
+    known = [fake.record(fake.run("student", seed, PAIR), 0.98, test_images=10_000) for seed in range(2)]
+    older = [fake.record(fake.run("kd", seed, PAIR), 0.99, test_images=None) for seed in range(2)]
+    table = errors_table(collect_evidence(load([fake.write(tmp_path / "grid", *known, *older)]).runs))
+    assert table is not None
+    assert lines_of(markdown(table), "| KD")[0].split("|")[2].strip() == "100.0 ± 0.0"
+
+
 def brute_force(logits: np.ndarray, labels: np.ndarray, classes: list[int], biases: np.ndarray) -> int:
     """The most images that any of these biases makes right."""
     inside = np.isin(np.arange(logits.shape[1]), classes)

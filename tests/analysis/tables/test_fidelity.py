@@ -33,7 +33,9 @@ def test_the_analysis_writes_them(tmp_path: Path, unsaved: None, capsys: pytest.
     assert "Right alone" in (tables / "mcnemar.md").read_text()
     assert "fidelity" not in capsys.readouterr().err
     assert main([str(folder.path), "--methods", "sp"]) == COMPLETE
-    assert "| KD" not in (folder.path / "selection" / "tables" / "fidelity.md").read_text()
+    selected = folder.path / "selection" / "tables"
+    assert "| KD" not in (selected / "fidelity.md").read_text()
+    assert "Holm-adjusted over 6 comparisons of two methods" in (selected / "mcnemar.md").read_text()
 
 
 def test_without_a_student_alone_nothing_is_compared_with_it(tmp_path: Path, undrawn: None) -> None:

@@ -168,7 +168,7 @@ def test_a_network_that_is_used_as_it_came_is_one_teacher_whatever_its_seed(tmp_
         records = [fake.record(run, teacher_weights_sha256=its) for run, its in runs]
         evidence = evidence_of(tmp_path / weights, *records)
         [teacher] = [cell for cell in evidence.cells if cell.method == "teacher"]
-        assert (teacher.n, teacher.seeds, evidence.single_teachers) == (teachers, teachers, teachers == 1)
+        assert (teacher.n, teacher.seeds, bool(evidence.single_teachers)) == (teachers, teachers, teachers == 1)
 
 
 def test_a_control_under_another_teacher_leaves_the_pairs_own_teacher_alone(tmp_path: Path) -> None:
