@@ -65,11 +65,25 @@ def load(dataset: Dataset, data_dir: Path | None = None, *, download: bool = Fal
     by file), other sizes than the published ones of a set of that name, or more images asked for than there are.
     """
     if dataset.name == OWN and dataset.path is None:
+        _check_own(dataset, data_dir)
         return split(dataset, _digits())
     source = find(dataset, data_dir, download)
     images = decoded(dataset.name, source, cache_dir(data_dir), keep_pixels=dataset.storage == "resident")
     _check_sizes(dataset, images)
     return split(dataset, images)
+
+
+def _check_own(dataset: Dataset, data_dir: Path | None) -> None:
+    """Raise UsageError for what scikit-learn's digits have not got, and for a folder that may be meant instead."""
+    if dataset.image_column or dataset.label_column:
+        raise UsageError(f"dataset {OWN!r} is scikit-learn's, which has no columns to choose")
+    if dataset.storage != "resident":
+        raise UsageError(f"dataset {OWN!r} is scikit-learn's, of arrays: storage = 'resident'")
+    if data_dir is not None and (data_dir / OWN).is_dir():
+        raise UsageError(
+            f"dataset {OWN!r} is scikit-learn's, but there is a folder {data_dir / OWN}: if that is meant, say "
+            f"path = {OWN!r} in its entry, else call it otherwise"
+        )
 
 
 def _check_sizes(dataset: Dataset, images: Decoded) -> None:

@@ -27,6 +27,7 @@ from benchmark.data.images import DIGEST, Encoded, Images, Packed, Varied, image
 from benchmark.data.naming import printable
 from benchmark.data.source import Item, Source, wrong
 from benchmark.ground.errors import UsageError
+from benchmark.ground.files import expanded
 from benchmark.spec import digest
 
 log = logging.getLogger(__name__)
@@ -50,11 +51,11 @@ class Decoded:
 
 def cache_dir(data_dir: Path | None) -> Path:
     """$RELATIONAL_DISTILLATION_CACHE; else `.cache` in the data folder, if it can be written; else the user's own."""
-    if ENVIRONMENT in os.environ:
-        return Path(os.environ[ENVIRONMENT])
+    if own := os.environ.get(ENVIRONMENT):
+        return expanded(own)
     if data_dir is not None and os.access(data_dir, os.W_OK):
         return data_dir / ".cache"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "relational-distillation"
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "relational-distillation"
 
 
 def decoded(name: str, source: Source, root: Path, keep_pixels: bool) -> Decoded:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import islice
-from os import cpu_count
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from benchmark.data.naming import defect
 from benchmark.data.source import Item
+from benchmark.ground.processors import cores
 
 GREY = ("1", "L", "LA", "La")
 DEEP = ("I", "F")
@@ -23,8 +24,8 @@ FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF"
 ORIENTATION, TURNED = 0x0112, range(2, 9)
 """The EXIF tag, and its values that stand for an image to be turned or mirrored."""
 
-TASK_IMAGES, TASKS = 32, 16
-"""Images that a thread decodes at a time, and how many times as many are in memory while a data set is decoded."""
+TASKS, MOST, MEMORY = 16, 512, 2**28
+"""In how many tasks images are handed to threads; how many, and about how many bytes of pixels, are decoded at once."""
 
 
 class DecodeError(ValueError):
@@ -122,9 +123,14 @@ def decode_with_turn(item: Item) -> tuple[np.ndarray | str, bool]:
 
 def decode_all(items: Iterable[Item]) -> Iterator[tuple[Item, np.ndarray | str, bool]]:
     """Every item and what `decode_with_turn` says of it, in order. Pillow decodes outside the interpreter's lock:
-    threads pay."""
-    remaining = iter(items)
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        while tasks := [task for _ in range(TASKS) if (task := list(islice(remaining, TASK_IMAGES)))]:
+    threads pay. As many are under way as MEMORY holds of the largest image so far, beginning with a few."""
+    remaining, threads, largest = iter(items), cores(), 1
+    at_once = TASKS
+    with ThreadPoolExecutor(threads) as pool:
+        while members := list(islice(remaining, at_once)):
+            share = ceil(len(members) / TASKS)
+            tasks = [members[start : start + share] for start in range(0, len(members), share)]
             for task, decoded in zip(tasks, pool.map(lambda task: [*map(decode_with_turn, task)], tasks), strict=True):
+                largest = max([largest, *(pixels.nbytes for pixels, _ in decoded if isinstance(pixels, np.ndarray))])
                 yield from ((item, *found) for item, found in zip(task, decoded, strict=True))
+            at_once = max(threads, min(MOST, MEMORY // largest))

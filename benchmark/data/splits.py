@@ -90,23 +90,26 @@ def _sha256_in(path: Path) -> str:
 
 
 def _draw(index: np.ndarray, images: Images, count: int, dataset: Dataset, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """The rest and `count` of the positions, drawn stratified; split_seed and the split's name decide which."""
+    """The rest and `count` of the positions, drawn stratified; split_seed and the split's name decide which. A class of
+    a single image stays in the rest."""
     if count > len(index):
         raise UsageError(f"dataset {dataset.name!r} has {len(index)} images left, {what} = {count} asks for more")
     if count == len(index):
         return index[:0], index
     if count == 0:
         return index, index[:0]
+    labels = images.labels.numpy()[index]
+    several = np.flatnonzero(np.bincount(labels)[labels] > 1)
     try:
-        rest, drawn = train_test_split(
-            np.arange(len(index)),
+        _, drawn = train_test_split(
+            several,
             test_size=count,
-            stratify=images.labels.numpy()[index],
+            stratify=labels[several],
             random_state=derive_seed("split", what, dataset.split_seed) % 2**32,
         )
     except ValueError as error:  # fewer images than classes, on either side
         raise UsageError(f"dataset {dataset.name!r} cannot be split with {what} = {count}: {error}") from None
-    return index[np.sort(rest)], index[np.sort(drawn)]
+    return np.delete(index, drawn), index[np.sort(drawn)]
 
 
 def _sha256(parts: tuple[Images, ...]) -> str:

@@ -1,1 +1,1 @@
-"""What every room stands on: errors and commands, text, the console, files, libraries, free memory."""
+"""What every room stands on: errors and commands, text, the console, files, libraries, cores, free memory."""

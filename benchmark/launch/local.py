@@ -16,6 +16,7 @@ from typing import Any
 import pynvml
 import submitit
 
+from benchmark.ground.processors import cores
 from benchmark.launch.job import Executor, Job, Settings, Work, job_of
 from benchmark.launch.signals import not_ignored, stop_signals
 from benchmark.plan.values import Cohort, Plan
@@ -110,11 +111,6 @@ def _last_line(error: BaseException) -> str:
     """Of what submitit tells of a worker's error: its trace, which stands between two rules, if there is one."""
     trace = re.split(r"\n-{5,}\n", str(error))[-2:][0]
     return trace.strip().rpartition("\n")[2]
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus() -> list[str]:

@@ -114,11 +114,16 @@ def _sized(model: str, options: dict[str, Any], recipe: Recipe) -> dict[str, Any
 
 def _small_stem(model: nn.Module, known_as: str) -> None:
     """Stride 1 in the first convolution, 3 x 3 where it was larger, and no pooling after it."""
-    name, first = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
+    convolutions = ((name, module) for name, module in model.named_modules() if isinstance(module, nn.Conv2d))
+    name, first = next(convolutions, (None, None))
+    if name is None or first is None:
+        raise UsageError(f"{known_as} has no convolution to make a small stem of")
     if first.stride == (1, 1) and not hasattr(model, "maxpool"):
         raise UsageError(f"{known_as} has a small stem already")
     if "patch_embed" in name:
         raise UsageError(f"{known_as} has patches: set its patch_size")
+    if kept := _kept_of_stem(model, first):
+        raise UsageError(f"{known_as} cannot be given a small stem: {kept}")
     kernel = min(3, first.kernel_size[0])
     parent = model.get_submodule(name.rpartition(".")[0])
     replaced = nn.Conv2d(
@@ -128,3 +133,16 @@ def _small_stem(model: nn.Module, known_as: str) -> None:
     setattr(parent, name.rpartition(".")[2], replaced)
     if hasattr(model, "maxpool"):
         model.maxpool = nn.Identity()
+
+
+POOLED_STEMS = ("features", "layer0", "pool0", "stem")
+"""Where timm's networks pool behind the first convolution, other than in `maxpool`."""
+
+
+def _kept_of_stem(model: nn.Module, first: nn.Conv2d) -> str:
+    """What a new first convolution would leave as it is, or lose; empty where all is well."""
+    if "Std" in type(first).__name__:
+        return "its convolutions standardise their weights"
+    pools = (name for name, module in model.named_modules() if isinstance(module, nn.MaxPool2d))
+    pooling = next((name for name in pools if name.split(".")[0] in POOLED_STEMS and name.count(".") < 2), None)
+    return f"{pooling} pools behind its first convolution" if pooling else ""

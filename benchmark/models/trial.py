@@ -4,6 +4,7 @@ docs/networks.md lists what is refused.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from benchmark.models.creation import create
 from benchmark.models.network import Network
 from benchmark.models.weights import refusals_of
 from benchmark.spec import Architecture, Recipe
-from methods.base import Shapes
+from methods.base import Outputs, Shapes
 
 USUAL_SIZE = 224
 """What a network is built for where timm does not say."""
@@ -68,6 +69,8 @@ def _run(network: Network, images: Tensor, architecture: Architecture) -> None:
     except Exception as error:  # timm's networks have many ways to say that they do not take a size
         size, own = images.shape[-1], own_size(architecture.model)
         hint = "" if size == own else f" (timm builds it for {own} x {own})"
+        if architecture.stem == "small":
+            hint = " with stem = 'small', which not every network can have"
         raise UsageError(
             f"architecture {architecture.name!r} does not take {size} x {size} images{hint}: {one_line(error)}"
         ) from None
@@ -90,11 +93,15 @@ def _compare(network: Network, images: Tensor) -> None:
     with torch.random.fork_rng(devices=()), torch.no_grad():
         torch.manual_seed(0)
         _disturb(network)
+        shapes: list[list[tuple[int, ...]]] = []
         for mode in ("training", "evaluation"):
             network.train(mode == "training")
-            own, tapped = _same_draws(network.model, images), _same_draws(lambda x: network(x).logits, images)
+            own = _same_draws(network.model, images)
             if not isinstance(own, Tensor):
                 raise UsageError(f"{_name(network)} gives more than class scores in {mode} mode")
+            outputs = _outputs(network, images, mode)
+            shapes.append([tuple(each.shape) for each in (*outputs.maps, outputs.pooled_map, outputs.embedding)])
+            tapped = outputs.logits
             largest = own.abs().max()
             if (difference := (tapped - own).abs().max()) > TOLERANCE * largest + 1e-6:
                 raise UsageError(
@@ -102,6 +109,18 @@ def _compare(network: Network, images: Tensor) -> None:
                     f"scales, or through a layer that is skipped: in {mode} mode its logits are off by "
                     f"{difference / largest:.0%}"
                 )
+    if shapes[0] != shapes[1]:
+        raise UsageError(
+            f"{_name(network)}: its maps have other shapes in training than in evaluation mode, as where an option "
+            "drops patches (patch_drop_rate)"
+        )
+
+
+def _outputs(network: Network, images: Tensor, mode: str) -> Outputs:
+    try:
+        return _same_draws(network, images)
+    except Exception as error:
+        raise UsageError(f"{_name(network)}: its maps cannot be read in {mode} mode: {one_line(error)}") from None
 
 
 def _disturb(network: Network) -> None:
@@ -114,7 +133,7 @@ def _disturb(network: Network) -> None:
             module.running_var.mul_(torch.rand_like(module.running_var) + 0.5)
 
 
-def _same_draws(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+def _same_draws(function: Callable[[Tensor], Any], images: Tensor) -> Any:
     """The same dropout for all that is called so."""
     torch.manual_seed(1)
     return function(images)

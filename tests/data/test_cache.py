@@ -218,6 +218,12 @@ def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert cache_dir(tmp_path) == tmp_path / "own" / "relational-distillation"
     monkeypatch.setenv(cache.ENVIRONMENT, str(tmp_path / "scratch"))
     assert cache_dir(tmp_path) == tmp_path / "scratch"
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv(cache.ENVIRONMENT, "~/scratch")
+    assert cache_dir(tmp_path) == tmp_path / "home" / "scratch"
+    for name in (cache.ENVIRONMENT, "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, "")  # as an unset variable of a shell leaves it
+    assert cache_dir(None) == tmp_path / "home" / ".cache" / "relational-distillation"
 
 
 def test_a_cache_that_cannot_be_written(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

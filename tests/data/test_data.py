@@ -66,6 +66,32 @@ def test_splits_are_disjoint_and_stratified(train: int | None) -> None:
         assert (counts - share * len(part)).abs().max() <= 1.5
 
 
+def test_a_class_of_a_single_image_is_trained_on(tmp_path: Path) -> None:
+    """As long-tailed data have them."""
+    pictures.folder(tmp_path / "tailed", {"train": {"a": 6, "b": 4, "c": 1}, "test": {"a": 1, "b": 1, "c": 1}})
+    splits = load(Dataset(name="tailed", validation=5), tmp_path)
+    assert splits.validation is not None
+    assert sorted(splits.validation.labels.tolist()) == [0, 0, 0, 1, 1]
+    assert sorted(splits.train.labels.tolist()) == [0, 0, 0, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"label_column": "fine"}, "is scikit-learn's, which has no columns to choose"),
+        ({"storage": "streamed"}, "is scikit-learn's, of arrays: storage = 'resident'"),
+        ({}, "there is a folder .*digits: if that is meant, say path = 'digits' in its entry"),
+    ],
+)
+def test_what_scikit_learns_digits_have_not_got_is_refused(
+    fields: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    if not fields:
+        pictures.folder(tmp_path / "digits", {"train": {"a": 1, "b": 1}})
+    with pytest.raises(UsageError, match=message):
+        load(digits(**fields), tmp_path)
+
+
 def test_splits_are_fixed_and_their_seed_changes_them() -> None:
     assert load(digits()).sha256 == load(digits()).sha256
     assert torch.equal(load(digits()).train.pixels, load(digits()).train.pixels)

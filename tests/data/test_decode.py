@@ -2,6 +2,7 @@
 
 import io
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import torch
 from PIL import Image
 
 from benchmark.data import Images, Resident, load
+from benchmark.data import decode as decode_module
 from benchmark.data.cache import ENVIRONMENT
-from benchmark.data.decode import decode
+from benchmark.data.decode import decode, decode_all
 from benchmark.data.images import Packed, Varied
 from benchmark.data.resize import resized
 from benchmark.data.source import Item
 from benchmark.ground.errors import UsageError
+from benchmark.ground.processors import cores
 from benchmark.spec import Dataset, Recipe
 
 CPU = torch.device("cpu")
@@ -122,6 +125,25 @@ MIXED = [
     pictures.picture(3, 6, 6),
     pictures.picture(4, 20, 7),
 ]
+
+
+def test_large_images_are_not_all_decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, about as many as the memory for them holds; in order all the same."""
+    monkeypatch.setattr(decode_module, "MEMORY", 10 * 40 * 40 * 3)
+    content = pictures.encoded(pictures.picture(0, 40, 40), "PNG")
+    asked = 0
+
+    def items() -> Iterator[Item]:
+        nonlocal asked
+        for number in range(100):
+            asked += 1
+            yield Item(str(number), content, 0)
+
+    for handed, (item, pixels, _) in enumerate(decode_all(items())):
+        assert asked - handed <= max(decode_module.TASKS, 10, cores())
+        assert item.origin == str(handed)
+        assert isinstance(pixels, np.ndarray)
+    assert handed == 99
 
 
 def test_images_of_many_sizes_and_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

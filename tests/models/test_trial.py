@@ -153,12 +153,33 @@ DISTILLED = "deit_tiny_distilled_patch16_224"
     [
         ("eca_halonext26ts", 64, {}, r"64 x 64 images \(timm builds it for 256 x 256\): .*H % self.block_size == 0"),
         ("crossvit_9_240", 64, {}, r"does not take 64 x 64 images \(timm builds it for 240 x 240\): "),
+        ("test_vit", 32, {"patch_drop_rate": 0.5}, "its maps have other shapes in training than in evaluation mode"),
+        (
+            "test_vit",
+            24,
+            {"patch_size": 4, "patch_drop_rate": 0.33},
+            "its maps cannot be read in training mode: RuntimeError: shape",
+        ),
+        ("mlp_30", 8, {}, "8 x 8 images leave mlp_30 a last map of 1 x 1; choose upscaled images"),
         (DISTILLED, 64, {"depth": 1, "global_pool": "avg"}, "head reads the class and distillation tokens"),
         ("efficientvim_m1", 64, {}, "its classifier does not read one vector per image, but several tokens or scales"),
     ],
 )
 def test_a_refusal_names_its_reason(model: str, size: int, options: dict[str, Any], message: str) -> None:
     refused(message, architecture(model, options=options), size)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("mlp_30", "mlp_30 has no convolution to make a small stem of"),
+        ("densenet121", r"cannot be given a small stem: features\.pool0 pools behind its first convolution"),
+        ("resnetv2_50x1_bit", "cannot be given a small stem: its convolutions standardise their weights"),
+        ("repvgg_a0", "does not take 32 x 32 images with stem = 'small', which not every network can have: "),
+    ],
+)
+def test_a_stem_that_cannot_be_small_is_refused(model: str, message: str) -> None:
+    refused(message, architecture(model, stem="small"), 32)
 
 
 @pytest.mark.parametrize(("model", "helps"), [("resnet18", True), ("efficientvit_m0", False), ("csatv2", False)])

@@ -220,7 +220,7 @@ def _listings(tree: _Tree) -> dict[str, Listing]:
     if not listings["train"]:
         tree.problems.append(f"{tree.name(splits['train'])} holds no class folders")
     if "validation" in splits and (splits["validation"] / ANNOTATIONS).exists():
-        listings["test"] = _annotated(tree, splits["validation"])
+        listings = {"train": _without_boxes(tree, listings["train"]), "test": _annotated(tree, splits["validation"])}
         tree.pass_over([place for split, place in splits.items() if split == "test"], "validation has the labels")
         return listings
     for split in ("test", "validation"):
@@ -234,6 +234,13 @@ def _listings(tree: _Tree) -> dict[str, Listing]:
         else:
             tree.pass_over([place], "no class folders")
     return listings
+
+
+def _without_boxes(tree: _Tree, listing: Listing) -> Listing:
+    """Tiny-ImageNet's training images, without the table of boxes that each class has."""
+    boxes = {file for files in listing.values() for file in files if file.name == f"{file.parent.name}_boxes.txt"}
+    tree.pass_over(sorted(boxes), "tables of boxes")
+    return {name: [file for file in files if file not in boxes] for name, files in listing.items()}
 
 
 def _annotated(tree: _Tree, folder: Path) -> Listing:

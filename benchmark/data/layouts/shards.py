@@ -137,7 +137,9 @@ def _check_complete(shards: dict[int, Path], total: int | None, place: Path, spl
         absent = (number for number in range(first, end) if number not in shards)
         some = enumerated(_renumbered(next(iter(shards.values())), number) for number in islice(absent, 3))
         more = f" and {missing - 3} more" if missing > 3 else ""
-        raise refused(f"{place}: the {split} split lacks {some}{more}: fetch the whole data set")
+        only = next(iter(shards.values())).name if len(shards) == 1 and total is None else ""
+        whole = f", or, if {only!r} is all of it, call that {split}.parquet" if only else ""
+        raise refused(f"{place}: the {split} split lacks {some}{more}: fetch the whole data set{whole}")
 
 
 def _renumbered(path: Path, number: int) -> str:

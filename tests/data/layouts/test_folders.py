@@ -76,6 +76,8 @@ def test_tiny_imagenets_own_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ):
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         pictures.picture(number, 64, 64, 1 if number == 1 else 3).save(root / place)
+    for name in ("n01", "n02"):
+        (root / "train" / name / f"{name}_boxes.txt").write_text(f"{name}_0.JPEG\t0\t10\t63\t58\n")
     (root / "val" / "val_annotations.txt").write_text("val_0.JPEG\tn02\t0\t0\t62\t62\nval_1.JPEG\tn01\t0\t0\t62\t62\n")
     splits = load(Dataset(name="tiny_imagenet"), tmp_path)
     assert splits.train.labels.tolist() == [0, 0, 1]

@@ -73,6 +73,10 @@ def test_ten_shards_are_read_in_the_order_of_their_numbers(tmp_path: Path) -> No
         ((f"train-00000-of-00002-{HASHES[0]}",), "the train split lacks 'train-00001-of-00002.parquet'"),
         (("train-0", "train-2"), "the train split lacks 'train-1.parquet'"),
         (("train-3",), "lacks 'train-0.parquet', 'train-1.parquet', 'train-2.parquet': fetch the whole"),
+        (
+            ("train_224",),
+            "221 more: fetch the whole data set, or, if 'train_224.parquet' is all of it, call that train.p",
+        ),
         (("default/train/0000", "default/train/0002"), "the train split lacks '0001.parquet'"),
         (("train/0001", "train/0002"), "the train split lacks '0000.parquet'"),
         (
