@@ -24,6 +24,9 @@ FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF"
 ORIENTATION, TURNED = 0x0112, range(2, 9)
 """The EXIF tag, and its values that stand for an image to be turned or mirrored."""
 
+CODESTREAM = b"\xff\x4f\xff\x51"
+"""How JPEG 2000's begins, in a file of its own or in boxes: SOC, then the SIZ marker."""
+
 TASKS, MOST, MEMORY = 16, 512, 2**28
 """In how many tasks images are handed to threads; how many, and about how many bytes of pixels, are decoded at once."""
 
@@ -44,7 +47,8 @@ def open_image(content: bytes | Path) -> Image.Image:
         raise DecodeError(why)
     try:
         with _open(content) as image:
-            if image.mode.startswith(DEEP) or any(map(_is_deep, getattr(image, "tile", ()))):
+            deep = image.mode.startswith(DEEP) or any(map(_is_deep, getattr(image, "tile", ())))
+            if deep or (image.format == "JPEG2000" and _is_deep_codestream(content)):
                 raise DecodeError(f"has more than 8 bits a channel (mode {image.mode}): convert it first")
             if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) != 1:
                 raise DecodeError(f"has {frames} frames: keep one of them, as an image of its own")
@@ -85,6 +89,15 @@ def _is_deep(tile: Any) -> bool:
     if codec.startswith("ppm"):
         return any(isinstance(value, int) and value > 255 for value in args)
     return any(isinstance(value, str) and ";16" in value and value != "BGR;16" for value in args)
+
+
+def _is_deep_codestream(content: bytes | Path) -> bool:
+    """The same of JPEG 2000, whose SIZ marker (ISO/IEC 15444-1, A.5.1) has a byte for each component: the sign above
+    the number of bits less one."""
+    data = content if isinstance(content, bytes) else content.read_bytes()
+    siz = data.find(CODESTREAM) + 2
+    components = int.from_bytes(data[siz + 38 : siz + 40])
+    return any(bits & 0x7F > 7 for bits in data[siz + 40 : siz + 40 + 3 * components : 3])
 
 
 def _converted(image: Image.Image) -> Image.Image:

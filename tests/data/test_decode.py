@@ -242,6 +242,18 @@ def bitmap(masks: tuple[int, int, int]) -> bytes:
     return b"BM" + struct.pack("<IHHI", 14 + len(header) + 4, 0, 0, 14 + len(header)) + header + b"\xff\xff\0\0"
 
 
+def test_the_depth_of_jpeg_2000_in_colour() -> None:
+    """Which Pillow opens as 8 bits a channel, however many there are."""
+    whole = pictures.encoded(pictures.picture(0, 16, 16), "JPEG2000")
+    assert isinstance(decode(Item("plain", whole, 0)), np.ndarray)
+    depths = whole.index(b"\xff\x4f\xff\x51") + 42
+    assert whole[depths : depths + 9 : 3] == bytes([7, 7, 7])
+    for component in range(3):
+        changed = bytearray(whole)
+        changed[depths + 3 * component] = 15
+        assert "more than 8 bits a channel" in str(decode(Item("deep", bytes(changed), 0)))
+
+
 def test_sixteen_bits_a_pixel_are_no_sixteen_bits_a_channel() -> None:
     assert decode(Item("x", bitmap((0xF800, 0x7E0, 0x1F)), 0)).tolist() == [[[255, 255, 255]]]
 
