@@ -105,8 +105,8 @@ def _verdicts(compared: Sequence[Comparison], pairs: int) -> str:
 
 
 def _measured(each: Comparison, pairs: int) -> str:
-    """`+2.40 [+1.71, +3.10] (on 5 of them)`, of pairs that were named before or are named after."""
-    fewer = f"(on {each.pairs} of them)" if each.pairs < pairs else ""
+    """`+2.40 [+1.71, +3.10] (on 5 of the 6)`."""
+    fewer = f"(on {each.pairs} of the {pairs})" if each.pairs < pairs else ""
     return " ".join(filter(None, [signed(each.gain), bracketed(each.interval), fewer]))
 
 

@@ -101,7 +101,7 @@ def test_a_mean_over_fewer_pairs_says_so(tmp_path: Path) -> None:
     kept = [each for each in records if each.run.method != "sp" or each.run.pair == records[0].run.pair]
     found = summary(evidence_of(tmp_path, *kept))
     assert re.search(
-        r"- \*\*KD\*\* \+9\.00 \[.*\] and \*\*SP\*\* \+5\.00 \[.*\] \(on 1 of them\) beat the student", found
+        r"- \*\*KD\*\* \+9\.00 \[.*\] and \*\*SP\*\* \+5\.00 \[.*\] \(on 1 of the 2\) beat the student", found
     )
 
 
