@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmark.command import cluster
 from benchmark.command.listing import available, export, shown
 from benchmark.command.options import parser
-from benchmark.command.status import forget_failures, left_undone, status_lines
+from benchmark.command.status import left_undone, status_lines, to_try_again
 from benchmark.command.terminal import completions, print_plan, print_results, problem_lines
 from benchmark.ground.command import command, run_command
 from benchmark.ground.console import Terminal
@@ -60,7 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+ANSWERS = ("list", "show", "export", "status", "cancel")
+"""What is done instead of training, of all of a grid; and what would choose of it."""
+CHOICES = ("methods", "seeds", "pairs", "datasets", "more_seeds", "option", "retry")
+
+
 def run(options: argparse.Namespace, console: Console) -> int:
+    for answer in (name for name in ANSWERS if getattr(options, name)):
+        if chosen := next((name for name in CHOICES if getattr(options, name)), None):
+            raise UsageError(f"--{answer} takes no --{chosen.replace('_', '-')}: it is of all there is")
     if options.list:
         print("\n".join(available(options.list, options.grid or DEFAULT_GRID)))
         return COMPLETE
@@ -167,9 +175,11 @@ def plan_missing(
     plan = make_plan(grid, folder, overrides, blocks)
     for label, other in plan.aliases.items():
         console.print(f"{label} is {other}: the same runs, trained once and tabled by that name")
-    if options.retry == "failed" and not options.dry_run:
-        forget_failures(plan, folder, console)
-        plan = make_plan(grid, folder, overrides, blocks)
+    if options.retry == "failed":
+        failed = to_try_again(plan, folder, console)
+        plan = make_plan(grid, folder, overrides, blocks, {run_id for _, run_id in failed})
+        for home, run_id in failed if not (options.dry_run or options.prepare) else ():
+            home.forget_failure(run_id)
     return only(plan, left_undone(plan, folder)) if options.retry == "lost" else plan
 
 

@@ -88,12 +88,13 @@ def _take(record: Record, source: Folder, target: Folder, known: dict[str, Witne
         merged.conflicts.append(conflict)
         return None
     there = target.record_path(run_id).exists() and record.lacks_teacher >= target.lacks_teacher(run_id)
-    if not there:
-        target.record_path(run_id).unlink(missing_ok=True)  # one that still lacked its teacher
     parts = [Folder.curve_path, Folder.predictions_path, *([Folder.weights_path] if record.run.teacher is None else [])]
     for part in parts:
         _copy(part(source, run_id), part(target, run_id))
-    _copy(path, target.record_path(run_id))
+    if not there:  # also in the place of one that still lacked its teacher; last, when all that it speaks of is there
+        content = read_bytes(path)
+        with atomic(target.record_path(run_id)) as temporary:
+            temporary.write_bytes(content)
     target.failure_path(run_id).unlink(missing_ok=True)
     return not there
 

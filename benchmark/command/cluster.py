@@ -50,9 +50,11 @@ def submission(plan: Plan, folder: Folder, settings: Settings, options: argparse
 
 def check_unused(executor: Executor, options: argparse.Namespace, console: Console) -> None:
     """Where nothing is submitted, say so of what was given for that. Raises UsageError for a profile or an option that
-    could not be used anywhere."""
+    could not be used anywhere, and for what jobs cannot heed."""
     from benchmark.launch.slurm.profile import load_profile
 
+    if executor == "slurm" and options.stop_after:
+        raise UsageError("--stop-after ends training on this machine; jobs end at their profile's time, and go on")
     if executor != "slurm" and (options.profile or options.slurm):
         load_profile(options.profile, options.slurm)
         console.print(f"--profile and --slurm are for jobs of SLURM; the executor is {executor}, which takes neither")

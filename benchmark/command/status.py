@@ -93,18 +93,18 @@ def status_lines(folder: Folder) -> Iterator[str]:
         yield "run the same command again to submit these runs once more, or with --retry lost only them"
 
 
-def forget_failures(plan: Plan, folder: Folder, console: Console) -> None:
-    """Have failed runs and teachers planned again, also runs that are without their teacher, but none whose job goes on
-    with other runs: that would not come back to it, and has the code that it failed with.
+def to_try_again(plan: Plan, folder: Folder, console: Console) -> list[tuple[Folder, str]]:
+    """Failed runs and teachers, also runs that are without their teacher, but none whose job goes on with other runs:
+    that would not come back to it, and has the code that it failed with.
     """
+    found = []
     for home, states in ((folder, plan.states), (folder.teachers, plan.teacher_states)):
         failed = [run_id for run_id, state in states.items() if state == "failed" or home.why_without_teacher(run_id)]
         busy = _live_jobs(home, failed)
         for job_id, count in Counter(busy.values()).items():
             console.print(f"left alone: {count} failed runs, until their job {job_id} is done with its others")
-        for run_id in failed:
-            if run_id not in busy:
-                home.forget_failure(run_id)
+        found += [(home, run_id) for run_id in failed if run_id not in busy]
+    return found
 
 
 def left_undone(plan: Plan, folder: Folder) -> list[str]:

@@ -134,9 +134,9 @@ def job_of(cohorts: Iterable[Cohort], folder: Folder, settings: Settings, defaul
     for cohort in cohorts:
         home = folder if cohort.teacher else folder.teachers
         run_ids = tuple(run.id for run in cohort.runs)
-        work.append(Work(str(home.path.resolve()), run_ids, cohort.teacher.id if cohort.teacher else None))
+        work.append(Work(str(home.absolute), run_ids, cohort.teacher.id if cohort.teacher else None))
     return Job(
-        grid_folder=str(folder.path.resolve()),
+        grid_folder=str(folder.absolute),
         work=tuple(work),
         device=settings.device,
         threads=settings.threads or default_threads,

@@ -90,6 +90,9 @@ class Local(Launched):
                     time.sleep(seconds)
                 except KeyboardInterrupt:
                     interrupted = True
+                except BaseException:  # nobody would watch them any more
+                    _ask_to_stop(running)
+                    raise
                 running = [job for job in self.jobs if not job.done()]
                 if interrupted or stop.asked:  # again and again: a worker that is just starting does not listen yet
                     _ask_to_stop(running)
@@ -139,15 +142,19 @@ def _local_jobs(whole: Job, folder: Folder, settings: Settings) -> list[submitit
     whole = replace(whole, work=tuple(balanced(whole.work, most)))
     workers = min(most, _busy_at_once(whole.work))
     threads = settings.threads or max(1, cores() // workers)
-    jobs = []
+    jobs: list[submitit.Job[Any]] = []
+    ledger.check(folder)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         for worker in range(workers):
             executor = submitit.LocalExecutor(folder.path / "logs")
             executor.update_parameters(timeout_min=LOCAL_TIMEOUT_MINUTES)
             job = executor.submit(replace(whole, threads=threads, gpu=gpus[worker] if gpus else None))
-            ledger.note(folder, [_entry(job, whole)])
             jobs.append(job)
+            ledger.note(folder, [_entry(job, whole)])
+    except BaseException:  # whatever it is, nobody would watch them
+        _ask_to_stop(jobs)
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
     return jobs

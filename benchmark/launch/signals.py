@@ -54,3 +54,12 @@ def stop_signals(*numbers: signal.Signals, patience: float | None = None) -> Ite
 def not_ignored(*numbers: signal.Signals) -> list[signal.Signals]:
     """Those that this process was not started to ignore, as nohup has it ignore the end of its terminal."""
     return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+@contextmanager
+def held_back(*numbers: signal.Signals) -> Iterator[None]:
+    """These signals wait until the block has ended, and then do what they would have done."""
+    with stop_signals(*not_ignored(*numbers)) as stop:
+        yield
+    if stop.asked:
+        signal.raise_signal(signal.Signals(stop.asked))

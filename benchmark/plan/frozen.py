@@ -41,8 +41,9 @@ def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:
 
 def merge(frozen: Grid, grid: Grid) -> Grid:
     """What two selections of one grid cover together. Options are the second's: as `check_frozen` has seen to, those of
-    methods that the first has are the same."""
-    both = (frozen, grid)
+    methods that the first has are the same; so is what it expects of teachers on its data sets."""
+    both, now = (frozen, grid), {each.name for each in grid.datasets}
+    expected = {name: each for name, each in frozen.expected_accuracy.items() if name not in now}
     return grid.model_copy(
         update={
             "datasets": tuple(_named(each for g in both for each in g.datasets).values()),
@@ -50,7 +51,7 @@ def merge(frozen: Grid, grid: Grid) -> Grid:
             "pairs": tuple(_named(each for g in both for each in g.pairs).values()),
             "methods": tuple(dict.fromkeys(name for g in both for name in g.methods)),
             "seeds": tuple(sorted({seed for g in both for seed in g.seeds})),
-            "expected_accuracy": frozen.expected_accuracy | grid.expected_accuracy,
+            "expected_accuracy": expected | grid.expected_accuracy,
             "control": tuple(_controls(frozen, grid).values()),
         }
     )

@@ -40,6 +40,12 @@ class Folder:
         return f"Folder({str(self.path)!r})"
 
     @property
+    def absolute(self) -> Path:
+        """The folder by its own name: it may be a link to another disk, and its teachers lie beside the link."""
+        path = self.path if self.path.name not in ("", "..") else self.path.resolve()
+        return path.parent.resolve() / path.name
+
+    @property
     def teachers(self) -> "Folder":
         """Beside it, also where it is named from within (`.`)."""
         path = self.path if self.path.name not in ("", "..") else self.path.resolve()

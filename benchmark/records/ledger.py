@@ -17,7 +17,7 @@ from pydantic.dataclasses import dataclass
 
 from benchmark.ground.errors import UsageError
 from benchmark.ground.files import open_regular, read_bytes, say_once
-from benchmark.records.folder import Folder
+from benchmark.records.folder import TEACHERS, Folder
 from benchmark.spec.value import Name, first_complaint
 
 NAME = "jobs.jsonl"
@@ -70,7 +70,17 @@ ENTRY = TypeAdapter(Entry)
 
 def log_name(path: Path, folder: Folder) -> str:
     """A log as a path from where all results land."""
-    return str(path.resolve().relative_to(folder.path.resolve().parent))
+    return str(Path(folder.absolute.name) / path.resolve().relative_to(folder.path.resolve()))
+
+
+def check(folder: Folder) -> None:
+    """Raise UsageError, before a job is started, for a link in the ledger's place, and for a folder whose jobs' logs
+    would land elsewhere: submitit and sbatch read % in a path as a pattern."""
+    if "%" in str(folder.absolute):
+        raise UsageError(f"results folder {str(folder.absolute)!r}: % in the path of a job's log is read as a pattern")
+    path = folder.path / NAME
+    if path.is_symlink():  # what it leads to may be another user's
+        raise UsageError(f"{path} is a link; it is not followed")
 
 
 def note(folder: Folder, entries: Sequence[Entry]) -> None:
@@ -78,11 +88,10 @@ def note(folder: Folder, entries: Sequence[Entry]) -> None:
 
     Raises UsageError for a link, or whatever else is no file, in the ledger's place.
     """
+    check(folder)
     here = {"folder": str(folder.path.resolve())}
     text = "".join(json.dumps(asdict(entry) | here) + "\n" for entry in entries)
     path = folder.path / NAME
-    if path.is_symlink():  # what it leads to may be another user's
-        raise UsageError(f"{path} is a link; it is not followed")
     with open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW) as file:
         if size := file.seek(0, os.SEEK_END):
             file.seek(size - 1)
@@ -124,5 +133,7 @@ def entries_beside(folder: Folder) -> list[Entry]:
 
 
 def newest_jobs(folder: Folder) -> dict[str, Entry]:
-    """The last job that was started for each run here and beside."""
-    return {run_id: entry for entry in entries_beside(folder) for run_id in entry.run_ids}
+    """The last job that was started for each run of a folder. Another grid's may be of the same runs, and lands
+    elsewhere; teachers are all grids'."""
+    found = entries_beside(folder) if folder.absolute.name == TEACHERS else entries(folder)
+    return {run_id: entry for entry in found for run_id in entry.run_ids}

@@ -152,3 +152,5 @@ def test_a_selection_of_data_sets_expects_accuracies_of_these_alone() -> None:
     for written in (first, merge(first, second)):
         assert Grid.model_validate(written.as_toml()) == written
     assert merge(first, second).expected_accuracy == both.expected_accuracy
+    lenient = first.model_copy(update={"expected_accuracy": {}})
+    assert merge(both, lenient).expected_accuracy == {"cifar10": {"l": 0.8}}  # what is no longer expected is gone

@@ -55,6 +55,21 @@ def test_only_what_is_missing_is_planned(folder: Folder) -> None:
     assert Counter(again.states.values()) == {"done": 32, "missing": 1, "corrupt": 1, "diverged": 1, "failed": 1}
 
 
+def test_what_is_tried_again_is_planned_as_if_it_had_not_failed(folder: Folder) -> None:
+    plan = make_plan(grid(), folder)
+    finish(folder, plan)
+    failed, left = plan.runs[:2]
+    assert failed.teacher
+    for home, run in ((folder, failed), (folder, left), (folder.teachers, failed.teacher)):
+        home.record_path(run.id).unlink()
+        home.fail(run.id, "ValueError: no", "")
+    again = make_plan(grid(), folder, again={failed.id, failed.teacher.id})
+    assert again.missing == (failed,)
+    assert again.missing_teachers == (failed.teacher,)
+    assert again.states[left.id] == "failed"
+    assert folder.failure(failed.id)  # which nothing has forgotten
+
+
 def test_records_of_a_method_that_is_not_installed_do_not_stand_in_the_way(folder: Folder) -> None:
     """The rest is planned and forecast; the grid keeps the name."""
     plan = make_plan(grid(), folder)

@@ -14,6 +14,8 @@ from damage import DAMAGES
 
 from benchmark.ground.errors import COMPLETE, FAILED, USAGE, UsageError
 from benchmark.ground.files import FileError, write_json
+from benchmark.launch.job import Settings, job_of
+from benchmark.plan.values import Cohort
 from benchmark.records import Folder, ledger
 from benchmark.records.cleanup import SAFE_SECONDS, clean_up
 from benchmark.records.ledger import Entry
@@ -198,8 +200,16 @@ def test_checkpoints_of_a_run_may_not_lead_out(tmp_path: Path) -> None:
 def test_the_results_folder_itself_may_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "grid").symlink_to(tmp_path / "disk")
-    folder = Folder(fake.write(tmp_path / "grid", fake.record(fake.run())))
-    assert folder.state(fake.run().id) == "done"
+    run = fake.run()
+    folder = Folder(fake.write(tmp_path / "grid", fake.record(run)))
+    assert folder.state(run.id) == "done"
+    # Its teachers lie beside the link, for workers too, and its jobs go by its name.
+    assert run.teacher
+    whole = job_of([Cohort((run.teacher,)), Cohort((run,))], folder, Settings("cpu"), 1)
+    assert whole.grid_folder == str(tmp_path / "grid")
+    assert [work.folder for work in whole.work] == [str(tmp_path / "teachers"), str(tmp_path / "grid")]
+    log = (folder.path / "logs" / "array" / "1_0_log.out").resolve()
+    assert ledger.log_name(log, folder) == "grid/logs/array/1_0_log.out"
 
 
 @pytest.mark.parametrize("target", ["theirs", "absent"])

@@ -63,6 +63,10 @@ def load_profile(name_or_file: str | None, settings: Sequence[str] = (), changes
     for key in DEFAULTS.keys() - sbatch.keys():
         if key != "mem" or not {"mem-per-cpu", "mem-per-gpu"} & sbatch.keys():
             sbatch[key] = DEFAULTS[key]
+    sbatch = {key: value for key, value in sbatch.items() if value is not False}
+    cpus = sbatch.get("cpus-per-task", 1)
+    if isinstance(cpus, bool) or not re.fullmatch("[1-9][0-9]*", str(cpus)):
+        raise UsageError(f"{source}: cpus-per-task = {cpus!r} is not a whole number of threads from 1 on")
     own |= {key: value for key, value in changes.items() if value is not None}
     profile = parse(Profile, {"sbatch": sbatch, **own}, source)
     minutes_of(profile.sbatch["time"])

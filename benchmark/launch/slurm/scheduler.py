@@ -137,13 +137,21 @@ def limits(account: str | None, qos: str | None) -> Limits:
     """What the cluster and this user's associations allow; what cannot be found out counts as unlimited."""
     shown = re.search(r"^MaxArraySize\s*=\s*(\d+)", _ask("scontrol", "show", "config").stdout, flags=re.MULTILINE)
     user = getpass.getuser()
-    rows = _accounting("associations", f"user={user}", "format=account,maxsubmitjobs")
+    here = [f"cluster={name}"] if (name := cluster()) else []
+    rows = _accounting("associations", f"user={user}", *here, "format=account,maxsubmitjobs")
+    account = account or _default_account(user)
     allowed = [row[1] for row in rows if len(row) == 2 and account in (None, row[0])]
     allowed += [row[0] for row in _accounting("qos", qos or "normal", "format=maxsubmitjobsperuser")]
     most = min((int(number) for number in allowed if number.isdigit()), default=None)
     if most is not None:
         most = max(0, most - len(_ask("squeue", "--noheader", "--array", f"--user={user}").stdout.splitlines()))
-    return Limits(array=int(shown[1]) if shown else None, jobs=most)
+    return Limits(array=max(1, int(shown[1])) if shown else None, jobs=most)
+
+
+def _default_account(user: str) -> str | None:
+    """Which account jobs go to that name none; None where it is not known."""
+    rows = _accounting("users", f"where name={user}", "format=defaultaccount")
+    return rows[0][0] or None if rows and rows[0] else None
 
 
 def _accounting(*what: str) -> list[list[str]]:

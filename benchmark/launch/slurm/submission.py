@@ -1,6 +1,7 @@
 """To SLURM through submitit: teachers first, then arrays of cohorts that wait for just the teachers they need."""
 
 import shlex
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
@@ -14,6 +15,7 @@ from submitit.core.utils import FailedJobError
 
 from benchmark.ground.errors import UsageError
 from benchmark.launch.job import Settings, job_of
+from benchmark.launch.signals import held_back
 from benchmark.launch.slurm import scheduler
 from benchmark.launch.slurm.arrays import Array, Bundle, arrange
 from benchmark.launch.slurm.job import SlurmJob
@@ -38,8 +40,8 @@ ENDLESS = 10**6
 
 @dataclass(frozen=True)
 class Submission:
-    """A plan, less what is queued already, as arrays; the teachers among them, by id; and the job of every run that is
-    queued."""
+    """A plan, less what is queued already, as arrays; the teachers that are still to come, by id, of which others may
+    have queued some; and the job of every run that is queued."""
 
     folder: Folder
     settings: Settings
@@ -60,17 +62,21 @@ class Submission:
         jobs, submitted = dict(self.queued), []
         for array in self.arrays:
             executor = self._executor(array, code, _dependency(jobs, array.needs))
-            try:
-                with redirect_stderr(StringIO()):  # submitit prints there what the error says as well
-                    started = executor.submit_array([self._job(bundle) for bundle in array.bundles])
-            except FailedJobError as error:
-                raise UsageError(f"SLURM refused {array.name}: {_reason(error)}") from None
-            entries = [self._entry(job, bundle, code) for job, bundle in zip(started, array.bundles, strict=True)]
-            self._note(entries)
+            with held_back(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a job that is not noted would come again
+                entries = self._submit(array, executor, code)
+                self._note(entries)
             for entry in entries:
                 jobs |= dict.fromkeys(entry.run_ids, entry.job_id)
             submitted += entries
         return submitted
+
+    def _submit(self, array: Array, executor: submitit.SlurmExecutor, code: Path) -> list[ledger.Entry]:
+        try:
+            with redirect_stderr(StringIO()):  # submitit prints there what the error says as well
+                started = executor.submit_array([self._job(bundle) for bundle in array.bundles])
+        except FailedJobError as error:
+            raise UsageError(f"SLURM refused {array.name}: {_reason(error)}") from None
+        return [self._entry(job, bundle, code) for job, bundle in zip(started, array.bundles, strict=True)]
 
     def _note(self, entries: Sequence[ledger.Entry]) -> None:
         """What cannot be written down is cancelled: it would be submitted again, and --cancel would not find it."""
@@ -96,15 +102,13 @@ class Submission:
 
     def _executor(self, array: Array, code: Path, dependency: str | None) -> submitit.SlurmExecutor:
         profile = self.profile
-        executor = submitit.SlurmExecutor(
-            self.folder.path.resolve() / ledger.LOGS / array.name, max_num_timeout=ENDLESS
-        )
+        executor = submitit.SlurmExecutor(self.folder.absolute / ledger.LOGS / array.name, max_num_timeout=ENDLESS)
         options = {key: value for key, value in profile.sbatch.items() if key != "time"}
         options = {"cpus-per-task": self.threads, **options}
         again = {"requeue": True, "kill-on-invalid-dep": "yes", "chdir": str(code)}
         wide: dict[str, Any] = {"ntasks_per_node": profile.workers} if profile.workers > 1 else {}
         executor.update_parameters(
-            job_name=f"{self.folder.path.name}-{array.name}",
+            job_name=f"{self.folder.absolute.name}-{array.name}",
             time=profile.minutes,
             signal_delay_s=_notice(profile.minutes),
             dependency=dependency,
@@ -119,7 +123,8 @@ class Submission:
         return executor
 
     def _job(self, bundle: Bundle) -> SlurmJob:
-        """What a bundle's worker gets: also the teachers it needs, should their jobs have gone wrong."""
+        """What a bundle's worker gets: also the teachers it needs, should their jobs have gone wrong, or be cancelled
+        with the grid that they were queued for."""
         limit = self.profile.minutes * 60
         needed = sorted({cohort.teacher.id for cohort in bundle if cohort.teacher} & self.teachers.keys())
         cohorts = (*(Cohort((self.teachers[teacher_id],)) for teacher_id in needed), *bundle)
@@ -159,12 +164,10 @@ def submitting(folder: Folder) -> Iterator[None]:
 
 def prepare(plan: Plan, folder: Folder, settings: Settings, profile: Profile, profile_name: str | None) -> Submission:
     """What of a plan is neither queued nor running, as arrays of jobs."""
-    if "%" in str(folder.path.resolve()):
-        raise UsageError(
-            f"results folder {str(folder.path.resolve())!r}: sbatch reads % in the path of a log as a pattern"
-        )
-    live = scheduler.live(ledger.entries_beside(folder))
-    queued = {run_id: entry.job_id for entry in live for run_id in entry.run_ids}
+    ledger.check(folder)
+    live, own = scheduler.live(ledger.entries_beside(folder)), {*ledger.entries(folder)}
+    shared = {teacher.id for teacher in plan.teachers}
+    queued = {run_id: entry.job_id for entry in live for run_id in entry.run_ids if entry in own or run_id in shared}
     cohorts = [
         Cohort(runs) for cohort in plan.cohorts if (runs := tuple(run for run in cohort.runs if run.id not in queued))
     ]
@@ -176,7 +179,7 @@ def prepare(plan: Plan, folder: Folder, settings: Settings, profile: Profile, pr
     awaited = [teacher.id for teacher in missing if teacher.id in queued]
     seconds = {run_id: cost.alone for run_id, cost in forecasts(wanted, folder).items()}
     arrays = arrange(teachers, cohorts, awaited, seconds, profile, limits)
-    by_id = {teacher.id: teacher for teacher in teachers}
+    by_id = {teacher.id: teacher for teacher in missing}
     return Submission(folder, settings, profile, profile_name, arrays, by_id, queued)
 
 

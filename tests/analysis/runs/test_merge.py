@@ -1,5 +1,6 @@
 """Merging the records of several machines."""
 
+import os
 from pathlib import Path
 
 import fake_results as fake
@@ -9,7 +10,7 @@ from analysis.__main__ import main
 from analysis.runs.load import load
 from analysis.runs.merge import Merged, merge
 from benchmark.ground.errors import UsageError
-from benchmark.ground.files import write_bytes
+from benchmark.ground.files import FileError, write_bytes
 from benchmark.records import Folder, Result
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -29,6 +30,26 @@ def test_records_that_agree_become_one_folder(tmp_path: Path, capsys: pytest.Cap
     assert list(load([first]).runs.status) == ["done"] * 6
     assert len(list((first / "curves").iterdir())) == 6
     assert "**<u>85.00 ± 1.00</u>**" in (first / "tables/main.md").read_text(encoding="utf-8")
+
+
+def test_a_record_stays_until_all_of_its_better_one_is_there(tmp_path: Path) -> None:
+    """A student that was recorded without its teacher, and a predictions file that cannot be read."""
+    run = fake.run("student", 1)
+    unknown = dict(teacher_id=None, teacher_weights_sha256=None, teacher_top1=None)
+    target, source = (
+        Folder(fake.write(tmp_path / name, fake.record(run, 0.8, **result)))
+        for name, result in (("a/grid", unknown), ("b/grid", {}))
+    )
+    assert target.lacks_teacher(run.id)
+    source.predictions_path(run.id).parent.mkdir()
+    os.mkfifo(source.predictions_path(run.id))
+    with pytest.raises(FileError):
+        merge(target.path, [source.path])
+    assert target.lacks_teacher(run.id)
+    source.predictions_path(run.id).unlink()
+    assert merge(target.path, [source.path]).copied == 1
+    assert target.state(run.id) == "done"
+    assert not target.lacks_teacher(run.id)
 
 
 def test_merging_starts_a_folder_where_there_is_none(tmp_path: Path) -> None:

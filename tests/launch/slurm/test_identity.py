@@ -1,15 +1,24 @@
 """A job is its id, its name and its cluster. squeue, sacct, scontrol and scancel are scripts here."""
 
+import argparse
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import fake_results as fake
 import pytest
 from rich.console import Console
 
 from benchmark.command import cluster
+from benchmark.ground.errors import UsageError
+from benchmark.launch.job import Settings
+from benchmark.launch.signals import held_back
 from benchmark.launch.slurm import scheduler
+from benchmark.launch.slurm.profile import load_profile
+from benchmark.launch.slurm.submission import prepare
+from benchmark.plan.values import Cohort, Plan
 from benchmark.records import Folder, ledger
 from benchmark.records.ledger import Entry
 
@@ -99,3 +108,59 @@ def test_a_cluster_that_does_not_say_its_name_is_taken_for_the_same(commands: Pa
     (commands / "scontrol.says").write_text("")
     (commands / "squeue.says").write_text("7_0|PENDING|Priority||grid-digits-s0\n")
     assert list(scheduler.live([OURS])) == [OURS]
+
+
+def test_another_grids_jobs_train_no_run_of_this_one_but_its_teachers(commands: Path, tmp_path: Path) -> None:
+    """One run may be of two grids, and lands in the folder of each. What waits for a teacher that another grid queued
+    can train it, should those jobs be cancelled."""
+    run = fake.run("kd")
+    assert run.teacher
+    this, other = (Folder(tmp_path / "results" / name) for name in ("this", "other"))
+    for folder, (job, run_id) in ((other, ("7_0", run.id)), (other, ("8_0", run.teacher.id))):
+        folder.path.mkdir(parents=True, exist_ok=True)
+        ledger.note(folder, [Entry(job, "slurm", (run_id,), f"other/logs/a/{job}_log.out", cluster="here")])
+    (commands / "squeue.says").write_text("7_0|RUNNING|None|n1|other-a\n8_0|PENDING|None||other-a\n")
+    plan = Plan((run,), {run.id: "missing"}, (run.teacher,), {run.teacher.id: "missing"}, (Cohort((run,)),))
+    found = prepare(plan, this, Settings("cpu"), load_profile(None), None)
+    assert [bundle for array in found.arrays for bundle in array.bundles] == [(Cohort((run,)),)]
+    [array] = found.arrays
+    assert list(array.needs) == [run.teacher.id]
+    assert [each.run_ids for each in found._job(array.bundles[0]).job.work] == [(run.teacher.id,), (run.id,)]
+    assert ledger.newest_jobs(this) == {}
+    assert ledger.newest_jobs(this.teachers)[run.teacher.id].job_id == "8_0"
+
+
+def test_what_an_account_may_submit_is_asked_of_the_users_own(commands: Path) -> None:
+    """A closed account that jobs do not go to closes nothing."""
+    script = """#!/bin/sh
+case "$*" in
+  *defaultaccount*) echo mine ;;
+  *associations*) printf 'old|0\\nmine|5\\n' ;;
+esac
+"""
+    (commands / "sacctmgr").write_text(script)
+    (commands / "sacctmgr").chmod(0o700)
+    assert scheduler.limits(None, None).jobs == 5
+    assert scheduler.limits("old", None).jobs == 0
+    (commands / "scontrol.says").write_text("ClusterName = here\nMaxArraySize            = 0\n")
+    assert scheduler.limits("mine", None).array == 1  # no arrays at all
+
+
+def test_a_signal_waits_until_a_job_is_noted() -> None:
+    done = []
+
+    @held_back(signal.SIGINT, signal.SIGTERM)
+    def submit_and_note() -> None:
+        signal.raise_signal(signal.SIGINT)
+        done.append("noted")
+
+    with pytest.raises(KeyboardInterrupt):
+        submit_and_note()
+    assert done == ["noted"]
+
+
+def test_a_time_to_stop_after_is_refused_where_jobs_start_later() -> None:
+    options = argparse.Namespace(stop_after=60.0, profile=None, slurm=[], workers=None)
+    with pytest.raises(UsageError, match="--stop-after ends training on this machine"):
+        cluster.check_unused("slurm", options, Console())
+    cluster.check_unused("inline", options, Console())

@@ -90,6 +90,8 @@ def test_settings_come_on_top_of_the_file_and_the_file_on_top_of_the_defaults(tm
     assert (profile.workers, profile.setup) == (2, ("module load x",))
     assert load_profile(str(path), [], {"workers": 3}).workers == 3
     assert load_profile(None).sbatch == {"time": "12:00:00", "mem": "8G"}
+    path.write_text("exclusive = false\n")
+    assert "exclusive" not in load_profile(str(path)).sbatch
 
 
 @pytest.mark.parametrize(
@@ -103,6 +105,9 @@ def test_settings_come_on_top_of_the_file_and_the_file_on_top_of_the_defaults(tm
         ("mem = [1]", [], "mem"),
         ('time = "soon"', [], "time = 'soon'"),
         ("a b", [], "is not TOML"),
+        ('cpus_per_task = "two"', [], "cpus-per-task = 'two' is not a whole number of threads"),
+        ("cpus_per_task = true", [], "cpus-per-task = True is not a whole number of threads"),
+        ("", ["cpus-per-task=4x"], "cpus-per-task = '4x' is not a whole number of threads"),
     ],
 )
 @pytest.mark.usefixtures("sbatch")

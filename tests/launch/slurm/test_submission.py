@@ -134,7 +134,7 @@ def test_an_array_is_cut_where_the_cluster_wants_it_and_cancelled(
     ("arguments", "says"),
     [
         (["--slurm", "partition=nowhere"], "invalid partition specified: nowhere"),
-        (["--results-dir", "50%a"], "50%a/long': sbatch reads % in the path of a log as a pattern"),
+        (["--results-dir", "50%a"], "50%a/long': % in the path of a job's log is read as a pattern"),
     ],
 )
 def test_what_is_refused_is_one_line_and_nothing_is_left(
