@@ -8,7 +8,7 @@ from typing import cast
 import fake_results as fake
 import pytest
 
-from benchmark.command.status import forget_failures
+from benchmark.command.status import to_try_again
 from benchmark.ground.console import Terminal
 from benchmark.plan.values import Plan
 from benchmark.records import Folder, ledger
@@ -36,10 +36,8 @@ def retried(folder: Folder) -> tuple[list[str], str]:
     states = {run_id: folder.state(run_id) for run_id in IDS}
     teachers = {TEACHER: folder.teachers.state(TEACHER)}
     console = Terminal(io.StringIO(), 40)
-    forget_failures(Plan(tuple(RUNS), states, (), teachers, ()), folder, console)
-    open_ids = [run_id for run_id in IDS if folder.state(run_id) == "missing"]
-    open_ids += [TEACHER] if folder.teachers.state(TEACHER) == "missing" else []
-    return open_ids, cast(io.StringIO, console.file).getvalue()
+    found = to_try_again(Plan(tuple(RUNS), states, (), teachers, ()), folder, console)
+    return [run_id for _, run_id in found], cast(io.StringIO, console.file).getvalue()
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ STAND_INS = {
     "results/reference/fashion_mnist_precision/grid.toml": "results/reference/digits_precision/grid.toml",
     **{
         f"results/reference/{name}/grid.toml": "results/reference/digits_precision/grid.toml"
-        for name in ("cifar10_gkd_short", "gkd_students", "gkd_short_students")
+        for name in ("cifar10_gkd_short", "gkd_students", "gkd_short_students", "mnist_hinton_later")
     },
     "/mnt/a/digits": "theirs",
     "/mnt/b/digits": "theirs",

@@ -67,8 +67,8 @@ def test_several_pairs_are_titled_and_their_words_have_room(made: Made) -> None:
     """Of what lies beyond the edge the number is told."""
     evidence, found = made
     [cell, *_] = evidence.cells
-    cells = [*evidence.cells, replace(cell, pair="another"), replace(cell, method="kd@x", competes=False)]
-    other = [replace(each, pair="another") for each in found]
+    cells = [*evidence.cells, replace(cell, pair="another_resnet_s"), replace(cell, method="kd@x", competes=False)]
+    other = [replace(each, pair="another_resnet_s") for each in found]
     other = [
         replace(each, method="kd@x", observed=replace(each.observed, mean=3.0)) if each.method == "kd" else each
         for each in other
@@ -78,7 +78,7 @@ def test_several_pairs_are_titled_and_their_words_have_room(made: Made) -> None:
     assert figure.figure.get_figwidth() == TWO_COLUMNS
     assert figure.figure.get_figheight() < TALLEST
     labels = [label.get_text() for label in figure.figure.axes[0].get_yticklabels()]
-    assert [label for label in labels if "→" in label] == ["resnet_l → resnet_s"] * 2
+    assert [label for label in labels if "→" in label] == ["resnet_l → resnet_s", "another → resnet_s"]
     assert "← 3" in [text.get_text() for text in figure.figure.axes[0].texts]
     scale = Affine2D().scale(72 / figure.figure.dpi)
     boxes = [(text.get_text(), text.get_window_extent().transformed(scale)) for text in texts(figure)]
