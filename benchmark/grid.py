@@ -60,15 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-ANSWERS = ("list", "show", "export", "status", "cancel")
-"""What is done instead of training, of all of a grid; and what would choose of it."""
 CHOICES = ("methods", "seeds", "pairs", "datasets", "more_seeds", "option", "retry")
+"""What --cancel, which takes all of a grid's jobs out of the queue, would not heed."""
 
 
 def run(options: argparse.Namespace, console: Console) -> int:
-    for answer in (name for name in ANSWERS if getattr(options, name)):
-        if chosen := next((name for name in CHOICES if getattr(options, name)), None):
-            raise UsageError(f"--{answer} takes no --{chosen.replace('_', '-')}: it is of all there is")
+    if options.cancel and (chosen := next((name for name in CHOICES if getattr(options, name)), None)):
+        raise UsageError(f"--cancel takes no --{chosen.replace('_', '-')}: it is of all there is")
     if options.list:
         print("\n".join(available(options.list, options.grid or DEFAULT_GRID)))
         return COMPLETE

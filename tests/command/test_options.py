@@ -98,7 +98,6 @@ def test_options_of_several_methods_are_joined() -> None:
         (["--data-dir", " "], "--data-dir is empty"),
         (["--methods", "kd", ""], "an argument is empty"),
         (["--cancel", "--methods", "student"], "--cancel takes no --methods: it is of all there is"),
-        (["--status", "--retry", "failed"], "--status takes no --retry: it is of all there is"),
         (["--status", "--cancel"], "argument --cancel: not allowed with argument --status"),
         (["--tune", "--prepare", "--list", "grids"], "argument --list: not allowed with argument --prepare"),
         (["--seeds", "20231123"], "--seeds 20231123: 20231123 asks for that many seeds (alone, and 10,000 at most)"),
