@@ -176,8 +176,9 @@ def plan_missing(
     if options.retry == "failed":
         failed = to_try_again(plan, folder, console)
         plan = make_plan(grid, folder, overrides, blocks, {run_id for _, run_id in failed})
-        for home, run_id in failed if not (options.dry_run or options.prepare) else ():
-            home.forget_failure(run_id)
+        if not (options.dry_run or options.prepare):
+            for home, run_id in failed:
+                home.forget_failure(run_id)
     return only(plan, left_undone(plan, folder)) if options.retry == "lost" else plan
 
 

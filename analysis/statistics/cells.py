@@ -41,8 +41,8 @@ class Cell(OfPlace):
     says. Where a pair has no student alone to compare with and its
     methods were not trained alike, `caveat` says what differs. `epochs` are those of the main schedule, `options` those
     of the method, as JSON; `settings` is a hash of what cells of several students must agree in to be read together:
-    SETTINGS but for the student. `whole_dataset` is the data set's name where none of its images were left out, which
-    is what published numbers are about.
+    SETTINGS but for the student. `published_as` is the data set's name where none of its images were left out: what
+    published numbers are about.
     """
 
     dataset: str
@@ -63,7 +63,7 @@ class Cell(OfPlace):
     epochs: int | None = None
     settings: str = ""
     test_images: int | None = None
-    whole_dataset: str = ""
+    published_as: str = ""
     parameters: float | None = None
     macs: float | None = None
     training_flops: float | None = None
@@ -180,7 +180,7 @@ def _of_data(rows: Sequence[Row]) -> dict[str, Any]:
     """Of runs on one data set; how many test images it has, older records do not all say."""
     images = next((int(row["test_images"]) for row in rows if row.get("test_images")), None)
     whole = bool(rows) and bool(rows[0]["whole_dataset"])
-    return {"test_images": images, "whole_dataset": rows[0]["dataset_name"] if whole else ""}
+    return {"test_images": images, "published_as": rows[0]["dataset_name"] if whole else ""}
 
 
 def _settings(rows: Sequence[Row]) -> dict[str, str]:

@@ -171,9 +171,9 @@ def account(matches: Sequence[Match]) -> str:
 
 def _of(cell: Cell, method: str, published: Mapping[Key, list[Published]]) -> Iterable[Published]:
     """What was published of a method on the cell's pair."""
-    if cell.top1_percent is None or not cell.whole_dataset:
+    if cell.top1_percent is None or not cell.published_as:
         return []
-    place = (_name(cell.whole_dataset), _network(cell.teacher), _network(cell.student))
+    place = (_name(cell.published_as), _network(cell.teacher), _network(cell.student))
     found = [each for name in METHODS.get(method, (method,)) for each in published.get((*place, _name(name)), [])]
     own = json.loads(cell.options)
     return [each for each in found if _is_meant(OPTIONS.get((_word(each.paper), method), {}), own)]

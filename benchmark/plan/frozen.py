@@ -41,7 +41,7 @@ def check_frozen(grid: Grid, frozen: Grid, folder: Folder) -> None:
 
 def merge(frozen: Grid, grid: Grid) -> Grid:
     """What two selections of one grid cover together. Options are the second's: as `check_frozen` has seen to, those of
-    methods that the first has are the same; so is what it expects of teachers on its data sets."""
+    methods that the first has are the same. Of teachers on its data sets, only what the second expects counts."""
     both, now = (frozen, grid), {each.name for each in grid.datasets}
     expected = {name: each for name, each in frozen.expected_accuracy.items() if name not in now}
     return grid.model_copy(

@@ -42,14 +42,17 @@ class Folder:
     @property
     def absolute(self) -> Path:
         """The folder by its own name: it may be a link to another disk, and its teachers lie beside the link."""
-        path = self.path if self.path.name not in ("", "..") else self.path.resolve()
-        return path.parent.resolve() / path.name
+        return self._named.parent.resolve() / self._named.name
 
     @property
     def teachers(self) -> "Folder":
-        """Beside it, also where it is named from within (`.`)."""
-        path = self.path if self.path.name not in ("", "..") else self.path.resolve()
-        return Folder(path.parent / TEACHERS)
+        """Beside it."""
+        return Folder(self._named.parent / TEACHERS)
+
+    @property
+    def _named(self) -> Path:
+        """The folder by a name of its own, also where it is meant from within (`.`)."""
+        return self.path if self.path.name not in ("", "..") else self.path.resolve()
 
     def is_there(self) -> bool:
         """Whether a grid's folder is still where it was begun."""

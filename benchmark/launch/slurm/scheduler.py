@@ -150,7 +150,7 @@ def limits(account: str | None, qos: str | None) -> Limits:
 
 def _default_account(user: str) -> str | None:
     """Which account jobs go to that name none; None where it is not known."""
-    rows = _accounting("users", f"where name={user}", "format=defaultaccount")
+    rows = _accounting("users", f"name={user}", "format=defaultaccount")
     return rows[0][0] or None if rows and rows[0] else None
 
 

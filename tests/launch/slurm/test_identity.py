@@ -134,7 +134,7 @@ def test_what_an_account_may_submit_is_asked_of_the_users_own(commands: Path) ->
     """A closed account that jobs do not go to closes nothing."""
     script = """#!/bin/sh
 case "$*" in
-  *defaultaccount*) echo mine ;;
+  *" show users name=$(id -un) format=defaultaccount") echo mine ;;
   *associations*) printf 'old|0\\nmine|5\\n' ;;
 esac
 """
